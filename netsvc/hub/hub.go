@@ -1,0 +1,281 @@
+// Package hub knows who is connected and delivers messages to them.
+//
+// It accepts the connections of 1C sessions (protocol.md section 4), holds
+// them by app, infobase, user and group, and sends each message to the
+// sessions it is meant for. A session that does not read is dropped, never
+// waited for; senders and other sessions do not notice it.
+//
+// netsvc tells the hub which apps exist and which client keys are in force;
+// httpapi and control publish and look. The hub knows nothing of HTTP, tokens
+// or the database.
+//
+// A message takes this way: Publish collects the registrations that match
+// under a shard's read lock, serialises and encrypts once for each client key
+// among them, and puts the frame into each session's queue. A flusher then
+// writes the queues with calls that never block; only a session whose socket
+// buffer is full gets a goroutine that waits for it.
+package hub
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/internal/failurelog"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// Options are the limits of protocol.md section 5. A zero field takes the
+// default written beside it.
+type Options struct {
+	QueueBytes          int           // queued bytes a session may have beyond its first message; 1 MiB
+	WriteTimeout        time.Duration // how long a write may make no progress; 30 s
+	RegistrationTimeout time.Duration // from connecting to being registered; 10 s
+	KeepAlive           time.Duration // TCP keep-alive idle time and interval; 30 s
+	MaxUnregistered     int           // connections not yet registered; 4096
+	Logger              *slog.Logger  // slog.Default()
+}
+
+// Hub holds the sessions. All methods may be called concurrently. A Hub owns
+// goroutines from New on: end them with Shutdown.
+type Hub struct {
+	options  Options
+	logger   *slog.Logger
+	refusals *failurelog.Log
+	seed     maphash.Seed
+	shards   [shardCount]shard
+	pending  pendingList
+	flushers []*flusher
+	counters counters
+	lastID   atomic.Uint64
+	// mostKeys is the greatest number of keys an app has had. A refused
+	// registration costs that many HMACs, whether its app exists or not.
+	mostKeys atomic.Int64
+
+	goroutines sync.WaitGroup // connections, flushers and blocked writers
+	writing    atomic.Int64   // sessions with something to write
+	drained    chan struct{}  // told when writing falls to zero
+
+	appsMu sync.RWMutex
+	apps   map[string]*tenant
+
+	mu        sync.Mutex
+	closing   bool
+	listeners map[net.Listener]struct{}
+	sessions  map[uint64]*session
+}
+
+// tenant is an app as the hub sees it: the keys in force. Its keys are
+// replaced as a whole; a key that stays keeps its pointer.
+type tenant struct {
+	id   string
+	keys atomic.Pointer[[]*key]
+}
+
+// Key is a client key in force. Generation counts an app's client keys from 1.
+type Key struct {
+	Generation int
+	Secret     *wire.ClientKey
+}
+
+// key is a Key with what the hub knows of it.
+type key struct {
+	Key
+	sessions atomic.Int64 // registered under it
+	revoked  atomic.Bool  // no longer in force: nobody may register under it
+}
+
+// New returns a running hub without apps.
+func New(o Options) *Hub {
+	setDefault(&o.QueueBytes, 1<<20)
+	setDefault(&o.WriteTimeout, 30*time.Second)
+	setDefault(&o.RegistrationTimeout, 10*time.Second)
+	setDefault(&o.KeepAlive, 30*time.Second)
+	setDefault(&o.MaxUnregistered, 4096)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	h := &Hub{
+		options:   o,
+		logger:    o.Logger,
+		refusals:  failurelog.New(o.Logger, "registration refused"),
+		seed:      maphash.MakeSeed(),
+		drained:   make(chan struct{}, 1),
+		apps:      make(map[string]*tenant),
+		listeners: make(map[net.Listener]struct{}),
+		sessions:  make(map[uint64]*session),
+	}
+	h.mostKeys.Store(1)
+	for i := range h.shards {
+		h.shards[i].infobases = make(map[infobaseKey]*infobase)
+	}
+	for range runtime.GOMAXPROCS(0) {
+		f := newFlusher(h)
+		h.flushers = append(h.flushers, f)
+		h.goroutines.Go(f.run)
+	}
+	return h
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// SetApp makes an app known, or replaces its keys; keys[0] is the current one.
+// Sessions registered under a key that is no longer listed are closed, and
+// counted in the result. id is the app's id in lower case.
+func (h *Hub) SetApp(id string, keys []Key) (closed int) {
+	h.appsMu.Lock()
+	t := h.apps[id]
+	if t == nil {
+		t = &tenant{id: id}
+		h.apps[id] = t
+	}
+	old := t.inForce()
+	current := make([]*key, len(keys))
+	for i, k := range keys {
+		current[i] = reuse(old, k)
+	}
+	t.keys.Store(&current)
+	h.appsMu.Unlock()
+
+	for n := int64(len(keys)); ; {
+		most := h.mostKeys.Load()
+		if n <= most || h.mostKeys.CompareAndSwap(most, n) {
+			break
+		}
+	}
+	return h.revoke(old, current)
+}
+
+// RemoveApp forgets an app and closes its sessions, whose number it returns.
+func (h *Hub) RemoveApp(id string) (closed int) {
+	h.appsMu.Lock()
+	t := h.apps[id]
+	delete(h.apps, id)
+	h.appsMu.Unlock()
+	if t == nil {
+		return 0
+	}
+	return h.revoke(t.inForce(), nil)
+}
+
+// inForce returns the app's keys, the current one first.
+func (t *tenant) inForce() []*key {
+	if keys := t.keys.Load(); keys != nil {
+		return *keys
+	}
+	return nil
+}
+
+// reuse returns the key of old that equals k, or a new one.
+func reuse(old []*key, k Key) *key {
+	for _, have := range old {
+		if have.Generation == k.Generation && have.Secret.Equal(k.Secret) {
+			return have
+		}
+	}
+	return &key{Key: k}
+}
+
+// revoke closes the sessions under the keys of old that are not in current.
+func (h *Hub) revoke(old, current []*key) (closed int) {
+	gone := make(map[*key]bool)
+	for _, k := range old {
+		gone[k] = true
+	}
+	for _, k := range current {
+		delete(gone, k)
+	}
+	for k := range gone {
+		// Before the sessions are looked at: a registration that is under way
+		// looks at this mark after it has entered the index, so one of the two
+		// sees the other.
+		k.revoked.Store(true)
+	}
+	if len(gone) == 0 {
+		return 0
+	}
+	for _, s := range h.snapshot() {
+		if r := s.registered(); r != nil && gone[r.key] && h.closeSession(s, closedKeyRevoked) {
+			closed++
+		}
+	}
+	return closed
+}
+
+// app returns the app with that id, in any letter case, or nil.
+func (h *Hub) app(id string) *tenant {
+	h.appsMu.RLock()
+	defer h.appsMu.RUnlock()
+	if t := h.apps[id]; t != nil {
+		return t
+	}
+	return h.apps[strings.ToLower(id)]
+}
+
+// AppSessions counts the sessions of an app, and how many of them live on a
+// key that is not the current one.
+func (h *Hub) AppSessions(id string) (total, old int) {
+	t := h.app(id)
+	if t == nil {
+		return 0, 0
+	}
+	for i, k := range t.inForce() {
+		n := int(k.sessions.Load())
+		total += n
+		if i > 0 {
+			old += n
+		}
+	}
+	return total, old
+}
+
+// snapshot returns the connections there are, registered or not.
+func (h *Hub) snapshot() []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*session, 0, len(h.sessions))
+	for _, s := range h.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Shutdown stops accepting, lets the queues drain until ctx ends, closes every
+// session and waits for all goroutines. It returns ctx's error if frames were
+// left undelivered. Nothing may be published after it was called.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.closing = true
+	for ln := range h.listeners {
+		ln.Close()
+	}
+	h.mu.Unlock()
+
+	var err error
+	for err == nil && h.writing.Load() > 0 {
+		select {
+		case <-h.drained:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	for _, s := range h.snapshot() {
+		h.closeSession(s, closedShutdown)
+	}
+	for _, f := range h.flushers {
+		f.stop()
+	}
+	h.goroutines.Wait()
+	h.refusals.Close()
+	return err
+}

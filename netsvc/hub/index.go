@@ -1,0 +1,179 @@
+package hub
+
+import (
+	"hash/maphash"
+	"sync"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// shardCount spreads the infobases over that many locks.
+const shardCount = 64
+
+// shard holds the infobases whose key hashes to it.
+type shard struct {
+	mu        sync.RWMutex
+	infobases map[infobaseKey]*infobase
+}
+
+type infobaseKey struct{ app, ib string }
+
+// infobase holds the registrations of one infobase of one app, three times: as
+// recipients of «all», by user and by group. The shard's lock guards it.
+type infobase struct {
+	infobaseKey
+	shard  int
+	all    []*registration
+	users  map[string][]*registration
+	groups map[string][]*registration
+}
+
+// registration is what a session has said it is. It never changes: a session
+// that registers again gets a new one, and what was collected for the old one
+// finds that it is no longer the session's (see enqueue).
+type registration struct {
+	session     *session
+	infobase    *infobase
+	key         *key
+	user, group string
+	// Places in the infobase's three lists, guarded by the shard's lock.
+	inAll, inUser, inGroup int32
+}
+
+func (h *Hub) shardOf(k infobaseKey) int {
+	var hash maphash.Hash
+	hash.SetSeed(h.seed)
+	hash.WriteString(k.app)
+	hash.WriteByte(0)
+	hash.WriteString(k.ib)
+	return int(hash.Sum64() % shardCount)
+}
+
+// register makes r, of the infobase k, the session's registration, in one step
+// for whoever looks for recipients. It reports false if the session is closed.
+func (h *Hub) register(r *registration, k infobaseKey) bool {
+	s := r.session
+	at := h.shardOf(k)
+	// Only the session's own goroutine registers it, so what it was until now
+	// cannot change here; closing is excluded by s.mu below.
+	before := s.registered()
+	unlock := h.lockShards(at, before)
+	defer unlock()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed != "" {
+		return false
+	}
+	if before != nil {
+		h.remove(before)
+	}
+	sh := &h.shards[at]
+	ib := sh.infobases[k]
+	if ib == nil {
+		ib = &infobase{infobaseKey: k, shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
+		sh.infobases[k] = ib
+	}
+	r.infobase = ib
+	ib.add(r)
+	s.registration = r
+	s.dropForeignFrames()
+	return true
+}
+
+// lockShards locks the shard at, and the one of the earlier registration if
+// there is one, always in the same order.
+func (h *Hub) lockShards(at int, before *registration) (unlock func()) {
+	if before == nil || before.infobase.shard == at {
+		h.shards[at].mu.Lock()
+		return h.shards[at].mu.Unlock
+	}
+	low, high := min(at, before.infobase.shard), max(at, before.infobase.shard)
+	h.shards[low].mu.Lock()
+	h.shards[high].mu.Lock()
+	return func() {
+		h.shards[high].mu.Unlock()
+		h.shards[low].mu.Unlock()
+	}
+}
+
+// unregister takes the registration of a closed session out of the index.
+func (h *Hub) unregister(r *registration) {
+	sh := &h.shards[r.infobase.shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	h.remove(r)
+}
+
+// remove takes r out of its infobase, and the infobase out of its shard if it
+// was the last. The caller holds the shard's lock.
+func (h *Hub) remove(r *registration) {
+	ib := r.infobase
+	ib.drop(r)
+	if len(ib.all) == 0 {
+		delete(h.shards[ib.shard].infobases, ib.infobaseKey)
+	}
+}
+
+func (ib *infobase) add(r *registration) {
+	r.inAll = int32(len(ib.all))
+	ib.all = append(ib.all, r)
+	if r.user != "" {
+		r.inUser = int32(len(ib.users[r.user]))
+		ib.users[r.user] = append(ib.users[r.user], r)
+	}
+	if r.group != "" {
+		r.inGroup = int32(len(ib.groups[r.group]))
+		ib.groups[r.group] = append(ib.groups[r.group], r)
+	}
+	r.key.sessions.Add(1)
+}
+
+func (ib *infobase) drop(r *registration) {
+	ib.all = without(ib.all, r.inAll, func(moved *registration) { moved.inAll = r.inAll })
+	if r.user != "" {
+		dropFrom(ib.users, r.user, r.inUser, func(moved *registration) { moved.inUser = r.inUser })
+	}
+	if r.group != "" {
+		dropFrom(ib.groups, r.group, r.inGroup, func(moved *registration) { moved.inGroup = r.inGroup })
+	}
+	r.key.sessions.Add(-1)
+}
+
+func dropFrom(lists map[string][]*registration, name string, at int32, moved func(*registration)) {
+	rest := without(lists[name], at, moved)
+	if len(rest) == 0 {
+		delete(lists, name)
+		return
+	}
+	lists[name] = rest
+}
+
+// without removes the entry at a place by moving the last one there.
+func without(list []*registration, at int32, moved func(*registration)) []*registration {
+	last := len(list) - 1
+	list[at] = list[last]
+	moved(list[at])
+	list[last] = nil
+	return list[:last]
+}
+
+// collect appends the registrations that match the recipient to dst.
+func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) []*registration {
+	sh := &h.shards[h.shardOf(k)]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	ib := sh.infobases[k]
+	if ib == nil {
+		return dst
+	}
+	switch to.Type {
+	case wire.ToUser:
+		return append(dst, ib.users[to.UserID]...)
+	case wire.ToGroup:
+		return append(dst, ib.groups[to.UserGroup]...)
+	case wire.ToAll:
+		return append(dst, ib.all...)
+	}
+	return dst
+}

@@ -1,0 +1,303 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// Reasons for a refusal that a packet alone does not show; those that it does
+// are wire's.
+const (
+	ReasonUnknownApp wire.Reason = "unknown_app"
+	ReasonWrongHMAC  wire.Reason = "wrong_hmac"
+	ReasonTimeout    wire.Reason = "registration_timeout"
+	ReasonEvicted    wire.Reason = "evicted"
+)
+
+const (
+	// A refused connection is read on for a while before it is closed: closing
+	// with bytes unread would reset it (protocol.md section 4.3).
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
+// Serve accepts 1C sessions until the listener is closed, by Shutdown or by its
+// owner, and then returns nil. Several listeners may be served at once.
+func (h *Hub) Serve(ln net.Listener) error {
+	h.mu.Lock()
+	if h.closing {
+		h.mu.Unlock()
+		ln.Close()
+		return nil
+	}
+	h.listeners[ln] = struct{}{}
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		delete(h.listeners, ln)
+		h.mu.Unlock()
+	}()
+	for {
+		conn, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		h.admit(conn)
+	}
+}
+
+// admit starts the session of a new connection.
+func (h *Hub) admit(conn net.Conn) {
+	now := time.Now()
+	s := &session{id: h.lastID.Add(1), conn: conn, since: now.UnixNano()}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// An error here means that the peer is gone, which reading will tell.
+		s.raw, _ = tcp.SyscallConn()
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: true, Idle: h.options.KeepAlive, Interval: max(h.options.KeepAlive/3, time.Second), Count: 3})
+	}
+	conn.SetReadDeadline(now.Add(h.options.RegistrationTimeout))
+
+	h.mu.Lock()
+	if h.closing {
+		h.mu.Unlock()
+		conn.Close()
+		return
+	}
+	h.sessions[s.id] = s
+	pending := h.pending.add(s)
+	h.goroutines.Go(func() { h.greet(s) })
+	h.mu.Unlock()
+	if pending > h.options.MaxUnregistered {
+		h.EvictUnregistered()
+	}
+}
+
+// EvictUnregistered closes the unregistered connection that has been silent
+// longest. It reports false if there is none.
+func (h *Hub) EvictUnregistered() bool {
+	s := h.pending.takeSilent()
+	if s == nil {
+		return false
+	}
+	h.closeSession(s, closedEvicted)
+	return true
+}
+
+// greet reads the registration of a new connection.
+func (h *Hub) greet(s *session) {
+	if err := h.readRegistration(s); err != nil {
+		h.refuse(s, err)
+		h.forget(s)
+		return
+	}
+	s.conn.SetReadDeadline(time.Time{})
+	// A new goroutine, since this one's stack has grown by verifying and the
+	// session may now wait for years.
+	h.goroutines.Go(func() { h.attend(s) })
+}
+
+// attend waits for what a registered session sends: another registration, or
+// the end.
+func (h *Hub) attend(s *session) {
+	defer h.forget(s)
+	for {
+		if _, err := io.ReadFull(s.conn, s.header[:1]); err != nil {
+			h.closeSession(s, closedByPeer)
+			return
+		}
+		s.conn.SetReadDeadline(time.Now().Add(h.options.RegistrationTimeout))
+		if err := h.readRegistrationAfter(s, 1); err != nil {
+			h.refuse(s, err)
+			return
+		}
+		s.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// forget takes a closed session off the books.
+func (h *Hub) forget(s *session) {
+	h.pending.remove(s)
+	h.mu.Lock()
+	delete(h.sessions, s.id)
+	h.mu.Unlock()
+
+	s.mu.Lock()
+	r, why, delivered := s.registration, s.closed, s.delivered
+	s.mu.Unlock()
+	if r != nil {
+		h.logSession("session closed", s, r, slog.String("reason", string(why)), slog.Uint64("delivered", delivered),
+			slog.Duration("age", time.Since(time.Unix(0, s.since)).Round(time.Second)))
+	}
+}
+
+// packets are the buffers for registrations being read.
+var packets = sync.Pool{New: func() any { return new([wire.MaxRegistrationBytes]byte) }}
+
+func (h *Hub) readRegistration(s *session) error { return h.readRegistrationAfter(s, 0) }
+
+// readRegistrationAfter reads a registration, of whose header a number of bytes
+// was read already, and puts it into force.
+func (h *Hub) readRegistrationAfter(s *session, got int) error {
+	if err := h.readFull(s, s.header[got:]); err != nil {
+		return err
+	}
+	n, err := wire.PacketLen(s.header)
+	if err != nil {
+		return err
+	}
+	buf := packets.Get().(*[wire.MaxRegistrationBytes]byte)
+	defer packets.Put(buf)
+	if err := h.readFull(s, buf[:n]); err != nil {
+		return err
+	}
+	packet, err := wire.ParseRegistration(buf[:n])
+	if err != nil {
+		return err
+	}
+	return h.enter(s, packet)
+}
+
+// readFull fills b, which may arrive in any number of pieces, and notes that an
+// unregistered connection was heard.
+func (h *Hub) readFull(s *session, b []byte) error {
+	for len(b) > 0 {
+		n, err := s.conn.Read(b)
+		if n > 0 {
+			h.pending.touch(s)
+			b = b[n:]
+		}
+		if err != nil && len(b) > 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is a registration that parses but is not accepted.
+type refusal struct {
+	reason wire.Reason
+	appID  string
+}
+
+func (r *refusal) Error() string { return "registration refused: " + string(r.reason) }
+
+// enter verifies the packet and registers the session with it.
+func (h *Hub) enter(s *session, packet wire.Packet) error {
+	t := h.app(packet.AppID)
+	k := h.verify(t, packet)
+	switch {
+	case k != nil:
+	case t == nil:
+		return &refusal{ReasonUnknownApp, packet.AppID}
+	default:
+		return &refusal{ReasonWrongHMAC, packet.AppID}
+	}
+	first := s.registered() == nil
+	if first && !h.pending.remove(s) {
+		return net.ErrClosed // evicted meanwhile; a registered session never is
+	}
+	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup}
+	if !h.register(r, infobaseKey{t.id, packet.IbID}) {
+		return net.ErrClosed
+	}
+	h.counters.registrations.Add(1)
+	if first {
+		h.counters.sessions.Add(1)
+		h.logSession("session opened", s, r)
+	} else {
+		h.logSession("session registered again", s, r)
+	}
+	if k.revoked.Load() { // while we were at it; see revoke
+		h.closeSession(s, closedKeyRevoked)
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// verify returns the app's key that the packet was made with, or nil. A failure
+// takes the same time whether the app exists or not and however many keys it has.
+func (h *Hub) verify(t *tenant, packet wire.Packet) *key {
+	tried := int64(0)
+	if t != nil {
+		for _, k := range t.inForce() {
+			if packet.Verify(k.Secret) {
+				return k
+			}
+			tried++
+		}
+	}
+	for ; tried < h.mostKeys.Load(); tried++ {
+		packet.Verify(nil)
+	}
+	return nil
+}
+
+// refuse ends a connection whose registration failed.
+func (h *Hub) refuse(s *session, err error) {
+	var (
+		packetError *wire.PacketError
+		refused     *refusal
+	)
+	switch {
+	case errors.As(err, &packetError):
+		h.countRefusal(s, packetError.Reason, "")
+	case errors.As(err, &refused):
+		h.countRefusal(s, refused.reason, refused.appID)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		h.countRefusal(s, ReasonTimeout, "")
+	default:
+		// The connection ended: by the peer, or by us for another reason. A port
+		// scanner or a health check does that too.
+		h.closeSession(s, closedByPeer)
+		if s.closeReason() == closedEvicted {
+			h.countRefusal(s, ReasonEvicted, "")
+		}
+		return
+	}
+	h.detach(s, closedRefused)
+	s.linger()
+	s.conn.Close()
+}
+
+// maxLoggedID bounds what a stranger may write into the log.
+const maxLoggedID = 64
+
+func (h *Hub) countRefusal(s *session, reason wire.Reason, appID string) {
+	h.counters.countRefused(reason)
+	var attrs []slog.Attr
+	if appID != "" {
+		attrs = append(attrs, slog.String("app", appID[:min(len(appID), maxLoggedID)]))
+	}
+	h.refusals.Report(s.peer().Addr(), string(reason), attrs...)
+}
+
+// linger lets the peer read the end of the stream: it takes what is still
+// arriving, so that the close that follows is not a reset.
+func (s *session) linger() {
+	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	s.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, s.conn, lingerBytes)
+}
+
+func (h *Hub) logSession(event string, s *session, r *registration, more ...slog.Attr) {
+	if !h.logger.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	h.logger.LogAttrs(context.Background(), slog.LevelInfo, event, append([]slog.Attr{
+		slog.Uint64("session", s.id), slog.String("app", r.infobase.app), slog.String("ib", r.infobase.ib),
+		slog.String("user", r.user), slog.String("group", r.group), slog.String("peer", s.peer().String())}, more...)...)
+}

@@ -1,0 +1,232 @@
+package hub
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// closeReason says why a session ended; a stable word for logs and counters.
+type closeReason string
+
+const (
+	closedByPeer       closeReason = "closed_by_peer"
+	closedShutdown     closeReason = "shutdown"
+	closedByAdmin      closeReason = "closed_by_admin"
+	closedKeyRevoked   closeReason = "key_revoked"
+	closedQueueFull    closeReason = "too_slow_queue_full"
+	closedWriteTimeout closeReason = "too_slow_write_timeout"
+	closedWriteFailed  closeReason = "write_failed"
+	closedRefused      closeReason = "refused"
+	closedEvicted      closeReason = "evicted"
+)
+
+// session is one connection of a 1C client, registered or not yet. Its own
+// goroutine reads (see serve.go); whoever set busy writes (see flush.go).
+// It is kept small: there are tens of thousands of them, mostly idle.
+type session struct {
+	id    uint64
+	conn  net.Conn
+	raw   syscall.RawConn // for writes that do not block; nil: not available
+	since int64           // Unix nanoseconds
+
+	header  [2]byte     // of the packet being read
+	pending pendingLink // guarded by the list it is in
+
+	mu           sync.Mutex
+	closed       closeReason   // not empty: closed
+	registration *registration // nil: not registered yet
+	queue        []*frame      // queue[head:] waits to be written
+	head         int
+	written      int  // bytes of queue[head] that are written
+	inFlight     int  // frames gathered from head on and being written
+	queuedBytes  int  // of queue[head:], written ones included
+	busy         bool // somebody writes, or is about to
+	delivered    uint64
+	bytes        uint64
+	lastDelivery int64 // Unix nanoseconds; 0: none
+
+	next *session // in a flusher's list, which guards it
+}
+
+// frame is a message encrypted under one key, shared by all its recipients.
+type frame struct {
+	key   *key
+	bytes []byte
+}
+
+// detach marks the session closed, drops its queue and takes it out of the
+// index, so that nothing more is sent to it. It reports false if that was done
+// before. The connection stays open.
+func (h *Hub) detach(s *session, why closeReason) bool {
+	s.mu.Lock()
+	if s.closed != "" {
+		s.mu.Unlock()
+		return false
+	}
+	s.closed = why
+	r := s.registration
+	s.queue, s.head, s.written, s.queuedBytes = nil, 0, 0, 0
+	s.mu.Unlock()
+	if r != nil {
+		h.unregister(r)
+		h.counters.sessions.Add(-1)
+		h.counters.countClosed(why)
+	}
+	return true
+}
+
+// closeSession ends a session: its connection is closed, not reset. It reports
+// false if it was closed before.
+func (h *Hub) closeSession(s *session, why closeReason) bool {
+	first := h.detach(s, why)
+	s.conn.Close()
+	return first
+}
+
+// registered returns the session's registration, nil if it has none.
+func (s *session) registered() *registration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.registration
+}
+
+func (s *session) closeReason() closeReason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// peer is the address of the other side.
+func (s *session) peer() netip.AddrPort {
+	if a, ok := s.conn.RemoteAddr().(*net.TCPAddr); ok {
+		ap := a.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// verdict is what became of a frame offered to a session.
+type verdict int
+
+const (
+	notFor   verdict = iota // closed, or no longer the one that was meant
+	tooSlow                 // its queue is full: it is to be dropped
+	queued                  // somebody is writing already
+	wakeable                // queued, and the caller has to see that it is written
+)
+
+// enqueue puts a frame into the queue of the session that r belongs to. After
+// wakeable the caller owns the writing (busy is set) and must hand the session
+// to a flusher or flush it.
+func (r *registration) enqueue(f *frame, queueBytes int) verdict {
+	s := r.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed != "" || s.registration != r {
+		return notFor
+	}
+	if s.head < len(s.queue) && s.queuedBytes+len(f.bytes) > queueBytes {
+		return tooSlow
+	}
+	s.queue = append(s.queue, f)
+	s.queuedBytes += len(f.bytes)
+	if s.busy {
+		return queued
+	}
+	s.busy = true
+	return wakeable
+}
+
+// gather returns what is to be written next: the rest of the first frame, or,
+// if several fit, as much as fits into buf, so that many small frames leave in
+// one call. It returns nil and gives the writing up (busy) when there is nothing
+// left or the session is closed.
+func (s *session) gather(buf []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.queue[s.head:]
+	if s.closed != "" || len(waiting) == 0 {
+		s.busy = false
+		return nil
+	}
+	s.inFlight = 1
+	first := waiting[0].bytes[s.written:]
+	if len(waiting) == 1 || len(first)+len(waiting[1].bytes) > cap(buf) {
+		return first
+	}
+	buf = append(buf[:0], first...)
+	for _, f := range waiting[1:] {
+		if len(buf)+len(f.bytes) > cap(buf) {
+			break
+		}
+		buf = append(buf, f.bytes...)
+		s.inFlight++
+	}
+	return buf
+}
+
+// advance takes n written bytes of what was gathered off the queue and returns
+// the frames completed.
+func (s *session) advance(n int) (frames int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight = 0
+	s.bytes += uint64(n)
+	for n > 0 && s.head < len(s.queue) {
+		size := len(s.queue[s.head].bytes)
+		rest := size - s.written
+		if n < rest {
+			s.written += n
+			break
+		}
+		n -= rest
+		s.written = 0
+		s.queuedBytes -= size
+		s.queue[s.head] = nil
+		s.head++
+		frames++
+	}
+	if s.head == len(s.queue) {
+		s.resetQueue()
+	}
+	if frames > 0 {
+		s.delivered += uint64(frames)
+		s.lastDelivery = time.Now().UnixNano()
+	}
+	return frames
+}
+
+// keptQueueSlots is the queue room an idle session may keep.
+const keptQueueSlots = 8
+
+func (s *session) resetQueue() {
+	s.head = 0
+	s.queue = s.queue[:0]
+	if cap(s.queue) > keptQueueSlots {
+		s.queue = nil
+	}
+}
+
+// dropForeignFrames takes frames under another key than the current one out of
+// the queue, for the peer could not decrypt them. Frames that are being written
+// or partly written stay: cutting them would garble the stream. The caller holds
+// mu.
+func (s *session) dropForeignFrames() {
+	begun := s.inFlight
+	if s.written > 0 {
+		begun = max(begun, 1)
+	}
+	kept := s.queue[:s.head+begun]
+	for _, f := range s.queue[s.head+begun:] {
+		if f.key != s.registration.key {
+			s.queuedBytes -= len(f.bytes)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	clear(s.queue[len(kept):])
+	s.queue = kept
+}

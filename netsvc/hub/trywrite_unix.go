@@ -1,0 +1,51 @@
+//go:build unix
+
+package hub
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryWriter makes writes that never wait. It holds what one call needs, so that
+// a call allocates nothing; it must not be used concurrently.
+type tryWriter struct {
+	b     []byte
+	n     int
+	err   error
+	write func(fd uintptr) bool
+}
+
+func newTryWriter() *tryWriter {
+	w := new(tryWriter)
+	w.write = func(fd uintptr) bool {
+		for {
+			w.n, w.err = unix.Write(int(fd), w.b)
+			if w.err != unix.EINTR {
+				return true // done, whatever came of it; false would wait
+			}
+		}
+	}
+	return w
+}
+
+// tryWrite writes what the socket's buffer takes of b. full reports that some
+// is left because the buffer is full.
+func (w *tryWriter) tryWrite(raw syscall.RawConn, b []byte) (n int, full bool, err error) {
+	if raw == nil {
+		return 0, true, nil
+	}
+	w.b = b
+	err = raw.Write(w.write)
+	w.b = nil
+	switch {
+	case err != nil:
+		return 0, false, err
+	case w.err == unix.EAGAIN:
+		return 0, true, nil
+	case w.err != nil:
+		return 0, false, w.err
+	}
+	return w.n, w.n < len(b), nil
+}
