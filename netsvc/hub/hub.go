@@ -58,9 +58,10 @@ type Hub struct {
 	// registration costs that many HMACs, whether its app exists or not.
 	mostKeys atomic.Int64
 
-	goroutines sync.WaitGroup // connections, flushers and blocked writers
-	writing    atomic.Int64   // sessions with something to write
-	drained    chan struct{}  // told when writing falls to zero
+	stopFlushers sync.Once
+	goroutines   sync.WaitGroup // connections, flushers and blocked writers
+	writing      atomic.Int64   // sessions with something to write
+	drained      chan struct{}  // told when writing falls to zero
 
 	appsMu sync.RWMutex
 	apps   map[string]*tenant
@@ -252,7 +253,8 @@ func (h *Hub) snapshot() []*session {
 
 // Shutdown stops accepting, lets the queues drain until ctx ends, closes every
 // session and waits for all goroutines. It returns ctx's error if frames were
-// left undelivered. Nothing may be published after it was called.
+// left undelivered. Nothing may be published after it was called. Calling it again
+// does nothing more.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
@@ -272,9 +274,11 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	for _, s := range h.snapshot() {
 		h.closeSession(s, closedShutdown)
 	}
-	for _, f := range h.flushers {
-		f.stop()
-	}
+	h.stopFlushers.Do(func() {
+		for _, f := range h.flushers {
+			f.stop()
+		}
+	})
 	h.goroutines.Wait()
 	h.refusals.Close()
 	return err

@@ -1,0 +1,249 @@
+package hub_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// The benchmarks' sessions live in a process of their own, this test binary
+// run again: so neither their memory nor their descriptors count as the hub's.
+const clientsEnv = "HUB_BENCH_CLIENTS"
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(clientsEnv); spec != "" {
+		if err := runClients(spec); err != nil {
+			fmt.Fprintln(os.Stderr, "clients:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// runClients opens sessions as «address count key» says, two at a time, reads
+// and forgets what they get, and ends with stdin.
+func runClients(spec string) error {
+	var addr, key string
+	var count int
+	if _, err := fmt.Sscan(spec, &addr, &count, &key); err != nil {
+		return err
+	}
+	k, err := wire.ParseClientKey(key)
+	if err != nil {
+		return err
+	}
+	// One identity for all but the user's number; made once, for this is not what
+	// is measured.
+	conns := make([]net.Conn, count)
+	var wg sync.WaitGroup
+	errs := make(chan error, 2)
+	for half := range 2 {
+		wg.Go(func() {
+			var packet []byte
+			for i := half; i < count; i += 2 {
+				packet, err := wire.AppendRegistration(packet[:0], wire.Registration{AppID: appID, IbID: "ib", UserID: strconv.Itoa(i)}, k)
+				if err == nil {
+					conns[i], err = net.Dial("tcp", addr)
+				}
+				if err == nil {
+					_, err = conns[i].Write(packet)
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+	}
+	for _, c := range conns {
+		go func() {
+			buf := make([]byte, 4096)
+			for {
+				if _, err := c.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// clients starts a process with that many sessions and returns when all are
+// registered.
+func (s *service) clients(b *testing.B, count int) {
+	b.Helper()
+	raw := append([]byte{32, 0, 0, 0, 16, 0, 0, 0}, make([]byte, 48)...)
+	for i := range 48 {
+		raw[8+i] = 1
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", clientsEnv, s.addr, count, base64.StdEncoding.EncodeToString(raw)))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	for deadline := time.Now().Add(time.Minute); s.Stats().Sessions < count; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("%d of %d sessions registered within a minute", s.Stats().Sessions, count)
+		}
+	}
+}
+
+// message has a frame of about 400 bytes.
+func message() *wire.Message {
+	return &wire.Message{Topic: "НоваяЗадача", Notification: wire.Notification{
+		Title: "Создана новая задача", Body: strings.Repeat("Согласовать договор. ", 6), Action: "e1cib/data/Задача.ЗадачаИсполнителя"}}
+}
+
+// BenchmarkBroadcast measures one message to all, until the last session's copy
+// is written. Allocations must not depend on the number of sessions.
+func BenchmarkBroadcast(b *testing.B) {
+	for _, sessions := range []int{1, 100, 1000, 10000} {
+		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
+			s := start(b, hub.Options{})
+			s.clients(b, sessions)
+			m := message()
+			// Once beforehand: each session's queue keeps its first slot.
+			s.Publish(appID, toAll("ib"), m)
+			s.waitDelivered(uint64(sessions))
+			done := s.Stats().Delivered
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Publish(appID, toAll("ib"), m)
+				done += uint64(sessions)
+				s.waitDelivered(done)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(sessions), "ns/delivery")
+		})
+	}
+}
+
+// BenchmarkSustained measures messages to all without waiting for each, as long
+// as the queues hold them.
+func BenchmarkSustained(b *testing.B) {
+	for _, sessions := range []int{1000, 10000} {
+		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
+			s := start(b, hub.Options{QueueBytes: 64 << 20})
+			s.clients(b, sessions)
+			m := message()
+			done := s.Stats().Delivered
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Publish(appID, toAll("ib"), m)
+				done += uint64(sessions)
+				if ahead := 64 * uint64(sessions); done > ahead {
+					s.waitDelivered(done - ahead)
+				}
+			}
+			s.waitDelivered(done)
+			b.ReportMetric(float64(b.N)*float64(sessions)/b.Elapsed().Seconds(), "deliveries/s")
+		})
+	}
+}
+
+func (s *service) waitDelivered(n uint64) {
+	for s.Delivered() < n {
+		runtime.Gosched()
+	}
+}
+
+// BenchmarkPublishToOne measures the way to a single user among many.
+func BenchmarkPublishToOne(b *testing.B) {
+	for _, sessions := range []int{1, 1000, 10000} {
+		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
+			s := start(b, hub.Options{})
+			s.clients(b, sessions)
+			m := message()
+			to := wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "0"}
+			b.ReportAllocs()
+			for b.Loop() {
+				if s.Publish(appID, to, m) != 1 {
+					b.Fatal("not delivered to one session")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPublishWithoutRecipient measures the lookup alone.
+func BenchmarkPublishWithoutRecipient(b *testing.B) {
+	s := start(b, hub.Options{})
+	m := message()
+	to := wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "0"}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Publish(appID, to, m)
+	}
+}
+
+// BenchmarkRegister10000 measures how long 10 000 sessions take to connect and
+// register, and what each of them costs in memory of the process.
+func BenchmarkRegister10000(b *testing.B) {
+	const sessions = 10000
+	for b.Loop() {
+		b.StopTimer()
+		s := start(b, hub.Options{})
+		before := residentBytes(b)
+		b.StartTimer()
+		s.clients(b, sessions)
+		b.StopTimer()
+		b.ReportMetric(float64(residentBytes(b)-before)/sessions, "B/session")
+		if err := s.Shutdown(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// residentBytes is the resident memory of this process after a collection.
+func residentBytes(b *testing.B) int64 {
+	b.Helper()
+	debug.FreeOSMemory()
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		b.Skip("no /proc here")
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	b.Fatal("no VmRSS in /proc/self/status")
+	return 0
+}
