@@ -1,0 +1,145 @@
+package hub_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// users names the sessions of a page by their user ids.
+func users(page hub.Page) string {
+	var names []string
+	for _, s := range page.Sessions {
+		names = append(names, s.UserID)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestListsSessionsFilteredAndSorted(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{})
+	s.SetApp(otherID, []hub.Key{{Generation: 3, Secret: s.key}})
+	s.connect("ib1", "c", "Склад")
+	s.connect("ib1", "a", "")
+	s.connect("ib2", "b", "Склад")
+	s.register(wire.Registration{AppID: otherID, IbID: "ib2", UserID: "d"}, s.key)
+	tests := []struct {
+		name  string
+		query hub.Query
+		want  string
+	}{
+		{"all, as they came", hub.Query{}, "c a b d"},
+		{"by user", hub.Query{Sort: "user"}, "a b c d"},
+		{"by user, reversed", hub.Query{Sort: "-user"}, "d c b a"},
+		{"by infobase, then as they came", hub.Query{Sort: "ib"}, "c a b d"},
+		{"of an app, in any letter case", hub.Query{AppID: strings.ToUpper(otherID)}, "d"},
+		{"of an infobase", hub.Query{IbID: "ib2"}, "b d"},
+		{"of a user", hub.Query{UserID: "a"}, "a"},
+		{"of a group", hub.Query{UserGroup: "Склад"}, "c b"},
+		{"text in any letter case", hub.Query{Text: "сКлАд"}, "c b"},
+		{"text in the address", hub.Query{Text: "127.0.0.1:"}, "c a b d"},
+		{"nothing matches", hub.Query{Text: "no such thing"}, ""},
+	}
+	for _, tt := range tests {
+		page, err := s.Sessions(tt.query)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if got := users(page); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	page, _ := s.Sessions(hub.Query{UserID: "d"})
+	if d := page.Sessions[0]; d.AppID != otherID || d.KeyGeneration != 3 || d.Since.IsZero() || !d.LastDeliveryAt.IsZero() {
+		t.Errorf("session is described as %+v", d)
+	}
+}
+
+func TestPagesCoverEverySessionOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{})
+	for i := range 23 {
+		s.connect("ib", fmt.Sprintf("u%02d", i%7), "")
+	}
+	for _, sort := range hub.SortKeys() {
+		for _, sort := range []string{sort, "-" + sort} {
+			seen := make(map[uint64]bool)
+			query := hub.Query{Sort: sort, Limit: 5}
+			for pages := 1; ; pages++ {
+				page, err := s.Sessions(query)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if page.Total != 23 {
+					t.Fatalf("sort %s: total is %d", sort, page.Total)
+				}
+				for _, session := range page.Sessions {
+					if seen[session.ID] {
+						t.Fatalf("sort %s: session %d is on two pages", sort, session.ID)
+					}
+					seen[session.ID] = true
+				}
+				if page.Next == "" {
+					break
+				}
+				if pages > 5 {
+					t.Fatalf("sort %s: the pages do not end", sort)
+				}
+				query.After = page.Next
+			}
+			if len(seen) != 23 {
+				t.Fatalf("sort %s: %d sessions on all pages, want 23", sort, len(seen))
+			}
+		}
+	}
+}
+
+func TestRefusesABadQuery(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{})
+	for _, q := range []hub.Query{{Sort: "colour"}, {Limit: -1}, {Limit: hub.MaxPage + 1}, {After: "!"}, {After: "AAAA"}} {
+		if _, err := s.Sessions(q); !errors.Is(err, hub.ErrBadQuery) {
+			t.Errorf("%+v: got %v, want ErrBadQuery", q, err)
+		}
+	}
+}
+
+func TestClosesASessionAtAnAdministratorsWish(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{})
+	c := s.connect("ib", "u", "")
+	page, err := s.Sessions(hub.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.CloseSession(page.Sessions[0].ID) {
+		t.Fatal("no such session")
+	}
+	ends(t, c)
+	if s.CloseSession(page.Sessions[0].ID) {
+		t.Fatal("closed twice")
+	}
+}
+
+func TestCountsWhatASessionGot(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{})
+	c := s.connect("ib", "u", "")
+	for range 3 {
+		s.Publish(appID, toAll("ib"), topic("x"))
+		receive(t, c)
+	}
+	eventually(t, "three deliveries are counted", func() bool {
+		page, err := s.Sessions(hub.Query{})
+		if err != nil || len(page.Sessions) != 1 {
+			return false
+		}
+		session := page.Sessions[0]
+		return session.Delivered == 3 && session.Bytes > 0 && session.Queued == 0 && !session.LastDeliveryAt.IsZero()
+	})
+}
