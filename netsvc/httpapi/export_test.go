@@ -13,3 +13,8 @@ func OpenCertificateAt(o TLSOptions, log *slog.Logger, now func() time.Time) (*C
 	}
 	return openCertificate(src, log, now)
 }
+
+// NewWithTimeouts is New with limits of time a test can wait for.
+func NewWithTimeouts(o Options, header, body, drain time.Duration) *Server {
+	return newServer(o, timeouts{header, body, drain})
+}

@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// deliveredHeader tells the sender for how many sessions its message was
+// queued.
+const deliveredHeader = "X-Delivered-Sessions"
+
+// sendMessage checks the token, then reads the message and has it delivered
+// (protocol.md section 3.2).
+func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
+	limits := s.limits.Load()
+	sender, problem := s.sender(r)
+	if problem.status != 0 {
+		if problem.status == http.StatusUnauthorized {
+			w.Header()["Www-Authenticate"] = bearerChallenge
+		}
+		s.refuse(w, r, problem)
+		return
+	}
+	if r.ContentLength > limits.MaxMessageBytes {
+		s.refuse(w, r, tooLarge(limits), slog.String("app", sender.ID))
+		return
+	}
+
+	buffer := s.bodies.get()
+	defer s.bodies.put(buffer)
+	if problem := readBody(r.Body, buffer, limits); problem.status != 0 {
+		w.Header()["Connection"] = connectionClose // what follows is not a request
+		s.refuse(w, r, problem, slog.String("app", sender.ID))
+		return
+	}
+	recipient, message, err := wire.ParseRequest(*buffer)
+	if err != nil { // it names the field and never shows what is in it
+		s.refuse(w, r, refusal{http.StatusBadRequest, ReasonBadRequest, err.Error()},
+			slog.String("app", sender.ID), slog.String("detail", err.Error()))
+		return
+	}
+
+	sessions := s.hub.Publish(sender.ID, recipient, &message)
+	w.Header()[deliveredHeader] = []string{strconv.Itoa(sessions)}
+	w.WriteHeader(http.StatusOK)
+	s.counters.answered(http.StatusOK)
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		s.log.LogAttrs(r.Context(), slog.LevelDebug, "message accepted",
+			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)), slog.Int("sessions", sessions),
+			slog.Int("bytes", len(*buffer)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
+	}
+}
+
+// sender returns the app whose token the request carries, or why there is none.
+func (s *Server) sender(r *http.Request) (*app.App, refusal) {
+	authorization := r.Header.Get("Authorization")
+	if authorization == "" {
+		return nil, refusal{http.StatusUnauthorized, ReasonNoToken, "header Authorization: Bearer TOKEN is missing"}
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return nil, refusal{http.StatusUnauthorized, ReasonNotBearer, "header Authorization is not of the form Bearer TOKEN"}
+	}
+	sender, err := s.apps.CheckToken(strings.TrimSpace(token))
+	switch {
+	case errors.Is(err, app.ErrTokenExpired):
+		return nil, refusal{http.StatusForbidden, ReasonTokenExpired, "the token has expired"}
+	case err != nil:
+		return nil, refusal{http.StatusUnauthorized, ReasonBadToken, "the token is not valid"}
+	}
+	return sender, refusal{}
+}

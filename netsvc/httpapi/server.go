@@ -1,0 +1,257 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/failurelog"
+)
+
+// Fixed limits of protocol.md section 5, and those it leaves to us.
+const (
+	// MaxHeaderBytes bounds a request line with its header fields.
+	MaxHeaderBytes = 16 << 10
+	// headerSlop is what net/http reads beyond http.Server.MaxHeaderBytes.
+	headerSlop = 4096
+
+	headerTimeout = 10 * time.Second // from the first byte to the end of the header; also for a TLS handshake
+	bodyTimeout   = 60 * time.Second // from the end of the header to the end of the body
+	writeTimeout  = 30 * time.Second // for the answer, which is a few hundred bytes
+	// idleTimeout is longer than the minute for which nginx keeps a connection
+	// to a backend, so that it is nginx that closes, not we under a request.
+	idleTimeout = 2 * time.Minute
+)
+
+// Epoch is the setting expires_in_epoch: from where expires_in of /auth counts
+// its seconds (protocol.md section 3.1).
+type Epoch string
+
+// What expires_in counts from.
+const (
+	EpochAuto  Epoch = "auto"  // year 1 for the 1C platform, else 1970; the default
+	EpochUnix  Epoch = "unix"  // 1970-01-01T00:00:00Z
+	EpochYear1 Epoch = "year1" // 0001-01-01T00:00:00Z
+)
+
+// Limits are the settings that may change while the server runs. A zero field
+// takes the default written beside it.
+type Limits struct {
+	TokenLifetime   time.Duration  // how long a token works; 60 min
+	ExpiresIn       Epoch          // EpochAuto
+	MaxMessageBytes int64          // of the body of /sendmessage; 1 MiB
+	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed, beside loopback's; none
+}
+
+// Options are what a Server needs.
+type Options struct {
+	Apps        *app.Registry
+	Hub         *hub.Hub
+	Limits      Limits
+	Certificate *Certificate // nil: plain HTTP
+	Logger      *slog.Logger // slog.Default()
+}
+
+// Server answers senders. All methods may be called concurrently. End it with
+// Shutdown, also if Serve was never called.
+type Server struct {
+	apps        *app.Registry
+	hub         *hub.Hub
+	log         *slog.Logger
+	limits      atomic.Pointer[Limits]
+	certificate atomic.Pointer[Certificate]
+	tls         *tls.Config // nil: plain HTTP
+	http        *http.Server
+	bodies      bodyPool
+	counters    *counters
+	failures    *failurelog.Log
+	drainTime   time.Duration
+
+	closing atomic.Bool
+	silent  sync.Map // net.Conn without a request yet → nothing
+}
+
+// New returns a server that waits for listeners.
+func New(o Options) *Server {
+	return newServer(o, timeouts{headerTimeout, bodyTimeout, drainTime})
+}
+
+// timeouts are those a test would not wait for.
+type timeouts struct{ header, body, drain time.Duration }
+
+func newServer(o Options, t timeouts) *Server {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s := &Server{
+		apps:      o.Apps,
+		hub:       o.Hub,
+		log:       o.Logger,
+		counters:  newCounters(),
+		failures:  failurelog.New(o.Logger, "request refused"),
+		drainTime: t.drain,
+	}
+	s.SetLimits(o.Limits)
+	if o.Certificate != nil {
+		s.certificate.Store(o.Certificate)
+		s.tls = o.Certificate.TLSConfig()
+		s.tls.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.certificate.Load().getCertificate(hello)
+		}
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		Protocols:         &protocols,
+		MaxHeaderBytes:    MaxHeaderBytes - headerSlop,
+		ReadHeaderTimeout: t.header,
+		ReadTimeout:       t.header + t.body,     // counts from the start of the header
+		WriteTimeout:      t.body + writeTimeout, // counts from the end of the header
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          log.New(serverLog{s}, "", 0),
+		ConnState:         s.watch,
+		// «OPTIONS *» would be answered with 200 instead of by our routes.
+		DisableGeneralOptionsHandler: true,
+	}
+	return s
+}
+
+// SetLimits replaces the limits. Requests under way keep those they began with.
+func (s *Server) SetLimits(l Limits) {
+	if l.TokenLifetime <= 0 {
+		l.TokenLifetime = time.Hour
+	}
+	if l.ExpiresIn == "" {
+		l.ExpiresIn = EpochAuto
+	}
+	if l.MaxMessageBytes <= 0 {
+		l.MaxMessageBytes = 1 << 20
+	}
+	l.TrustedProxies = slices.Clone(l.TrustedProxies)
+	s.limits.Store(&l)
+}
+
+// SetCertificate serves another certificate from the next handshake on, as when
+// the settings name other files. It has no effect on a server that was made
+// without one: that speaks plain HTTP for good.
+func (s *Server) SetCertificate(c *Certificate) {
+	if c != nil && s.tls != nil {
+		s.certificate.Store(c)
+	}
+}
+
+// Serve accepts senders until the listener is closed or Shutdown is called, and
+// then returns nil; requests under way go on. It may be called for several
+// listeners at once. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	if s.tls != nil {
+		ln = tls.NewListener(ln, s.tls)
+	}
+	err := s.http.Serve(ln)
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown accepts nobody any more, waits for requests under way, and at the
+// end of ctx cuts them off: then it returns the error of ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	s.silent.Range(func(conn, _ any) bool {
+		conn.(net.Conn).Close()
+		return true
+	})
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.http.Close()
+	}
+	s.failures.Close()
+	return err
+}
+
+// watch knows the connections on which no request has come yet. net/http would
+// let each of them hold up Shutdown for 5 s.
+func (s *Server) watch(conn net.Conn, state http.ConnState) {
+	if state != http.StateNew {
+		s.silent.Delete(conn)
+		return
+	}
+	s.silent.Store(conn, nil)
+	if s.closing.Load() {
+		conn.Close()
+	}
+}
+
+// Handler returns what answers the requests, for tests without a connection.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// routes is all there is (protocol.md section 3).
+func (s *Server) routes() http.Handler {
+	router := mux.NewRouter()
+	// Without this, //auth would be answered with 301: the 1C extension does
+	// not follow it, and the place it leads to holds the query with the key.
+	router.SkipClean(true)
+	allowed := make(map[string]string)
+	for _, route := range []struct {
+		path, method string
+		handler      http.HandlerFunc
+	}{
+		{"/auth", http.MethodGet, s.auth},
+		{"/sendmessage", http.MethodPost, s.sendMessage},
+	} {
+		router.HandleFunc(route.path, route.handler).Methods(route.method)
+		allowed[route.path] = route.method
+	}
+	router.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := allowed[r.URL.Path]
+		w.Header().Set("Allow", method)
+		s.refuse(w, r, refusal{http.StatusMethodNotAllowed, ReasonWrongMethod, "only " + method + " is answered here"})
+	})
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, refusal{http.StatusNotFound, ReasonUnknownPath, "there are only /auth and /sendmessage here"})
+	})
+	return router
+}
+
+// serverLog receives what net/http has to say: lines of text, each in one
+// Write. None of them holds a URL, a header field or a body.
+type serverLog struct{ server *Server }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	const (
+		handshake = "http: TLS handshake error from "
+		panicked  = "http: panic serving "
+		accept    = "http: Accept error: "
+	)
+	text := strings.TrimSpace(string(line))
+	level := slog.LevelDebug
+	switch {
+	case strings.HasPrefix(text, handshake):
+		l.server.counters.handshakes.Add(1)
+		peer, cause, _ := strings.Cut(strings.TrimPrefix(text, handshake), ": ")
+		l.server.log.Debug("tls handshake failed", slog.String("peer", peer), slog.String("error", cause))
+		return len(line), nil
+	case strings.HasPrefix(text, panicked):
+		level = slog.LevelError
+	case strings.HasPrefix(text, accept):
+		level = slog.LevelWarn
+	}
+	l.server.log.Log(context.Background(), level, "http server", slog.String("text", text))
+	return len(line), nil
+}

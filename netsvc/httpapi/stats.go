@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"net/http"
+	"sync/atomic"
+)
+
+// Reason says why a request was refused: a stable slug for logs and metrics.
+type Reason string
+
+// Why requests are refused, with the status they are answered with.
+const (
+	ReasonNoServerKey      Reason = "no_server_key"      // 401
+	ReasonUnknownServerKey Reason = "unknown_server_key" // 401
+	ReasonNoToken          Reason = "no_token"           // 401
+	ReasonNotBearer        Reason = "not_bearer"         // 401
+	ReasonBadToken         Reason = "bad_token"          // 401: malformed, forged, reset, or of a removed app
+	ReasonTokenExpired     Reason = "token_expired"      // 403
+	ReasonBadRequest       Reason = "bad_request"        // 400
+	ReasonBrokenBody       Reason = "broken_body"        // 400: ended early, or malformed chunks
+	ReasonSlowBody         Reason = "slow_body"          // 408
+	ReasonTooLarge         Reason = "too_large"          // 413
+	ReasonUnknownPath      Reason = "unknown_path"       // 404
+	ReasonWrongMethod      Reason = "wrong_method"       // 405
+)
+
+// Stats counts what was answered since the server was made. What net/http
+// answers before a request is complete (431, a malformed request) is not in it.
+type Stats struct {
+	Status        map[int]uint64    // by HTTP status; only those that occurred
+	Refused       map[Reason]uint64 // by reason; only those that occurred
+	TLSHandshakes uint64            // failed handshakes
+}
+
+// Stats returns a snapshot. The counters are read one after another while
+// requests go on.
+func (s *Server) Stats() Stats {
+	result := Stats{Status: make(map[int]uint64), Refused: make(map[Reason]uint64)}
+	for status, n := range s.counters.status {
+		if v := n.Load(); v > 0 {
+			result.Status[status] = v
+		}
+	}
+	for reason, n := range s.counters.reasons {
+		if v := n.Load(); v > 0 {
+			result.Refused[reason] = v
+		}
+	}
+	result.TLSHandshakes = s.counters.handshakes.Load()
+	return result
+}
+
+// counters has maps that are complete from the start and only read, so that
+// counting takes no lock.
+type counters struct {
+	status     map[int]*atomic.Uint64
+	reasons    map[Reason]*atomic.Uint64
+	handshakes atomic.Uint64
+}
+
+func newCounters() *counters {
+	c := &counters{status: make(map[int]*atomic.Uint64), reasons: make(map[Reason]*atomic.Uint64)}
+	for _, status := range []int{
+		http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusMethodNotAllowed, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusInternalServerError,
+	} {
+		c.status[status] = new(atomic.Uint64)
+	}
+	for _, reason := range []Reason{
+		ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
+		ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonUnknownPath, ReasonWrongMethod,
+	} {
+		c.reasons[reason] = new(atomic.Uint64)
+	}
+	return c
+}
+
+func (c *counters) answered(status int) { c.status[status].Add(1) }
+
+func (c *counters) refused(r refusal) {
+	c.answered(r.status)
+	c.reasons[r.reason].Add(1)
+}
