@@ -1,31 +1,35 @@
-package wire
+package wire_test
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
-)
 
-const benchKey = "IAAAABAAAACuIhXtnw4Yb3vmhLdsIEx1HYXDRq/tlUF4cgOdBPQ9mC1jpOaN/UVko/Fi3HMX7/E="
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
 
 var benchBody = []byte("\uFEFF" + `{"Recipient":{"Type":"user","IbId":"d2273d53-b633-4817-a006-4fa627a5dea9","UserId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","UserGroup":null},` +
 	`"Message":{"Topic":"НоваяЗадача","Notification":{"Title":"Создана новая задача","Body":"Согласовать \"договор\"\r\nдо пятницы","Icon":"Информация","Action":"e1cib/data/Задача.ЗадачаИсполнителя?ref=8e5d","Important":true},` +
 	`"Data":{"ВидСобытия":"НоваяЗадача","Номер":"00-013390","Пусто":null}}}`)
 
 func BenchmarkRegistration(b *testing.B) {
-	k, err := ParseClientKey(benchKey)
-	if err != nil {
-		b.Fatal(err)
-	}
-	packet, err := AppendRegistration(nil, Registration{"0f8fad5b-d9cb-469f-a165-70867728950e", "d2273d53-b633-4817-a006-4fa627a5dea9", "7c9e6679-7425-40de-944b-e07fc1f90ae7", ""}, k)
-	if err != nil {
-		b.Fatal(err)
-	}
+	k := mustKey(b, keyText)
+	r := plain
+	r.UserGroup = "" // as the released add-in sends it
+	packet := mustPacket(b, r, k)
+	b.Run("build", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := wire.AppendRegistration(nil, r, k); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := ParseRegistration(packet[2:]); err != nil {
+			if _, err := wire.ParseRegistration(packet[2:]); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -33,7 +37,7 @@ func BenchmarkRegistration(b *testing.B) {
 	b.Run("parse_verify", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if p, _ := ParseRegistration(packet[2:]); !p.Verify(k) {
+			if p, _ := wire.ParseRegistration(packet[2:]); !p.Verify(k) {
 				b.Fatal("not verified")
 			}
 		}
@@ -41,17 +45,17 @@ func BenchmarkRegistration(b *testing.B) {
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
-	_, m, err := ParseRequest(benchBody)
+	_, m, err := wire.ParseRequest(benchBody)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, c := range []struct {
 		name string
-		m    *Message
+		m    *wire.Message
 	}{
 		{"typical", &m},
-		{"64KiB_ascii", &Message{Topic: strings.Repeat("0123456789abcdef", 4096)}},
-		{"64KiB_cyrillic", &Message{Topic: strings.Repeat("Ж", 32768)}},
+		{"64KiB_ascii", &wire.Message{Topic: strings.Repeat("0123456789abcdef", 4096)}},
+		{"64KiB_cyrillic", &wire.Message{Topic: strings.Repeat("Ж", 32768)}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			buf := c.m.AppendJSON(nil)
@@ -65,10 +69,7 @@ func BenchmarkAppendJSON(b *testing.B) {
 }
 
 func BenchmarkAppendFrame(b *testing.B) {
-	k, err := ParseClientKey(benchKey)
-	if err != nil {
-		b.Fatal(err)
-	}
+	k := mustKey(b, keyText)
 	for _, size := range []int{400, 4096} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			plaintext := []byte(strings.Repeat("x", size))
@@ -89,7 +90,7 @@ func BenchmarkParseRequest(b *testing.B) {
 		b.SetBytes(int64(len(benchBody)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, err := ParseRequest(benchBody); err != nil {
+			if _, _, err := wire.ParseRequest(benchBody); err != nil {
 				b.Fatal(err)
 			}
 		}

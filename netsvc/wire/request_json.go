@@ -191,8 +191,9 @@ func (p *requestParser) skip() error { return p.malformed(p.dec.SkipValue()) }
 
 // end refuses anything but white space after the outermost value.
 func (p *requestParser) end() error {
+	at := p.offset + p.dec.InputOffset()
 	if _, err := p.dec.ReadToken(); err != io.EOF {
-		return &FieldError{"body", fmt.Sprintf("has something after the JSON, at byte %d", p.offset+p.dec.InputOffset())}
+		return &FieldError{"body", fmt.Sprintf("has something after the JSON, which ends at byte %d", at)}
 	}
 	return nil
 }
