@@ -1,0 +1,143 @@
+package httpapi_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+)
+
+// tlsClient trusts everyone, and speaks plain HTTP as well.
+func tlsClient() *http.Client {
+	c := client()
+	c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	return c
+}
+
+// trusting keeps its connection and checks the chain.
+func trusting(a *authority) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: a.pool(), ServerName: "localhost"},
+		ForceAttemptHTTP2: true,
+	}}
+}
+
+func TestServesHTTPSWithAnyCertificate(t *testing.T) {
+	t.Parallel()
+	authority := newAuthority(t)
+	key := newRSAKey(t)
+	leaf := authority.issue(t, "leaf", key, time.Now().Add(year))
+	dir := t.TempDir()
+	pfx := func(name string, encoder *pkcs12.Encoder) httpapi.TLSOptions {
+		data, err := encoder.Encode(key, leaf, []*x509.Certificate{authority.intermediate}, "пароль")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return httpapi.TLSOptions{
+			Mode: httpapi.TLSFromFileWithPassword, Certificate: writeFile(t, filepath.Join(dir, name), data), Password: "пароль",
+		}
+	}
+	for name, options := range map[string]httpapi.TLSOptions{
+		"PEM":        writePair(t, authority, dir, "leaf", time.Now().Add(year)),
+		"PFX modern": pfx("modern.pfx", pkcs12.Modern2023),
+		"PFX legacy": pfx("legacy.pfx", pkcs12.LegacyRC2),
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, _ := newLogger()
+			certificate, err := httpapi.OpenCertificate(options, log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := start(t, httpapi.Options{Certificate: certificate}, nil)
+			a := s.newApp("one")
+			session := s.connect(a, "ib", "ann", "")
+			c := trusting(authority)
+			defer c.CloseIdleConnections()
+			got := s.do(c, http.MethodGet, "/auth?server_key="+a.ServerKeys[0].Key, nil, nil)
+			if got.status != http.StatusOK || got.proto != "HTTP/1.1" {
+				t.Fatalf("got %d over %s: %s", got.status, got.proto, got.body)
+			}
+			s.do(c, http.MethodPost, "/sendmessage", bearer(s.token(a)), strings.NewReader(toAll)).wantSent(t, 1)
+			wantReceived(t, session, `{"topic":"t"}`)
+			s.do(c, http.MethodPost, "/sendmessage", bearer("x"), strings.NewReader(toAll)).wantError(t, http.StatusUnauthorized, "")
+		})
+	}
+}
+
+func TestANewCertificateDropsNoConnection(t *testing.T) {
+	t.Parallel()
+	f := newFollowed(t, time.Now().Add(year))
+	s := start(t, httpapi.Options{Certificate: f.Certificate}, nil)
+	a := s.newApp("one")
+	token := s.token(a)
+	old := trusting(f.authority)
+	defer old.CloseIdleConnections()
+	// send reports the certificate of the connection it used and whether
+	// that connection was there before.
+	send := func(c *http.Client) (served string, reused bool) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodPost, s.url+"/sendmessage", strings.NewReader(toAll))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = bearer(token)
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused },
+		}))
+		response, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, response).wantSent(t, 0)
+		return response.TLS.PeerCertificates[0].Subject.CommonName, reused
+	}
+	if served, reused := send(old); served != "first" || reused {
+		t.Fatalf("served %q, reused %v", served, reused)
+	}
+	writePair(t, f.authority, f.dir, "second", time.Now().Add(year))
+	f.clock.advance(time.Second)
+	fresh := trusting(f.authority)
+	defer fresh.CloseIdleConnections()
+	if served, _ := send(fresh); served != "second" {
+		t.Errorf("a new connection got %q, want the second certificate", served)
+	}
+	if served, reused := send(old); served != "first" || !reused {
+		t.Errorf("the old connection: %q, reused %v; want it to go on", served, reused)
+	}
+
+	other, _ := openPair(t, f.authority, "third", time.Now().Add(year))
+	s.http.SetCertificate(other)
+	newest := trusting(f.authority)
+	defer newest.CloseIdleConnections()
+	if served, _ := send(newest); served != "third" {
+		t.Errorf("after SetCertificate a new connection got %q, want the third", served)
+	}
+	if served, reused := send(old); served != "first" || !reused {
+		t.Errorf("the old connection after SetCertificate: %q, reused %v; want it to go on", served, reused)
+	}
+}
+
+func TestPlainHTTPOnTheHTTPSPortIsNotedAtDebug(t *testing.T) {
+	t.Parallel()
+	c, _ := openPair(t, newAuthority(t), "leaf", time.Now().Add(year))
+	s := start(t, httpapi.Options{Certificate: c}, nil)
+	s.url = strings.Replace(s.url, "https:", "http:", 1)
+	conn := s.raw()
+	conn.writeHeader("GET /auth?server_key=x HTTP/1.1", "Host: pns")
+	if data, err := io.ReadAll(conn.in); err != nil || !strings.Contains(string(data), "400 Bad Request") {
+		t.Errorf("got %q, %v; want 400", data, err)
+	}
+	eventually(t, "a record of the handshake", func() bool { return s.log.count("tls handshake failed") == 1 })
+	if s.log.count("level=WARN") != 0 || s.http.Stats().TLSHandshakes != 1 {
+		t.Errorf("want it at Debug and counted once, got %+v:\n%s", s.http.Stats(), s.log)
+	}
+}
