@@ -44,6 +44,29 @@ func BenchmarkRegistration(b *testing.B) {
 	})
 }
 
+// BenchmarkVerify shows that a peer cannot tell an unknown app from a wrong key
+// by the time it takes.
+func BenchmarkVerify(b *testing.B) {
+	k := mustKey(b, keyText)
+	p, err := wire.ParseRegistration(mustPacket(b, plain, k)[2:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		k    *wire.ClientKey
+	}{{"right_key", k}, {"wrong_key", mustKey(b, otherKeyText)}, {"unknown_app", nil}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if p.Verify(c.k) != (c.k == k) {
+					b.Fatal("the wrong answer")
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkAppendJSON(b *testing.B) {
 	_, m, err := wire.ParseRequest(benchBody)
 	if err != nil {
@@ -70,7 +93,7 @@ func BenchmarkAppendJSON(b *testing.B) {
 
 func BenchmarkAppendFrame(b *testing.B) {
 	k := mustKey(b, keyText)
-	for _, size := range []int{400, 4096} {
+	for _, size := range []int{400, 4 << 10, 64 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			plaintext := []byte(strings.Repeat("x", size))
 			buf := k.AppendFrame(nil, plaintext)

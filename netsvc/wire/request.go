@@ -62,8 +62,10 @@ func (r Recipient) Validate() error {
 //     strings by UTF-16 units and means no harm;
 //   - more than 10 000 levels of nesting are refused.
 //
-// The strings share memory of at most the size of body, and none with it. Errors
-// are *FieldError, with the field "body" for what is wrong with the JSON.
+// The strings share memory of at most the size of body, and none with it. In all,
+// parsing allocates about twice the size of a usual body, and at worst (a Data of
+// very many very short keys) some thirty times. Errors are *FieldError, with the
+// field "body" for what is wrong with the JSON.
 func ParseRequest(body []byte) (Recipient, Message, error) {
 	text := bytes.TrimPrefix(body, []byte("\uFEFF"))
 	if !utf8.Valid(text) {

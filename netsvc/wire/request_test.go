@@ -350,6 +350,14 @@ func TestParseRequestSharesNoMemoryWithTheBody(t *testing.T) {
 
 func TestParseRequestAllocatesInProportion(t *testing.T) {
 	const size = 1 << 20
+	var keys strings.Builder
+	for i := 0; keys.Len() < size; i++ {
+		fmt.Fprintf(&keys, `"%x":"",`, i)
+	}
+	manyKeys := request(`{"Data":{` + keys.String() + `"":""}}`)
+	if got := allocated(func() { mustParse(t, manyKeys) }); got > 32*size {
+		t.Errorf("many short keys: %d bytes allocated for %d", got, len(manyKeys))
+	}
 	for name, body := range map[string]string{
 		"one long string":            request(`{"Topic":"` + strings.Repeat("x", size) + `"}`),
 		"one long escaped string":    request(`{"Topic":"` + strings.Repeat(`\u0416`, size/6) + `"}`),
