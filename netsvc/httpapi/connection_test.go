@@ -13,7 +13,7 @@ import (
 
 // quick is a server that does not let the tests of time-outs wait.
 func quick(o httpapi.Options) *httpapi.Server {
-	const short = 200 * time.Millisecond
+	const short = 400 * time.Millisecond
 	return httpapi.NewWithTimeouts(o, short, short, short)
 }
 

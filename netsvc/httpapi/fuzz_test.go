@@ -17,7 +17,7 @@ import (
 // quotes nothing longer than our own field names.
 func FuzzSendMessage(f *testing.F) {
 	const limit = 4096
-	s := start(f, httpapi.Options{Limits: httpapi.Limits{MaxMessageBytes: limit}}, nil)
+	s := start(f, httpapi.Options{Limits: httpapi.Limits{MaxMessageBytes: limit}}, quietly)
 	token := s.token(s.newApp("one"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		post := func(reader io.Reader) *httptest.ResponseRecorder {

@@ -38,8 +38,8 @@ type service struct {
 	stop     func()
 }
 
-// start runs a service until the end of the test. construct may be nil, and stands
-// for httpapi.New otherwise.
+// start runs a service until the end of the test. construct nil is
+// httpapi.New.
 func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *httpapi.Server) *service {
 	t.Helper()
 	logger, out := newLogger()

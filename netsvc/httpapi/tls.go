@@ -209,7 +209,8 @@ func (c *Certificate) readAgain(old *certificateState) (done bool, err error) {
 	return true, err
 }
 
-// warnOfExpiry warns once a day while the end is near.
+// warnOfExpiry warns once a day while the end is near; it is noticed when
+// someone connects or asks for NotAfter.
 func (c *Certificate) warnOfExpiry() {
 	notAfter := c.state.Load().inUse.Leaf.NotAfter
 	now := c.now()
