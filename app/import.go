@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
 	"time"
 
 	"github.com/google/uuid"
@@ -80,8 +79,6 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	if len(content) > MaxImportBytes {
 		return ImportReport{}, fmt.Errorf("importing keys: %w: at most %d bytes are read", ErrImportTooLarge, MaxImportBytes)
 	}
-	entries, stray := splitOldKeys(content)
-
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	im := importer{
@@ -90,12 +87,8 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 		seenIDs:  make(map[uuid.UUID]int),
 		seenKeys: make(map[string]int),
 	}
-	if stray != 0 {
-		im.problem(ImportProblem{Line: stray, Code: ProblemNoTitleLine, Skipped: true,
-			Detail: "there is text before the first line with a title (#…)"})
-	}
-	for i := range entries {
-		im.entry(&entries[i])
+	for e := range splitOldKeys(content) {
+		im.entry(e)
 	}
 	if len(im.report.Imported) > 0 {
 		if err := r.commit(im.report.Imported, nil); err != nil {
@@ -115,11 +108,11 @@ type importer struct {
 }
 
 func (im *importer) entry(e *oldEntry) {
-	keys, title, notes, ok := e.parse()
+	keys, title, problems, ok := e.parse()
 	if ok && title == "" {
 		title = keys.id.String()
 	}
-	for _, p := range notes {
+	for _, p := range problems {
 		p.Title = title
 		im.problem(p)
 	}

@@ -2,6 +2,8 @@ package app
 
 import (
 	"bytes"
+	"cmp"
+	"iter"
 	"strings"
 	"unicode/utf8"
 
@@ -21,11 +23,12 @@ const maxOldLineBytes = 64 << 10
 
 // oldEntry is an entry of the file as it stands there.
 type oldEntry struct {
-	line  int // of the title, from 1
-	title string
-	rest  []oldLine // lines after the title that are not blank
-	bad   int       // number of the first line that is not text; 0 if there is none
-	long  int       // number of the first line that is too long; 0 if there is none
+	line   int  // where it begins, from 1
+	titled bool // no: it is text before the first entry
+	title  string
+	rest   []oldLine // lines after the title that are not blank
+	bad    int       // number of the first line that is not text; 0 if there is none
+	long   int       // number of the first line that is too long; 0 if there is none
 }
 
 type oldLine struct {
@@ -40,92 +43,87 @@ type oldKeys struct {
 	clientKey string
 }
 
-// splitOldKeys cuts the file into entries. stray is the first line, if any, that
-// stands before all entries.
-func splitOldKeys(content []byte) (entries []oldEntry, stray int) {
-	content = bytes.TrimPrefix(content, []byte("\ufeff"))
-	number := 0
-	for raw := range bytes.Lines(content) {
-		number++
-		raw = bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte{'\n'}), []byte{'\r'})
-		title, isTitle := bytes.CutPrefix(raw, []byte{'#'})
-		if isTitle {
-			entries = append(entries, oldEntry{line: number, title: string(title[:min(len(title), maxOldLineBytes)])})
-		} else if len(bytes.TrimSpace(raw)) == 0 {
-			continue
+// splitOldKeys passes on the entries of the file one by one.
+func splitOldKeys(content []byte) iter.Seq[*oldEntry] {
+	return func(yield func(*oldEntry) bool) {
+		content := bytes.TrimPrefix(content, []byte("\ufeff"))
+		var e *oldEntry
+		number := 0
+		for raw := range bytes.Lines(content) {
+			number++
+			raw = bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte{'\n'}), []byte{'\r'})
+			title, isTitle := bytes.CutPrefix(raw, []byte{'#'})
+			switch {
+			case isTitle:
+				if e != nil && !yield(e) {
+					return
+				}
+				e = &oldEntry{line: number, titled: true, title: string(title[:min(len(title), maxOldLineBytes)])}
+			case len(bytes.TrimSpace(raw)) == 0:
+				continue
+			case e == nil:
+				e = &oldEntry{line: number}
+			}
+			e.add(number, raw, isTitle)
 		}
-		if len(entries) == 0 {
-			if stray == 0 {
-				stray = number
-			}
-			continue
-		}
-		e := &entries[len(entries)-1]
-		switch {
-		case len(raw) > maxOldLineBytes:
-			if e.long == 0 {
-				e.long = number
-			}
-		case !utf8.Valid(raw):
-			if e.bad == 0 {
-				e.bad = number
-			}
-		case !isTitle:
-			// One line more than an entry has is enough to know that it has too many.
-			if len(e.rest) < oldEntryLines+1 {
-				e.rest = append(e.rest, oldLine{number, strings.TrimSpace(string(raw))})
-			}
+		if e != nil {
+			yield(e)
 		}
 	}
-	return entries, stray
+}
+
+func (e *oldEntry) add(number int, raw []byte, isTitle bool) {
+	switch {
+	case len(raw) > maxOldLineBytes:
+		e.long = cmp.Or(e.long, number)
+	case !utf8.Valid(raw):
+		e.bad = cmp.Or(e.bad, number)
+	case isTitle:
+	case len(e.rest) <= oldEntryLines: // one too many is enough to know
+		e.rest = append(e.rest, oldLine{number, strings.TrimSpace(string(raw))})
+	}
 }
 
 // oldEntryLines is how many lines an entry has after its title: three, and the token.
 const oldEntryLines = 4
 
-// parse checks the form of an entry. notes are problems that do not damage it; the
-// last problem, if ok is false, is what damaged it.
-func (e *oldEntry) parse() (keys oldKeys, title string, notes []ImportProblem, ok bool) {
-	title, notes = e.cleanTitle()
+// parse checks the form of an entry. If it is damaged, the last of problems is what
+// damaged it and ok is false; the others are mere notes.
+func (e *oldEntry) parse() (keys oldKeys, title string, problems []ImportProblem, ok bool) {
+	title, problems = e.cleanTitle()
 	damaged := func(line int, code ProblemCode, detail string) (oldKeys, string, []ImportProblem, bool) {
-		return oldKeys{}, title, []ImportProblem{{Line: line, Code: code, Skipped: true, Detail: detail}}, false
+		problems = append(problems, ImportProblem{Line: line, Code: code, Skipped: true, Detail: detail})
+		return oldKeys{}, title, problems, false
 	}
 	switch {
+	case !e.titled:
+		return damaged(e.line, ProblemNoTitleLine, "there is text before the first line with a title (#…)")
 	case e.long != 0:
 		return damaged(e.long, ProblemLineTooLong, "the line is too long")
 	case e.bad != 0:
 		return damaged(e.bad, ProblemBadText, "the line is not text in UTF-8")
 	}
-	next := func(i int) (text string, line int) {
-		if i < len(e.rest) {
-			return e.rest[i].text, e.rest[i].number
+	fields := []struct {
+		name  string
+		code  ProblemCode
+		parse func(string) error
+	}{
+		{"id", ProblemBadID, func(s string) (err error) { keys.id, err = parseID(s); return err }},
+		{"server key", ProblemBadServerKey, func(s string) error { keys.serverKey = s; return checkServerKey(s) }},
+		{"client key", ProblemBadClientKey, func(s string) error { keys.clientKey = s; return checkClientKey(s) }},
+	}
+	for i, field := range fields {
+		if i == len(e.rest) {
+			return damaged(e.line, ProblemIncomplete, "the entry ends before the "+field.name)
 		}
-		return "", e.line
+		if err := field.parse(e.rest[i].text); err != nil {
+			return damaged(e.rest[i].number, field.code, "the "+field.name+" is "+err.Error())
+		}
 	}
-	var err error
-	if text, line := next(0); text == "" {
-		return damaged(line, ProblemIncomplete, "the entry ends before the id")
-	} else if keys.id, err = parseID(text); err != nil {
-		return damaged(line, ProblemBadID, "the id is "+err.Error())
-	}
-	if text, line := next(1); text == "" {
-		return damaged(line, ProblemIncomplete, "the entry ends before the server key")
-	} else if err := checkServerKey(text); err != nil {
-		return damaged(line, ProblemBadServerKey, "the server key is "+err.Error())
-	} else {
-		keys.serverKey = text
-	}
-	if text, line := next(2); text == "" {
-		return damaged(line, ProblemIncomplete, "the entry ends before the client key")
-	} else if err := checkClientKey(text); err != nil {
-		return damaged(line, ProblemBadClientKey, "the client key is "+err.Error())
-	} else {
-		keys.clientKey = text
-	}
-	rest := e.rest[3:]
+	rest := e.rest[len(fields):]
 	if len(rest) > 0 && strings.Contains(rest[0].text, ":") {
 		if !isTokenLine(rest[0].text) {
-			notes = append(notes, ImportProblem{Line: rest[0].number, Code: ProblemBadToken,
+			problems = append(problems, ImportProblem{Line: rest[0].number, Code: ProblemBadToken,
 				Detail: "the token line is damaged; tokens are not taken over anyway"})
 		}
 		rest = rest[1:]
@@ -133,7 +131,7 @@ func (e *oldEntry) parse() (keys oldKeys, title string, notes []ImportProblem, o
 	if len(rest) > 0 {
 		return damaged(rest[0].number, ProblemExtraLine, "the entry has more lines than it should; is a title line missing?")
 	}
-	return keys, title, notes, true
+	return keys, title, problems, true
 }
 
 // cleanTitle makes any text a title, and notes what it had to change. Only an empty

@@ -75,7 +75,7 @@ func (r *Registry) open(path string, lockWait time.Duration) ([]*App, error) {
 	}
 	// Read again, now under the exclusive lock: between the check and here,
 	// another process could have had its turn.
-	r.store = &store{db}
+	r.store = &store{db: db}
 	apps, err := r.store.load()
 	if err != nil {
 		r.store.close()
@@ -96,7 +96,7 @@ func checkDatabase(path string, lockWait time.Duration) error {
 	if err := pages.Check(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	_, err = (&store{db}).load()
+	_, err = (&store{db: db}).load()
 	return err
 }
 

@@ -83,7 +83,7 @@ func rotate[K any](keys []K, fresh K, until func(*K) *time.Time, now time.Time, 
 	}
 	keys = withoutEnded(keys, until, now)
 	if len(keys) > maxOldKeys {
-		return nil, fmt.Errorf("%w: %d", ErrTooManyKeys, len(keys)-1)
+		return nil, fmt.Errorf("%w: %d, and no more are kept", ErrTooManyKeys, len(keys)-1)
 	}
 	*until(&keys[0]) = wholeSecond(now.Add(grace))
 	return append([]K{fresh}, keys...), nil

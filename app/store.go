@@ -21,7 +21,12 @@ var (
 )
 
 // store is where apps are kept: an open bbolt file.
-type store struct{ db *bbolt.DB }
+type store struct {
+	db *bbolt.DB
+	// broken is set when bbolt panicked over the file, because someone else wrote
+	// into it: it is then left with its locks held and must not be touched.
+	broken error
+}
 
 // load reads all apps. The error is ErrNewer, or ErrDamaged naming the record.
 func (s *store) load() (apps []*App, err error) {
@@ -37,19 +42,29 @@ func (s *store) load() (apps []*App, err error) {
 // commit stores and removes apps in one transaction; it is on disk when commit
 // returns nil.
 func (s *store) commit(put []*App, remove []string) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	err := guarded(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error { return writeApps(tx, put, remove) })
 	})
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		return ErrClosed
+	case errors.Is(err, ErrDamaged):
+		s.broken = err
 	}
-	if err != nil {
-		return fmt.Errorf("storing it: %w", err)
-	}
-	return nil
+	return fmt.Errorf("storing it: %w", err)
 }
 
-func (s *store) close() error { return s.db.Close() }
+func (s *store) close() error {
+	if s.broken != nil {
+		return nil // the end of the process closes it
+	}
+	return s.db.Close()
+}
 
 func initSchema(tx *bbolt.Tx) error {
 	meta, err := tx.CreateBucket(bucketMeta)

@@ -25,6 +25,7 @@ const (
 
 	flagBranch   = 0x01
 	flagLeaf     = 0x02
+	flagMeta     = 0x04
 	flagFreelist = 0x10
 
 	elementIsBucket = 0x01
@@ -84,8 +85,13 @@ func check(file io.ReaderAt, size int64) error {
 const firstPage = uint64(2)
 
 type meta struct {
-	pageSize                    uint32
-	root, freelist, pages, txid uint64
+	id       uint64 // with flags, from the head of its page, which the checksum leaves out
+	flags    uint16
+	pageSize uint32
+	root     uint64
+	freelist uint64
+	pages    uint64 // in use or free, from page 0 on
+	txid     uint64
 }
 
 // readMeta finds the meta page that bbolt is going to use: the valid one with the
@@ -99,16 +105,21 @@ func readMeta(file io.ReaderAt, size int64) (meta, error) {
 	if size < 2*pageSize {
 		return meta{}, errors.New("the file is cut short")
 	}
-	m0, ok0 := metaAt(file, 0)
-	m1, ok1 := metaAt(file, pageSize)
-	ok0 = ok0 && int64(m0.pageSize) == pageSize
-	ok1 = ok1 && int64(m1.pageSize) == pageSize
-	m := m0
-	switch {
-	case !ok0 && !ok1:
+	var m meta
+	for id := range firstPage {
+		candidate, ok := metaAt(file, int64(id)*pageSize)
+		if !ok || int64(candidate.pageSize) != pageSize {
+			continue
+		}
+		if candidate.id != id || candidate.flags != flagMeta {
+			return meta{}, fmt.Errorf("meta page %d has the head of another page", id)
+		}
+		if m.pageSize == 0 || candidate.txid > m.txid {
+			m = candidate
+		}
+	}
+	if m.pageSize == 0 {
 		return meta{}, errors.New("neither of its two meta pages is whole")
-	case !ok0 || ok1 && m1.txid > m0.txid:
-		m = m1
 	}
 	if m.pages < firstPage || m.pages > uint64(size/pageSize) {
 		return meta{}, fmt.Errorf("the file is cut short: it has room for %d pages, not for %d", size/pageSize, m.pages)
@@ -139,6 +150,8 @@ func metaAt(file io.ReaderAt, at int64) (m meta, ok bool) {
 	sum := fnv.New64a()
 	sum.Write(body[:metaSumAt])
 	m = meta{
+		id:       order.Uint64(b[:]),
+		flags:    order.Uint16(b[8:]),
 		pageSize: order.Uint32(body[8:]),
 		root:     order.Uint64(body[16:]),
 		freelist: order.Uint64(body[32:]),
