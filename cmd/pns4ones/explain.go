@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+)
+
+// explain turns an error that keeps the daemon from starting into what a person
+// needs: what failed, on what, why, and what to do. Errors of the settings bring
+// their own texts; the others get theirs here.
+func explain(text *locale.Localizer, err error) string {
+	var (
+		certificate *httpapi.CertificateError
+		address     *netsvc.ListenError
+		database    *netsvc.DatabaseError
+		oldKeys     *netsvc.OldKeysError
+		channel     *netsvc.ControlError
+	)
+	switch {
+	case errors.As(err, &certificate):
+		return text.T("daemon.certificate", "path", certificate.Path,
+			"why", text.T("daemon.certificate_"+string(certificate.Problem),
+				"error", certificate.Err, "tried", strings.Join(certificate.Tried, ", ")))
+	case errors.As(err, &address):
+		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
+			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port))
+	case errors.As(err, &database):
+		return text.T("daemon.database", "path", database.Path,
+			"why", text.T(databaseProblem(database), "error", database.Err))
+	case errors.As(err, &oldKeys):
+		return text.T("daemon.old_keys", "path", oldKeys.Path, "error", oldKeys.Err)
+	case errors.As(err, &channel):
+		return text.T("daemon.channel", "path", channel.Path,
+			"why", text.T(channelProblem(channel), "error", channel.Err))
+	}
+	return text.Error(err)
+}
+
+func addressProblem(e *netsvc.ListenError) string {
+	switch {
+	case e.InUse():
+		return "daemon.listen_in_use"
+	case e.NotOurs():
+		return "daemon.listen_not_ours"
+	case e.Denied():
+		return "daemon.listen_denied"
+	}
+	return "daemon.listen_other"
+}
+
+func databaseProblem(err error) string {
+	switch {
+	case errors.Is(err, app.ErrLocked):
+		return "daemon.database_locked"
+	case errors.Is(err, app.ErrNewer):
+		return "daemon.database_newer"
+	case errors.Is(err, app.ErrDamaged):
+		return "daemon.database_damaged"
+	case errors.Is(err, fs.ErrPermission):
+		return "daemon.database_denied"
+	}
+	return "daemon.database_other"
+}
+
+func channelProblem(err error) string {
+	switch {
+	case errors.Is(err, control.ErrInUse):
+		return "daemon.channel_in_use"
+	case errors.Is(err, fs.ErrPermission):
+		return "daemon.channel_denied"
+	}
+	return "daemon.channel_other"
+}

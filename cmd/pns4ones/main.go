@@ -1,0 +1,138 @@
+// Command pns4ones is the daemon: it delivers notifications to running 1C
+// sessions. It reads the settings, sets up logging and the service manager, and
+// leaves the work to package netsvc.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc"
+)
+
+// version is set by the linker for a release.
+var version = "dev"
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+)
+
+func main() {
+	os.Exit(runAsService(func(ctx context.Context, m manager) int {
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		d := &daemonRun{args: os.Args[1:], getenv: os.Getenv, manager: m}
+		return d.run(ctx)
+	}))
+}
+
+// manager is the service manager that the daemon runs under, if any.
+type manager struct {
+	ready    func() // the daemon serves
+	stopping func() // the daemon is about to end
+	// stdout is where the daemon greets, stderr where it logs and complains.
+	stdout, stderr io.Writer
+	// journal: stderr goes to systemd's journal.
+	journal bool
+}
+
+// daemonRun is one run of the program with all that it takes from outside.
+type daemonRun struct {
+	args   []string
+	getenv func(string) string
+	manager
+}
+
+func (d *daemonRun) run(ctx context.Context) int {
+	text := locale.New(locale.Detect(d.getenv, ""))
+	paths, err := config.DefaultPaths(d.getenv)
+	if err != nil {
+		return d.fail(text, err)
+	}
+	settings, err := config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Paths: paths})
+	if err != nil {
+		return d.fail(text, err)
+	}
+	switch settings.Mode {
+	case config.ModeHelp:
+		config.WriteHelp(d.stdout, text, programName())
+		return exitDone
+	case config.ModeVersion:
+		fmt.Fprintln(d.stdout, "pns4ones", version)
+		return exitDone
+	case config.ModePrintConfig:
+		config.WriteTOML(d.stdout, settings, text)
+		return exitDone
+	case config.ModeCheck:
+		return d.check(text, settings)
+	}
+	return d.serve(ctx, text, settings, paths)
+}
+
+// fail tells the person what is wrong. Its errors come before or instead of
+// logging, so they are not log records.
+func (d *daemonRun) fail(text *locale.Localizer, err error) int {
+	fmt.Fprintln(d.stderr, explain(text, err))
+	return exitFailed
+}
+
+// check validates the settings and the certificate without starting anything.
+func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
+	d.warn(text, settings)
+	certificate, err := netsvc.OpenCertificate(&settings.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return d.fail(text, err)
+	}
+	if certificate != nil {
+		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
+	}
+	from := settings.File
+	if from == "" {
+		from = text.T("daemon.no_file")
+	}
+	fmt.Fprintln(d.stdout, text.T("daemon.check_ok", "file", from))
+	return exitDone
+}
+
+func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
+	for _, w := range settings.Warnings {
+		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.Error(&w)))
+	}
+}
+
+// serve runs the daemon until ctx ends.
+func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result, paths config.Paths) int {
+	d.warn(text, settings)
+	level := new(slog.LevelVar)
+	level.Set(settings.Config.LogLevel.Slog())
+	logger := newLogger(d.stderr, level, d.journal)
+
+	server, err := netsvc.Open(ctx, netsvc.Options{
+		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"), Logger: logger,
+	})
+	if err != nil {
+		return d.fail(text, err)
+	}
+	d.welcome(text, settings, server)
+	d.ready()
+	context.AfterFunc(ctx, d.stopping)
+	if err := server.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return d.fail(text, err)
+	}
+	return exitDone
+}
+
+// programName is how the person called the program, for the help.
+func programName() string { return filepath.Base(os.Args[0]) }

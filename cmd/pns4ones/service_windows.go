@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/windows/svc"
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"github.com/pns4ones/pns4ones/config"
+)
+
+// serviceName is the name of the Windows service, as the old product's.
+const serviceName = "PNS4OneS"
+
+// runAsService runs the daemon as a Windows service if the service manager
+// started it, else in the foreground.
+func runAsService(run func(context.Context, manager) int) int {
+	inService, err := svc.IsWindowsService()
+	if err != nil || !inService {
+		return run(context.Background(), manager{ready: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+	}
+	s := &service{run: run}
+	if err := svc.Run(serviceName, s); err != nil {
+		return exitFailed
+	}
+	return s.status
+}
+
+type service struct {
+	run    func(context.Context, manager) int
+	status int
+}
+
+// Execute is called by the service manager's dispatcher; see svc.Handler.
+func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes chan<- svc.Status) (bool, uint32) {
+	const accepted = svc.AcceptStop | svc.AcceptShutdown
+	changes <- svc.Status{State: svc.StartPending}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ready := make(chan struct{})
+	ended := make(chan int, 1)
+	go func() {
+		log := logFile()
+		ended <- s.run(ctx, manager{ready: func() { close(ready) }, stopping: func() {}, stdout: log, stderr: log})
+	}()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			changes <- svc.Status{State: svc.Running, Accepts: accepted}
+		case s.status = <-ended:
+			changes <- svc.Status{State: svc.StopPending}
+			return s.status != exitDone, uint32(s.status)
+		case request := <-requests:
+			switch request.Cmd {
+			case svc.Interrogate:
+				changes <- request.CurrentStatus
+			case svc.Stop, svc.Shutdown:
+				changes <- svc.Status{State: svc.StopPending}
+				stop()
+			}
+		}
+	}
+}
+
+// logFile is what a service has instead of stderr: a file beside the settings
+// that is rotated.
+func logFile() io.Writer {
+	paths, err := config.DefaultPaths(os.Getenv)
+	if err != nil {
+		return io.Discard // no profile folder: there is nowhere to say so
+	}
+	return &lumberjack.Logger{Filename: filepath.Join(paths.Settings, "pns4ones.log"), MaxSize: 10 /* MB */, MaxBackups: 5}
+}

@@ -1,0 +1,22 @@
+package netsvc
+
+import (
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// info is the part of the status that only the whole knows.
+func (s *Server) info() control.Info {
+	info := control.Info{
+		Version: s.options.Version,
+		Uptime:  time.Since(s.started),
+		Listen:  s.senders.String(),
+		Service: s.sessions.String(),
+		Control: s.options.Config.Control,
+	}
+	if s.certificate != nil {
+		info.TLSExpiresAt = s.certificate.NotAfter()
+	}
+	return info
+}

@@ -1,0 +1,258 @@
+// Package listen opens the daemon's TCP listeners: it turns an address of the
+// settings into sockets, closes peers from outside an allowed network, and gets
+// past a shortage of file descriptors without spinning.
+//
+// netsvc opens both services with it; the services themselves see plain
+// net.Listeners whose Accept fails only when they are closed.
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/internal/failurelog"
+)
+
+// Options are what the listeners of one address share.
+type Options struct {
+	// Service names the listener in log records: the name of its setting.
+	Service string
+	// Exhausted is called when the process is out of file descriptors. It frees
+	// one if it can, and reports whether it did.
+	Exhausted func() bool
+	Logger    *slog.Logger
+}
+
+// Service is an address that is being listened on, by one socket or several
+// (localhost is two). Create it with Open; its methods may be called
+// concurrently.
+type Service struct {
+	options    Options
+	address    config.Address
+	network    atomic.Pointer[netip.Prefix]
+	rejected   *failurelog.Log
+	rejects    atomic.Uint64
+	complained atomic.Int64 // when, in Unix nanoseconds
+	listeners  []net.Listener
+	closed     chan struct{}
+	closeOnce  sync.Once
+}
+
+// Open listens on the address. If one of its sockets cannot be opened, none is.
+// An error wraps that of the system (syscall.EADDRINUSE and the like).
+func Open(ctx context.Context, address config.Address, o Options) (*Service, error) {
+	s := &Service{
+		options:  o,
+		address:  address,
+		rejected: failurelog.New(o.Logger, "connection from outside the allowed network"),
+		closed:   make(chan struct{}),
+	}
+	s.network.Store(&address.Network)
+	targets, err := resolve(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	var missing error
+	for _, target := range targets {
+		ln, err := s.listen(ctx, target)
+		if len(targets) > 1 && isNotOurs(err) {
+			missing = err // e.g. ::1 where IPv6 is off
+			continue
+		}
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.listeners = append(s.listeners, &guarded{Listener: ln, service: s})
+	}
+	if len(s.listeners) == 0 {
+		s.Close()
+		return nil, missing
+	}
+	return s, nil
+}
+
+// target is one socket to open; an invalid addr stands for all interfaces.
+type target struct {
+	network string // tcp, tcp4 or tcp6
+	addr    netip.Addr
+}
+
+// resolve tells which sockets an address stands for.
+func resolve(ctx context.Context, a config.Address) ([]target, error) {
+	if a.Network.IsValid() {
+		if a.Network.Addr().Is4() {
+			return []target{{network: "tcp4"}}, nil
+		}
+		return []target{{network: "tcp6"}}, nil
+	}
+	if a.Host == "" || a.Host == "*" {
+		return []target{{network: "tcp"}}, nil
+	}
+	if addr, err := netip.ParseAddr(a.Host); err == nil {
+		return []target{{network: "tcp", addr: addr}}, nil
+	}
+	if a.Host == "localhost" {
+		// Both, whatever the hosts file says: 1C clients try either first.
+		return []target{{"tcp4", netip.AddrFrom4([4]byte{127, 0, 0, 1})}, {"tcp6", netip.IPv6Loopback()}}, nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", a.Host)
+	if err != nil {
+		return nil, err
+	}
+	var targets []target
+	for _, addr := range addrs {
+		targets = append(targets, target{network: "tcp", addr: addr.Unmap()})
+	}
+	return targets, nil
+}
+
+func (s *Service) listen(ctx context.Context, t target) (net.Listener, error) {
+	port := s.address.Port
+	if port == 0 && len(s.listeners) > 0 {
+		port = s.Port() // the one that the first socket was given
+	}
+	host := ""
+	if t.addr.IsValid() {
+		host = t.addr.String()
+	}
+	// Keep-alive is the business of those who use the connections.
+	lc := net.ListenConfig{KeepAlive: -1}
+	return lc.Listen(ctx, t.network, net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+// Listeners returns the sockets, to be served each.
+func (s *Service) Listeners() []net.Listener { return s.listeners }
+
+// Port is the TCP port, also when the settings left it to the system (0).
+func (s *Service) Port() int {
+	return s.listeners[0].Addr().(*net.TCPAddr).Port
+}
+
+// String gives the address as a person writes it, with the actual port.
+func (s *Service) String() string {
+	a := s.address
+	a.Port = s.Port()
+	return a.String()
+}
+
+// Rejected counts the peers closed because they are outside the network.
+func (s *Service) Rejected() uint64 { return s.rejects.Load() }
+
+// Close closes the sockets; connections accepted from them go on.
+func (s *Service) Close() error {
+	var errs []error
+	s.closeOnce.Do(func() {
+		close(s.closed)
+		for _, ln := range s.listeners {
+			errs = append(errs, ln.(*guarded).Listener.Close())
+		}
+		s.rejected.Close()
+	})
+	return errors.Join(errs...)
+}
+
+// guarded is a listener whose Accept returns only admitted connections, and
+// fails only when it is closed.
+type guarded struct {
+	net.Listener
+	service *Service
+}
+
+// Close closes all sockets of the service, for one alone is of no use.
+func (g *guarded) Close() error { return g.service.Close() }
+
+const maxPause = time.Second
+
+// Accept waits for the next connection from inside the allowed network.
+func (g *guarded) Accept() (net.Conn, error) {
+	pause := 5 * time.Millisecond
+	for {
+		conn, err := g.Listener.Accept()
+		switch {
+		case err == nil && g.service.admits(conn):
+			return conn, nil
+		case err == nil:
+			conn.Close()
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		case isAborted(err):
+			continue
+		}
+		g.service.complain(err)
+		if isExhausted(err) && g.service.options.Exhausted() {
+			continue
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, maxPause)
+		case <-g.service.closed:
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// complainEvery is how often a lasting failure of accept is logged.
+const complainEvery = time.Minute
+
+// complain logs that accepting fails, once in a while.
+func (s *Service) complain(err error) {
+	now := time.Now().UnixNano()
+	last := s.complained.Load()
+	if last != 0 && now-last < int64(complainEvery) || !s.complained.CompareAndSwap(last, now) {
+		return
+	}
+	s.options.Logger.Error("cannot accept connections: making room and trying again",
+		slog.String("service", s.options.Service), slog.Any("error", err))
+}
+
+// admits tells whether the peer is inside the allowed network.
+func (s *Service) admits(conn net.Conn) bool {
+	network := *s.network.Load()
+	if !network.IsValid() {
+		return true
+	}
+	addr, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	peer := addr.AddrPort().Addr().Unmap().WithZone("")
+	if network.Contains(peer) {
+		return true
+	}
+	s.rejects.Add(1)
+	s.rejected.Report(peer, "outside_network", slog.String("service", s.options.Service), slog.String("allowed", network.String()))
+	return false
+}
+
+// OpenError says which setting's address could not be listened on.
+type OpenError struct {
+	Setting string
+	Address config.Address
+	Err     error
+}
+
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("%s: listening on %s: %v", e.Setting, e.Address, e.Err)
+}
+
+func (e *OpenError) Unwrap() error { return e.Err }
+
+// InUse tells that another process has the port.
+func (e *OpenError) InUse() bool { return isInUse(e.Err) }
+
+// NotOurs tells that this machine does not have the address.
+func (e *OpenError) NotOurs() bool { return isNotOurs(e.Err) }
+
+// Denied tells that the process may not have the port: below 1024, mostly.
+func (e *OpenError) Denied() bool { return isDenied(e.Err) }

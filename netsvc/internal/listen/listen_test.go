@@ -1,0 +1,180 @@
+package listen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pns4ones/pns4ones/config"
+)
+
+func open(t *testing.T, a config.Address, log io.Writer) *Service {
+	t.Helper()
+	s, err := Open(context.Background(), a, Options{
+		Service: "listen", Exhausted: func() bool { return false }, Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatalf("opening %s: %v", a, err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// serve accepts connections until the service is closed, and greets each.
+func serve(s *Service) {
+	for _, ln := range s.Listeners() {
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				c.Write([]byte("hello"))
+				c.Close()
+			}
+		}()
+	}
+}
+
+// greeting connects from one address to another and returns what is said there.
+func greeting(t *testing.T, from, to string) string {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", to)
+	if err != nil {
+		t.Fatalf("connecting from %s to %s: %v", from, to, err)
+	}
+	defer c.Close()
+	text, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("reading: %v", err)
+	}
+	return string(text)
+}
+
+func TestServesOnlyPeersFromTheNetwork(t *testing.T) {
+	t.Parallel()
+	log := new(bytes.Buffer)
+	s := open(t, config.Address{Network: netip.MustParsePrefix("127.1.0.0/16")}, log)
+	serve(s)
+	port := strconv.Itoa(s.Port())
+	if got := greeting(t, "127.1.2.3", "127.1.0.1:"+port); got != "hello" {
+		t.Errorf("a peer inside got %q", got)
+	}
+	if got := greeting(t, "127.0.0.1", "127.0.0.1:"+port); got != "" {
+		t.Errorf("a peer outside got %q", got)
+	}
+	if got := s.Rejected(); got != 1 {
+		t.Errorf("%d peers rejected, want 1", got)
+	}
+	s.Close()
+	if want := "peer=127.0.0.1 service=listen allowed=127.1.0.0/16"; !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not say %s:\n%s", want, log)
+	}
+}
+
+func TestLocalhostIsBothLoopbacks(t *testing.T) {
+	t.Parallel()
+	s := open(t, config.Address{Host: "localhost"}, io.Discard)
+	serve(s)
+	if got := greeting(t, "127.0.0.1", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port()))); got != "hello" {
+		t.Errorf("127.0.0.1 got %q", got)
+	}
+	if len(s.Listeners()) < 2 {
+		t.Skip("no IPv6 here")
+	}
+	if got := greeting(t, "::1", net.JoinHostPort("::1", strconv.Itoa(s.Port()))); got != "hello" {
+		t.Errorf("::1 got %q", got)
+	}
+}
+
+func TestTellsWhyAnAddressCannotBeHad(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tests := []struct {
+		name    string
+		address config.Address
+		is      func(*OpenError) bool
+	}{
+		{"in use", config.Address{Host: "127.0.0.1", Port: taken.Addr().(*net.TCPAddr).Port}, (*OpenError).InUse},
+		{"not ours", config.Address{Host: "192.0.2.1"}, (*OpenError).NotOurs},
+	}
+	for _, tt := range tests {
+		_, err := Open(context.Background(), tt.address, Options{Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			t.Errorf("%s: opened", tt.name)
+			continue
+		}
+		if !tt.is(&OpenError{Err: err}) {
+			t.Errorf("%s: not recognised: %v", tt.name, err)
+		}
+	}
+}
+
+func TestCloseEndsAccept(t *testing.T) {
+	t.Parallel()
+	s := open(t, config.Address{Host: "127.0.0.1"}, io.Discard)
+	ended := make(chan error)
+	go func() {
+		_, err := s.Listeners()[0].Accept()
+		ended <- err
+	}()
+	s.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("accept ended with %v", err)
+	}
+}
+
+// shortOf is a listener that fails with the errors given, then is closed.
+type shortOf struct{ errs []error }
+
+func (l *shortOf) Accept() (net.Conn, error) {
+	if len(l.errs) == 0 {
+		return nil, net.ErrClosed
+	}
+	err := l.errs[0]
+	l.errs = l.errs[1:]
+	return nil, err
+}
+func (l *shortOf) Close() error   { return nil }
+func (l *shortOf) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestMakesRoomWhenDescriptorsRunOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exhausted := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+		log := new(bytes.Buffer)
+		evictions := 0
+		s := &Service{closed: make(chan struct{}), options: Options{
+			Logger: slog.New(slog.NewTextHandler(log, nil)),
+			Exhausted: func() bool {
+				evictions++
+				return evictions <= 2 // then there is nobody left to evict: it has to wait
+			},
+		}}
+		s.network.Store(&netip.Prefix{})
+		g := &guarded{Listener: &shortOf{errs: []error{exhausted, exhausted, exhausted, exhausted}}, service: s}
+		if _, err := g.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Fatalf("accept ended with %v", err)
+		}
+		if evictions != 4 {
+			t.Errorf("asked for room %d times, want 4", evictions)
+		}
+		if got := strings.Count(log.String(), "\n"); got != 1 {
+			t.Errorf("complained %d times, want once:\n%s", got, log)
+		}
+	})
+}

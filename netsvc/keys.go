@@ -1,0 +1,76 @@
+package netsvc
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// appChanged is called by the registry after each change, before it is answered.
+func (s *Server) appChanged(id string, a *app.App) {
+	s.tellHub(id, a)
+	select {
+	case s.keysChanged <- struct{}{}:
+	default: // the keeper is going to look anyway
+	}
+}
+
+// tellHub brings the hub's view of an app up to date; a nil app was removed.
+func (s *Server) tellHub(id string, a *app.App) {
+	closed := 0
+	if a == nil {
+		closed = s.hub.RemoveApp(id)
+	} else {
+		closed = s.hub.SetApp(id, s.hubKeys(a))
+	}
+	if closed > 0 {
+		s.logger.Warn("sessions closed because their key is no longer valid", slog.String("app", id), slog.Int("sessions", closed))
+	}
+}
+
+func (s *Server) hubKeys(a *app.App) []hub.Key {
+	keys := make([]hub.Key, 0, len(a.ClientKeys))
+	for _, k := range a.ClientKeys {
+		secret, err := wire.ParseClientKey(k.Key)
+		if err != nil {
+			// The registry admits no such key; without it the others still work.
+			s.logger.Error("client key cannot be used", slog.String("app", a.ID), slog.Int("generation", k.Generation), slog.Any("error", err))
+			continue
+		}
+		keys = append(keys, hub.Key{Generation: k.Generation, Secret: secret})
+	}
+	return keys
+}
+
+// expiryRetry is when to try again to remove expired keys that could not be
+// removed, for example because the disk is full. They admit nobody meanwhile.
+const expiryRetry = time.Minute
+
+// longestWait bounds how late an expiry is noticed after the clock was set
+// forward.
+const longestWait = time.Minute
+
+// keepKeys removes old keys when their time is over.
+func (s *Server) keepKeys(ctx context.Context) error {
+	for {
+		var wait <-chan time.Time
+		next, err := s.apps.Expire()
+		switch {
+		case err != nil:
+			s.logger.Error("expired keys could not be removed, trying again", slog.Any("error", err))
+			wait = time.After(expiryRetry)
+		case !next.IsZero():
+			wait = time.After(min(time.Until(next), longestWait))
+		}
+		select {
+		case <-wait:
+		case <-s.keysChanged:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

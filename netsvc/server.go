@@ -1,0 +1,309 @@
+// Package netsvc assembles the daemon: it opens the database, the listeners and
+// the control channel, connects them to the hub, and owns their life cycle.
+//
+// cmd/pns4ones runs one Server; tests run as many as they like in one process.
+// What the parts do is theirs: wire knows the protocol, hub the sessions,
+// httpapi the senders, control the administrators.
+package netsvc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
+)
+
+const (
+	// After the end was asked for, requests under way may take requestTime to
+	// finish, and then queued messages the rest of drainTime to be delivered.
+	drainTime   = 5 * time.Second
+	requestTime = 2 * time.Second
+	// databaseName is the database's file in the data folder.
+	databaseName = "pns4ones.db"
+)
+
+// Options are what a Server needs.
+type Options struct {
+	Config  config.Config
+	Version string
+	// OldKeys is the path of the old product's keys file. It is imported when
+	// the database is new. It need not exist; empty: none.
+	OldKeys string
+	Logger  *slog.Logger
+}
+
+// OpenCertificate reads and checks the certificate that the settings name; it is
+// nil if they ask for plain HTTP.
+func OpenCertificate(c *config.Config, logger *slog.Logger) (*httpapi.Certificate, error) {
+	if c.SSLMode == config.SSLNone {
+		return nil, nil
+	}
+	return httpapi.OpenCertificate(httpapi.TLSOptions{
+		Mode: httpapi.TLSMode(c.SSLMode), Certificate: c.SSLCertificate, Key: c.SSLCertificateKey, Password: c.SSLCertificatePassword,
+	}, logger)
+}
+
+// Server is the daemon: everything is open and bound when Open returns, and
+// served while Run runs.
+type Server struct {
+	options     Options
+	logger      *slog.Logger
+	started     time.Time
+	certificate *httpapi.Certificate // nil: plain HTTP
+	senders     *listen.Service
+	sessions    *listen.Service
+	apps        *app.Registry
+	hub         *hub.Hub
+	http        *httpapi.Server
+	control     *control.Server
+	controlLn   net.Listener
+	keysChanged chan struct{} // wakes the keeper of key expiry
+	imported    *app.ImportReport
+}
+
+// Open checks and opens everything in an order that leaves nothing changed on
+// disk if the settings, the certificate or an address are wrong. The errors of
+// its parts can be told apart: *httpapi.CertificateError, *ListenError, *DatabaseError,
+// *OldKeysError, *ControlError.
+func Open(ctx context.Context, o Options) (_ *Server, err error) {
+	s := &Server{options: o, logger: o.Logger, started: time.Now(), keysChanged: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			s.closeAll()
+		}
+	}()
+	c := &s.options.Config
+	if s.certificate, err = OpenCertificate(c, s.logger); err != nil {
+		return nil, err
+	}
+	s.hub = hub.New(hub.Options{
+		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
+		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered, Logger: s.logger,
+	})
+	if s.senders, err = s.listen(ctx, "listen", c.Listen); err != nil {
+		return nil, err
+	}
+	if s.sessions, err = s.listen(ctx, "service", c.Service); err != nil {
+		return nil, err
+	}
+	if err = s.openApps(); err != nil {
+		return nil, err
+	}
+	if s.controlLn, err = control.Listen(c.Control); err != nil {
+		return nil, &ControlError{Path: c.Control, Err: err}
+	}
+	s.http = httpapi.New(httpapi.Options{
+		Apps: s.apps, Hub: s.hub, Certificate: s.certificate, Logger: s.logger,
+		Limits: httpapi.Limits{
+			TokenLifetime: c.TokenLifetime, ExpiresIn: httpapi.Epoch(c.ExpiresInEpoch),
+			MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
+		},
+	})
+	s.control = control.New(control.Options{Apps: s.apps, Hub: s.hub, Info: s.info, Logger: s.logger})
+	return s, nil
+}
+
+func (s *Server) listen(ctx context.Context, setting string, address config.Address) (*listen.Service, error) {
+	service, err := listen.Open(ctx, address, listen.Options{
+		Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger,
+	})
+	if err != nil {
+		return nil, &ListenError{Setting: setting, Address: address, Err: err}
+	}
+	return service, nil
+}
+
+// openApps opens the database, imports the old keys into a new one, and tells
+// the hub of every app.
+func (s *Server) openApps() error {
+	path := filepath.Join(s.options.Config.DataDir, databaseName)
+	oldKeys, err := readOldKeys(s.options.OldKeys, path)
+	if err != nil {
+		return err
+	}
+	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})
+	if err != nil {
+		return &DatabaseError{Path: path, Err: err}
+	}
+	if _, err := s.apps.Expire(); err != nil {
+		return &DatabaseError{Path: path, Err: err}
+	}
+	for _, a := range s.apps.List() {
+		s.tellHub(a.ID, a)
+	}
+	if oldKeys == nil || !s.apps.Created() {
+		return nil
+	}
+	return s.importOldKeys(oldKeys)
+}
+
+// readOldKeys returns the old product's keys file if it is there and there is
+// no database yet. It is read before the database is made, so that a start which
+// fails over it can be repeated.
+func readOldKeys(path, database string) ([]byte, error) {
+	if _, err := os.Lstat(database); path == "" || !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &OldKeysError{Path: path, Err: err}
+	}
+	return content, nil
+}
+
+// importOldKeys takes over the apps of the old product. A damaged entry is
+// logged and skipped; the file stays as it is.
+func (s *Server) importOldKeys(content []byte) error {
+	path := s.options.OldKeys
+	report, err := s.apps.Import(bytes.NewReader(content))
+	if err != nil {
+		return &OldKeysError{Path: path, Err: err}
+	}
+	s.imported = &report
+	s.logger.Info("old keys imported", slog.String("file", path),
+		slog.Int("apps", len(report.Imported)), slog.Int("problems", len(report.Problems)))
+	for _, p := range report.Problems {
+		s.logger.Warn("entry of the old keys file", slog.String("file", path),
+			slog.Int("line", p.Line), slog.String("problem", string(p.Code)), slog.String("detail", p.Detail))
+	}
+	return nil
+}
+
+// OldKeysImport tells what was taken over from the old product by this Open;
+// nil: nothing was tried.
+func (s *Server) OldKeysImport() *app.ImportReport { return s.imported }
+
+// Apps is the number of apps.
+func (s *Server) Apps() int { return len(s.apps.List()) }
+
+// SendersAddress is where senders connect, SessionsAddress where 1C sessions
+// do, as a person writes it, with the actual port.
+func (s *Server) SendersAddress() string { return s.senders.String() }
+
+// SessionsAddress: see SendersAddress.
+func (s *Server) SessionsAddress() string { return s.sessions.String() }
+
+// SendersPort and SessionsPort are the actual TCP ports.
+func (s *Server) SendersPort() int { return s.senders.Port() }
+
+// SessionsPort: see SendersPort.
+func (s *Server) SessionsPort() int { return s.sessions.Port() }
+
+// Run serves until ctx ends, then finishes requests under way, lets the queues
+// drain for up to 5 s, and closes everything. It returns nil after an orderly
+// end, and the cause if a service failed. A Server runs once.
+func (s *Server) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, ln := range s.senders.Listeners() {
+		group.Go(func() error { return s.http.Serve(ln) })
+	}
+	for _, ln := range s.sessions.Listeners() {
+		group.Go(func() error { return s.hub.Serve(ln) })
+	}
+	group.Go(func() error { return s.control.Serve(s.controlLn) })
+	group.Go(func() error { return s.keepKeys(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		s.drain()
+		return nil
+	})
+	err := group.Wait()
+	if closeErr := s.apps.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// drain ends the services in the order in which a message passes them.
+func (s *Server) drain() {
+	deadline, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	s.senders.Close()
+	s.sessions.Close()
+	requests, cancelRequests := context.WithTimeout(deadline, requestTime)
+	defer cancelRequests()
+	if err := s.http.Shutdown(requests); err != nil {
+		s.logger.Warn("requests were cut off at the end", slog.Any("error", err))
+	}
+	if err := s.control.Shutdown(requests); err != nil {
+		s.logger.Warn("control requests were cut off at the end", slog.Any("error", err))
+	}
+	if err := s.hub.Shutdown(deadline); err != nil {
+		s.logger.Warn("messages were still queued at the end", slog.Any("error", err))
+	}
+}
+
+// closeAll undoes an Open that failed half-way.
+func (s *Server) closeAll() {
+	if s.controlLn != nil {
+		s.controlLn.Close()
+	}
+	if s.apps != nil {
+		s.apps.Close()
+	}
+	if s.senders != nil {
+		s.senders.Close()
+	}
+	if s.sessions != nil {
+		s.sessions.Close()
+	}
+	if s.hub != nil {
+		s.hub.Shutdown(context.Background())
+	}
+}
+
+// ListenError says which setting's address could not be listened on, and why.
+type ListenError = listen.OpenError
+
+// DatabaseError says that the database could not be used. It wraps
+// app.ErrLocked, app.ErrNewer, app.ErrDamaged, fs.ErrPermission or whatever else.
+type DatabaseError struct {
+	Path string
+	Err  error
+}
+
+func (e *DatabaseError) Error() string {
+	return fmt.Sprintf("opening the database: %s: %v", e.Path, e.Err)
+}
+func (e *DatabaseError) Unwrap() error { return e.Err }
+
+// OldKeysError says that the old product's keys could not be taken over.
+type OldKeysError struct {
+	Path string
+	Err  error
+}
+
+func (e *OldKeysError) Error() string {
+	return fmt.Sprintf("importing the old product's keys: %s: %v", e.Path, e.Err)
+}
+func (e *OldKeysError) Unwrap() error { return e.Err }
+
+// ControlError says that the control channel could not be opened. It wraps
+// control.ErrInUse, fs.ErrPermission or whatever else.
+type ControlError struct {
+	Path string
+	Err  error
+}
+
+func (e *ControlError) Error() string {
+	return fmt.Sprintf("opening the control channel: %s: %v", e.Path, e.Err)
+}
+func (e *ControlError) Unwrap() error { return e.Err }
