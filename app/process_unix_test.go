@@ -50,7 +50,8 @@ func process(t *testing.T, role, path string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, "APP_TEST_PATH="+path)
+	// Under -race, a process would wait a second at its end.
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "APP_TEST_PATH="+path, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 

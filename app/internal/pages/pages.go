@@ -108,10 +108,12 @@ func readMeta(file io.ReaderAt, size int64) (meta, error) {
 	var m meta
 	for id := range firstPage {
 		candidate, ok := metaAt(file, int64(id)*pageSize)
-		if !ok || int64(candidate.pageSize) != pageSize {
+		switch {
+		case !ok:
 			continue
-		}
-		if candidate.id != id || candidate.flags != flagMeta {
+		case int64(candidate.pageSize) != pageSize:
+			return meta{}, errors.New("its two meta pages disagree about the size of a page")
+		case candidate.id != id || candidate.flags != flagMeta:
 			return meta{}, fmt.Errorf("meta page %d has the head of another page", id)
 		}
 		if m.pageSize == 0 || candidate.txid > m.txid {
@@ -128,19 +130,22 @@ func readMeta(file io.ReaderAt, size int64) (meta, error) {
 }
 
 // findPageSize looks for a valid meta page at the start, then wherever the second
-// one can be.
+// one can be, like bbolt.
 func findPageSize(file io.ReaderAt, size int64) (int64, error) {
-	if m, ok := metaAt(file, 0); ok {
-		return int64(m.pageSize), nil
+	m, ok := metaAt(file, 0)
+	for at := int64(minPageSize); !ok && at <= maxPageSize && at < size; at *= 2 {
+		m, ok = metaAt(file, at)
 	}
-	for at := int64(minPageSize); at <= maxPageSize && at < size; at *= 2 {
-		if m, ok := metaAt(file, at); ok && int64(m.pageSize) == at {
-			return at, nil
-		}
+	switch {
+	case !ok:
+		return 0, errors.New("it is not a bbolt file, or both its meta pages are broken")
+	case m.pageSize < minPageSize || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0:
+		return 0, fmt.Errorf("it has pages of %d bytes", m.pageSize)
 	}
-	return 0, errors.New("it is not a bbolt file, or both its meta pages are broken")
+	return int64(m.pageSize), nil
 }
 
+// metaAt reads the meta page at an offset; ok tells that its checksum is right.
 func metaAt(file io.ReaderAt, at int64) (m meta, ok bool) {
 	var b [headerLen + metaLen]byte
 	if _, err := file.ReadAt(b[:], at); err != nil {
@@ -159,7 +164,6 @@ func metaAt(file io.ReaderAt, at int64) (m meta, ok bool) {
 		txid:     order.Uint64(body[48:]),
 	}
 	ok = order.Uint32(body) == magic && order.Uint32(body[4:]) == formatVersion &&
-		order.Uint64(body[metaSumAt:]) == sum.Sum64() &&
-		m.pageSize >= minPageSize && m.pageSize <= maxPageSize && m.pageSize&(m.pageSize-1) == 0
+		order.Uint64(body[metaSumAt:]) == sum.Sum64()
 	return m, ok
 }

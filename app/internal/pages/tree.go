@@ -125,7 +125,7 @@ func (c *checker) branch(p page, low, high []byte, depth int) (last []byte, err 
 		if err != nil {
 			return nil, err
 		}
-		keys[i], err = p.slice(at, order.Uint32(element), order.Uint32(element[4:]))
+		keys[i], err = p.key(at, order.Uint32(element), order.Uint32(element[4:]))
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +155,7 @@ func (c *checker) leaf(p page, low, high []byte, depth int) (last []byte, err er
 			return nil, err
 		}
 		flags, keyLen, valueLen := order.Uint32(element), order.Uint32(element[8:]), order.Uint32(element[12:])
-		key, err := p.slice(at, order.Uint32(element[4:]), keyLen)
+		key, err := p.key(at, order.Uint32(element[4:]), keyLen)
 		if err != nil {
 			return nil, err
 		}
@@ -211,6 +211,13 @@ func (p page) element(i int) (b []byte, at int, err error) {
 		return nil, 0, fmt.Errorf("page %d has more entries than fit", p.id)
 	}
 	return p.bytes[at : at+elementLen], at, nil
+}
+
+func (p page) key(at int, pos, n uint32) ([]byte, error) {
+	if n == 0 {
+		return nil, fmt.Errorf("page %d: an entry has no key", p.id)
+	}
+	return p.slice(at, pos, n)
 }
 
 // slice is n bytes of the page from at+pos.
