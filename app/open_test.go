@@ -407,16 +407,16 @@ func wantRefused(t *testing.T, path string, want error) error {
 	return err
 }
 
-type print struct {
+type fileState struct {
 	content string
 	mode    fs.FileMode
 	changed time.Time
 }
 
-func fingerprint(t *testing.T, path string) print {
+func fingerprint(t *testing.T, path string) fileState {
 	t.Helper()
 	info := must[fs.FileInfo](t)(os.Stat(path))
-	return print{string(readFile(t, path)), info.Mode(), info.ModTime()}
+	return fileState{string(readFile(t, path)), info.Mode(), info.ModTime()}
 }
 
 // fill makes n apps in one transaction.

@@ -236,7 +236,7 @@ func TestOpenWithoutPermission(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { os.Chmod(folder, 0o700) })
-			var before print
+			var before fileState
 			if c.file {
 				closeRegistry(t, open(t, path, app.Options{}))
 				before = fingerprint(t, path)
