@@ -1,0 +1,106 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+)
+
+// command is what the flags say.
+type command struct {
+	mode   Mode
+	file   string // of -config
+	values []given
+}
+
+// switches are the flags that take no value.
+var switches = map[string]Mode{
+	"h": ModeHelp, "help": ModeHelp, "?": ModeHelp,
+	"version":      ModeVersion,
+	"check":        ModeCheck,
+	"print_config": ModePrintConfig,
+}
+
+// parseFlags reads the command line in the old product's spellings: -name value,
+// -name=value, and the same after «/» and «--».
+func (l *loader) parseFlags(args []string) command {
+	var c command
+	for len(args) > 0 {
+		word := args[0]
+		args = args[1:]
+		name, value, hasValue := cutFlag(word)
+		if name == "" {
+			l.misused(word, locale.NewText("config.stray_word"))
+			continue
+		}
+		if mode, ok := switches[name]; ok {
+			if hasValue {
+				l.misused("-"+name, locale.NewText("config.takes_no_value"))
+				continue
+			}
+			// Help beats everything else that is asked for.
+			if c.mode != ModeHelp {
+				c.mode = mode
+			}
+			continue
+		}
+		s, known := lookup(name)
+		if !known && name != "config" {
+			l.misused("-"+name, locale.NewText("config.unknown_flag", "near", didYouMean(name, flagNames())))
+			// Its value, if it has one, is not a stray word of its own.
+			if !hasValue && len(args) > 0 && !isFlag(args[0]) {
+				args = args[1:]
+			}
+			continue
+		}
+		if !hasValue {
+			if len(args) == 0 || isFlag(args[0]) {
+				l.misused("-"+name, locale.NewText("config.needs_value"))
+				continue
+			}
+			value, args = args[0], args[1:]
+		}
+		if name == "config" {
+			c.file = value
+			continue
+		}
+		c.values = append(c.values, given{s, value, Problem{Key: "-" + name}})
+	}
+	return c
+}
+
+// misused notes that the command line itself is wrong.
+func (l *loader) misused(word string, what *locale.Text) {
+	l.usage = true
+	l.problems = append(l.problems, &Problem{Key: word, What: what})
+}
+
+// cutFlag takes a word of the command line apart; name is empty if it is no flag.
+func cutFlag(word string) (name, value string, hasValue bool) {
+	rest := strings.TrimPrefix(word, "-")
+	if rest == word {
+		rest = strings.TrimPrefix(word, "/")
+	} else {
+		rest = strings.TrimPrefix(rest, "-")
+	}
+	if rest == word {
+		return "", "", false
+	}
+	name, value, hasValue = strings.Cut(rest, "=")
+	return strings.ReplaceAll(strings.ToLower(name), "-", "_"), value, hasValue
+}
+
+// isFlag tells whether the word after a flag begins the next one. A path begins
+// with «/» too, so there only a known name counts.
+func isFlag(word string) bool {
+	name, _, _ := cutFlag(word)
+	if _, ok := switches[name]; ok {
+		return true
+	}
+	_, known := lookup(name)
+	return known || name == "config" || strings.HasPrefix(word, "--")
+}
+
+func flagNames() []string {
+	return append(names(), "config", "check", "print_config", "version", "help")
+}

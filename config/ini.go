@@ -1,0 +1,71 @@
+package config
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+)
+
+// parseINI reads the old product's settings file: a line NAME=VALUE for each
+// setting. The value is everything after the first «=», without the blanks
+// around it, and without quotation marks if it is in a pair of them: passwords
+// may hold any character. Lines that begin with «;» or «#» are comments; section
+// headers mean nothing. An ini library would give «;», «#», quotes and backslashes
+// inside a value a meaning that they did not have for the old product.
+func (l *loader) parseINI(path string, content []byte) []given {
+	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+	var values []given
+	firstLine := make(map[string]int)
+	number := 0
+	for line := range bytes.Lines(content) {
+		number++
+		at := Problem{File: path, Line: number}
+		problem := func(key string, what *locale.Text) {
+			p := at
+			p.Key, p.What = key, what
+			l.problems = append(l.problems, &p)
+		}
+		if !utf8.Valid(line) {
+			problem("", locale.NewText("config.not_utf8"))
+			continue
+		}
+		text := strings.TrimSpace(string(line))
+		if text == "" || text[0] == ';' || text[0] == '#' || text[0] == '[' && text[len(text)-1] == ']' {
+			continue
+		}
+		name, value, found := strings.Cut(text, "=")
+		if !found {
+			problem("", locale.NewText("config.no_equals"))
+			continue
+		}
+		name = strings.TrimSpace(name)
+		s, known := lookup(foldName(name))
+		if !known {
+			problem(name, locale.NewText("config.unknown_key", "near", didYouMean(foldName(name), names())))
+			continue
+		}
+		if first := firstLine[s.name]; first > 0 {
+			problem(s.name, locale.NewText("config.twice", "line", first))
+			continue
+		}
+		firstLine[s.name] = number
+		at.Key = s.name
+		values = append(values, given{s, unquote(strings.TrimSpace(value)), at})
+	}
+	return values
+}
+
+// foldName reads a name in any letter case, with blanks or dashes for the
+// underscores.
+func foldName(name string) string {
+	return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(name))
+}
+
+func unquote(value string) string {
+	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+		return value[1 : len(value)-1]
+	}
+	return value
+}

@@ -1,0 +1,244 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+)
+
+// Mode is what the command line asks the daemon to do.
+type Mode int
+
+// The modes. All but ModeRun print something and end.
+const (
+	ModeRun Mode = iota
+	ModeHelp
+	ModeVersion
+	ModeCheck
+	ModePrintConfig
+)
+
+// LoadOptions is where Load looks.
+type LoadOptions struct {
+	Args   []string // without the program's name
+	Getenv func(string) string
+	Paths  Paths // see DefaultPaths
+}
+
+// Result is what Load found.
+type Result struct {
+	Config   Config
+	Mode     Mode
+	File     string // the settings file that was read; "": none
+	Warnings []*Problem
+	set      map[string]bool // settings that were given by a flag, variable or file
+}
+
+// given is a value that somebody gave for a setting, and where.
+type given struct {
+	setting *setting
+	value   string
+	at      Problem // its What is unset
+}
+
+// Load reads the settings: a flag beats the environment, that beats the file,
+// and that the default. The error is an *Error with everything that is wrong.
+func Load(o LoadOptions) (*Result, error) {
+	l := &loader{result: Result{Config: defaults(o.Paths), set: make(map[string]bool)}}
+	flags := l.parseFlags(o.Args)
+	if l.usage {
+		return nil, &Error{Problems: l.problems, Usage: true}
+	}
+	l.result.Mode = flags.mode
+	if flags.mode == ModeHelp || flags.mode == ModeVersion {
+		return &l.result, nil
+	}
+	for _, g := range l.readFile(flags.file, o.Paths) {
+		l.apply(g)
+	}
+	for _, g := range fromEnvironment(o.Getenv) {
+		l.apply(g)
+	}
+	for _, g := range flags.values {
+		l.apply(g)
+	}
+	for _, name := range names() {
+		if g, ok := l.effective[name]; ok {
+			l.put(g)
+		}
+	}
+	l.checkTogether()
+	if len(l.problems) > 0 {
+		return nil, &Error{Problems: l.problems}
+	}
+	return &l.result, nil
+}
+
+// loader collects values and problems.
+type loader struct {
+	result    Result
+	effective map[string]given // by setting, the one that beats the others
+	problems  []*Problem
+	usage     bool
+}
+
+// apply lets a value beat what was given before. It is checked even if another
+// one beats it later: a wrong line in the file is never passed over in silence.
+func (l *loader) apply(g given) {
+	if l.effective == nil {
+		l.effective = make(map[string]given)
+	}
+	var scratch Config
+	if err := g.setting.set(&scratch, g.value); err != nil {
+		l.complain(g, textOf(err))
+		return
+	}
+	l.effective[g.setting.name] = g
+}
+
+func (l *loader) put(g given) {
+	if err := g.setting.set(&l.result.Config, g.value); err == nil {
+		l.result.set[g.setting.name] = true
+	}
+}
+
+// complain notes what is wrong with a value. A secret is not repeated.
+func (l *loader) complain(g given, what *locale.Text) {
+	p := g.at
+	p.What = what
+	l.problems = append(l.problems, &p)
+}
+
+// readFile reads the settings file: the one named, or those in the settings folder.
+func (l *loader) readFile(named string, paths Paths) []given {
+	if named != "" {
+		return l.readNamed(named)
+	}
+	toml, ini := paths.file("pns4ones.toml"), paths.file("pns4ones.ini")
+	content, err := os.ReadFile(toml)
+	if err == nil {
+		if _, iniErr := os.Stat(ini); iniErr == nil {
+			l.result.Warnings = append(l.result.Warnings, &Problem{What: locale.NewText("config.both_files", "used", toml, "ignored", ini)})
+		}
+		l.result.File = toml
+		return l.parseTOML(toml, content)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		l.unreadable(toml, err)
+		return nil
+	}
+	content, err = os.ReadFile(ini)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		l.unreadable(ini, err)
+		return nil
+	}
+	l.result.File = ini
+	return l.parseINI(ini, content)
+}
+
+func (l *loader) readNamed(path string) []given {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		l.unreadable(path, err)
+		return nil
+	}
+	l.result.File = path
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".toml":
+		return l.parseTOML(path, content)
+	case ".ini":
+		return l.parseINI(path, content)
+	}
+	l.problems = append(l.problems, &Problem{File: path, What: locale.NewText("config.bad_extension")})
+	return nil
+}
+
+func (l *loader) unreadable(path string, err error) {
+	what := locale.NewText("config.unreadable", "error", reason(err))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		what = locale.NewText("config.no_file")
+	case errors.Is(err, fs.ErrPermission):
+		what = locale.NewText("config.no_permission")
+	}
+	l.problems = append(l.problems, &Problem{File: path, What: what})
+}
+
+// reason is an error without the path, which is said beside it.
+func reason(err error) string {
+	if where, ok := errors.AsType[*fs.PathError](err); ok {
+		return where.Err.Error()
+	}
+	return err.Error()
+}
+
+// variable is the environment variable of a setting.
+func variable(name string) string { return "PNS4ONES_" + strings.ToUpper(name) }
+
+// fromEnvironment returns the settings that variables give; an empty variable
+// gives nothing.
+func fromEnvironment(getenv func(string) string) []given {
+	var values []given
+	for i := range settings {
+		s := &settings[i]
+		if value := getenv(variable(s.name)); value != "" {
+			values = append(values, given{s, value, Problem{Key: variable(s.name)}})
+		}
+	}
+	return values
+}
+
+// checkTogether finds what is wrong with settings that are each right.
+func (l *loader) checkTogether() {
+	c := &l.result.Config
+	missing := func(name string) {
+		l.problems = append(l.problems, &Problem{File: l.result.File, Key: name,
+			What: locale.NewText("config.needed", "mode", string(c.SSLMode))})
+	}
+	switch c.SSLMode {
+	case SSLNone:
+		for _, name := range []string{"ssl_certificate", "ssl_certificate_key"} {
+			if l.result.set[name] {
+				l.warn(name, locale.NewText("config.unused_without_tls"))
+			}
+		}
+	case SSLFromStorage:
+		if c.SSLCertificate == "" {
+			missing("ssl_certificate")
+		}
+	case SSLFromFileWithPrivateKey:
+		if c.SSLCertificate == "" {
+			missing("ssl_certificate")
+		}
+		if c.SSLCertificateKey == "" {
+			missing("ssl_certificate_key")
+		}
+	case SSLFromFileWithPassword:
+		if c.SSLCertificate == "" {
+			missing("ssl_certificate")
+		}
+		if !l.result.set["ssl_certificate_password"] {
+			missing("ssl_certificate_password")
+		}
+	}
+	if c.Listen == c.Service && c.Listen.Port != 0 {
+		g := l.effective["service"]
+		if g.setting == nil {
+			g = l.effective["listen"]
+		}
+		l.complain(g, locale.NewText("config.same_address", "address", c.Listen.String()))
+	}
+}
+
+func (l *loader) warn(name string, what *locale.Text) {
+	p := l.effective[name].at
+	p.What = what
+	l.result.Warnings = append(l.result.Warnings, &p)
+}

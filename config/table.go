@@ -1,0 +1,171 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+)
+
+// setting is one row of the table: all that the package knows of a setting.
+type setting struct {
+	name    string
+	example string // what a value looks like, in the help: a placeholder text's id
+	live    bool   // a reload can change it while the daemon runs
+	secret  bool   // never shown
+	kind    kind
+	set     func(c *Config, text string) error
+	get     func(c *Config) string
+}
+
+// kind tells how a value is written in TOML.
+type kind int
+
+const (
+	text   kind = iota
+	size        // a text or a number of bytes
+	number      // a number
+	list        // an array of texts, or a text
+)
+
+// String is the word for k in the ids of texts.
+func (k kind) String() string { return [...]string{"text", "size", "number", "list"}[k] }
+
+// Default ports (protocol.md section 1).
+const (
+	DefaultSendersPort  = 36696
+	DefaultSessionsPort = 36695
+)
+
+var (
+	sslModes = []string{string(SSLNone), string(SSLFromStorage), string(SSLFromFileWithPrivateKey), string(SSLFromFileWithPassword)}
+	epochs   = []string{"auto", "unix", "year1"}
+)
+
+// settings is the table, in the order of the help and the sample file.
+var settings = []setting{
+	{name: "listen", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Listen }, DefaultSendersPort),
+		get: func(c *Config) string { return c.Listen.String() }, live: true},
+	{name: "service", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Service }, DefaultSessionsPort),
+		get: func(c *Config) string { return c.Service.String() }, live: true},
+	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
+		get: func(c *Config) string { return c.LogLevel.String() }, live: true},
+	{name: "ssl_mode", example: "mode", set: func(c *Config, s string) error {
+		mode, err := parseChoice(s, sslModes)
+		c.SSLMode = SSLMode(mode)
+		return err
+	}, get: func(c *Config) string { return string(c.SSLMode) }},
+	stringSetting("ssl_certificate", "certificate", func(c *Config) *string { return &c.SSLCertificate }, true),
+	stringSetting("ssl_certificate_key", "file", func(c *Config) *string { return &c.SSLCertificateKey }, true),
+	{name: "ssl_certificate_password", example: "password", secret: true, live: true,
+		set: func(c *Config, s string) error { c.SSLCertificatePassword = s; return nil },
+		get: func(c *Config) string { return c.SSLCertificatePassword }},
+	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
+	pathSetting("control", "file", func(c *Config) *string { return &c.Control }),
+	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute, 366*24*time.Hour),
+	{name: "expires_in_epoch", example: "epoch", live: true,
+		set: func(c *Config, s string) (err error) { c.ExpiresInEpoch, err = parseChoice(s, epochs); return err },
+		get: func(c *Config) string { return c.ExpiresInEpoch }},
+	sizeSetting("max_message_size", func(c *Config) *int64 { return &c.MaxMessageSize }, 1<<10, 256<<20),
+	{name: "trusted_proxies", example: "networks", live: true, kind: list,
+		set: func(c *Config, s string) (err error) { c.TrustedProxies, err = parseNetworks(s); return err },
+		get: func(c *Config) string { return joinNetworks(c.TrustedProxies) }},
+	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout }, 100*time.Millisecond, time.Hour),
+	{name: "max_unregistered", example: "count", live: true, kind: number,
+		set: func(c *Config, s string) (err error) {
+			c.MaxUnregistered, err = parseCount(s, 1, 1_000_000)
+			return err
+		},
+		get: func(c *Config) string { return fmt.Sprint(c.MaxUnregistered) }},
+	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
+	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
+	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),
+}
+
+// defaults returns the settings as they are when nobody says anything.
+func defaults(p Paths) Config {
+	return Config{
+		Listen:              Address{Port: DefaultSendersPort},
+		Service:             Address{Port: DefaultSessionsPort},
+		SSLMode:             SSLNone,
+		LogLevel:            LevelWarning,
+		DataDir:             p.Data,
+		Control:             p.Control,
+		TokenLifetime:       time.Hour,
+		ExpiresInEpoch:      "auto",
+		RegistrationTimeout: 10 * time.Second,
+		KeepAlive:           30 * time.Second,
+		MaxUnregistered:     4096,
+		SessionQueueSize:    1 << 20,
+		WriteTimeout:        30 * time.Second,
+		MaxMessageSize:      1 << 20,
+	}
+}
+
+// lookup finds a setting by its exact name.
+func lookup(name string) (*setting, bool) {
+	for i := range settings {
+		if settings[i].name == name {
+			return &settings[i], true
+		}
+	}
+	return nil, false
+}
+
+// names returns the names of all settings.
+func names() []string {
+	all := make([]string, len(settings))
+	for i, s := range settings {
+		all[i] = s.name
+	}
+	return all
+}
+
+func addressSetter(field func(*Config) *Address, defaultPort int) func(*Config, string) error {
+	return func(c *Config, s string) (err error) {
+		*field(c), err = ParseAddress(s, defaultPort)
+		return err
+	}
+}
+
+// stringSetting is a plain text, which may be empty: not set.
+func stringSetting(name, example string, field func(*Config) *string, live bool) setting {
+	return setting{name: name, example: example, live: live,
+		set: func(c *Config, s string) error { *field(c) = s; return nil },
+		get: func(c *Config) string { return *field(c) }}
+}
+
+// pathSetting is a path that must be there.
+func pathSetting(name, example string, field func(*Config) *string) setting {
+	return setting{name: name, example: example,
+		set: func(c *Config, s string) error {
+			if s == "" {
+				return locale.NewText("config.empty_path")
+			}
+			*field(c) = s
+			return nil
+		},
+		get: func(c *Config) string { return *field(c) }}
+}
+
+func durationSetting(name string, field func(*Config) *time.Duration, least, most time.Duration) setting {
+	return setting{name: name, example: "duration", live: true,
+		set: func(c *Config, s string) (err error) { *field(c), err = parseDuration(s, least, most); return err },
+		get: func(c *Config) string { return formatDuration(*field(c)) }}
+}
+
+func sizeSetting(name string, field func(*Config) *int64, least, most int64) setting {
+	return setting{name: name, example: "size", live: true, kind: size,
+		set: func(c *Config, s string) (err error) { *field(c), err = parseSize(s, least, most); return err },
+		get: func(c *Config) string { return formatSize(*field(c)) }}
+}
+
+func joinNetworks(networks []netip.Prefix) string {
+	items := make([]string, len(networks))
+	for i, n := range networks {
+		items[i] = n.String()
+	}
+	return strings.Join(items, ", ")
+}
