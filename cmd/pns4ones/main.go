@@ -108,7 +108,7 @@ func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 
 func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 	for _, w := range settings.Warnings {
-		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.Error(&w)))
+		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.Error(w)))
 	}
 }
 
@@ -129,7 +129,8 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	d.ready()
 	context.AfterFunc(ctx, d.stopping)
 	if err := server.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return d.fail(text, err)
+		fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
+		return exitFailed
 	}
 	return exitDone
 }

@@ -1,0 +1,197 @@
+package control
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/pns4ones/pns4ones/app"
+)
+
+// titleBody creates or renames an app.
+type titleBody struct {
+	Title string `json:"title"`
+}
+
+// graceBody rotates a key. Grace is a duration such as "24h", or seconds.
+type graceBody struct {
+	Grace any `json:"grace"`
+}
+
+func (g graceBody) duration() (time.Duration, error) {
+	bad := &Error{http.StatusBadRequest, CodeBadGrace, `grace: expected a duration such as "24h", or seconds`}
+	switch v := g.Grace.(type) {
+	case nil:
+		return 0, nil
+	case float64:
+		if d := v * float64(time.Second); d >= 0 && d <= float64(app.MaxGrace) {
+			return time.Duration(d), nil
+		}
+		return 0, bad
+	case string:
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return 0, bad
+		}
+		return d, nil
+	}
+	return 0, bad
+}
+
+// pathID is the id in the request's path.
+func pathID(r *http.Request) string {
+	id, err := url.PathUnescape(mux.Vars(r)["id"])
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// describe tells of an app with its sessions.
+func (s *Server) describe(a *app.App) App {
+	sessions, old := s.hub.AppSessions(a.ID)
+	return AppOf(a, sessions, old)
+}
+
+func (s *Server) listApps(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := onlyParameters(r); err != nil {
+		return nil, err
+	}
+	objects := []App{}
+	for _, a := range s.apps.List() {
+		objects = append(objects, s.describe(a))
+	}
+	return objects, nil
+}
+
+// find returns the app in the request's path.
+func (s *Server) find(r *http.Request) (*app.App, error) {
+	id := pathID(r)
+	a, ok := s.apps.Get(id)
+	if !ok {
+		return nil, app.ErrNotFound
+	}
+	return a, nil
+}
+
+func (s *Server) showApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+	a, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.describe(a), nil
+}
+
+func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body titleBody
+	if err := readJSON(r, &body, false); err != nil {
+		return nil, err
+	}
+	a, err := s.apps.Create(body.Title)
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "create app", a)
+	w.Header().Set("Location", "/v1/apps/"+a.ID)
+	writeJSON(w, http.StatusCreated, s.describe(a))
+	return nil, nil
+}
+
+func (s *Server) renameApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var body titleBody
+	if err := readJSON(r, &body, false); err != nil {
+		return nil, err
+	}
+	a, err := s.apps.Rename(pathID(r), body.Title)
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "rename app", a)
+	return s.describe(a), nil
+}
+
+func (s *Server) removeApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+	a, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	last := s.describe(a)
+	if err := s.apps.Remove(a.ID); err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", last.Sessions))
+	closed := last.Sessions
+	last.Sessions = 0
+	return AppChange{App: last, ClosedSessions: closed}, nil
+}
+
+func (s *Server) rotateServerKey(_ http.ResponseWriter, r *http.Request) (any, error) {
+	grace, err := readGrace(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.apps.RotateServerKey(pathID(r), grace)
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "new server key", a, slog.Duration("grace", grace))
+	return AppChange{App: s.describe(a)}, nil
+}
+
+func (s *Server) rotateClientKey(_ http.ResponseWriter, r *http.Request) (any, error) {
+	grace, err := readGrace(r)
+	if err != nil {
+		return nil, err
+	}
+	before, _ := s.hub.AppSessions(pathID(r))
+	a, err := s.apps.RotateClientKey(pathID(r), grace)
+	if err != nil {
+		return nil, err
+	}
+	// The registry told the hub, which has closed what it had to.
+	object := s.describe(a)
+	closed := max(before-object.Sessions, 0)
+	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
+	return AppChange{App: object, ClosedSessions: closed}, nil
+}
+
+func readGrace(r *http.Request) (time.Duration, error) {
+	var body graceBody
+	if err := readJSON(r, &body, true); err != nil {
+		return 0, err
+	}
+	return body.duration()
+}
+
+func (s *Server) resetToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	a, err := s.apps.ResetToken(pathID(r))
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "reset tokens", a)
+	return s.describe(a), nil
+}
+
+func (s *Server) importKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
+	report, err := s.apps.Import(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	s.audit(r, "import apps", slog.Int("apps", len(report.Imported)), slog.Int("problems", len(report.Problems)))
+	return ImportReportOf(report, s.describe), nil
+}
+
+func (s *Server) exportKeys(w http.ResponseWriter, r *http.Request) (any, error) {
+	s.audit(r, "export apps", slog.Int("apps", len(s.apps.List())))
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	s.apps.Export(w) // an error here means that the client has gone
+	return nil, nil
+}
+
+func (s *Server) auditApp(r *http.Request, action string, a *app.App, more ...slog.Attr) {
+	s.audit(r, action, append([]slog.Attr{slog.String("app", a.ID), slog.String("title", a.Title)}, more...)...)
+}

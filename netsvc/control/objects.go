@@ -1,0 +1,162 @@
+package control
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+// The objects of the control channel, the same that the admin program prints
+// with --json (design.md section 5). Times are RFC 3339 in UTC, durations are in
+// seconds. Fields may be added, none is ever renamed.
+
+// App is an app with its keys.
+type App struct {
+	ID        string    `json:"id"`
+	Title     string    `json:"title"`
+	ServerKey string    `json:"server_key"`
+	ClientKey string    `json:"client_key"`
+	CreatedAt time.Time `json:"created_at"`
+	Sessions  int       `json:"sessions"`
+	// While an old key works beside the new one: until when, and how many sessions
+	// still live on it.
+	OldServerKeyUntil    *time.Time `json:"old_server_key_until,omitempty"`
+	OldClientKeyUntil    *time.Time `json:"old_client_key_until,omitempty"`
+	OldClientKeySessions *int       `json:"old_client_key_sessions,omitempty"`
+}
+
+// AppChange is an app after a change that may have closed sessions.
+type AppChange struct {
+	App
+	ClosedSessions int `json:"closed_sessions"`
+}
+
+// Session is a registered session.
+type Session struct {
+	ID             string     `json:"id"`
+	AppID          string     `json:"app_id"`
+	IbID           string     `json:"ib_id"`
+	UserID         string     `json:"user_id"`
+	UserGroup      string     `json:"user_group"`
+	Addr           string     `json:"addr"`
+	Since          time.Time  `json:"since"`
+	Delivered      uint64     `json:"delivered"`
+	Bytes          uint64     `json:"bytes"`
+	Queued         int        `json:"queued"`
+	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
+	KeyGeneration  int        `json:"key_generation"`
+}
+
+// SessionPage is a part of the sessions that match a query.
+type SessionPage struct {
+	Sessions []Session `json:"sessions"`
+	Total    int       `json:"total"`          // that match, on all pages
+	Next     string    `json:"next,omitempty"` // for SessionQuery.After; absent: the last page
+}
+
+// SessionQuery selects sessions; see hub.Query for what the fields mean.
+type SessionQuery struct {
+	AppID, IbID, UserID, UserGroup, Text, Sort string
+	Limit                                      int
+	After                                      string
+}
+
+// Status is how the daemon is.
+type Status struct {
+	Version        string            `json:"version"`
+	PID            int               `json:"pid"`
+	UptimeSeconds  int64             `json:"uptime_seconds"`
+	Listen         string            `json:"listen"`
+	Service        string            `json:"service"`
+	Control        string            `json:"control"`
+	TLSExpiresAt   *time.Time        `json:"tls_expires_at,omitempty"`
+	Apps           int               `json:"apps"`
+	Sessions       int               `json:"sessions"`
+	Unregistered   int               `json:"unregistered"` // connections
+	Registrations  uint64            `json:"registrations"`
+	Messages       uint64            `json:"messages"`
+	NoRecipient    uint64            `json:"no_recipient"`
+	Delivered      uint64            `json:"delivered"`
+	DeliveredBytes uint64            `json:"delivered_bytes"`
+	DroppedAsSlow  uint64            `json:"dropped_as_slow"`
+	Refused        map[string]uint64 `json:"refused"` // registrations, by reason
+	MemoryBytes    uint64            `json:"memory_bytes"`
+	RestartNeeded  []string          `json:"restart_needed"` // settings that wait for a restart
+}
+
+// ImportReport is what became of an old keys file.
+type ImportReport struct {
+	Imported []App           `json:"imported"`
+	Present  []App           `json:"present"` // were there already, the same
+	Problems []ImportProblem `json:"problems"`
+	Omitted  int             `json:"omitted"` // problems that are not listed
+}
+
+// ImportProblem is one thing wrong with an old keys file.
+type ImportProblem struct {
+	Line    int    `json:"line"`
+	Code    string `json:"code"`
+	Skipped bool   `json:"skipped"`
+	Title   string `json:"title"`
+	Detail  string `json:"detail"`
+}
+
+// sent answers a message.
+type sent struct {
+	Sessions int `json:"sessions"`
+}
+
+// AppOf describes an app that has that many sessions, some of them on old keys.
+func AppOf(a *app.App, sessions, onOldKeys int) App {
+	object := App{
+		ID: a.ID, Title: a.Title, ServerKey: a.ServerKeys[0].Key, ClientKey: a.ClientKeys[0].Key,
+		CreatedAt: a.CreatedAt.UTC(), Sessions: sessions,
+	}
+	for _, k := range a.ServerKeys[1:] {
+		object.OldServerKeyUntil = later(object.OldServerKeyUntil, k.Until)
+	}
+	for _, k := range a.ClientKeys[1:] {
+		object.OldClientKeyUntil = later(object.OldClientKeyUntil, k.Until)
+		object.OldClientKeySessions = &onOldKeys
+	}
+	return object
+}
+
+// later returns the later of two times, the first of which may be unset.
+func later(have *time.Time, t time.Time) *time.Time {
+	if have == nil || t.After(*have) {
+		t = t.UTC()
+		return &t
+	}
+	return have
+}
+
+// ImportReportOf describes what app.Registry.Import returned; describe does it
+// for an app.
+func ImportReportOf(r app.ImportReport, describe func(*app.App) App) ImportReport {
+	object := ImportReport{Imported: []App{}, Present: []App{}, Problems: []ImportProblem{}, Omitted: r.Omitted}
+	for _, a := range r.Imported {
+		object.Imported = append(object.Imported, describe(a))
+	}
+	for _, a := range r.Present {
+		object.Present = append(object.Present, describe(a))
+	}
+	for _, p := range r.Problems {
+		object.Problems = append(object.Problems, ImportProblem{Line: p.Line, Code: string(p.Code), Skipped: p.Skipped, Title: p.Title, Detail: p.Detail})
+	}
+	return object
+}
+
+func sessionOf(s hub.Session) Session {
+	object := Session{
+		ID: strconv.FormatUint(s.ID, 10), AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup,
+		Addr: s.Addr, Since: s.Since.UTC(), Delivered: s.Delivered, Bytes: s.Bytes, Queued: s.Queued, KeyGeneration: s.KeyGeneration,
+	}
+	if !s.LastDeliveryAt.IsZero() {
+		at := s.LastDeliveryAt.UTC()
+		object.LastDeliveryAt = &at
+	}
+	return object
+}
