@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// Exit statuses (design.md section 5).
+const (
+	exitDone        = 0
+	exitFailed      = 1 // the daemon refused, or it failed
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitNotFound    = 4
+)
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ *locale.Text }
+
+func wrongUsage(id string, args ...any) error { return usageError{locale.NewText(id, args...)} }
+
+// failure is a command that could not do its work, said in the person's language.
+func failure(id string, args ...any) error { return locale.NewText(id, args...) }
+
+// exitStatus decides by the error with which status the program ends.
+func exitStatus(err error) int {
+	var (
+		usage       usageError
+		unreachable *control.ConnectError
+		refusal     *control.Error
+	)
+	switch {
+	case errors.As(err, &usage), isFlagError(err):
+		return exitUsage
+	case errors.As(err, &unreachable):
+		return exitUnreachable
+	case errors.Is(err, app.ErrNotFound),
+		errors.As(err, &refusal) && (refusal.Code == control.CodeAppNotFound || refusal.Code == control.CodeSessionNotFound):
+		return exitNotFound
+	}
+	return exitFailed
+}
+
+func isFlagError(err error) bool {
+	var (
+		unknown *pflag.NotExistError
+		missing *pflag.ValueRequiredError
+		invalid *pflag.InvalidValueError
+		syntax  *pflag.InvalidSyntaxError
+	)
+	return errors.As(err, &unknown) || errors.As(err, &missing) || errors.As(err, &invalid) || errors.As(err, &syntax)
+}
+
+// explain says an error in the person's language: what failed, why, and what to
+// do. Errors that bring their own text are said as they are.
+func (p *program) explain(err error) string {
+	var (
+		unknown     *pflag.NotExistError
+		missing     *pflag.ValueRequiredError
+		invalid     *pflag.InvalidValueError
+		unreachable *control.ConnectError
+		refusal     *control.Error
+		ambiguous   *app.AmbiguousError
+		text        locale.Localized
+	)
+	switch {
+	case errors.As(err, &text):
+		return p.text.Error(text)
+	case errors.As(err, &unknown):
+		return p.text.T("admin.unknown_flag", "flag", "--"+unknown.GetSpecifiedName())
+	case errors.As(err, &missing):
+		return p.text.T("admin.flag_needs_value", "flag", "--"+missing.GetFlag().Name)
+	case errors.As(err, &invalid):
+		return p.text.T("admin.flag_bad_value", "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
+	case errors.As(err, &unreachable):
+		return p.unreachable(unreachable)
+	case errors.As(err, &refusal):
+		return p.refusal(refusal)
+	case errors.As(err, &ambiguous):
+		return p.text.T("admin.ambiguous", "ref", clean(ambiguous.Ref), "ids", lines(ambiguous.IDs))
+	case errors.Is(err, app.ErrNotFound):
+		return p.text.T("admin.error_app_not_found")
+	case errors.Is(err, app.ErrLocked):
+		return p.text.T("admin.db_locked", "path", p.db)
+	case errors.Is(err, app.ErrDamaged):
+		return p.text.T("admin.db_damaged", "path", p.db, "error", err)
+	case errors.Is(err, app.ErrNewer):
+		return p.text.T("admin.db_newer", "path", p.db, "error", err)
+	case errors.Is(err, app.ErrBadTitle):
+		return p.text.T("admin.error_bad_title")
+	case errors.Is(err, app.ErrBadGrace):
+		return p.text.T("admin.error_bad_grace")
+	case errors.Is(err, app.ErrTooManyKeys):
+		return p.text.T("admin.error_too_many_keys")
+	case errors.Is(err, fs.ErrPermission):
+		return p.text.T("admin.no_permission", "error", err)
+	case errors.Is(err, context.Canceled):
+		return "" // the person ended it
+	}
+	return p.text.T("admin.failed", "error", err)
+}
+
+// unreachable tells why the daemon cannot be reached and what to check.
+func (p *program) unreachable(e *control.ConnectError) string {
+	switch e.Kind {
+	case control.ConnectMissing:
+		return p.text.T("admin.daemon_missing", "path", e.Path)
+	case control.ConnectRefused:
+		return p.text.T("admin.daemon_refused", "path", e.Path)
+	case control.ConnectDenied:
+		group := e.Group
+		if group == "" {
+			group = "pns4ones"
+		}
+		return p.text.T("admin.daemon_denied", "path", e.Path, "group", group)
+	}
+	return p.text.T("admin.daemon_failed", "path", e.Path, "error", e.Err)
+}
+
+// refusal says what the daemon refused, by its code; one without a text of ours
+// is said in the daemon's own words.
+func (p *program) refusal(e *control.Error) string {
+	id := "admin.error_" + e.Code
+	if text := p.text.T(id, "message", clean(e.Message)); text != id {
+		return text
+	}
+	return p.text.T("admin.failed", "error", clean(e.Message))
+}

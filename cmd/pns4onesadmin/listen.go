@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// listening is what the flags of listen say.
+type listening struct {
+	app          string
+	registration wire.Registration
+	service      string
+	clientKey    string
+	count        int
+}
+
+// listenCommand is a 1C session: it registers and prints what it gets.
+func (p *program) listenCommand() *cobra.Command {
+	var l listening
+	cmd := p.command("listen", nil, func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case l.app == "":
+			return wrongUsage("admin.needs_flag", "flag", "--app")
+		case l.registration.IbID == "":
+			return wrongUsage("admin.needs_flag", "flag", "--ib")
+		}
+		err := p.listen(cmd.Context(), &l)
+		if cmd.Context().Err() != nil {
+			return nil // the person has heard enough
+		}
+		return err
+	})
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&l.app, "app", "", p.text.T("admin.flag_app"))
+	flags.StringVar(&l.registration.IbID, "ib", "", p.text.T("admin.flag_ib"))
+	flags.StringVar(&l.registration.UserID, "user", "", p.text.T("admin.flag_user"))
+	flags.StringVar(&l.registration.UserGroup, "group", "", p.text.T("admin.flag_group"))
+	flags.StringVar(&l.service, "service", "", p.text.T("admin.flag_service"))
+	flags.StringVar(&l.clientKey, "client-key", "", p.text.T("admin.flag_client_key"))
+	flags.IntVar(&l.count, "count", 0, p.text.T("admin.flag_count"))
+	return cmd
+}
+
+// connectTimeout bounds connecting and being registered.
+const connectTimeout = 10 * time.Second
+
+func (p *program) listen(ctx context.Context, l *listening) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	client := p.client()
+	defer client.Close()
+	if l.clientKey == "" {
+		l.clientKey = p.getenv("PNS4ONES_CLIENT_KEY")
+	}
+	// With key and address given, no daemon is needed on this machine.
+	remote := l.clientKey != "" && l.service != ""
+	if remote {
+		l.registration.AppID = l.app
+	} else if err := p.lookUp(ctx, client, l); err != nil {
+		return err
+	}
+	key, err := wire.ParseClientKey(l.clientKey)
+	if err != nil {
+		return wrongUsage("admin.bad_client_key")
+	}
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	session, err := wire.Dial(connecting, l.service, l.registration, key)
+	if err != nil {
+		return failure("admin.cannot_connect", "address", l.service, "error", err.Error())
+	}
+	defer session.Close()
+	defer context.AfterFunc(ctx, func() { session.Close() })()
+
+	messages := make(chan []byte)
+	ended := make(chan error, 1)
+	go func() { ended <- receive(ctx, session, messages) }()
+	if !remote {
+		if err := registered(connecting, client, session.LocalAddr(), l.registration, ended); err != nil {
+			return err
+		}
+	}
+	p.say("admin.listening", "address", l.service, "app", l.registration.AppID)
+	return p.printMessages(l.count, messages, ended)
+}
+
+// lookUp asks the daemon for what the flags leave out.
+func (p *program) lookUp(ctx context.Context, client *control.Client, l *listening) error {
+	a, err := find(ctx, client, l.app)
+	if err != nil {
+		return err
+	}
+	l.registration.AppID = a.ID
+	if l.clientKey == "" {
+		l.clientKey = a.ClientKey
+	}
+	if l.service != "" {
+		return nil
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	l.service, err = reachable(status.Service)
+	return err
+}
+
+// reachable turns an address that is listened on into one to connect to.
+func reachable(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", failure("admin.needs_flag", "flag", "--service")
+	}
+	if network, err := netip.ParsePrefix(host); err == nil {
+		// The service admits only that network: of this machine's own addresses
+		// one may be inside, and the loopback network is all of this machine's.
+		host = insideOf(network)
+		if host == "" {
+			return "", failure("admin.needs_flag", "flag", "--service")
+		}
+	}
+	if host == "*" || host == "" || host == "localhost" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// insideOf returns an address of this machine in the network, "" if it has none.
+func insideOf(network netip.Prefix) string {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return ""
+	}
+	for _, a := range addrs {
+		if own, err := netip.ParsePrefix(a.String()); err == nil && network.Contains(own.Addr()) {
+			return own.Addr().String()
+		}
+	}
+	return ""
+}
+
+// receive passes on messages until the session ends.
+func receive(ctx context.Context, session *wire.Client, messages chan<- []byte) error {
+	for {
+		text, err := session.Receive()
+		if err != nil {
+			return err
+		}
+		select {
+		case messages <- text:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lookEvery is the pause between questions whether the session is there.
+const lookEvery = 10 * time.Millisecond
+
+// registered waits until the daemon has the session; the protocol has no reply.
+func registered(ctx context.Context, client *control.Client, local net.Addr, r wire.Registration, ended <-chan error) error {
+	for {
+		page, err := client.Sessions(ctx, control.SessionQuery{AppID: r.AppID, IbID: r.IbID, Text: local.String(), Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(page.Sessions) > 0 {
+			return nil
+		}
+		select {
+		case <-ended:
+			return failure("admin.registration_refused")
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return failure("admin.registration_refused")
+		}
+	}
+}
+
+// printMessages prints what comes, until count messages (0: no limit) or the end.
+func (p *program) printMessages(count int, messages <-chan []byte, ended <-chan error) error {
+	for n := 0; count == 0 || n < count; n++ {
+		select {
+		case text := <-messages:
+			if err := p.printMessage(text); err != nil {
+				return err
+			}
+		case err := <-ended:
+			if errors.Is(err, io.EOF) {
+				return failure("admin.session_ended")
+			}
+			return failure("admin.session_broken", "error", err.Error())
+		}
+	}
+	return nil
+}
+
+// printMessage prints a frame's JSON as it is, or its contents for a person.
+func (p *program) printMessage(text []byte) error {
+	if p.json {
+		_, err := fmt.Fprintf(p.stdout, "%s\n", text)
+		return err
+	}
+	m, err := parseMessage(text)
+	if err != nil {
+		return failure("admin.session_broken", "error", err.Error())
+	}
+	head := time.Now().Format("15:04:05")
+	if m.Topic != "" {
+		head += "  " + p.text.T("admin.message_topic", "topic", clean(m.Topic))
+	}
+	if m.Notification.Important {
+		head += "  " + p.text.T("admin.message_important")
+	}
+	fmt.Fprintln(p.stdout, head)
+	for _, line := range []string{m.Notification.Title, m.Notification.Body, m.Notification.Action} {
+		if line != "" {
+			fmt.Fprintln(p.stdout, cleanLines(line))
+		}
+	}
+	for _, pair := range m.Data {
+		fmt.Fprintf(p.stdout, "  %s = %s\n", clean(pair.Key), clean(pair.Value))
+	}
+	return nil
+}
+
+// parseMessage reads a frame's JSON with the parser of requests, whose message
+// has the same form.
+func parseMessage(text []byte) (wire.Message, error) {
+	request := append([]byte(`{"recipient":{"type":"all","ibid":"-"},"message":`), text...)
+	_, m, err := wire.ParseRequest(append(request, '}'))
+	return m, err
+}

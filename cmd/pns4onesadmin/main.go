@@ -1,0 +1,80 @@
+// Command pns4onesadmin administers the daemon from the command line: apps and
+// their keys, sessions, messages. It talks to the daemon through the control
+// channel (package netsvc/control), or, with --db, works on the database of a
+// stopped one.
+//
+// Results go to stdout, as tables for people or as JSON for scripts; everything
+// else goes to stderr. Every text comes from the catalogue.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+)
+
+// version is set by the linker for a release.
+var version = "dev"
+
+func main() { os.Exit(mainStatus()) }
+
+func mainStatus() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, &program{args: os.Args[1:], getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
+}
+
+// program is one run with all that it takes from outside, and the global flags.
+type program struct {
+	args           []string
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	text           *locale.Localizer
+
+	control, db, lang string
+	json              bool
+}
+
+// run executes the command line and returns the exit status.
+func run(ctx context.Context, p *program) int {
+	p.text = locale.New(locale.Detect(p.getenv, langFlag(p.args)))
+	root := p.rootCommand()
+	root.SetArgs(p.args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if message := p.explain(err); message != "" {
+		fmt.Fprintln(p.stderr, message)
+	}
+	return exitStatus(err)
+}
+
+// langFlag finds --lang before the flags are parsed, for the help is in a
+// language already.
+func langFlag(args []string) string {
+	for i, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "--lang="); ok {
+			return value
+		}
+		if arg == "--lang" && i+1 < len(args) {
+			return args[i+1]
+		}
+		if arg == "--" {
+			break
+		}
+	}
+	return ""
+}
+
+// say tells the person something that is not a result.
+func (p *program) say(id string, args ...any) {
+	fmt.Fprintln(p.stderr, p.text.T(id, args...))
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// printJSON writes an object of the control channel as it is.
+func (p *program) printJSON(object any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(object)
+}
+
+// clean makes a text from outside harmless for a terminal: control characters
+// and invisible ones that change the direction or the look are shown as escapes.
+func clean(text string) string {
+	if !strings.ContainsFunc(text, dangerous) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case !dangerous(r):
+			b.WriteRune(r)
+		case r < 0x100:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+func dangerous(r rune) bool {
+	// A zero-width joiner holds emoji together and does no harm.
+	return r != '\u200d' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r))
+}
+
+// cleanLines is clean for a text of several lines.
+func cleanLines(text string) string {
+	all := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	for i := range all {
+		all[i] = clean(all[i])
+	}
+	return strings.Join(all, "\n")
+}
+
+// lines puts each item on a line of its own.
+func lines(items []string) string { return "  " + strings.Join(items, "\n  ") }
+
+// printTable writes rows below a header, columns apart by two blanks. Widths are
+// cells of the terminal, not letters.
+func (p *program) printTable(header []string, rows [][]string) {
+	widths := make([]int, len(header))
+	all := append([][]string{header}, rows...)
+	for _, row := range all {
+		for i, cell := range row {
+			widths[i] = max(widths[i], runewidth.StringWidth(cell))
+		}
+	}
+	for _, row := range all {
+		var b strings.Builder
+		for i, cell := range row {
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-runewidth.StringWidth(cell)+2))
+			}
+		}
+		fmt.Fprintln(p.stdout, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// field is a line of a block: a name and a value.
+type field struct{ name, value string }
+
+// printBlock writes fields one below the other, the values aligned.
+func (p *program) printBlock(fields []field) {
+	width := 0
+	for _, f := range fields {
+		width = max(width, runewidth.StringWidth(f.name))
+	}
+	for _, f := range fields {
+		fmt.Fprintf(p.stdout, "%s:%s%s\n", f.name, strings.Repeat(" ", width-runewidth.StringWidth(f.name)+1), f.value)
+	}
+}
+
+// formatTime writes a moment in the time zone of the person.
+func formatTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// formatAge writes a duration in its two largest units.
+func (p *program) formatAge(d time.Duration) string {
+	d = d.Round(time.Second)
+	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case days > 0:
+		return p.text.T("admin.age_days", "days", days, "hours", hours)
+	case hours > 0:
+		return p.text.T("admin.age_hours", "hours", hours, "minutes", minutes)
+	case minutes > 0:
+		return p.text.T("admin.age_minutes", "minutes", minutes, "seconds", seconds)
+	}
+	return p.text.T("admin.age_seconds", "seconds", seconds)
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/spf13/cobra"
+)
+
+// commandName is what the program is called in its help.
+const commandName = "pns4onesadmin"
+
+// rootCommand builds all commands, in the order of the help.
+func (p *program) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           commandName,
+		Long:          p.text.T("admin.about"),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return wrongUsage("admin.unknown_command", "command", clean(args[0]))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	flags := root.PersistentFlags()
+	flags.StringVar(&p.control, "control", "", p.text.T("admin.flag_control"))
+	flags.StringVar(&p.db, "db", "", p.text.T("admin.flag_db"))
+	flags.BoolVar(&p.json, "json", false, p.text.T("admin.flag_json"))
+	flags.StringVar(&p.lang, "lang", "", p.text.T("admin.flag_lang"))
+	root.CompletionOptions.DisableDefaultCmd = true
+	cobra.EnableCommandSorting = false
+
+	root.AddCommand(p.appCommands()...)
+	root.AddCommand(p.keysFileCommands()...)
+	root.AddCommand(p.statusCommand())
+	root.AddCommand(p.sessionCommands()...)
+	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.versionCommand())
+	root.SetHelpCommand(&cobra.Command{
+		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			target, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return wrongUsage("admin.unknown_command", "command", clean(strings.Join(args, " ")))
+			}
+			return target.Help()
+		},
+	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { p.writeHelp(cmd.OutOrStdout(), cmd) })
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.InitDefaultHelpFlag()
+		cmd.Flags().Lookup("help").Usage = p.text.T("admin.flag_help")
+	}
+	return root
+}
+
+// command makes a command whose description is the text admin.cmd_NAME and whose
+// arguments are named by texts admin.arg_….
+func (p *program) command(name string, arguments []string, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	use := name
+	for _, argument := range arguments {
+		use += " <" + p.text.T("admin.arg_"+argument) + ">"
+	}
+	return &cobra.Command{
+		Use: use, Short: p.text.T("admin.cmd_" + name),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != len(arguments) {
+				return wrongUsage("admin.wrong_arguments", "usage", commandName+" "+use)
+			}
+			return nil
+		},
+		RunE: run,
+	}
+}
+
+// writeHelp writes the help in the form of the old product's manual.
+func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
+	if cmd.HasParent() {
+		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Short, p.text.T("admin.usage"), cmd.UseLine())
+	} else {
+		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Long, p.text.T("admin.usage"), p.text.T("admin.usage_line", "program", commandName))
+		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.commands"))
+		for _, c := range cmd.Commands() {
+			describe(w, c.Name(), c.Short)
+		}
+	}
+	own, global := cmd.LocalNonPersistentFlags().FlagUsages(), cmd.Root().PersistentFlags().FlagUsages()
+	if own != "" {
+		fmt.Fprintf(w, "\n%s\n%s", p.text.T("admin.flags"), own)
+	}
+	fmt.Fprintf(w, "\n%s\n%s", p.text.T("admin.global_flags"), global)
+	if !cmd.HasParent() {
+		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.epilogue", "program", commandName))
+	}
+}
+
+// Widths of the help, which fits a terminal of 80 columns.
+const (
+	nameWidth = 14
+	helpWidth = 64
+)
+
+func describe(w io.Writer, name, meaning string) {
+	line := "  " + runewidth.FillRight(name, nameWidth-2) + " "
+	width := 0
+	for word := range strings.FieldsSeq(meaning) {
+		if width > 0 && width+1+runewidth.StringWidth(word) > helpWidth {
+			fmt.Fprintln(w, line)
+			line, width = strings.Repeat(" ", nameWidth+1), 0
+		}
+		if width > 0 {
+			line += " "
+			width++
+		}
+		line += word
+		width += runewidth.StringWidth(word)
+	}
+	fmt.Fprintln(w, line)
+}
+
+// completionCommand writes the completion script of a shell.
+func (p *program) completionCommand(root *cobra.Command) *cobra.Command {
+	generate := map[string]func(io.Writer) error{
+		"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
+		"zsh":        root.GenZshCompletion,
+		"fish":       func(w io.Writer) error { return root.GenFishCompletion(w, true) },
+		"powershell": root.GenPowerShellCompletionWithDesc,
+	}
+	cmd := p.command("completion", []string{"shell"}, func(cmd *cobra.Command, args []string) error {
+		write, known := generate[args[0]]
+		if !known {
+			return wrongUsage("admin.unknown_shell", "shell", clean(args[0]))
+		}
+		return write(cmd.OutOrStdout())
+	})
+	cmd.ValidArgs = []string{"bash", "zsh", "fish", "powershell"}
+	return cmd
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return p.command("version", nil, func(*cobra.Command, []string) error {
+		_, err := fmt.Fprintln(p.stdout, commandName, version)
+		return err
+	})
+}
