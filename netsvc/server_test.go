@@ -337,7 +337,7 @@ func TestRefusesToStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	t.Cleanup(func() { taken.Close() })
 	takenAddress := config.Address{Host: "127.0.0.1", Port: taken.Addr().(*net.TCPAddr).Port}
 	tests := []struct {
 		name    string

@@ -65,6 +65,7 @@ func (p *program) explain(err error) string {
 		unknown     *pflag.NotExistError
 		missing     *pflag.ValueRequiredError
 		invalid     *pflag.InvalidValueError
+		syntax      *pflag.InvalidSyntaxError
 		unreachable *control.ConnectError
 		refusal     *control.Error
 		ambiguous   *app.AmbiguousError
@@ -79,6 +80,8 @@ func (p *program) explain(err error) string {
 		return p.text.T("admin.flag_needs_value", "flag", "--"+missing.GetFlag().Name)
 	case errors.As(err, &invalid):
 		return p.text.T("admin.flag_bad_value", "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
+	case errors.As(err, &syntax):
+		return p.text.T("admin.flag_bad_syntax", "flag", clean(syntax.GetSpecifiedFlag()))
 	case errors.As(err, &unreachable):
 		return p.unreachable(unreachable)
 	case errors.As(err, &refusal):

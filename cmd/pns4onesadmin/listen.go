@@ -41,7 +41,6 @@ func (p *program) listenCommand() *cobra.Command {
 		return err
 	})
 	flags := cmd.Flags()
-	flags.SortFlags = false
 	flags.StringVar(&l.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&l.registration.IbID, "ib", "", p.text.T("admin.flag_ib"))
 	flags.StringVar(&l.registration.UserID, "user", "", p.text.T("admin.flag_user"))

@@ -7,6 +7,9 @@ import (
 
 	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // commandName is what the program is called in its help.
@@ -26,6 +29,12 @@ func (p *program) rootCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if _, known := locale.ParseLang(p.lang); !known && p.lang != "" {
+				return wrongUsage("admin.unknown_lang", "lang", clean(p.lang))
+			}
+			return nil
+		},
 	}
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
@@ -55,6 +64,7 @@ func (p *program) rootCommand() *cobra.Command {
 	})
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { p.writeHelp(cmd.OutOrStdout(), cmd) })
 	for _, cmd := range append(root.Commands(), root) {
+		cmd.DisableFlagsInUseLine = true
 		cmd.InitDefaultHelpFlag()
 		cmd.Flags().Lookup("help").Usage = p.text.T("admin.flag_help")
 	}
@@ -91,11 +101,8 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 			describe(w, c.Name(), c.Short)
 		}
 	}
-	own, global := cmd.LocalNonPersistentFlags().FlagUsages(), cmd.Root().PersistentFlags().FlagUsages()
-	if own != "" {
-		fmt.Fprintf(w, "\n%s\n%s", p.text.T("admin.flags"), own)
-	}
-	fmt.Fprintf(w, "\n%s\n%s", p.text.T("admin.global_flags"), global)
+	p.writeFlags(w, "admin.flags", cmd.LocalNonPersistentFlags())
+	p.writeFlags(w, "admin.global_flags", cmd.Root().PersistentFlags())
 	if !cmd.HasParent() {
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.epilogue", "program", commandName))
 	}
@@ -107,8 +114,34 @@ const (
 	helpWidth = 64
 )
 
+// writeFlags describes flags below a heading.
+func (p *program) writeFlags(w io.Writer, heading string, flags *pflag.FlagSet) {
+	first := true
+	flags.VisitAll(func(f *pflag.Flag) {
+		if first {
+			fmt.Fprintf(w, "\n%s\n", p.text.T(heading))
+			first = false
+		}
+		placeholder, meaning := pflag.UnquoteUsage(f)
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		if f.Value.Type() != "bool" {
+			name += " <" + placeholder + ">"
+		}
+		describe(w, name, meaning)
+	})
+}
+
+// describe writes a name and its meaning beside it, or below it if the name is
+// long.
 func describe(w io.Writer, name, meaning string) {
 	line := "  " + runewidth.FillRight(name, nameWidth-2) + " "
+	if runewidth.StringWidth(line) > nameWidth+1 {
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
+		line = strings.Repeat(" ", nameWidth+1)
+	}
 	width := 0
 	for word := range strings.FieldsSeq(meaning) {
 		if width > 0 && width+1+runewidth.StringWidth(word) > helpWidth {

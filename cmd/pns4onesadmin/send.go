@@ -26,7 +26,6 @@ func (p *program) sendCommand() *cobra.Command {
 	var s sending
 	cmd := p.command("send", nil, func(cmd *cobra.Command, _ []string) error { return p.send(cmd.Context(), &s) })
 	flags := cmd.Flags()
-	flags.SortFlags = false
 	flags.StringVar(&s.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&s.to.IbID, "ib", "", p.text.T("admin.flag_ib"))
 	flags.StringVar(&s.to.UserID, "user", "", p.text.T("admin.flag_user"))

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// patience bounds how long a script waits for what must happen soon.
+const patience = 30 * time.Second
+
+// buildDaemon builds the daemon once, into a folder that TestMain removes.
+var buildDaemon = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "pns4ones")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "pns4ones")
+	out, err := exec.Command("go", "build", "-o", path, "../pns4ones").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	testscript.Main(cleanUp{m}, map[string]func(){
+		commandName: func() { os.Exit(mainStatus()) },
+	})
+}
+
+// cleanUp runs the tests and removes the daemon that they built.
+type cleanUp struct{ m *testing.M }
+
+func (c cleanUp) Run() int {
+	status := c.m.Run()
+	if path, err := buildDaemon(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	return status
+}
+
+// TestScripts runs the scripts with the real programs; see the commands below
+// for those that are not testscript's own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PNS4ONES_LANG", "en")
+			env.Setenv("PNS4ONES_LISTEN", "127.0.0.1:0")
+			env.Setenv("PNS4ONES_SERVICE", "127.0.0.1:0")
+			env.Setenv("PNS4ONES_DATA_DIR", filepath.Join(env.WorkDir, "data"))
+			// A socket's path is short.
+			folder, err := os.MkdirTemp("", "pns")
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { os.RemoveAll(folder) })
+			env.Setenv("PNS4ONES_CONTROL", filepath.Join(folder, "control.sock"))
+			env.Values[daemonKey{}] = new(process)
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"daemon":   startDaemon,
+			"exits":    exits,
+			"sessions": waitForSessions,
+			"field":    setField,
+		},
+	})
+}
+
+var portPattern = regexp.MustCompile(`^  Senders: +127\.0\.0\.1:(\d+)`)
+
+// daemonKey is where a script's *process is.
+type daemonKey struct{}
+
+// process is the daemon that a script has started last.
+type process struct{ cmd *exec.Cmd }
+
+// startDaemon starts the daemon and returns when it serves; it sets SENDERS to
+// the senders' address. The daemon ends with the script, or at «daemon stop».
+func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
+	running := ts.Value(daemonKey{}).(*process)
+	if len(args) == 1 && args[0] == "stop" {
+		ts.Check(running.cmd.Process.Signal(os.Interrupt))
+		ts.Check(running.cmd.Wait())
+		return
+	}
+	path, err := buildDaemon()
+	ts.Check(err)
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"))
+	for _, name := range []string{"PNS4ONES_LANG", "PNS4ONES_LISTEN", "PNS4ONES_SERVICE", "PNS4ONES_DATA_DIR", "PNS4ONES_CONTROL", "HOME"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	stdout, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	running.cmd = cmd
+	ts.Defer(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if m := portPattern.FindStringSubmatch(lines.Text()); m != nil {
+			ts.Setenv("SENDERS", "http://127.0.0.1:"+m[1])
+		}
+		if regexp.MustCompile(`^  Control:`).MatchString(lines.Text()) {
+			go io.Copy(io.Discard, stdout) // let it write on
+			return
+		}
+	}
+	ts.Fatalf("the daemon did not start")
+}
+
+// exits runs a command and checks its exit status: exits STATUS COMMAND ARG…
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// waitForSessions waits until the daemon has that many sessions.
+func waitForSessions(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	client := control.NewClient(ts.Getenv("PNS4ONES_CONTROL"))
+	defer client.Close()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
+		status, err := client.Status(context.Background())
+		ts.Check(err)
+		if status.Sessions == want {
+			return
+		}
+	}
+	ts.Fatalf("not within %v: %d sessions", patience, want)
+}
+
+// setField takes a field of the JSON object on stdout into a variable: field NAME
+// VARIABLE. Of a list it takes the first object.
+func setField(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile("stdout")
+	var object map[string]any
+	if err := json.Unmarshal([]byte(text), &object); err != nil {
+		var list []map[string]any
+		ts.Check(json.Unmarshal([]byte(text), &list))
+		object = list[0]
+	}
+	value, ok := object[args[0]]
+	if !ok {
+		ts.Fatalf("no field %s in %s", args[0], text)
+	}
+	ts.Setenv(args[1], fmt.Sprint(value))
+}
