@@ -3,10 +3,7 @@ package control
 import (
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
-
-	"github.com/gorilla/mux"
 
 	"github.com/pns4ones/pns4ones/app"
 )
@@ -41,25 +38,13 @@ func (g graceBody) duration() (time.Duration, error) {
 	return 0, bad
 }
 
-// pathID is the id in the request's path.
-func pathID(r *http.Request) string {
-	id, err := url.PathUnescape(mux.Vars(r)["id"])
-	if err != nil {
-		return ""
-	}
-	return id
-}
-
 // describe tells of an app with its sessions.
 func (s *Server) describe(a *app.App) App {
 	sessions, old := s.hub.AppSessions(a.ID)
 	return AppOf(a, sessions, old)
 }
 
-func (s *Server) listApps(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := onlyParameters(r); err != nil {
-		return nil, err
-	}
+func (s *Server) listApps(http.ResponseWriter, *http.Request) (any, error) {
 	objects := []App{}
 	for _, a := range s.apps.List() {
 		objects = append(objects, s.describe(a))
@@ -69,8 +54,7 @@ func (s *Server) listApps(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 // find returns the app in the request's path.
 func (s *Server) find(r *http.Request) (*app.App, error) {
-	id := pathID(r)
-	a, ok := s.apps.Get(id)
+	a, ok := s.apps.Get(pathID(r))
 	if !ok {
 		return nil, app.ErrNotFound
 	}
@@ -87,7 +71,7 @@ func (s *Server) showApp(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) {
 	var body titleBody
-	if err := readJSON(r, &body, false); err != nil {
+	if err := readJSON(r, &body, "title"); err != nil {
 		return nil, err
 	}
 	a, err := s.apps.Create(body.Title)
@@ -102,7 +86,7 @@ func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) 
 
 func (s *Server) renameApp(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var body titleBody
-	if err := readJSON(r, &body, false); err != nil {
+	if err := readJSON(r, &body, "title"); err != nil {
 		return nil, err
 	}
 	a, err := s.apps.Rename(pathID(r), body.Title)
@@ -160,7 +144,7 @@ func (s *Server) rotateClientKey(_ http.ResponseWriter, r *http.Request) (any, e
 
 func readGrace(r *http.Request) (time.Duration, error) {
 	var body graceBody
-	if err := readJSON(r, &body, true); err != nil {
+	if err := readOptionalJSON(r, &body, "grace"); err != nil {
 		return 0, err
 	}
 	return body.duration()
@@ -173,25 +157,4 @@ func (s *Server) resetToken(_ http.ResponseWriter, r *http.Request) (any, error)
 	}
 	s.auditApp(r, "reset tokens", a)
 	return s.describe(a), nil
-}
-
-func (s *Server) importKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
-	report, err := s.apps.Import(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	s.audit(r, "import apps", slog.Int("apps", len(report.Imported)), slog.Int("problems", len(report.Problems)))
-	return ImportReportOf(report, s.describe), nil
-}
-
-func (s *Server) exportKeys(w http.ResponseWriter, r *http.Request) (any, error) {
-	s.audit(r, "export apps", slog.Int("apps", len(s.apps.List())))
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	s.apps.Export(w) // an error here means that the client has gone
-	return nil, nil
-}
-
-func (s *Server) auditApp(r *http.Request, action string, a *app.App, more ...slog.Attr) {
-	s.audit(r, action, append([]slog.Attr{slog.String("app", a.ID), slog.String("title", a.Title)}, more...)...)
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // ErrInUse: another daemon listens on the control channel.
@@ -29,29 +30,43 @@ const (
 	maxSocketPath = 107
 )
 
-// Listen opens the control channel at path. The folder is made if it is missing. A
-// socket that a crashed daemon left is replaced; one that is listened on is not,
-// nor is anything that is no socket. The error wraps ErrInUse, fs.ErrPermission
-// or another one of the system.
+// Listen opens the control channel at path. The folder is made if it is missing,
+// and stays as it is if it is there. A socket that a crashed daemon left is
+// replaced; one that is listened on is not, nor is anything that is no socket. The
+// error wraps ErrInUse, fs.ErrPermission or another one of the system; then
+// nothing at path has changed. Closing the listener removes the socket.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
 	}
-	if err := makeFolder(filepath.Dir(path)); err != nil {
+	folder := filepath.Dir(path)
+	if err := makeFolder(folder); err != nil {
+		return nil, fmt.Errorf("making the folder: %w", err)
+	}
+	unlock, err := lockFolder(folder)
+	if err != nil {
 		return nil, err
 	}
+	defer unlock()
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
 	return listenAs(path)
 }
 
+// makeFolder makes the folder and the missing ones above it.
 func makeFolder(folder string) error {
 	_, err := os.Stat(folder)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(folder, folderMode); err != nil {
+	if err := makeFolder(filepath.Dir(folder)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(folder, folderMode); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil // somebody was faster
+		}
 		return err
 	}
 	return giveToGroup(folder, folderMode)
@@ -73,6 +88,31 @@ func giveToGroup(path string, mode fs.FileMode) error {
 	return os.Chmod(path, mode)
 }
 
+const (
+	lockPatience = 2 * time.Second
+	lockStep     = 10 * time.Millisecond
+)
+
+// lockFolder keeps other daemons from opening or closing a channel in the folder,
+// so that of two which start at once over a stale socket one gets it and the other
+// sees it live. Where folders cannot be locked (NFS) it does nothing.
+func lockFolder(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockStep) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return func() { f.Close() }, nil
+		}
+		if time.Now().After(deadline) {
+			f.Close()
+			return nil, fmt.Errorf("another program holds the folder %s locked", folder)
+		}
+	}
+}
+
 // removeStale removes the socket of a daemon that is gone.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
@@ -89,8 +129,11 @@ func removeStale(path string) error {
 		conn.Close()
 		return ErrInUse
 	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
+	switch {
+	case errors.Is(err, syscall.EAGAIN): // it listens, but has too many callers waiting
+		return ErrInUse
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("finding out whether another daemon listens there: %w", reason(err))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -101,33 +144,38 @@ func removeStale(path string) error {
 // listenAs binds the socket in a folder that nobody else can enter, so that it
 // appears at path with its final mode and group, and already listening.
 func listenAs(path string) (net.Listener, error) {
-	private, err := os.MkdirTemp(filepath.Dir(path), ".s")
+	private, err := os.MkdirTemp(filepath.Dir(path), ".")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making the socket: %w", err)
 	}
 	defer os.RemoveAll(private)
 	temporary := filepath.Join(private, "s")
-	if len(temporary) > maxSocketPath {
-		return nil, fmt.Errorf("the path is too long by %d bytes: choose a shorter one", len(temporary)-maxSocketPath)
+	if over := len(temporary) - maxSocketPath; over > 0 {
+		return nil, fmt.Errorf("the path of the folder is too long by %d bytes: choose a shorter one", over)
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: temporary, Net: "unix"})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making the socket: %w", reason(err))
 	}
 	ln.SetUnlinkOnClose(false)
-	if err := giveToGroup(temporary, socketMode); err != nil {
-		ln.Close()
-		return nil, err
-	}
-	info, err := os.Lstat(temporary)
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
+	info, err := publish(temporary, path)
 	if err != nil {
 		ln.Close()
 		return nil, err
 	}
 	return &socket{UnixListener: ln, path: path, file: info}, nil
+}
+
+// publish gives the socket its mode and group, then its place.
+func publish(temporary, path string) (fs.FileInfo, error) {
+	if err := giveToGroup(temporary, socketMode); err != nil {
+		return nil, err
+	}
+	info, err := os.Lstat(temporary)
+	if err != nil {
+		return nil, err
+	}
+	return info, os.Rename(temporary, path)
 }
 
 // socket removes its file when it is closed, unless another one has taken the
@@ -139,6 +187,9 @@ type socket struct {
 }
 
 func (s *socket) Close() error {
+	if unlock, err := lockFolder(filepath.Dir(s.path)); err == nil {
+		defer unlock()
+	}
 	err := s.UnixListener.Close()
 	if errors.Is(err, net.ErrClosed) {
 		return err
@@ -149,6 +200,9 @@ func (s *socket) Close() error {
 	return err
 }
 
+// Addr is where the channel can be reached.
+func (s *socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
+
 func dial(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "unix", path)
@@ -156,10 +210,7 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 
 // connectError tells why dial failed.
 func connectError(path string, err error) *ConnectError {
-	e := &ConnectError{Path: path, Err: err}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		e.Err = op.Err // the path is said once
-	}
+	e := &ConnectError{Path: path, Err: reason(err)}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		e.Kind = ConnectMissing
@@ -172,6 +223,14 @@ func connectError(path string, err error) *ConnectError {
 	return e
 }
 
+// reason is a network error without the address, which is said anyway.
+func reason(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
 // groupOf names the group of a socket, or of the folder that hides it.
 func groupOf(path string) string {
 	for _, p := range []string{path, filepath.Dir(path)} {
@@ -180,9 +239,7 @@ func groupOf(path string) string {
 			continue
 		}
 		if system, ok := info.Sys().(*syscall.Stat_t); ok {
-			if group, err := user.LookupGroupId(strconv.Itoa(int(system.Gid))); err == nil {
-				return group.Name
-			}
+			return groupNamed(int(system.Gid))
 		}
 	}
 	return ""

@@ -16,17 +16,27 @@ import (
 var ErrInUse = errors.New("another daemon listens there")
 
 // pipeSDDL admits SYSTEM (SY), the Administrators (BA) and the account that the
-// daemon runs as, and nobody else; P keeps inherited rights out.
+// daemon runs as (its SID goes into %s), and nobody else; P keeps inherited rights
+// out. Callers from other machines are turned away by go-winio
+// (FILE_PIPE_REJECT_REMOTE_CLIENTS).
 const pipeSDDL = "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%s)"
 
+// pipeBufferBytes is what may be on its way in each direction; without a buffer
+// every write would wait for its reader.
+const pipeBufferBytes = 64 << 10
+
 // Listen opens the control channel at path, \\.\pipe\NAME. The error wraps
-// ErrInUse or another one of the system.
+// ErrInUse or another one of the system. Closing the listener removes the pipe.
 func Listen(path string) (net.Listener, error) {
 	self, err := user.Current()
 	if err != nil {
 		return nil, fmt.Errorf("finding the account of the service: %w", err)
 	}
-	ln, err := winio.ListenPipe(path, &winio.PipeConfig{SecurityDescriptor: fmt.Sprintf(pipeSDDL, self.Uid)})
+	ln, err := winio.ListenPipe(path, &winio.PipeConfig{
+		SecurityDescriptor: fmt.Sprintf(pipeSDDL, self.Uid),
+		InputBufferSize:    pipeBufferBytes,
+		OutputBufferSize:   pipeBufferBytes,
+	})
 	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
 		// A pipe's first instance can be made once only.
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
@@ -34,6 +44,7 @@ func Listen(path string) (net.Listener, error) {
 	return ln, err
 }
 
+// dial connects without lending the daemon our identity, as is go-winio's rule.
 func dial(ctx context.Context, path string) (net.Conn, error) {
 	return winio.DialPipeContext(ctx, path)
 }
@@ -41,6 +52,9 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 // connectError tells why dial failed.
 func connectError(path string, err error) *ConnectError {
 	e := &ConnectError{Path: path, Err: err}
+	if inPath, ok := errors.AsType[*fs.PathError](err); ok {
+		e.Err = inPath.Err // the path is said once
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		e.Kind = ConnectMissing

@@ -103,11 +103,6 @@ type ImportProblem struct {
 	Detail  string `json:"detail"`
 }
 
-// sent answers a message.
-type sent struct {
-	Sessions int `json:"sessions"`
-}
-
 // AppOf describes an app that has that many sessions, some of them on old keys.
 func AppOf(a *app.App, sessions, onOldKeys int) App {
 	object := App{

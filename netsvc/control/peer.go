@@ -2,15 +2,19 @@ package control
 
 import (
 	"context"
+	"log/slog"
 	"os/user"
+	"slices"
 	"strconv"
 )
 
-// peer is who is on the other side of a connection, as the operating system
-// tells.
+// peer is who is on the other side of a connection, as the operating system told
+// when it was accepted.
 type peer struct {
 	uid, gid int
-	known    bool // false: the system does not tell here
+	groups   []int  // supplementary ones of the process
+	user     string // its name, or its number if it has none
+	known    bool   // false: the system does not tell here
 }
 
 type peerKey struct{}
@@ -24,34 +28,30 @@ func peerOf(ctx context.Context) peer {
 	return p
 }
 
-// name is the peer's user name, or its number if it has none.
-func (p peer) name() string {
+// attrs are the peer for a log record.
+func (p peer) attrs() []slog.Attr {
 	if !p.known {
-		return "unknown"
+		return []slog.Attr{slog.String("user", "unknown")}
 	}
-	if u, err := user.LookupId(strconv.Itoa(p.uid)); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(p.uid)
+	return []slog.Attr{slog.Int("uid", p.uid), slog.String("user", p.user)}
 }
 
 // gate decides who may call: root, the daemon's own user, and the members of the
-// socket's group.
+// socket's group, be it by the process's own groups or by the user database.
 type gate struct {
 	ownUID, socketGID int
-	groupsOf          func(uid int) []int // supplementary groups
+	groupsOf          func(uid int) []int // by the user database
 }
 
 func (g gate) admits(p peer) bool {
-	if p.uid == 0 || p.uid == g.ownUID || p.gid == g.socketGID {
-		return true
-	}
-	for _, gid := range g.groupsOf(p.uid) {
-		if gid == g.socketGID {
-			return true
-		}
-	}
-	return false
+	return p.uid == 0 || p.uid == g.ownUID || p.gid == g.socketGID ||
+		slices.Contains(p.groups, g.socketGID) || slices.Contains(g.groupsOf(p.uid), g.socketGID)
+}
+
+// refuse tells a peer that is not admitted who is.
+func (g gate) refuse(p peer) string {
+	return "user " + p.user + " may not administer this daemon: only root, the user " + userNamed(g.ownUID) +
+		" and members of the group " + groupNamed(g.socketGID) + " may"
 }
 
 // groupsOf asks the system's user database.
@@ -71,4 +71,22 @@ func groupsOf(uid int) []int {
 		}
 	}
 	return gids
+}
+
+// userNamed is the user's name, or its number if it has none.
+func userNamed(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+// groupNamed is the group's name, or its number if it has none.
+func groupNamed(gid int) string {
+	id := strconv.Itoa(gid)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
 }

@@ -4,12 +4,14 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// peerFrom reads the credentials of the process that connected (SO_PEERCRED).
-func peerFrom(conn net.Conn) peer {
+// peerFrom reads the credentials of the process that connected (SO_PEERCRED,
+// SO_PEERGROUPS). The kernel keeps them as they were at the connecting.
+func peerFrom(conn net.Conn) (p peer) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
 		return peer{}
@@ -18,27 +20,55 @@ func peerFrom(conn net.Conn) peer {
 	if err != nil {
 		return peer{}
 	}
-	var credentials *unix.Ucred
-	var credentialsErr error
-	err = raw.Control(func(fd uintptr) {
-		credentials, credentialsErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	raw.Control(func(fd uintptr) { // if it fails, p stays unknown
+		credentials, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err == nil {
+			uid := int(credentials.Uid)
+			p = peer{uid: uid, gid: int(credentials.Gid), groups: peerGroups(fd), user: userNamed(uid), known: true}
+		}
 	})
-	if err != nil || credentialsErr != nil {
-		return peer{}
-	}
-	return peer{uid: int(credentials.Uid), gid: int(credentials.Gid), known: true}
+	return p
 }
 
-// allowed decides about a peer of the socket at ln. One that the system does not
-// name is not admitted.
-func allowed(ln net.Listener, p peer) bool {
+// peerGroups reads the supplementary groups of the process that connected. They
+// say more than the user database: without cgo, that is /etc/group alone and
+// knows nothing of users from LDAP or of a service's SupplementaryGroups. Kernels
+// before 4.13 do not tell.
+func peerGroups(fd uintptr) []int {
+	gids := make([]uint32, 32)
+	for {
+		size := uint32(len(gids) * 4)
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(&gids[0])), uintptr(unsafe.Pointer(&size)), 0)
+		switch {
+		case errno == unix.ERANGE && int(size/4) > len(gids): // size is what it takes
+			gids = make([]uint32, size/4)
+			continue
+		case errno != 0:
+			return nil
+		}
+		groups := make([]int, size/4)
+		for i := range groups {
+			groups[i] = int(gids[i])
+		}
+		return groups
+	}
+}
+
+// refusal tells a peer of the socket at ln why it may not call; empty: it may. One
+// that the system does not name may not.
+func refusal(ln net.Listener, p peer) string {
 	s, ok := ln.(*socket)
 	if !ok || !p.known {
-		return false
+		return "the system does not tell who you are"
 	}
 	system, ok := s.file.Sys().(*syscall.Stat_t)
 	if !ok {
-		return false
+		return "the system does not tell whose the socket is"
 	}
-	return gate{ownUID: os.Geteuid(), socketGID: int(system.Gid), groupsOf: groupsOf}.admits(p)
+	g := gate{ownUID: os.Geteuid(), socketGID: int(system.Gid), groupsOf: groupsOf}
+	if g.admits(p) {
+		return ""
+	}
+	return g.refuse(p)
 }

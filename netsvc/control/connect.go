@@ -1,0 +1,56 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// ConnectKind tells why the daemon cannot be reached.
+type ConnectKind int
+
+// The kinds of ConnectError.
+const (
+	ConnectFailed  ConnectKind = iota // none of the others
+	ConnectMissing                    // there is no socket or pipe: the daemon does not run
+	ConnectRefused                    // a socket is there, but nobody listens: the daemon has crashed
+	ConnectDenied                     // the user may not connect
+)
+
+// ConnectError says that the daemon cannot be reached.
+type ConnectError struct {
+	Path  string
+	Kind  ConnectKind
+	Group string // with ConnectDenied: whose members may connect, if that is known
+	Err   error
+}
+
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("connecting to the daemon: %s: %v", e.Path, e.Err)
+}
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// waitStep is the pause between tries while the daemon is starting.
+const waitStep = 20 * time.Millisecond
+
+// dial connects, and waits for a daemon that is just starting.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	deadline := time.Now().Add(c.Wait)
+	for {
+		conn, err := dial(ctx, c.path)
+		if err == nil {
+			return conn, nil
+		}
+		e := connectError(c.path, err)
+		if e.Kind != ConnectMissing && e.Kind != ConnectRefused || time.Now().After(deadline) {
+			return nil, e
+		}
+		select {
+		case <-time.After(waitStep):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package control
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+)
+
+func (s *Server) importKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
+	// First whole, so that a file which breaks off is told from a database that fails.
+	file, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	report, err := s.apps.Import(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range report.Imported {
+		s.auditApp(r, "import app", a)
+	}
+	s.audit(r, "import keys file", slog.Int("apps", len(report.Imported)),
+		slog.Int("present", len(report.Present)), slog.Int("problems", len(report.Problems)+report.Omitted))
+	return ImportReportOf(report, s.describe), nil
+}
+
+func (s *Server) exportKeys(w http.ResponseWriter, r *http.Request) (any, error) {
+	s.audit(r, "export keys file", slog.Int("apps", len(s.apps.List())))
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	s.apps.Export(w) // an error here means that the client has gone
+	return nil, nil
+}

@@ -1,0 +1,69 @@
+package control
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+// sessionParameters are what /sessions takes.
+var sessionParameters = []string{"app", "ib", "user", "group", "q", "sort", "limit", "after"}
+
+// values are the parameters that ask for the query.
+func (q SessionQuery) values() url.Values {
+	values := make(url.Values)
+	for name, value := range map[string]string{
+		"app": q.AppID, "ib": q.IbID, "user": q.UserID, "group": q.UserGroup, "q": q.Text, "sort": q.Sort, "after": q.After,
+	} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	if q.Limit != 0 {
+		values.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return values
+}
+
+func hubQuery(values url.Values) (hub.Query, error) {
+	query := hub.Query{
+		AppID: values.Get("app"), IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
+		Text: values.Get("q"), Sort: values.Get("sort"), After: values.Get("after"),
+	}
+	if limit := values.Get("limit"); limit != "" {
+		n, err := strconv.Atoi(limit)
+		if err != nil || n < 1 {
+			return hub.Query{}, badRequest("limit: expected a number from 1 to %d", hub.MaxPage)
+		}
+		query.Limit = n
+	}
+	return query, nil
+}
+
+func (s *Server) listSessions(_ http.ResponseWriter, r *http.Request) (any, error) {
+	query, err := hubQuery(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.hub.Sessions(query)
+	if err != nil {
+		return nil, err
+	}
+	object := SessionPage{Sessions: []Session{}, Total: page.Total, Next: page.Next}
+	for _, session := range page.Sessions {
+		object.Sessions = append(object.Sessions, sessionOf(session))
+	}
+	return object, nil
+}
+
+func (s *Server) closeSession(_ http.ResponseWriter, r *http.Request) (any, error) {
+	id, err := strconv.ParseUint(pathID(r), 10, 64)
+	if err != nil || !s.hub.CloseSession(id) {
+		return nil, &Error{http.StatusNotFound, CodeSessionNotFound, "there is no such session"}
+	}
+	s.audit(r, "close session", slog.Uint64("session", id))
+	return struct{}{}, nil
+}
