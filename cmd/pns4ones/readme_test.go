@@ -68,7 +68,7 @@ func TestReadme(t *testing.T) {
 			case strings.HasPrefix(command, "go run ./cmd/pns4ones"):
 				daemon := openTerminal(ctx, t, env, script)
 				sendersPort = regexp.MustCompile(`localhost:(\d+) \(HTTP\)`).FindStringSubmatch(daemon.waitFor(`localhost:\d+ \(HTTP\)`))[1]
-				daemon.waitFor(`pns4onesadmin create`)
+				daemon.waitFor(`create "My infobase"`)
 			case strings.Contains(command, "pns4onesadmin listen"):
 				listener = openTerminal(ctx, t, env, script)
 				listener.waitFor(`(?i)waiting`)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,8 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
+
+var update = flag.Bool("update", false, "write what scripts compare with anew")
 
 // patience bounds how long a script waits for what must happen soon.
 const patience = 30 * time.Second
@@ -60,7 +63,8 @@ func (c cleanUp) Run() int {
 // for those that are not testscript's own.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PNS4ONES_LANG", "en")
 			env.Setenv("PNS4ONES_LISTEN", "127.0.0.1:0")
