@@ -131,14 +131,14 @@ func (s *Server) listen(ctx context.Context, setting string, address config.Addr
 // openApps opens the database, imports the old keys into a new one, and tells
 // the hub of every app.
 func (s *Server) openApps() error {
-	path := filepath.Join(s.options.Config.DataDir, databaseName)
+	path := s.DatabasePath()
 	oldKeys, err := readOldKeys(s.options.OldKeys, path)
 	if err != nil {
 		return err
 	}
 	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})
 	if err != nil {
-		return &DatabaseError{Path: path, Err: err}
+		return &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once
 	}
 	if _, err := s.apps.Expire(); err != nil {
 		return &DatabaseError{Path: path, Err: err}
@@ -193,6 +193,9 @@ func (s *Server) OldKeysImport() *app.ImportReport { return s.imported }
 
 // Apps is the number of apps.
 func (s *Server) Apps() int { return len(s.apps.List()) }
+
+// DatabasePath is the file of the database.
+func (s *Server) DatabasePath() string { return filepath.Join(s.options.Config.DataDir, databaseName) }
 
 // SendersAddress is where senders connect, SessionsAddress where 1C sessions
 // do, as a person writes it, with the actual port.

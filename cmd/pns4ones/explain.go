@@ -32,7 +32,7 @@ func explain(text *locale.Localizer, err error) string {
 		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
 			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port))
 	case errors.As(err, &database):
-		return text.T("daemon.database", "path", database.Path,
+		return text.T("daemon.database_error", "path", database.Path,
 			"why", text.T(databaseProblem(database), "error", database.Err))
 	case errors.As(err, &oldKeys):
 		return text.T("daemon.old_keys", "path", oldKeys.Path, "error", oldKeys.Err)

@@ -28,7 +28,7 @@ func (d *daemonRun) welcome(text *locale.Localizer, settings *config.Result, ser
 	if settings.File != "" {
 		say("daemon.settings", "file", settings.File)
 	}
-	say("daemon.data", "folder", c.DataDir)
+	say("daemon.database", "path", server.DatabasePath())
 	say("daemon.control", "path", c.Control)
 	if report := server.OldKeysImport(); report != nil {
 		say("daemon.imported", "N", len(report.Imported))
