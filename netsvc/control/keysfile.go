@@ -1,18 +1,12 @@
 package control
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 )
 
 func (s *Server) importKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
-	// First whole, so that a file which breaks off is told from a database that fails.
-	file, err := readBody(r)
-	if err != nil {
-		return nil, err
-	}
-	report, err := s.apps.Import(bytes.NewReader(file))
+	report, err := s.apps.Import(r.Body)
 	if err != nil {
 		return nil, err
 	}

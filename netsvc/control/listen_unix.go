@@ -33,8 +33,8 @@ const (
 // Listen opens the control channel at path. The folder is made if it is missing,
 // and stays as it is if it is there. A socket that a crashed daemon left is
 // replaced; one that is listened on is not, nor is anything that is no socket. The
-// error wraps ErrInUse, fs.ErrPermission or another one of the system; then
-// nothing at path has changed. Closing the listener removes the socket.
+// error wraps ErrInUse, fs.ErrPermission or another one of the system. Closing the
+// listener removes the socket.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
@@ -51,7 +51,7 @@ func Listen(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	return listenAs(path)
+	return listenAt(path)
 }
 
 // makeFolder makes the folder and the missing ones above it.
@@ -141,41 +141,28 @@ func removeStale(path string) error {
 	return nil
 }
 
-// listenAs binds the socket in a folder that nobody else can enter, so that it
-// appears at path with its final mode and group, and already listening.
-func listenAs(path string) (net.Listener, error) {
-	private, err := os.MkdirTemp(filepath.Dir(path), ".")
-	if err != nil {
-		return nil, fmt.Errorf("making the socket: %w", err)
-	}
-	defer os.RemoveAll(private)
-	temporary := filepath.Join(private, "s")
-	if over := len(temporary) - maxSocketPath; over > 0 {
-		return nil, fmt.Errorf("the path of the folder is too long by %d bytes: choose a shorter one", over)
-	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: temporary, Net: "unix"})
+// listenAt binds the socket. Until it has its group and mode, nobody but us can
+// connect, whatever the umask: the file gets the mode that the socket has when it
+// is bound (where the system does not know that, it refuses the Fchmod).
+func listenAt(path string) (net.Listener, error) {
+	closed := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { syscall.Fchmod(int(fd), 0o600) })
+	}}
+	ln, err := closed.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("making the socket: %w", reason(err))
 	}
-	ln.SetUnlinkOnClose(false)
-	info, err := publish(temporary, path)
+	s := &socket{UnixListener: ln.(*net.UnixListener), path: path}
+	s.SetUnlinkOnClose(false)
+	if err = giveToGroup(path, socketMode); err == nil {
+		s.file, err = os.Lstat(path)
+	}
 	if err != nil {
-		ln.Close()
+		s.UnixListener.Close()
+		os.Remove(path)
 		return nil, err
 	}
-	return &socket{UnixListener: ln, path: path, file: info}, nil
-}
-
-// publish gives the socket its mode and group, then its place.
-func publish(temporary, path string) (fs.FileInfo, error) {
-	if err := giveToGroup(temporary, socketMode); err != nil {
-		return nil, err
-	}
-	info, err := os.Lstat(temporary)
-	if err != nil {
-		return nil, err
-	}
-	return info, os.Rename(temporary, path)
+	return s, nil
 }
 
 // socket removes its file when it is closed, unless another one has taken the
@@ -199,9 +186,6 @@ func (s *socket) Close() error {
 	}
 	return err
 }
-
-// Addr is where the channel can be reached.
-func (s *socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
 
 func dial(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer

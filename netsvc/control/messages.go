@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 
@@ -31,7 +32,7 @@ type sent struct {
 }
 
 func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error) {
-	body, err := readBody(r)
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
 	}

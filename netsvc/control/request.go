@@ -39,25 +39,26 @@ func oneOf(words []string) string {
 	return "one of " + strings.Join(words, ", ")
 }
 
-// readBody reads a request's body whole, without a byte order mark.
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, err
-	}
-	if err != nil {
-		return nil, badRequest("the body broke off: %v", err)
-	}
-	return bytes.TrimPrefix(body, []byte("\uFEFF")), nil
-}
-
 // readJSON reads a request's body, one JSON object, into object; fields are the
 // names it takes.
 func readJSON(r *http.Request, object any, fields ...string) error {
-	body, err := readBody(r)
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
 	}
+	return parseJSON(body, object, fields)
+}
+
+// readOptionalJSON is readJSON, but leaves object as it is if the body is empty.
+func readOptionalJSON(r *http.Request, object any, fields ...string) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return err
+	}
+	return parseJSON(body, object, fields)
+}
+
+func parseJSON(body []byte, object any, fields []string) error {
 	if !utf8.Valid(body) {
 		return badRequest("the body is not valid UTF-8")
 	}
@@ -70,16 +71,6 @@ func readJSON(r *http.Request, object any, fields ...string) error {
 		return badRequest("something follows the JSON")
 	}
 	return nil
-}
-
-// readOptionalJSON is readJSON, but leaves object as it is if the body is empty.
-func readOptionalJSON(r *http.Request, object any, fields ...string) error {
-	body, err := readBody(r)
-	if err != nil || len(bytes.TrimSpace(body)) == 0 {
-		return err
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return readJSON(r, object, fields...)
 }
 
 // jsonProblem says a decoder's error without the names of Go.

@@ -1,7 +1,10 @@
 package control
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -20,7 +23,8 @@ const maxBodyBytes = 1 << 20
 type route struct {
 	method, path string
 	// handle returns the object to answer with, or an error; a handler that has
-	// answered itself returns neither.
+	// answered itself returns neither. The request's body is in memory, without a
+	// byte order mark.
 	handle  func(w http.ResponseWriter, r *http.Request) (any, error)
 	query   []string // parameters it takes
 	maxBody int64    // bytes; 0: maxBodyBytes
@@ -93,14 +97,21 @@ func (s *Server) handler(row route) http.Handler {
 	})
 }
 
+// answer reads a request whole and hands it to the row's handler. The body is read
+// even where none is expected: one that is too large is refused everywhere, and a
+// client that is still writing gets to see the answer.
 func answer(w http.ResponseWriter, r *http.Request, row route, maxBody int64) (any, error) {
 	if err := onlyParameters(r, row.query); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > maxBody {
-		return nil, &http.MaxBytesError{Limit: maxBody}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, err
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err != nil {
+		return nil, badRequest("the body broke off: %v", err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\uFEFF"))))
 	return row.handle(w, r)
 }
 

@@ -1,0 +1,17 @@
+//go:build unix
+
+package control_test
+
+import (
+	"testing"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+func TestASocketThatNobodyServesIsToldApart(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	stale(t, path)
+	_, err := control.NewClient(path).Status(t.Context())
+	unreachable(t, err, path, control.ConnectRefused)
+}
