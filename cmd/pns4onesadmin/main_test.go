@@ -66,6 +66,8 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
+			// Under the race detector a process would sleep for a second as it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("PNS4ONES_LANG", "en")
 			env.Setenv("PNS4ONES_LISTEN", "127.0.0.1:0")
 			env.Setenv("PNS4ONES_SERVICE", "127.0.0.1:0")
