@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 func callAs(t *testing.T, path string, who *syscall.Credential) string {
 	t.Helper()
 	c := exec.Command("/proc/self/exe")
-	c.Env = []string{callerVariable + "=" + path}
+	c.Env = []string{callerVariable + "=" + path, "GORACE=atexit_sleep_ms=0"}
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: who}
 	out, err := c.Output()

@@ -228,3 +228,12 @@ func groupOf(path string) string {
 	}
 	return ""
 }
+
+// groupNamed is the group's name, or its number if it has none.
+func groupNamed(gid int) string {
+	id := strconv.Itoa(gid)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}

@@ -3,31 +3,58 @@ package control
 import (
 	"net"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// peerFrom reads the credentials of the process that connected (SO_PEERCRED,
-// SO_PEERGROUPS). The kernel keeps them as they were at the connecting.
-func peerFrom(conn net.Conn) (p peer) {
+// peerOn tells who is at the other end of a connection that ln accepted, and
+// whether it may call. One that the system does not name may not.
+func peerOn(ln net.Listener, conn net.Conn) peer {
+	c, known := credentialsOf(conn)
+	if !known {
+		return peer{refusal: "the system does not tell who you are"}
+	}
+	p := peer{uid: c.uid, user: userNamed(c.uid), known: true}
+	s, ours := ln.(*socket)
+	if !ours {
+		p.refusal = "the socket's group is not known"
+		return p
+	}
+	g := gate{ownUID: os.Geteuid(), socketGID: int(s.file.Sys().(*syscall.Stat_t).Gid), groupsOf: groupsOf}
+	if !g.admits(c) {
+		p.refusal = "user " + p.user + " may not administer this daemon: only root, the user " + userNamed(g.ownUID) +
+			" and members of the group " + groupNamed(g.socketGID) + " may"
+	}
+	return p
+}
+
+// credentials are those of the process that connected, as they were then.
+type credentials struct {
+	uid, gid int
+	groups   []int // supplementary ones
+}
+
+// credentialsOf reads SO_PEERCRED and SO_PEERGROUPS.
+func credentialsOf(conn net.Conn) (found credentials, known bool) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
-		return peer{}
+		return credentials{}, false
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return peer{}
+		return credentials{}, false
 	}
-	raw.Control(func(fd uintptr) { // if it fails, p stays unknown
-		credentials, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	err = raw.Control(func(fd uintptr) {
+		process, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err == nil {
-			uid := int(credentials.Uid)
-			p = peer{uid: uid, gid: int(credentials.Gid), groups: peerGroups(fd), user: userNamed(uid), known: true}
+			found, known = credentials{int(process.Uid), int(process.Gid), peerGroups(fd)}, true
 		}
 	})
-	return p
+	return found, known && err == nil
 }
 
 // peerGroups reads the supplementary groups of the process that connected. They
@@ -55,20 +82,30 @@ func peerGroups(fd uintptr) []int {
 	}
 }
 
-// refusal tells a peer of the socket at ln why it may not call; empty: it may. One
-// that the system does not name may not.
-func refusal(ln net.Listener, p peer) string {
-	s, ok := ln.(*socket)
-	if !ok || !p.known {
-		return "the system does not tell who you are"
+// groupsOf asks the system's user database for a user's groups.
+func groupsOf(uid int) []int {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return nil
 	}
-	system, ok := s.file.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "the system does not tell whose the socket is"
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil
 	}
-	g := gate{ownUID: os.Geteuid(), socketGID: int(system.Gid), groupsOf: groupsOf}
-	if g.admits(p) {
-		return ""
+	var gids []int
+	for _, id := range ids {
+		if gid, err := strconv.Atoi(id); err == nil {
+			gids = append(gids, gid)
+		}
 	}
-	return g.refuse(p)
+	return gids
+}
+
+// userNamed is the user's name, or its number if it has none.
+func userNamed(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
 }

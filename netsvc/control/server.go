@@ -57,7 +57,9 @@ func New(o Options) *Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-		ConnContext:       func(ctx context.Context, conn net.Conn) context.Context { return withPeer(ctx, peerFrom(conn)) },
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return withPeer(ctx, peerOn(s.served(), conn))
+		},
 	}
 	return s
 }
@@ -74,6 +76,12 @@ func (s *Server) Serve(ln net.Listener) error {
 	return nil
 }
 
+func (s *Server) served() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listener
+}
+
 // Shutdown stops listening and waits for requests under way until ctx ends; what
 // is left then is cut off, and ctx's error returned.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -88,11 +96,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Unix socket, but what it relays to one would carry an Origin.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		ln := s.listener
-		s.mu.Unlock()
 		p := peerOf(r.Context())
-		why := refusal(ln, p)
+		why := p.refusal
 		if why == "" && len(r.Header["Origin"]) > 0 {
 			why = "requests from web pages are refused"
 		}
