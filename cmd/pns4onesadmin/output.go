@@ -20,6 +20,7 @@ func (p *program) printJSON(object any) error {
 // clean makes a text from outside harmless for a terminal: control characters
 // and invisible ones that change the direction or the look are shown as escapes.
 func clean(text string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
 	if !strings.ContainsFunc(text, dangerous) {
 		return text
 	}
@@ -79,14 +80,23 @@ func (p *program) printTable(header []string, rows [][]string) {
 // field is a line of a block: a name and a value.
 type field struct{ name, value string }
 
-// printBlock writes fields one below the other, the values aligned.
+// blockWidth is what a block fits in, in cells, if its names and words are short.
+const blockWidth = 80
+
+// printBlock writes fields one below the other, the values aligned. A value that
+// would not fit beside its name stands below it: a key that is broken in two by
+// the terminal cannot be copied.
 func (p *program) printBlock(fields []field) {
 	width := 0
 	for _, f := range fields {
 		width = max(width, runewidth.StringWidth(f.name))
 	}
 	for _, f := range fields {
-		fmt.Fprintf(p.stdout, "%s:%s%s\n", f.name, strings.Repeat(" ", width-runewidth.StringWidth(f.name)+1), f.value)
+		beside := strings.Repeat(" ", width-runewidth.StringWidth(f.name)+1)
+		if width+2+runewidth.StringWidth(f.value) > blockWidth {
+			beside = "\n  "
+		}
+		fmt.Fprintf(p.stdout, "%s:%s%s\n", f.name, beside, f.value)
 	}
 }
 

@@ -24,10 +24,14 @@ const httpTimeout = 30 * time.Second
 func sendOverHTTP(ctx context.Context, s *sending) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{
-		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: s.insecure}, // asked for by --insecure
-	}}
+	client := &http.Client{
+		Transport: &http.Transport{
+			Proxy:           http.ProxyFromEnvironment,
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: s.insecure}, // asked for by --insecure
+		},
+		// The service does not redirect, and a Referer would carry the key.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	defer client.CloseIdleConnections()
 	base := strings.TrimSuffix(s.url, "/")
 	if !strings.Contains(base, "://") {
@@ -101,7 +105,7 @@ func ask(ctx context.Context, client *http.Client, method, address, token string
 		return answer{}, failure("admin.http_failed", "url", shown, "error", err.Error())
 	}
 	if response.StatusCode != http.StatusOK {
-		return answer{}, failure("admin.http_refused", "url", shown, "status", response.Status, "message", clean(refusalText(text)))
+		return answer{}, failure("admin.http_refused", "url", shown, "status", clean(response.Status), "message", clean(refusalText(text)))
 	}
 	return answer{response.Header, text}, nil
 }
