@@ -80,7 +80,7 @@ func TestReadsTheManualsExample(t *testing.T) {
 		manualExample,
 		strings.ReplaceAll(manualExample, "\n", "\r\n"),
 		"\ufeff" + manualExample,
-		"[settings]\n; a comment\n\n" + manualExample,
+		"[settings]\n; a comment\n// another, in Windows-1251: \xea\xeb\xfe\xf7\n\n" + manualExample,
 		strings.ReplaceAll(manualExample, "log_level", "log level"), // as it is printed in some copies
 		strings.ToUpper(manualExample[:len("listen")]) + manualExample[len("listen"):],
 	} {
@@ -172,7 +172,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		{name: "twice", file: "pns4ones.ini", content: "listen=*\n\nlisten=localhost\n",
 			want: "FOLDER/pns4ones.ini:3: listen: the setting was given in line 1 already. Keep one of the two."},
 		{name: "not UTF-8", file: "pns4ones.ini", content: "listen=*\nssl_certificate=\xcf\xf3\xf2\xfc\n",
-			want: "FOLDER/pns4ones.ini:2: the line is not UTF-8. Save the file as UTF-8 (for example: iconv -f CP1251 -t UTF-8)."},
+			want: "FOLDER/pns4ones.ini:2: the line is not UTF-8. Save the file as UTF-8 (for example: iconv -f CP1251 -t UTF-8; -f UTF-16 for “Unicode” of Notepad)."},
 		{name: "bad address", file: "pns4ones.ini", content: "listen=192.168.10.300\n",
 			want: "FOLDER/pns4ones.ini:1: listen: “192.168.10.300” is not an address. Examples: *, *:8092, localhost, 192.168.10.3:9062, [::1]:36696; for a network 192.168.10.0 or 192.168.10.0/24:8270."},
 		{name: "bad level", file: "pns4ones.ini", content: "log_level=Eror\n",
@@ -199,6 +199,14 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			want: "ssl_certificate_key: this setting is required with ssl_mode=FromFileWithPrivateKey."},
 		{name: "no password", args: []string{"-ssl_mode=FromFileWithPassword", "-ssl_certificate=a"},
 			want: "ssl_certificate_password: this setting is required with ssl_mode=FromFileWithPassword."},
+		{name: "nothing near", args: []string{"-log_level=Loudest"},
+			want: "-log_level: “Loudest” is not allowed. Allowed are: Trace, Debug, Information, Warning, Error, Critical, None."},
+		{name: "nothing proposed that turns TLS off", args: []string{"-ssl_mode=File"},
+			want: "-ssl_mode: “File” is not allowed. Allowed are: None, FromStorage, FromFileWithPrivateKey, FromFileWithPassword."},
+		{name: "missing where the mode is", file: "pns4ones.ini", content: "\nssl_mode=FromStorage\n",
+			want: "FOLDER/pns4ones.ini:2: ssl_certificate: this setting is required with ssl_mode=FromStorage."},
+		{name: "same port on all interfaces", args: []string{"-listen=*:7", "-service=localhost:7"},
+			want: "-service: is the same as listen (*:7). Senders and sessions need different ports."},
 		{name: "same address twice", args: []string{"-listen=*:7", "-service=*:7"},
 			want: "-service: is the same as listen (*:7). Senders and sessions need different ports."},
 		{name: "missing file", args: []string{"-config=/no/such.toml"},
@@ -373,6 +381,17 @@ func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 				golden(t, "print_config."+string(lang)+".toml", out.String())
 			}
 		}
+	}
+}
+
+func TestWarnsOfAMisspeltVariable(t *testing.T) {
+	t.Parallel()
+	r, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: paths(t), Environ: []string{"PNS4ONES_LISTN=localhost", "PNS4ONES_LANG=ru", "PATH=/bin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0].Error(), "PNS4ONES_LISTN: there is no such setting. Did you mean “listen”?") {
+		t.Errorf("warnings: %v", r.Warnings)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 // parseINI reads the old product's settings file: a line NAME=VALUE for each
 // setting. The value is everything after the first «=», without the blanks
 // around it, and without quotation marks if it is in a pair of them: passwords
-// may hold any character. Lines that begin with «;» or «#» are comments; section
-// headers mean nothing. An ini library would give «;», «#», quotes and backslashes
+// may hold any character. Lines that begin with «;», «#» or «/» are comments, in
+// whatever encoding; section headers mean nothing. An ini library would give «;», «#», quotes and backslashes
 // inside a value a meaning that they did not have for the old product.
 func (l *loader) parseINI(path string, content []byte) []given {
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
@@ -27,12 +27,12 @@ func (l *loader) parseINI(path string, content []byte) []given {
 			p.Key, p.What = key, what
 			l.problems = append(l.problems, &p)
 		}
-		if !utf8.Valid(line) {
-			problem("", locale.NewText("config.not_utf8"))
+		text := strings.TrimSpace(string(line))
+		if text == "" || strings.ContainsRune(";#/", rune(text[0])) || text[0] == '[' && text[len(text)-1] == ']' {
 			continue
 		}
-		text := strings.TrimSpace(string(line))
-		if text == "" || text[0] == ';' || text[0] == '#' || text[0] == '[' && text[len(text)-1] == ']' {
+		if !utf8.Valid(line) {
+			problem("", locale.NewText("config.not_utf8"))
 			continue
 		}
 		name, value, found := strings.Cut(text, "=")

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -26,7 +27,10 @@ const (
 type LoadOptions struct {
 	Args   []string // without the program's name
 	Getenv func(string) string
-	Paths  Paths // see DefaultPaths
+	// Environ, as os.Environ returns it, is searched for misspelt variables; nil: no
+	// search.
+	Environ []string
+	Paths   Paths // see DefaultPaths
 }
 
 // Result is what Load found.
@@ -63,6 +67,7 @@ func Load(o LoadOptions) (*Result, error) {
 	for _, g := range fromEnvironment(o.Getenv) {
 		l.apply(g)
 	}
+	l.warnOfUnknown(o.Environ)
 	for _, g := range flags.values {
 		l.apply(g)
 	}
@@ -71,11 +76,23 @@ func Load(o LoadOptions) (*Result, error) {
 			l.put(g)
 		}
 	}
+	l.absolute(&l.result.Config.DataDir)
+	l.absolute(&l.result.Config.Control)
 	l.checkTogether()
 	if len(l.problems) > 0 {
 		return nil, &Error{Problems: l.problems}
 	}
 	return &l.result, nil
+}
+
+// absolute makes a path mean the same from every folder.
+func (l *loader) absolute(path *string) {
+	whole, err := filepath.Abs(*path)
+	if err != nil {
+		l.problems = append(l.problems, &Problem{What: locale.NewText("config.unexpected", "error", err.Error())})
+		return
+	}
+	*path = whole
 }
 
 // loader collects values and problems.
@@ -195,11 +212,29 @@ func fromEnvironment(getenv func(string) string) []given {
 	return values
 }
 
+// otherVariables begin like the settings' and belong to the programs.
+var otherVariables = []string{"PNS4ONES_LANG", "PNS4ONES_SERVER_KEY", "PNS4ONES_CLIENT_KEY"}
+
+// warnOfUnknown warns of variables that look like settings and are none.
+func (l *loader) warnOfUnknown(environ []string) {
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		setting, ours := strings.CutPrefix(name, "PNS4ONES_")
+		if _, known := lookup(strings.ToLower(setting)); !ours || known || slices.Contains(otherVariables, name) {
+			continue
+		}
+		l.result.Warnings = append(l.result.Warnings, &Problem{Key: name,
+			What: locale.NewText("config.unknown_key", "near", didYouMean(strings.ToLower(setting), names()))})
+	}
+}
+
 // checkTogether finds what is wrong with settings that are each right.
 func (l *loader) checkTogether() {
 	c := &l.result.Config
 	missing := func(name string) {
-		l.problems = append(l.problems, &Problem{File: l.result.File, Key: name,
+		// It is missing where the mode was chosen.
+		mode := l.effective["ssl_mode"].at
+		l.problems = append(l.problems, &Problem{File: mode.File, Line: mode.Line, Key: name,
 			What: locale.NewText("config.needed", "mode", string(c.SSLMode))})
 	}
 	switch c.SSLMode {
@@ -228,13 +263,19 @@ func (l *loader) checkTogether() {
 			missing("ssl_certificate_password")
 		}
 	}
-	if c.Listen == c.Service && c.Listen.Port != 0 {
+	if overlap(c.Listen, c.Service) {
 		g := l.effective["service"]
 		if g.setting == nil {
 			g = l.effective["listen"]
 		}
 		l.complain(g, locale.NewText("config.same_address", "address", c.Listen.String()))
 	}
+}
+
+// overlap tells that two addresses cannot be listened on at once.
+func overlap(a, b Address) bool {
+	everywhere := func(a Address) bool { return a.Host == "" }
+	return a.Port == b.Port && a.Port != 0 && (a.Host == b.Host || everywhere(a) || everywhere(b))
 }
 
 func (l *loader) warn(name string, what *locale.Text) {

@@ -3,11 +3,12 @@
 package config
 
 import (
-	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
+
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // Where the service of the whole machine keeps its files.
@@ -76,7 +77,7 @@ func baseFolder(getenv func(string) string, variable, below string) (string, err
 	}
 	u, err := user.Current()
 	if err != nil || !filepath.IsAbs(u.HomeDir) {
-		return "", fmt.Errorf("finding the home folder: HOME and %s are not set and the user has none: set HOME", variable)
+		return "", locale.NewText("config.no_home", "variable", variable)
 	}
 	return filepath.Join(u.HomeDir, below), nil
 }

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"errors"
 	"path/filepath"
+
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // pipe is the name of the control channel's named pipe.
@@ -13,7 +14,7 @@ const pipe = `\\.\pipe\pns4ones`
 func DefaultPaths(getenv func(string) string) (Paths, error) {
 	local := getenv("LOCALAPPDATA")
 	if !filepath.IsAbs(local) {
-		return Paths{}, errors.New("finding the settings folder: %LocalAppData% is not set")
+		return Paths{}, locale.NewText("config.no_home", "variable", "LOCALAPPDATA")
 	}
 	folder := filepath.Join(local, "PNS4OneS")
 	return Paths{Settings: folder, Data: folder, Control: pipe}, nil

@@ -25,7 +25,11 @@ func WriteTOML(w io.Writer, r *Result, text *locale.Localizer) error {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		for _, line := range wrap(text.T("config.help_"+s.name), 78) {
+		help := text.T("config.help_" + s.name)
+		if s.secret && s.get(&r.Config) != "" {
+			help += "\n" + text.T("config.secret_hidden")
+		}
+		for _, line := range wrap(help, 78) {
 			fmt.Fprintln(out, "# "+line)
 		}
 		fmt.Fprintln(out, tomlLine(s, r))

@@ -99,18 +99,19 @@ func wrongChoice(text string, choices []string) error {
 	return locale.NewText("config.bad_choice", "value", text, "choices", strings.Join(choices, ", "), "near", didYouMean(text, choices))
 }
 
-// didYouMean proposes the choice that text may have been meant for, if any.
-func didYouMean(text string, choices []string) *locale.Text {
+// didYouMean proposes the choice that text may have been meant for, as an
+// argument of another text; it is empty if there is none.
+func didYouMean(text string, choices []string) any {
 	if near := nearest(text, choices); near != "" {
 		return locale.NewText("config.did_you_mean", "name", near)
 	}
-	return locale.NewText("config.nothing_near")
+	return ""
 }
 
 // nearest returns the choice that differs least from text, if by three letters
-// at most and not by all of them.
+// at most and by no more than half of them.
 func nearest(text string, choices []string) string {
-	best, bestDistance := "", min(3, len(text)-1)
+	best, bestDistance := "", min(3, len(text)/2)
 	for _, c := range choices {
 		if d := distance(strings.ToLower(text), strings.ToLower(c)); d <= bestDistance && (best == "" || d < bestDistance) {
 			best, bestDistance = c, d

@@ -74,6 +74,7 @@ type Server struct {
 	controlLn   net.Listener
 	keysChanged chan struct{} // wakes the keeper of key expiry
 	imported    *app.ImportReport
+	newFolder   bool // the data folder did not exist
 }
 
 // Open checks and opens everything in an order that leaves nothing changed on
@@ -85,6 +86,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	defer func() {
 		if err != nil {
 			s.closeAll()
+			s.removeNewDatabase()
 		}
 	}()
 	c := &s.options.Config
@@ -136,6 +138,8 @@ func (s *Server) openApps() error {
 	if err != nil {
 		return err
 	}
+	_, err = os.Lstat(s.options.Config.DataDir)
+	s.newFolder = errors.Is(err, fs.ErrNotExist)
 	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})
 	if err != nil {
 		return &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once
@@ -162,6 +166,9 @@ func readOldKeys(path, database string) ([]byte, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if err == nil && len(content) > app.MaxImportBytes {
+		err = app.ErrImportTooLarge
 	}
 	if err != nil {
 		return nil, &OldKeysError{Path: path, Err: err}
@@ -275,6 +282,20 @@ func (s *Server) closeAll() {
 
 // ListenError says which setting's address could not be listened on, and why.
 type ListenError = listen.OpenError
+
+// removeNewDatabase takes back the database that a failed Open made: with it
+// there, the next start would not import the old keys.
+func (s *Server) removeNewDatabase() {
+	if s.apps == nil || !s.apps.Created() {
+		return
+	}
+	if err := os.Remove(s.DatabasePath()); err != nil {
+		s.logger.Error("the new database could not be removed again", slog.Any("error", err))
+	}
+	if s.newFolder {
+		os.Remove(s.options.Config.DataDir) // fails if something else is in it by now
+	}
+}
 
 // DatabaseError says that the database could not be used. It wraps
 // app.ErrLocked, app.ErrNewer, app.ErrDamaged, fs.ErrPermission or whatever else.

@@ -57,13 +57,13 @@ type daemonRun struct {
 
 func (d *daemonRun) run(ctx context.Context) int {
 	text := locale.New(locale.Detect(d.getenv, ""))
-	paths, err := config.DefaultPaths(d.getenv)
+	paths, pathsErr := config.DefaultPaths(d.getenv)
+	settings, err := config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
 	if err != nil {
 		return d.fail(text, err)
 	}
-	settings, err := config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Paths: paths})
-	if err != nil {
-		return d.fail(text, err)
+	if pathsErr != nil && settings.Mode != config.ModeHelp && settings.Mode != config.ModeVersion {
+		return d.fail(text, pathsErr)
 	}
 	switch settings.Mode {
 	case config.ModeHelp:
@@ -73,6 +73,7 @@ func (d *daemonRun) run(ctx context.Context) int {
 		fmt.Fprintln(d.stdout, "pns4ones", version)
 		return exitDone
 	case config.ModePrintConfig:
+		d.warn(text, settings)
 		config.WriteTOML(d.stdout, settings, text)
 		return exitDone
 	case config.ModeCheck:
@@ -88,6 +89,9 @@ func (d *daemonRun) fail(text *locale.Localizer, err error) int {
 	return exitFailed
 }
 
+// expirySoon is how long before its end a certificate is warned of.
+const expirySoon = 30 * 24 * time.Hour
+
 // check validates the settings and the certificate without starting anything.
 func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 	d.warn(text, settings)
@@ -96,6 +100,12 @@ func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 		return d.fail(text, err)
 	}
 	if certificate != nil {
+		switch left := time.Until(certificate.NotAfter()); {
+		case left <= 0:
+			fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.check_expired")))
+		case left < expirySoon:
+			fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.check_expires_soon", "N", int(left.Hours()/24))))
+		}
 		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
 	}
 	from := settings.File

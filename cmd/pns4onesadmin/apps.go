@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -34,7 +35,7 @@ func (p *program) appCommands() []*cobra.Command {
 			if err != nil {
 				return err
 			}
-			p.say("admin.tokens_reset", "title", clean(a.Title))
+			p.say("admin.tokens_reset", "title", locale.Clean(a.Title))
 			if p.json {
 				return p.printJSON(reset)
 			}
@@ -117,7 +118,7 @@ func (p *program) printApp(a control.App) error {
 
 func (p *program) appFields(a control.App) []field {
 	fields := []field{
-		{p.text.T("admin.field_title"), clean(a.Title)},
+		{p.text.T("admin.field_title"), locale.Clean(a.Title)},
 		{p.text.T("admin.field_id"), a.ID},
 		{p.text.T("admin.field_server_key"), a.ServerKey},
 		{p.text.T("admin.field_client_key"), a.ClientKey},
@@ -130,7 +131,7 @@ func (p *program) appFields(a control.App) []field {
 	if a.OldClientKeyUntil != nil {
 		value := p.text.T("admin.until", "time", formatTime(*a.OldClientKeyUntil))
 		if a.OldClientKeySessions != nil {
-			value += ", " + p.text.T("admin.n_sessions", "N", *a.OldClientKeySessions)
+			value += ", " + p.text.T("admin.with_old_key", "sessions", p.text.T("admin.n_sessions", "N", *a.OldClientKeySessions))
 		}
 		fields = append(fields, field{p.text.T("admin.field_old_client_key"), value})
 	}
@@ -164,7 +165,7 @@ func (p *program) rotateClientKey() *cobra.Command {
 	cmd := p.withApp("upd_cli_key", nil, func(ctx context.Context, s store, a control.App, _ []string) error {
 		// Scripts of the old product go on as they did; a person is asked.
 		if grace == 0 && a.Sessions > 0 && !yes && p.onTerminal() &&
-			!p.confirm("admin.confirm_client_key", "N", a.Sessions, "title", clean(a.Title)) {
+			!p.confirm("admin.confirm_client_key", "N", a.Sessions, "title", locale.Clean(a.Title)) {
 			return failure("admin.not_confirmed")
 		}
 		change, err := s.RotateClientKey(ctx, a.ID, grace)
@@ -177,7 +178,7 @@ func (p *program) rotateClientKey() *cobra.Command {
 		if grace > 0 {
 			p.say("admin.client_key_grace", "time", formatTime(*change.OldClientKeyUntil))
 		} else {
-			p.say("admin.client_key_changed", "N", change.ClosedSessions)
+			p.say(either(change.ClosedSessions == 0, "admin.client_key_changed_idle", "admin.client_key_changed"), "N", change.ClosedSessions)
 		}
 		return nil
 	})
@@ -193,7 +194,7 @@ func (p *program) remove() *cobra.Command {
 			if !p.onTerminal() {
 				return wrongUsage("admin.needs_yes")
 			}
-			if !p.confirm("admin.confirm_remove", "N", a.Sessions, "title", clean(a.Title)) {
+			if !p.confirm(either(a.Sessions == 0, "admin.confirm_remove_idle", "admin.confirm_remove"), "N", a.Sessions, "title", locale.Clean(a.Title)) {
 				return failure("admin.not_confirmed")
 			}
 		}
@@ -201,7 +202,7 @@ func (p *program) remove() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p.say("admin.removed", "title", clean(a.Title), "N", change.ClosedSessions)
+		p.say(either(change.ClosedSessions == 0, "admin.removed_idle", "admin.removed"), "title", locale.Clean(a.Title), "N", change.ClosedSessions)
 		if p.json {
 			return p.printJSON(change)
 		}
@@ -209,6 +210,14 @@ func (p *program) remove() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
 	return cmd
+}
+
+// either chooses between two texts.
+func either(first bool, a, b string) string {
+	if first {
+		return a
+	}
+	return b
 }
 
 // onTerminal tells whether a person can be asked.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -75,19 +76,19 @@ func (p *program) explain(err error) string {
 	case errors.As(err, &text):
 		return p.text.Error(text)
 	case errors.As(err, &unknown):
-		return p.text.T("admin.unknown_flag", "flag", "--"+unknown.GetSpecifiedName())
+		return p.text.T("admin.unknown_flag", "flag", dashed(unknown.GetSpecifiedName()))
 	case errors.As(err, &missing):
 		return p.text.T("admin.flag_needs_value", "flag", "--"+missing.GetFlag().Name)
 	case errors.As(err, &invalid):
 		return p.text.T("admin.flag_bad_value", "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
 	case errors.As(err, &syntax):
-		return p.text.T("admin.flag_bad_syntax", "flag", clean(syntax.GetSpecifiedFlag()))
+		return p.text.T("admin.flag_bad_syntax", "flag", locale.Clean(syntax.GetSpecifiedFlag()))
 	case errors.As(err, &unreachable):
 		return p.unreachable(unreachable)
 	case errors.As(err, &refusal):
 		return p.refusal(refusal)
 	case errors.As(err, &ambiguous):
-		return p.text.T("admin.ambiguous", "ref", clean(ambiguous.Ref), "ids", lines(ambiguous.IDs))
+		return p.text.T("admin.ambiguous", "ref", locale.Clean(ambiguous.Ref), "ids", lines(ambiguous.IDs))
 	case errors.Is(err, app.ErrNotFound):
 		return p.text.T("admin.error_app_not_found")
 	case errors.Is(err, app.ErrLocked):
@@ -110,19 +111,30 @@ func (p *program) explain(err error) string {
 	return p.text.T("admin.failed", "error", err)
 }
 
+// dashed writes a flag as it is given: one dash before a letter, two before a word.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
 // unreachable tells why the daemon cannot be reached and what to check.
 func (p *program) unreachable(e *control.ConnectError) string {
 	switch e.Kind {
 	case control.ConnectMissing:
-		return p.text.T("admin.daemon_missing", "path", e.Path)
+		path := e.Path
+		if len(p.tried) > 0 {
+			path = strings.Join(p.tried, ", ")
+		}
+		return p.text.T("admin.daemon_missing", "path", path)
 	case control.ConnectRefused:
 		return p.text.T("admin.daemon_refused", "path", e.Path)
 	case control.ConnectDenied:
-		group := e.Group
-		if group == "" {
-			group = "pns4ones"
+		if e.Group == "" {
+			return p.text.T("admin.daemon_denied_sudo", "path", e.Path)
 		}
-		return p.text.T("admin.daemon_denied", "path", e.Path, "group", group)
+		return p.text.T("admin.daemon_denied", "path", e.Path, "group", e.Group)
 	}
 	return p.text.T("admin.daemon_failed", "path", e.Path, "error", e.Err)
 }
@@ -131,8 +143,8 @@ func (p *program) unreachable(e *control.ConnectError) string {
 // is said in the daemon's own words.
 func (p *program) refusal(e *control.Error) string {
 	id := "admin.error_" + e.Code
-	if text := p.text.T(id, "message", clean(e.Message)); text != id {
+	if text := p.text.T(id, "message", locale.Clean(e.Message)); text != id {
 		return text
 	}
-	return p.text.T("admin.failed", "error", clean(e.Message))
+	return p.text.T("admin.failed", "error", locale.Clean(e.Message))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -47,10 +48,16 @@ func (p *program) importKeys(ctx context.Context, s store, args []string) error 
 		p.say("admin.import_present", "N", len(report.Present))
 	}
 	if p.json {
-		return p.printJSON(report)
+		if err := p.printJSON(report); err != nil {
+			return err
+		}
+	} else {
+		for _, a := range report.Imported {
+			fmt.Fprintf(p.stdout, "%s  %s\n", a.ID, locale.Clean(a.Title))
+		}
 	}
-	for _, a := range report.Imported {
-		fmt.Fprintf(p.stdout, "%s  %s\n", a.ID, clean(a.Title))
+	if len(report.Imported)+len(report.Present) == 0 && len(report.Problems) > 0 {
+		return failure("admin.nothing_imported")
 	}
 	return nil
 }
@@ -59,10 +66,10 @@ func (p *program) importKeys(ctx context.Context, s store, args []string) error 
 // daemon's own words.
 func (p *program) importProblem(problem control.ImportProblem) string {
 	id := "import." + problem.Code
-	if text := p.text.T(id, "title", clean(problem.Title)); text != id {
+	if text := p.text.T(id, "title", locale.Clean(problem.Title)); text != id {
 		return text
 	}
-	return clean(problem.Detail)
+	return locale.Clean(problem.Detail)
 }
 
 func (p *program) exportKeys(ctx context.Context, s store, args []string) error {
@@ -80,16 +87,28 @@ func (p *program) exportKeys(ctx context.Context, s store, args []string) error 
 		return failure("admin.file_exists", "path", args[0])
 	}
 	if err == nil {
-		_, err = io.Copy(file, &content)
-		if closeErr := file.Close(); err == nil {
-			err = closeErr
-		}
+		err = fill(file, &content)
 	}
 	if err != nil {
 		return failure("admin.cannot_write", "path", args[0], "error", reason(err))
 	}
 	p.say("admin.exported", "path", args[0])
 	return nil
+}
+
+// fill writes a new file, or removes it.
+func fill(file *os.File, content io.Reader) error {
+	_, err := io.Copy(file, content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
 }
 
 // reason is an error without the path, which is said beside it.

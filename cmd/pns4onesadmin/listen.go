@@ -7,10 +7,17 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -33,9 +40,14 @@ func (p *program) listenCommand() *cobra.Command {
 			return wrongUsage("admin.needs_flag", "flag", "--app")
 		case l.registration.IbID == "":
 			return wrongUsage("admin.needs_flag", "flag", "--ib")
+		case l.count < 0:
+			return wrongUsage("admin.bad_count")
 		}
-		err := p.listen(cmd.Context(), &l)
-		if cmd.Context().Err() != nil {
+		// Only here an interrupt is a good end; elsewhere it kills.
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err := p.listen(ctx, &l)
+		if ctx.Err() != nil {
 			return nil // the person has heard enough
 		}
 		return err
@@ -57,13 +69,19 @@ const connectTimeout = 10 * time.Second
 func (p *program) listen(ctx context.Context, l *listening) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	client := p.client()
+	client, err := p.daemon()
+	if err != nil {
+		return err
+	}
 	defer client.Close()
 	if l.clientKey == "" {
 		l.clientKey = p.getenv("PNS4ONES_CLIENT_KEY")
 	}
 	// With key and address given, no daemon is needed on this machine.
 	remote := l.clientKey != "" && l.service != ""
+	if l.service != "" && !strings.Contains(strings.TrimPrefix(l.service, "["), ":") {
+		l.service = net.JoinHostPort(strings.Trim(l.service, "[]"), strconv.Itoa(config.DefaultSessionsPort))
+	}
 	if remote {
 		l.registration.AppID = l.app
 	} else if err := p.lookUp(ctx, client, l); err != nil {
@@ -91,7 +109,7 @@ func (p *program) listen(ctx context.Context, l *listening) error {
 		}
 	}
 	p.say("admin.listening", "address", l.service, "app", l.registration.AppID)
-	return p.printMessages(l.count, messages, ended)
+	return p.printMessages(l.count, remote, messages, ended)
 }
 
 // lookUp asks the daemon for what the flags leave out.
@@ -188,7 +206,9 @@ func registered(ctx context.Context, client *control.Client, local net.Addr, r w
 }
 
 // printMessages prints what comes, until count messages (0: no limit) or the end.
-func (p *program) printMessages(count int, messages <-chan []byte, ended <-chan error) error {
+// With unconfirmed it is not known whether the session was accepted: an end
+// before the first message then most likely says that it was not.
+func (p *program) printMessages(count int, unconfirmed bool, messages <-chan []byte, ended <-chan error) error {
 	for n := 0; count == 0 || n < count; n++ {
 		select {
 		case text := <-messages:
@@ -196,7 +216,10 @@ func (p *program) printMessages(count int, messages <-chan []byte, ended <-chan 
 				return err
 			}
 		case err := <-ended:
-			if errors.Is(err, io.EOF) {
+			switch {
+			case unconfirmed && n == 0:
+				return failure("admin.registration_refused")
+			case errors.Is(err, io.EOF):
 				return failure("admin.session_ended")
 			}
 			return failure("admin.session_broken", "error", err.Error())
@@ -217,7 +240,7 @@ func (p *program) printMessage(text []byte) error {
 	}
 	head := time.Now().Format("15:04:05")
 	if m.Topic != "" {
-		head += "  " + p.text.T("admin.message_topic", "topic", clean(m.Topic))
+		head += "  " + p.text.T("admin.message_topic", "topic", locale.Clean(m.Topic))
 	}
 	if m.Notification.Important {
 		head += "  " + p.text.T("admin.message_important")
@@ -225,11 +248,11 @@ func (p *program) printMessage(text []byte) error {
 	fmt.Fprintln(p.stdout, head)
 	for _, line := range []string{m.Notification.Title, m.Notification.Body, m.Notification.Action} {
 		if line != "" {
-			fmt.Fprintln(p.stdout, cleanLines(line))
+			fmt.Fprintln(p.stdout, locale.CleanLines(line))
 		}
 	}
 	for _, pair := range m.Data {
-		fmt.Fprintf(p.stdout, "  %s = %s\n", clean(pair.Key), clean(pair.Value))
+		fmt.Fprintf(p.stdout, "  %s = %s\n", locale.Clean(pair.Key), locale.Clean(pair.Value))
 	}
 	return nil
 }

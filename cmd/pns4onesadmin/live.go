@@ -6,14 +6,19 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 // statusCommand tells how the daemon is.
 func (p *program) statusCommand() *cobra.Command {
 	return p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
-		client := p.client()
+		client, err := p.daemon()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
 		status, err := client.Status(cmd.Context())
 		if err != nil {
@@ -62,6 +67,9 @@ func (p *program) sessionCommands() []*cobra.Command {
 	var query control.SessionQuery
 	var ref string
 	sessions := p.command("sessions", nil, func(cmd *cobra.Command, _ []string) error {
+		if err := noEmptyFlags(cmd); err != nil {
+			return err
+		}
 		return p.sessions(cmd.Context(), ref, query)
 	})
 	flags := sessions.Flags()
@@ -74,24 +82,44 @@ func (p *program) sessionCommands() []*cobra.Command {
 	flags.IntVar(&query.Limit, "limit", 0, p.text.T("admin.flag_limit"))
 
 	kick := p.command("kick", []string{"session"}, func(cmd *cobra.Command, args []string) error {
-		client := p.client()
+		if args[0] == "" {
+			return wrongUsage("admin.wrong_arguments", "usage", cmd.UseLine())
+		}
+		client, err := p.daemon()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
 		if err := client.CloseSession(cmd.Context(), args[0]); err != nil {
 			return err
 		}
-		p.say("admin.kicked", "session", clean(args[0]))
+		p.say("admin.kicked", "session", locale.Clean(args[0]))
 		return nil
 	})
 	return []*cobra.Command{sessions, kick}
 }
 
+// noEmptyFlags refuses flags with an empty value: a script whose variable is
+// empty would get everything instead of nothing.
+func noEmptyFlags(cmd *cobra.Command) (err error) {
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed && f.Value.String() == "" {
+			err = wrongUsage("admin.flag_needs_value", "flag", "--"+f.Name)
+		}
+	})
+	return err
+}
+
 // sessions prints the sessions that match: up to query.Limit of them, or all.
 func (p *program) sessions(ctx context.Context, ref string, query control.SessionQuery) error {
-	client := p.client()
-	defer client.Close()
 	if query.Limit < 0 {
 		return wrongUsage("admin.bad_limit")
 	}
+	client, err := p.daemon()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	if ref != "" {
 		a, err := find(ctx, client, ref)
 		if err != nil {
@@ -136,7 +164,7 @@ func (p *program) sessionRows(sessions []control.Session) [][]string {
 	var rows [][]string
 	for _, s := range sessions {
 		rows = append(rows, []string{
-			s.ID, clean(s.IbID), clean(s.UserID), clean(s.UserGroup), s.Addr,
+			s.ID, locale.Clean(s.IbID), locale.Clean(s.UserID), locale.Clean(s.UserGroup), s.Addr,
 			p.formatAge(time.Since(s.Since)), fmt.Sprint(s.Delivered), fmt.Sprint(s.Queued),
 		})
 	}

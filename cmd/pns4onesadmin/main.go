@@ -12,9 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 )
@@ -25,9 +23,7 @@ var version = "dev"
 func main() { os.Exit(mainStatus()) }
 
 func mainStatus() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return run(ctx, &program{args: os.Args[1:], getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
+	return run(context.Background(), &program{args: os.Args[1:], getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
 }
 
 // program is one run with all that it takes from outside, and the global flags.
@@ -40,14 +36,21 @@ type program struct {
 
 	control, db, lang string
 	json              bool
+
+	tried []string // where a daemon was looked for in vain
 }
 
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, p *program) int {
 	p.text = locale.New(locale.Detect(p.getenv, langFlag(p.args)))
+	results := &output{w: p.stdout}
+	p.stdout = results
 	root := p.rootCommand()
 	root.SetArgs(p.args)
 	err := root.ExecuteContext(ctx)
+	if err == nil && results.err != nil {
+		err = failure("admin.no_output", "error", reason(results.err))
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -55,6 +58,21 @@ func run(ctx context.Context, p *program) int {
 		fmt.Fprintln(p.stderr, message)
 	}
 	return exitStatus(err)
+}
+
+// output remembers that something could not be written: a script must not take
+// half a result for a whole one.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // langFlag finds --lang before the flags are parsed, for the help is in a

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -15,41 +14,6 @@ func (p *program) printJSON(object any) error {
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(object)
-}
-
-// clean makes a text from outside harmless for a terminal: control characters
-// and invisible ones that change the direction or the look are shown as escapes.
-func clean(text string) string {
-	text = strings.ToValidUTF8(text, "\ufffd")
-	if !strings.ContainsFunc(text, dangerous) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case !dangerous(r):
-			b.WriteRune(r)
-		case r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
-}
-
-func dangerous(r rune) bool {
-	// A zero-width joiner holds emoji together and does no harm.
-	return r != '\u200d' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r))
-}
-
-// cleanLines is clean for a text of several lines.
-func cleanLines(text string) string {
-	all := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
-	for i := range all {
-		all[i] = clean(all[i])
-	}
-	return strings.Join(all, "\n")
 }
 
 // lines puts each item on a line of its own.

@@ -8,28 +8,6 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-func TestCleanMakesTextFromOutsideHarmless(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"Иванов И. И.":       "Иванов И. И.",
-		"\x1b[2J":            `\x1b[2J`,
-		"a\nb\tc\r":          `a\x0ab\x09c\x0d`,
-		"\u202egnp.exe":      `\u202egnp.exe`,
-		"\u009b31m":          `\x9b31m`,
-		"👩\u200d👧 日本":        "👩\u200d👧 日本",
-		"":                   "",
-		"\x9b31m":            "\ufffd31m",
-		"bell\a, delete\x7f": `bell\x07, delete\x7f`,
-	} {
-		if got := clean(text); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
-		}
-	}
-	if got, want := cleanLines("a\r\nb\x1bc\n"), "a\nb\\x1bc\n"; got != want {
-		t.Errorf("lines become %q, want %q", got, want)
-	}
-}
-
 func TestTableColumnsAreAlignedByCells(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

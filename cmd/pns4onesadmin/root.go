@@ -24,14 +24,14 @@ func (p *program) rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return wrongUsage("admin.unknown_command", "command", clean(args[0]))
+				return wrongUsage("admin.unknown_command", "command", locale.Clean(args[0]))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if _, known := locale.ParseLang(p.lang); !known && p.lang != "" {
-				return wrongUsage("admin.unknown_lang", "lang", clean(p.lang))
+				return wrongUsage("admin.unknown_lang", "lang", locale.Clean(p.lang))
 			}
 			return nil
 		},
@@ -57,7 +57,7 @@ func (p *program) rootCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			target, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
-				return wrongUsage("admin.unknown_command", "command", clean(strings.Join(args, " ")))
+				return wrongUsage("admin.unknown_command", "command", locale.Clean(strings.Join(args, " ")))
 			}
 			return target.Help()
 		},
@@ -169,7 +169,7 @@ func (p *program) completionCommand(root *cobra.Command) *cobra.Command {
 	cmd := p.command("completion", []string{"shell"}, func(cmd *cobra.Command, args []string) error {
 		write, known := generate[args[0]]
 		if !known {
-			return wrongUsage("admin.unknown_shell", "shell", clean(args[0]))
+			return wrongUsage("admin.unknown_shell", "shell", locale.Clean(args[0]))
 		}
 		return write(cmd.OutOrStdout())
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -96,19 +97,27 @@ func (s *sending) complete() error {
 		return wrongUsage("admin.needs_flag", "flag", "--ib")
 	case s.app == "" && s.url == "":
 		return wrongUsage("admin.needs_flag", "flag", "--app")
+	case s.url == "" && (s.serverKey != "" || s.insecure):
+		return wrongUsage("admin.needs_flag", "flag", "--http")
 	}
 	for _, item := range s.data {
 		key, value, ok := strings.Cut(item, "=")
 		if !ok {
-			return wrongUsage("admin.bad_data", "item", clean(item))
+			return wrongUsage("admin.bad_data", "item", locale.Clean(item))
 		}
 		s.message.Data = append(s.message.Data, wire.Pair{Key: key, Value: value})
+	}
+	if string(s.message.AppendJSON(nil)) == "{}" {
+		return wrongUsage("admin.empty_message")
 	}
 	return nil
 }
 
 func (p *program) sendThroughControl(ctx context.Context, s *sending) (int, error) {
-	client := p.client()
+	client, err := p.daemon()
+	if err != nil {
+		return 0, err
+	}
 	defer client.Close()
 	a, err := find(ctx, client, s.app)
 	if err != nil {

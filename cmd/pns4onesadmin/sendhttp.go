@@ -84,7 +84,7 @@ func ask(ctx context.Context, client *http.Client, method, address, token string
 	shown, _, _ := strings.Cut(address, "?")
 	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, locale.NewText("admin.http_bad_url", "url", clean(shown))
+		return answer{}, locale.NewText("admin.http_bad_url", "url", locale.Clean(shown))
 	}
 	request.Header.Set("User-Agent", commandName+"/"+version)
 	if token != "" {
@@ -105,7 +105,7 @@ func ask(ctx context.Context, client *http.Client, method, address, token string
 		return answer{}, failure("admin.http_failed", "url", shown, "error", err.Error())
 	}
 	if response.StatusCode != http.StatusOK {
-		return answer{}, failure("admin.http_refused", "url", shown, "status", clean(response.Status), "message", clean(refusalText(text)))
+		return answer{}, failure("admin.http_refused", "url", shown, "status", locale.Clean(response.Status), "message", locale.Clean(refusalText(text)))
 	}
 	return answer{response.Header, text}, nil
 }

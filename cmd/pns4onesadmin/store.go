@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -109,6 +111,14 @@ func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.E
 // client returns a client of the daemon's control channel.
 func (p *program) client() *control.Client { return control.NewClient(p.controlPath()) }
 
+// daemon returns a client for a command that only a running daemon can carry out.
+func (p *program) daemon() (*control.Client, error) {
+	if p.db != "" {
+		return nil, wrongUsage("admin.db_only_apps")
+	}
+	return p.client(), nil
+}
+
 // controlPath finds the control channel: the flag, the variable, the daemon's
 // settings file if we may read it, then the usual places.
 func (p *program) controlPath() string {
@@ -129,10 +139,12 @@ func (p *program) controlPath() string {
 		return path
 	}
 	for _, path := range candidates {
-		if _, err := os.Stat(path); err == nil {
+		// What cannot be looked at is there: the folder is closed to us.
+		if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return path
 		}
 	}
+	p.tried = candidates
 	return candidates[0]
 }
 

@@ -108,10 +108,14 @@ func (l *Localizer) T(id string, args ...any) string {
 }
 
 // value prepares an argument for a template: errors among the arguments,
-// Text included, appear in the language of l.
+// Text included, appear in the language of l, and what comes from outside is
+// made harmless for a terminal.
 func (l *Localizer) value(v any) any {
-	if err, ok := v.(error); ok {
-		return l.Error(err)
+	switch v := v.(type) {
+	case error:
+		return CleanLines(l.Error(v))
+	case string:
+		return CleanLines(v)
 	}
 	return v
 }

@@ -37,9 +37,14 @@ func NewClient(path string) *Client {
 		// The daemon is on this machine: a few connections do, and none is kept long.
 		MaxIdleConns:    4,
 		IdleConnTimeout: 30 * time.Second,
+		// A daemon that hangs must not hang the scripts that ask it.
+		ResponseHeaderTimeout: answerTimeout,
 	}}
 	return c
 }
+
+// answerTimeout is how long the daemon may take to begin an answer.
+const answerTimeout = 15 * time.Second
 
 // Path is where the client looks for the daemon.
 func (c *Client) Path() string { return c.path }
@@ -195,6 +200,9 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 		}
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // its URL means nothing to a person
+		}
+		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
+			return &ConnectError{Path: c.path, Kind: ConnectFailed, Err: fmt.Errorf("no answer within %v", answerTimeout)}
 		}
 		return fmt.Errorf("talking to the daemon: %s: %w", c.path, err)
 	}

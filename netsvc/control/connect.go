@@ -12,7 +12,7 @@ type ConnectKind int
 
 // The kinds of ConnectError.
 const (
-	ConnectFailed  ConnectKind = iota // none of the others
+	ConnectFailed  ConnectKind = iota // none of the others; also a daemon that does not answer
 	ConnectMissing                    // there is no socket or pipe: the daemon does not run
 	ConnectRefused                    // a socket is there, but nobody listens: the daemon has crashed
 	ConnectDenied                     // the user may not connect

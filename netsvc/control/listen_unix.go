@@ -215,15 +215,21 @@ func reason(err error) error {
 	return err
 }
 
-// groupOf names the group of a socket, or of the folder that hides it.
+// groupOf names the group of a socket, or of the folder that hides it, if it is
+// one that a person may be told to join: neither root's nor some user's own.
 func groupOf(path string) string {
 	for _, p := range []string{path, filepath.Dir(path)} {
 		info, err := os.Stat(p)
 		if err != nil {
 			continue
 		}
-		if system, ok := info.Sys().(*syscall.Stat_t); ok {
-			return groupNamed(int(system.Gid))
+		system, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || system.Gid == 0 {
+			continue
+		}
+		name := groupNamed(int(system.Gid))
+		if _, err := user.Lookup(name); err != nil || name == groupName {
+			return name
 		}
 	}
 	return ""
