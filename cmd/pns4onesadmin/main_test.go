@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -28,13 +29,12 @@ var update = flag.Bool("update", false, "write what scripts compare with anew")
 // patience bounds how long a script waits for what must happen soon.
 const patience = 30 * time.Second
 
-// buildDaemon builds the daemon once, into a folder that TestMain removes.
+// built is the folder of the daemon, which TestMain makes and removes.
+var built string
+
+// buildDaemon builds the daemon once, for the first test that needs it.
 var buildDaemon = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "pns4ones")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, "pns4ones")
+	path := filepath.Join(built, "pns4ones")
 	out, err := exec.Command("go", "build", "-o", path, "../pns4ones").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
@@ -48,15 +48,17 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// cleanUp runs the tests and removes the daemon that they built.
+// cleanUp runs the tests and removes the daemon if they built it.
 type cleanUp struct{ m *testing.M }
 
 func (c cleanUp) Run() int {
-	status := c.m.Run()
-	if path, err := buildDaemon(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	var err error
+	if built, err = os.MkdirTemp("", "pns4ones"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return status
+	defer os.RemoveAll(built)
+	return c.m.Run()
 }
 
 // TestScripts runs the scripts with the real programs; see the commands below
@@ -89,6 +91,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"sessions": waitForSessions,
 			"field":    setField,
+			"waitfor":  waitForText,
 		},
 	})
 }
@@ -102,12 +105,18 @@ type daemonKey struct{}
 type process struct{ cmd *exec.Cmd }
 
 // startDaemon starts the daemon and returns when it serves; it sets SENDERS to
-// the senders' address. The daemon ends with the script, or at «daemon stop».
+// the senders' address. The daemon ends with the script, at «daemon stop», or at
+// «daemon crash», which leaves its socket behind.
 func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	running := ts.Value(daemonKey{}).(*process)
-	if len(args) == 1 && args[0] == "stop" {
+	switch {
+	case slices.Equal(args, []string{"stop"}):
 		ts.Check(running.cmd.Process.Signal(os.Interrupt))
 		ts.Check(running.cmd.Wait())
+		return
+	case slices.Equal(args, []string{"crash"}):
+		ts.Check(running.cmd.Process.Kill())
+		running.cmd.Wait() // the kill is what it reports
 		return
 	}
 	path, err := buildDaemon()
@@ -168,6 +177,21 @@ func waitForSessions(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("not within %v: %d sessions", patience, want)
+}
+
+// waitForText waits until a file that a background command writes matches:
+// waitfor FILE PATTERN.
+func waitForText(ts *testscript.TestScript, _ bool, args []string) {
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	var text []byte
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
+		// The file is missing until the command has started.
+		if text, err = os.ReadFile(ts.MkAbs(args[0])); err == nil && pattern.Match(text) {
+			return
+		}
+	}
+	ts.Fatalf("not within %v: %s in %s: %s", patience, args[1], args[0], text)
 }
 
 // setField takes a field of the JSON object on stdout into a variable: field NAME
