@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/pns4ones/pns4ones/config"
+)
+
+func TestLogsUnderTheOldProductsLevelNames(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	level := new(slog.LevelVar)
+	level.Set(config.LevelTrace.Slog())
+	logger := newLogger(&out, level, false)
+	for l := config.LevelTrace; l <= config.LevelCritical; l++ {
+		logger.Log(context.Background(), l.Slog(), "x")
+	}
+	for l := config.LevelTrace; l <= config.LevelCritical; l++ {
+		if !strings.Contains(out.String(), "level="+l.String()+" msg=x") {
+			t.Errorf("no record at %s:\n%s", l, &out)
+		}
+	}
+	out.Reset()
+	level.Set(config.LevelNone.Slog())
+	logger.Log(context.Background(), config.LevelCritical.Slog(), "x")
+	if out.Len() > 0 {
+		t.Errorf("None lets through %s", &out)
+	}
+}
+
+func TestJournalLinesBearPrioritiesAndNoTime(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger := newLogger(&out, config.LevelTrace.Slog(), true).With("session", 7)
+	logger.Debug("a")
+	logger.Info("b", "text", "two\nlines")
+	logger.WithGroup("g").Warn("c", "k", "v")
+	logger.Error("d")
+	logger.Log(context.Background(), config.LevelCritical.Slog(), "e")
+	want := `<7>level=Debug msg=a session=7
+<6>level=Information msg=b session=7 text="two\nlines"
+<4>level=Warning msg=c session=7 g.k=v
+<3>level=Error msg=d session=7
+<2>level=Critical msg=e session=7
+`
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", &out, want)
+	}
+}
