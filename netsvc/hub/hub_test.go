@@ -47,7 +47,9 @@ type service struct {
 	key  *wire.ClientKey // of appID
 }
 
-func start(t testing.TB, o hub.Options) *service {
+// open returns a service that the test shuts down itself; served tells what
+// Serve returned.
+func open(t testing.TB, o hub.Options) (s *service, served <-chan error) {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -56,10 +58,17 @@ func start(t testing.TB, o hub.Options) *service {
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
-	s := &service{Hub: hub.New(o), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)}
+	s = &service{Hub: hub.New(o), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)}
 	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ln) }()
+	return s, ended
+}
+
+// start returns a service that ends with the test.
+func start(t testing.TB, o hub.Options) *service {
+	t.Helper()
+	s, served := open(t, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -346,14 +355,7 @@ func TestABadSecondRegistrationEndsTheSession(t *testing.T) {
 
 func TestShutdownDeliversWhatIsQueued(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{Hub: hub.New(hub.Options{QueueBytes: 1 << 30, Logger: slog.New(slog.DiscardHandler)}), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)}
-	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
+	s, served := open(t, hub.Options{QueueBytes: 1 << 30})
 	c := s.connect("ib", "u", "")
 	const messages = 40 // of 1 MiB: more than the socket buffers hold
 	for range messages {
@@ -379,13 +381,7 @@ func TestShutdownDeliversWhatIsQueued(t *testing.T) {
 
 func TestShutdownDoesNotWaitForAStalledSession(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{Hub: hub.New(hub.Options{QueueBytes: 1 << 30, Logger: slog.New(slog.DiscardHandler)}), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)}
-	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
-	go s.Serve(ln)
+	s, _ := open(t, hub.Options{QueueBytes: 1 << 30})
 	s.connect("ib", "stalled", "")
 	for range 40 {
 		s.Publish(appID, toAll("ib"), topic(strings.Repeat("x", 1<<20)))

@@ -207,14 +207,7 @@ func TestLogsNoSecretsOfStrangers(t *testing.T) {
 // TestStartsAndStopsWithoutLeavingGoroutines runs alone, for it counts them.
 func TestStartsAndStopsWithoutLeavingGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{Hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)}), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)}
-	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
+	s, served := open(t, hub.Options{})
 	for i := range 50 {
 		c := s.connect("ib", fmt.Sprint(i), "")
 		if i%2 == 0 {
