@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,13 +104,17 @@ func (p *program) listen(ctx context.Context, l *listening) error {
 	messages := make(chan []byte)
 	ended := make(chan error, 1)
 	go func() { ended <- receive(ctx, session, messages) }()
+	confirmed := false
 	if !remote {
-		if err := registered(connecting, client, session.LocalAddr(), l.registration, ended); err != nil {
+		if confirmed, err = registered(connecting, client, session.LocalAddr(), l.registration, ended); err != nil {
 			return err
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
-	p.say("admin.listening", "address", l.service, "app", l.registration.AppID)
-	return p.printMessages(l.count, remote, messages, ended)
+	p.say(either(confirmed || remote, "admin.listening", "admin.listening_unlisted"), "address", l.service, "app", l.registration.AppID)
+	return p.printMessages(l.count, !confirmed, messages, ended)
 }
 
 // lookUp asks the daemon for what the flags leave out.
@@ -137,14 +142,14 @@ func (p *program) lookUp(ctx context.Context, client *control.Client, l *listeni
 func reachable(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", failure("admin.needs_flag", "flag", "--service")
+		return "", failure("admin.no_address", "address", address)
 	}
 	if network, err := netip.ParsePrefix(host); err == nil {
-		// The service admits only that network: of this machine's own addresses
-		// one may be inside, and the loopback network is all of this machine's.
+		// The service admits only that network. A connection to an address of this
+		// machine comes from that same address.
 		host = insideOf(network)
 		if host == "" {
-			return "", failure("admin.needs_flag", "flag", "--service")
+			return "", failure("admin.no_address", "address", address)
 		}
 	}
 	if host == "*" || host == "" || host == "localhost" {
@@ -186,21 +191,29 @@ func receive(ctx context.Context, session *wire.Client, messages chan<- []byte) 
 const lookEvery = 10 * time.Millisecond
 
 // registered waits until the daemon has the session; the protocol has no reply.
-func registered(ctx context.Context, client *control.Client, local net.Addr, r wire.Registration, ended <-chan error) error {
+// It is false when ctx ends while the connection lives on: behind a proxy the
+// session has another address.
+func registered(ctx context.Context, client *control.Client, local net.Addr, r wire.Registration, ended <-chan error) (bool, error) {
+	addr := local.String()
+	query := control.SessionQuery{AppID: r.AppID, IbID: r.IbID, UserID: r.UserID, Text: addr}
 	for {
-		page, err := client.Sessions(ctx, control.SessionQuery{AppID: r.AppID, IbID: r.IbID, Text: local.String(), Limit: 1})
-		if err != nil {
-			return err
+		page, err := client.Sessions(ctx, query)
+		switch {
+		case ctx.Err() != nil:
+			return false, nil
+		case err != nil:
+			return false, err
 		}
-		if len(page.Sessions) > 0 {
-			return nil
+		// The text may also be the beginning of another's address.
+		if slices.ContainsFunc(page.Sessions, func(s control.Session) bool { return s.Addr == addr }) {
+			return true, nil
 		}
 		select {
 		case <-ended:
-			return failure("admin.registration_refused")
+			return false, failure("admin.registration_refused")
 		case <-time.After(lookEvery):
 		case <-ctx.Done():
-			return failure("admin.registration_refused")
+			return false, nil
 		}
 	}
 }

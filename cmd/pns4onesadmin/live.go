@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -150,21 +151,32 @@ func (p *program) sessions(ctx context.Context, ref string, query control.Sessio
 	if p.json {
 		return p.printJSON(found)
 	}
+	apps, err := client.Apps(ctx)
+	if err != nil {
+		return err
+	}
 	p.printTable([]string{
-		p.text.T("admin.column_id"), p.text.T("admin.column_ib"), p.text.T("admin.column_user"), p.text.T("admin.column_group"),
+		p.text.T("admin.column_id"), p.text.T("admin.column_app"), p.text.T("admin.column_ib"), p.text.T("admin.column_user"), p.text.T("admin.column_group"),
 		p.text.T("admin.column_addr"), p.text.T("admin.column_age"), p.text.T("admin.column_delivered"), p.text.T("admin.column_queued"),
-	}, p.sessionRows(found))
+	}, p.sessionRows(found, apps))
 	if total > len(found) {
 		p.say("admin.more_sessions", "shown", len(found), "total", total)
 	}
 	return nil
 }
 
-func (p *program) sessionRows(sessions []control.Session) [][]string {
+// maxTitleWidth is how much of an app's title a table shows, in cells.
+const maxTitleWidth = 24
+
+func (p *program) sessionRows(sessions []control.Session, apps []control.App) [][]string {
+	titles := make(map[string]string)
+	for _, a := range apps {
+		titles[a.ID] = runewidth.Truncate(locale.Clean(a.Title), maxTitleWidth, "…")
+	}
 	var rows [][]string
 	for _, s := range sessions {
 		rows = append(rows, []string{
-			s.ID, locale.Clean(s.IbID), locale.Clean(s.UserID), locale.Clean(s.UserGroup), s.Addr,
+			s.ID, titles[s.AppID], locale.Clean(s.IbID), locale.Clean(s.UserID), locale.Clean(s.UserGroup), s.Addr,
 			p.formatAge(time.Since(s.Since)), fmt.Sprint(s.Delivered), fmt.Sprint(s.Queued),
 		})
 	}

@@ -65,6 +65,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { p.writeHelp(cmd.OutOrStdout(), cmd) })
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.DisableFlagsInUseLine = true
+		cmd.Flags().SortFlags = false // the help has them as the commands do
 		cmd.InitDefaultHelpFlag()
 		cmd.Flags().Lookup("help").Usage = p.text.T("admin.flag_help")
 	}
