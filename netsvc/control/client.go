@@ -20,8 +20,9 @@ import (
 // concurrently; each returns an *Error if the daemon refuses, a *ConnectError if
 // it cannot be reached, or one that wraps ctx's error.
 type Client struct {
-	path string
-	http *http.Client
+	path    string
+	calls   caller
+	imports caller // the same, but more patient
 	// Wait is how long to keep trying while no daemon listens, for one that is
 	// just starting. Set it before the first call.
 	Wait time.Duration
@@ -29,28 +30,47 @@ type Client struct {
 
 // NewClient returns a client of the socket or pipe at path. It connects when it
 // is first needed. Close it in the end.
-func NewClient(path string) *Client {
+func NewClient(path string) *Client { return newClient(path, answerTimeout, importTimeout) }
+
+// A daemon that hangs must not hang the scripts that ask it: this is how long it
+// may take to begin an answer. A large keys file takes a while to store, and an
+// import that is given up on would still be made.
+const (
+	answerTimeout = 15 * time.Second
+	importTimeout = 10 * time.Minute
+)
+
+func newClient(path string, answer, imports time.Duration) *Client {
 	c := &Client{path: path}
-	c.http = &http.Client{Transport: &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
-		DisableCompression: true,
-		// The daemon is on this machine: a few connections do, and none is kept long.
-		MaxIdleConns:    4,
-		IdleConnTimeout: 30 * time.Second,
-		// A daemon that hangs must not hang the scripts that ask it.
-		ResponseHeaderTimeout: answerTimeout,
-	}}
+	c.calls, c.imports = c.caller(answer), c.caller(imports)
 	return c
 }
 
-// answerTimeout is how long the daemon may take to begin an answer.
-const answerTimeout = 15 * time.Second
+// caller waits for the beginning of an answer as long as its patience lasts.
+type caller struct {
+	*http.Client
+	patience time.Duration
+}
+
+func (c *Client) caller(patience time.Duration) caller {
+	return caller{&http.Client{Transport: &http.Transport{
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		DisableCompression: true,
+		// The daemon is on this machine: a few connections do, and none is kept long.
+		MaxIdleConns:          4,
+		IdleConnTimeout:       30 * time.Second,
+		ResponseHeaderTimeout: patience,
+	}}, patience}
+}
 
 // Path is where the client looks for the daemon.
 func (c *Client) Path() string { return c.path }
 
 // Close closes the connections that are not in use.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.calls.CloseIdleConnections()
+	c.imports.CloseIdleConnections()
+}
 
 // Status tells how the daemon is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -138,13 +158,13 @@ func (c *Client) Send(ctx context.Context, appID string, to wire.Recipient, m wi
 
 // Import takes over the apps of an old keys file. It does not close file.
 func (c *Client) Import(ctx context.Context, file io.Reader) (report ImportReport, err error) {
-	err = c.send(ctx, "POST", "/import", io.NopCloser(file), readInto(&report))
+	err = c.send(ctx, c.imports, "POST", "/import", io.NopCloser(file), readInto(&report))
 	return report, err
 }
 
 // Export writes all apps as an old keys file.
 func (c *Client) Export(ctx context.Context, w io.Writer) error {
-	return c.send(ctx, "GET", "/export", nil, func(answer io.Reader) error {
+	return c.send(ctx, c.calls, "GET", "/export", nil, func(answer io.Reader) error {
 		_, err := io.Copy(w, answer)
 		return err
 	})
@@ -174,7 +194,7 @@ func ask[T any](ctx context.Context, c *Client, method, path string, in any) (ou
 		}
 		body = bytes.NewReader(text)
 	}
-	err = c.send(ctx, method, path, body, readInto(&out))
+	err = c.send(ctx, c.calls, method, path, body, readInto(&out))
 	return out, err
 }
 
@@ -188,12 +208,12 @@ func readInto(object any) func(io.Reader) error {
 }
 
 // send makes a request and hands the body of a good answer to read.
-func (c *Client) send(ctx context.Context, method, path string, body io.Reader, read func(io.Reader) error) error {
+func (c *Client) send(ctx context.Context, by caller, method, path string, body io.Reader, read func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, method, "http://pns/v1"+path, body)
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)
 	}
-	response, err := c.http.Do(request)
+	response, err := by.Do(request)
 	if err != nil {
 		if e, ok := errors.AsType[*ConnectError](err); ok {
 			return e
@@ -202,7 +222,7 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 			err = e.Err // its URL means nothing to a person
 		}
 		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
-			return &ConnectError{Path: c.path, Kind: ConnectFailed, Err: fmt.Errorf("no answer within %v", answerTimeout)}
+			return &ConnectError{Path: c.path, Kind: ConnectFailed, Err: fmt.Errorf("no answer within %v", by.patience)}
 		}
 		return fmt.Errorf("talking to the daemon: %s: %w", c.path, err)
 	}

@@ -193,6 +193,39 @@ func TestAnAnswerThatIsNotOursIsAnError(t *testing.T) {
 	})
 }
 
+// An import that is given up on would be made nevertheless.
+func TestAnImportMayTakeLongerThanOtherRequests(t *testing.T) {
+	t.Parallel()
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	path := stranger(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/import" {
+			<-r.Context().Done()
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		close(arrived)
+		<-answer
+		io.WriteString(w, "{}")
+	}).Path()
+	c := control.NewClientWithin(path, 20*time.Millisecond, patience)
+	defer c.Close()
+	got := make(chan error, 1)
+	go func() {
+		_, err := c.Import(context.Background(), strings.NewReader("#x"))
+		got <- err
+	}()
+	<-arrived
+	_, err := c.Status(t.Context()) // begins later and is given up on
+	unreachable(t, err, path, control.ConnectFailed)
+	if !strings.Contains(err.Error(), "20ms") {
+		t.Errorf("%q does not tell how long it waited", err)
+	}
+	close(answer)
+	if err := <-got; err != nil {
+		t.Errorf("the import: %v", err)
+	}
+}
+
 func TestARequestThatIsNoHTTPIsRefused(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
