@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -84,6 +86,9 @@ func writeApps(tx *bbolt.Tx, put []*App, remove []string) error {
 			return err
 		}
 	}
+	// In the order of the keys: bbolt takes an import of thousands of random ids
+	// ten times faster so.
+	put = slices.SortedFunc(slices.Values(put), func(a, b *App) int { return strings.Compare(a.ID, b.ID) })
 	for _, a := range put {
 		line, err := encodeApp(a)
 		if err != nil {
