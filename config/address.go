@@ -93,6 +93,10 @@ func splitPort(text string, defaultPort int) (host string, port int, err error) 
 		}
 	case strings.Count(text, ":") == 1:
 		host, portText, hasPort = strings.Cut(text, ":")
+	default:
+		if end := strings.LastIndexByte(text, ':'); end >= 0 && looksLikePort(text[:end], text[end+1:]) {
+			return "", 0, locale.NewText("config.brackets_needed", "value", text, "host", text[:end], "port", text[end+1:])
+		}
 	}
 	if host == "" {
 		return "", 0, locale.NewText("config.bad_address", "value", text)
@@ -107,11 +111,19 @@ func splitPort(text string, defaultPort int) (host string, port int, err error) 
 	return host, int(n), nil
 }
 
+// looksLikePort tells that what follows the last colon of an IPv6 address without
+// brackets may have been meant for a port: ::1:8092 is an address as well.
+func looksLikePort(host, port string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil && port != "" && strings.Trim(port, "0123456789") == ""
+}
+
 // parseNetwork reads ADDRESS/BITS and refuses an address with bits beyond them,
 // for it is not plain which network is meant.
 func parseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
-	if err != nil {
+	// An IPv4 peer is known by its IPv4 address: a mapped network holds none.
+	if err != nil || network.Addr().Is4In6() {
 		return netip.Prefix{}, locale.NewText("config.bad_network", "value", text)
 	}
 	if network != network.Masked() {
@@ -158,11 +170,16 @@ func isHostName(host string) bool {
 }
 
 // parseNetworks reads a list of addresses and networks, separated by commas or
-// blanks.
+// blanks. An address that ends in a zero octet is refused: elsewhere it means a
+// network, and whom to believe is no matter for guesses.
 func parseNetworks(text string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if addr, err := netip.ParseAddr(item); err == nil {
+			if mask := trailingZeroBits(addr); mask > 0 {
+				return nil, locale.NewText("config.network_or_address", "value", item,
+					"network", netip.PrefixFrom(addr, addr.BitLen()-mask).String(), "address", netip.PrefixFrom(addr, addr.BitLen()).String())
+			}
 			networks = append(networks, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
 			continue
 		}

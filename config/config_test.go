@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -145,6 +146,14 @@ func TestFlagSpellings(t *testing.T) {
 	if err != nil || r.Config.DataDir != "/srv/data" || r.Config.LogLevel != config.LevelNone {
 		t.Errorf("a path as a value, a dash in a name: %+v, %v", r, err)
 	}
+	r, err = config.Load(config.LoadOptions{Args: []string{"-data_dir", "/config", "-control", "/control"}, Getenv: noEnv, Paths: paths(t)})
+	if err != nil || r.Config.DataDir != "/config" || r.Config.Control != "/control" {
+		t.Errorf("paths with the names of flags: %+v, %v", r, err)
+	}
+	r, err = config.Load(config.LoadOptions{Args: []string{"stray", "-h"}, Getenv: noEnv, Paths: paths(t)})
+	if err != nil || r.Mode != config.ModeHelp {
+		t.Errorf("help for those who got it wrong: %+v, %v", r, err)
+	}
 	for word, mode := range map[string]config.Mode{"-h": config.ModeHelp, "/?": config.ModeHelp, "--help": config.ModeHelp,
 		"-version": config.ModeVersion, "-check": config.ModeCheck, "--print_config": config.ModePrintConfig, "--print-config": config.ModePrintConfig} {
 		r, err := config.Load(config.LoadOptions{Args: []string{word}, Getenv: noEnv, Paths: paths(t)})
@@ -209,6 +218,24 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			want: "-service: is the same as listen (*:7). Senders and sessions need different ports."},
 		{name: "same address twice", args: []string{"-listen=*:7", "-service=*:7"},
 			want: "-service: is the same as listen (*:7). Senders and sessions need different ports."},
+		{name: "listen moved to the default of service", args: []string{"-listen=*:36695"},
+			want: "-listen: is the same as service (*:36695). Senders and sessions need different ports."},
+		{name: "a wrong address is wrong only once", args: []string{"-listen=!", "-service=*:36696"},
+			want: "-listen: “!” is not an address. Examples: *, *:8092, localhost, 192.168.10.3:9062, [::1]:36696; for a network 192.168.10.0 or 192.168.10.0/24:8270."},
+		{name: "IPv6 without brackets", args: []string{"-listen=::1:8092"},
+			want: "-listen: “::1:8092”: it is not plain where the port is. An IPv6 address with a port stands in brackets: [::1]:8092; without one: [::1:8092]."},
+		{name: "bits beyond the network", args: []string{"-listen=192.168.10.3/24"},
+			want: "-listen: “192.168.10.3/24”: the address has bits beyond the network. Did you mean “192.168.10.0/24”?"},
+		{name: "a proxy or a network of them", file: "pns4ones.toml", content: "trusted_proxies = ['10.0.0.1', '192.168.10.0']\n",
+			want: "FOLDER/pns4ones.toml:1: trusted_proxies: “192.168.10.0”: is an address that ends in zero a network, or one machine? Give 192.168.10.0/24 or 192.168.10.0/32."},
+		{name: "a path in TOML", file: "pns4ones.toml", content: "ssl_mode = 'None'\nssl_certificate = \"C:\\cert\\a.pfx\"\n",
+			want: "FOLDER/pns4ones.toml:2: a mistake in TOML: invalid escape character U+0063 'c'. A path with backslashes stands in single quotes: 'C:\\folder\\file'."},
+		{name: "UTF-16", file: "pns4ones.ini", content: "\xff\xfel\x00=\x00\r\x00\n\x00x\x00",
+			want: "FOLDER/pns4ones.ini:1: the line is not UTF-8. Save the file as UTF-8 (for example: iconv -f CP1251 -t UTF-8; -f UTF-16 for “Unicode” of Notepad)."},
+		{name: "UTF-16 in TOML", file: "pns4ones.toml", content: "\n\x00=\x00",
+			want: "FOLDER/pns4ones.toml:2: the line is not UTF-8. Save the file as UTF-8 (for example: iconv -f CP1251 -t UTF-8; -f UTF-16 for “Unicode” of Notepad)."},
+		{name: "no file named", args: []string{"-config="},
+			want: "-config: a value must follow, after a blank or “=”."},
 		{name: "missing file", args: []string{"-config=/no/such.toml"},
 			want: "/no/such.toml: there is no such file."},
 	}
@@ -295,6 +322,7 @@ func TestAddresses(t *testing.T) {
 		{"192.168.10.0", "192.168.10.0/24:36696"}, {"192.168.10.0:8270", "192.168.10.0/24:8270"},
 		{"10.0.0.0", "10.0.0.0/8:36696"}, {"127.1.0.0", "127.1.0.0/16:36696"}, {"0.0.0.0:1", "0.0.0.0/0:1"}, {"[::]:1", "[::/0]:1"},
 		{"192.168.10.0/24:8270", "192.168.10.0/24:8270"}, {"192.168.10.0/32", "192.168.10.0/32:36696"},
+		{"fe80::1", "[fe80::1]:36696"}, {"1:2:3:4:5:6:7:8", "[1:2:3:4:5:6:7:8]:36696"},
 		{"[fd00::/8]:8270", "[fd00::/8]:8270"}, {"fd00::/8", "[fd00::/8]:36696"}, {"*:0", "*:0"},
 	}
 	for _, tt := range tests {
@@ -309,7 +337,8 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", ":80", "*:", "*:65536", "*:-1", "*:+1", "*:01", "*:http", "192.168.10.300", "192.168.10", "1.2.3.4.5", "a b", "http://x",
-		"[::1", "[::1]x", "[localhost]:1", "::1]:5", "192.168.10.3/24", "192.168.10.0/33", "/24", "-x", "x-", "a..b", "*.example"} {
+		"[::1", "[::1]x", "[localhost]:1", "::1]:5", "192.168.10.3/24", "192.168.10.0/33", "/24", "-x", "x-", "a..b", "*.example",
+		"::1:8092", "fe80::1:2", "[::ffff:10.0.0.0/104]", "lоcalhost" /* a Cyrillic о */} {
 		if a, err := config.ParseAddress(text, 36696); err == nil {
 			t.Errorf("%q is read as %s", text, a)
 		}
@@ -380,6 +409,72 @@ func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 			if strings.HasSuffix(name, ".ini") {
 				golden(t, "print_config."+string(lang)+".toml", out.String())
 			}
+		}
+	}
+}
+
+func TestPathsInAFileBeginAtItsFolder(t *testing.T) {
+	t.Parallel()
+	const content = "ssl_mode = 'FromFileWithPrivateKey'\nssl_certificate = 'cert/a.crt'\nssl_certificate_key = '/abs/a.key'\ndata_dir = '..'\n"
+	r, err := load(t, "pns4ones.toml", content, "-control=control.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(r.File)
+	current, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.Config
+	got := []string{c.SSLCertificate, c.SSLCertificateKey, c.DataDir, c.Control}
+	want := []string{filepath.Join(folder, "cert", "a.crt"), "/abs/a.key", filepath.Dir(folder), filepath.Join(current, "control.sock")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	r, err = load(t, "pns4ones.ini", "ssl_mode=FromStorage\nssl_certificate=Company\n")
+	if err != nil || r.Config.SSLCertificate != "Company" {
+		t.Errorf("the name of a stored certificate is no path: %+v, %v", r, err)
+	}
+}
+
+func TestReadsNoFileOfTheCurrentFolderWithoutASettingsFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("pns4ones.ini", []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := config.Load(config.LoadOptions{Getenv: noEnv})
+	if err != nil || r.File != "" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestBlamesTheLineThatGaveASetting(t *testing.T) {
+	t.Parallel()
+	r, err := load(t, "pns4ones.ini", "\nlog_level=Error\n", "-keepalive=1m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{
+		"log_level": r.File + ":2: log_level: there is no such file.",
+		"keepalive": "-keepalive: there is no such file.",
+		"listen":    "listen: there is no such file.",
+	} {
+		if got := r.Blame(setting, locale.NewText("config.no_file")).Error(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestWarnsOfCertificateSettingsWithoutHTTPS(t *testing.T) {
+	t.Parallel()
+	r, err := load(t, "pns4ones.ini", "ssl_certificate=a\nssl_certificate_key=b\nssl_certificate_password=c\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"ssl_certificate", "ssl_certificate_key", "ssl_certificate_password"} {
+		want := fmt.Sprintf("%s:%d: %s: has no effect while ssl_mode=None.", r.File, i+1, name)
+		if len(r.Warnings) != 3 || r.Warnings[i].Error() != want {
+			t.Fatalf("warnings: %v, want %s", r.Warnings, want)
 		}
 	}
 }

@@ -22,7 +22,9 @@ var switches = map[string]Mode{
 }
 
 // parseFlags reads the command line in the old product's spellings: -name value,
-// -name=value, and the same after «/» and «--».
+// -name=value, and the same after «/» and «--». What follows a path's flag and
+// begins with «/» is its value, even if there is a flag of that name: a folder
+// may be called /config.
 func (l *loader) parseFlags(args []string) command {
 	var c command
 	for len(args) > 0 {
@@ -45,7 +47,8 @@ func (l *loader) parseFlags(args []string) command {
 			continue
 		}
 		s, known := lookup(name)
-		if !known && name != "config" {
+		isConfig := name == "config"
+		if !known && !isConfig {
 			l.misused("-"+name, locale.NewText("config.unknown_flag", "near", didYouMean(name, flagNames())))
 			// Its value, if it has one, is not a stray word of its own.
 			if !hasValue && len(args) > 0 && !isFlag(args[0]) {
@@ -54,14 +57,17 @@ func (l *loader) parseFlags(args []string) command {
 			continue
 		}
 		if !hasValue {
-			if len(args) == 0 || isFlag(args[0]) {
+			slashed := (isConfig || s.free) && len(args) > 0 && strings.HasPrefix(args[0], "/")
+			if len(args) == 0 || isFlag(args[0]) && !slashed {
 				l.misused("-"+name, locale.NewText("config.needs_value"))
 				continue
 			}
 			value, args = args[0], args[1:]
 		}
-		if name == "config" {
-			c.file = value
+		if isConfig {
+			if c.file = value; value == "" {
+				l.misused("-"+name, locale.NewText("config.needs_value"))
+			}
 			continue
 		}
 		c.values = append(c.values, given{s, value, Problem{Key: "-" + name}})
@@ -90,8 +96,8 @@ func cutFlag(word string) (name, value string, hasValue bool) {
 	return strings.ReplaceAll(strings.ToLower(name), "-", "_"), value, hasValue
 }
 
-// isFlag tells whether the word after a flag begins the next one. A path begins
-// with «/» too, so there only a known name counts.
+// isFlag tells whether the word after a flag begins the next one: with two
+// dashes always, else only if the name is known.
 func isFlag(word string) bool {
 	name, _, _ := cutFlag(word)
 	if _, ok := switches[name]; ok {

@@ -12,10 +12,14 @@ import (
 // setting. The value is everything after the first «=», without the blanks
 // around it, and without quotation marks if it is in a pair of them: passwords
 // may hold any character. Lines that begin with «;», «#» or «/» are comments, in
-// whatever encoding; section headers mean nothing. An ini library would give «;», «#», quotes and backslashes
-// inside a value a meaning that they did not have for the old product.
+// whatever encoding; section headers mean nothing. An ini library would give «;»,
+// «#», quotes and backslashes inside a value a meaning that they did not have for
+// the old product.
 func (l *loader) parseINI(path string, content []byte) []given {
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+	if l.refuseUTF16(path, content) {
+		return nil
+	}
 	var values []given
 	firstLine := make(map[string]int)
 	number := 0
@@ -55,6 +59,17 @@ func (l *loader) parseINI(path string, content []byte) []given {
 		values = append(values, given{s, unquote(strings.TrimSpace(value)), at})
 	}
 	return values
+}
+
+// refuseUTF16 complains of a file in UTF-16, once instead of once a line. No other
+// text has zero bytes.
+func (l *loader) refuseUTF16(path string, content []byte) bool {
+	zero := bytes.IndexByte(content, 0)
+	if zero < 0 {
+		return false
+	}
+	l.problems = append(l.problems, &Problem{File: path, Line: 1 + bytes.Count(content[:zero], []byte("\n")), What: locale.NewText("config.not_utf8")})
+	return true
 }
 
 // foldName reads a name in any letter case, with blanks or dashes for the

@@ -39,7 +39,19 @@ type Result struct {
 	Mode     Mode
 	File     string // the settings file that was read; "": none
 	Warnings []*Problem
-	set      map[string]bool // settings that were given by a flag, variable or file
+	set      map[string]Problem // where each setting was given by a flag, variable or file
+}
+
+// Blame returns a problem with a setting that showed only when the setting was
+// used: a certificate that does not fit its key, an address of another machine.
+// It stands where the setting was given.
+func (r *Result) Blame(setting string, what *locale.Text) *Problem {
+	p, given := r.set[setting]
+	if !given {
+		p.Key = setting
+	}
+	p.What = what
+	return &p
 }
 
 // given is a value that somebody gave for a setting, and where.
@@ -52,13 +64,16 @@ type given struct {
 // Load reads the settings: a flag beats the environment, that beats the file,
 // and that the default. The error is an *Error with everything that is wrong.
 func Load(o LoadOptions) (*Result, error) {
-	l := &loader{result: Result{Config: defaults(o.Paths), set: make(map[string]bool)}}
+	l := &loader{result: Result{Config: defaults(o.Paths), set: make(map[string]Problem)}}
 	flags := l.parseFlags(o.Args)
+	l.result.Mode = flags.mode
+	if flags.mode == ModeHelp {
+		return &l.result, nil // most of all to those who got the rest wrong
+	}
 	if l.usage {
 		return nil, &Error{Problems: l.problems, Usage: true}
 	}
-	l.result.Mode = flags.mode
-	if flags.mode == ModeHelp || flags.mode == ModeVersion {
+	if flags.mode == ModeVersion {
 		return &l.result, nil
 	}
 	for _, g := range l.readFile(flags.file, o.Paths) {
@@ -76,8 +91,15 @@ func Load(o LoadOptions) (*Result, error) {
 			l.put(g)
 		}
 	}
-	l.absolute(&l.result.Config.DataDir)
-	l.absolute(&l.result.Config.Control)
+	c := &l.result.Config
+	l.fromFilesFolder("ssl_certificate_key", &c.SSLCertificateKey)
+	if c.SSLMode == SSLFromFileWithPrivateKey || c.SSLMode == SSLFromFileWithPassword {
+		l.fromFilesFolder("ssl_certificate", &c.SSLCertificate)
+	}
+	l.fromFilesFolder("data_dir", &c.DataDir)
+	l.fromFilesFolder("control", &c.Control)
+	l.absolute(&c.DataDir)
+	l.absolute(&c.Control)
 	l.checkTogether()
 	if len(l.problems) > 0 {
 		return nil, &Error{Problems: l.problems}
@@ -85,8 +107,23 @@ func Load(o LoadOptions) (*Result, error) {
 	return &l.result, nil
 }
 
+// fromFilesFolder makes a path of the settings file begin at the file's folder:
+// a service manager starts the daemon in another folder than the person who
+// checks the settings, and both are to find the same.
+func (l *loader) fromFilesFolder(name string, path *string) {
+	at := l.result.set[name]
+	if at.File == "" || *path == "" || filepath.IsAbs(*path) {
+		return
+	}
+	*path = filepath.Join(filepath.Dir(at.File), *path)
+	l.absolute(path)
+}
+
 // absolute makes a path mean the same from every folder.
 func (l *loader) absolute(path *string) {
+	if *path == "" {
+		return
+	}
 	whole, err := filepath.Abs(*path)
 	if err != nil {
 		l.problems = append(l.problems, &Problem{What: locale.NewText("config.unexpected", "error", err.Error())})
@@ -99,6 +136,7 @@ func (l *loader) absolute(path *string) {
 type loader struct {
 	result    Result
 	effective map[string]given // by setting, the one that beats the others
+	wrong     map[string]bool  // settings with a value that is no good
 	problems  []*Problem
 	usage     bool
 }
@@ -107,11 +145,12 @@ type loader struct {
 // one beats it later: a wrong line in the file is never passed over in silence.
 func (l *loader) apply(g given) {
 	if l.effective == nil {
-		l.effective = make(map[string]given)
+		l.effective, l.wrong = make(map[string]given), make(map[string]bool)
 	}
 	var scratch Config
 	if err := g.setting.set(&scratch, g.value); err != nil {
-		l.complain(g, textOf(err))
+		l.complain(g.at, textOf(err))
+		l.wrong[g.setting.name] = true
 		return
 	}
 	l.effective[g.setting.name] = g
@@ -119,21 +158,24 @@ func (l *loader) apply(g given) {
 
 func (l *loader) put(g given) {
 	if err := g.setting.set(&l.result.Config, g.value); err == nil {
-		l.result.set[g.setting.name] = true
+		l.result.set[g.setting.name] = g.at
 	}
 }
 
-// complain notes what is wrong with a value. A secret is not repeated.
-func (l *loader) complain(g given, what *locale.Text) {
-	p := g.at
-	p.What = what
-	l.problems = append(l.problems, &p)
+// complain notes what is wrong with the value given there. A secret is not
+// repeated.
+func (l *loader) complain(at Problem, what *locale.Text) {
+	at.What = what
+	l.problems = append(l.problems, &at)
 }
 
 // readFile reads the settings file: the one named, or those in the settings folder.
 func (l *loader) readFile(named string, paths Paths) []given {
 	if named != "" {
 		return l.readNamed(named)
+	}
+	if paths.Settings == "" {
+		return nil // the user has no such folder, and the current one is not it
 	}
 	toml, ini := paths.file("pns4ones.toml"), paths.file("pns4ones.ini")
 	content, err := os.ReadFile(toml)
@@ -233,15 +275,16 @@ func (l *loader) checkTogether() {
 	c := &l.result.Config
 	missing := func(name string) {
 		// It is missing where the mode was chosen.
-		mode := l.effective["ssl_mode"].at
+		mode := l.result.set["ssl_mode"]
 		l.problems = append(l.problems, &Problem{File: mode.File, Line: mode.Line, Key: name,
 			What: locale.NewText("config.needed", "mode", string(c.SSLMode))})
 	}
+	given := func(name string) bool { _, ok := l.result.set[name]; return ok }
 	switch c.SSLMode {
 	case SSLNone:
-		for _, name := range []string{"ssl_certificate", "ssl_certificate_key"} {
-			if l.result.set[name] {
-				l.warn(name, locale.NewText("config.unused_without_tls"))
+		for _, name := range []string{"ssl_certificate", "ssl_certificate_key", "ssl_certificate_password"} {
+			if given(name) {
+				l.result.Warnings = append(l.result.Warnings, l.result.Blame(name, locale.NewText("config.unused_without_tls")))
 			}
 		}
 	case SSLFromStorage:
@@ -259,16 +302,17 @@ func (l *loader) checkTogether() {
 		if c.SSLCertificate == "" {
 			missing("ssl_certificate")
 		}
-		if !l.result.set["ssl_certificate_password"] {
+		if !given("ssl_certificate_password") {
 			missing("ssl_certificate_password")
 		}
 	}
-	if overlap(c.Listen, c.Service) {
-		g := l.effective["service"]
-		if g.setting == nil {
-			g = l.effective["listen"]
+	// A wrong address left its default here, which nobody asked for.
+	if !l.wrong["listen"] && !l.wrong["service"] && overlap(c.Listen, c.Service) {
+		name, other, address := "service", "listen", c.Listen
+		if !given(name) {
+			name, other, address = "listen", "service", c.Service
 		}
-		l.complain(g, locale.NewText("config.same_address", "address", c.Listen.String()))
+		l.problems = append(l.problems, l.result.Blame(name, locale.NewText("config.same_address", "other", other, "address", address.String())))
 	}
 }
 
@@ -276,10 +320,4 @@ func (l *loader) checkTogether() {
 func overlap(a, b Address) bool {
 	everywhere := func(a Address) bool { return a.Host == "" }
 	return a.Port == b.Port && a.Port != 0 && (a.Host == b.Host || everywhere(a) || everywhere(b))
-}
-
-func (l *loader) warn(name string, what *locale.Text) {
-	p := l.effective[name].at
-	p.What = what
-	l.result.Warnings = append(l.result.Warnings, &p)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -87,10 +88,13 @@ func baseFolder(getenv func(string) string, variable, below string) (string, err
 func ControlCandidates(getenv func(string) string) []string {
 	var candidates []string
 	if p, err := DefaultPaths(getenv); err == nil {
-		candidates = append(candidates, p.Control)
+		// A daemon started outside of a login, by cron for one, has no
+		// XDG_RUNTIME_DIR and takes the folder of the database.
+		candidates = append(candidates, p.Control, filepath.Join(p.Data, "control.sock"))
 	}
-	if len(candidates) == 0 || candidates[0] != systemControl {
-		candidates = append(candidates, systemControl)
+	candidates = append(candidates, systemControl)
+	if candidates[0] == systemControl {
+		return candidates[:1]
 	}
-	return candidates
+	return slices.Compact(candidates)
 }

@@ -40,7 +40,7 @@ func WriteTOML(w io.Writer, r *Result, text *locale.Localizer) error {
 func tomlLine(s *setting, r *Result) string {
 	value := s.get(&r.Config)
 	comment := "# "
-	if r.set[s.name] && !s.secret {
+	if _, given := r.set[s.name]; given && !s.secret {
 		comment = ""
 	}
 	if s.secret && value != "" {

@@ -15,6 +15,7 @@ type setting struct {
 	example string // what a value looks like, in the help: a placeholder text's id
 	live    bool   // a reload can change it while the daemon runs
 	secret  bool   // never shown
+	free    bool   // any text, a path perhaps: on the command line it may begin with «/»
 	kind    kind
 	set     func(c *Config, text string) error
 	get     func(c *Config) string
@@ -59,7 +60,7 @@ var settings = []setting{
 	}, get: func(c *Config) string { return string(c.SSLMode) }},
 	stringSetting("ssl_certificate", "certificate", func(c *Config) *string { return &c.SSLCertificate }, true),
 	stringSetting("ssl_certificate_key", "file", func(c *Config) *string { return &c.SSLCertificateKey }, true),
-	{name: "ssl_certificate_password", example: "password", secret: true, live: true,
+	{name: "ssl_certificate_password", example: "password", secret: true, free: true, live: true,
 		set: func(c *Config, s string) error { c.SSLCertificatePassword = s; return nil },
 		get: func(c *Config) string { return c.SSLCertificatePassword }},
 	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
@@ -132,14 +133,14 @@ func addressSetter(field func(*Config) *Address, defaultPort int) func(*Config, 
 
 // stringSetting is a plain text, which may be empty: not set.
 func stringSetting(name, example string, field func(*Config) *string, live bool) setting {
-	return setting{name: name, example: example, live: live,
+	return setting{name: name, example: example, free: true, live: live,
 		set: func(c *Config, s string) error { *field(c) = s; return nil },
 		get: func(c *Config) string { return *field(c) }}
 }
 
 // pathSetting is a path that must be there.
 func pathSetting(name, example string, field func(*Config) *string) setting {
-	return setting{name: name, example: example,
+	return setting{name: name, example: example, free: true,
 		set: func(c *Config, s string) error {
 			if s == "" {
 				return locale.NewText("config.empty_path")

@@ -17,6 +17,9 @@ import (
 // each key, which the decoder keeps to itself.
 func (l *loader) parseTOML(path string, content []byte) []given {
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+	if l.refuseUTF16(path, content) {
+		return nil
+	}
 	for number, line := range numbered(content) {
 		if !utf8.Valid(line) {
 			l.problems = append(l.problems, &Problem{File: path, Line: number, What: locale.NewText("config.not_utf8")})
@@ -25,7 +28,7 @@ func (l *loader) parseTOML(path string, content []byte) []given {
 	}
 	var whole map[string]any
 	if err := toml.Unmarshal(content, &whole); err != nil {
-		l.problems = append(l.problems, tomlProblem(path, err))
+		l.problems = append(l.problems, tomlProblem(path, content, err))
 		return nil
 	}
 	var values []given
@@ -52,12 +55,20 @@ func numbered(content []byte) func(yield func(int, []byte) bool) {
 }
 
 // tomlProblem tells where the file is not TOML.
-func tomlProblem(path string, err error) *Problem {
-	p := &Problem{File: path, Line: 1, What: locale.NewText("config.bad_toml", "error", strings.TrimPrefix(err.Error(), "toml: "))}
+func tomlProblem(path string, content []byte, err error) *Problem {
+	p := &Problem{File: path, Line: 1}
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 		p.Line, _ = decode.Position()
 		p.Key = strings.Join(decode.Key(), ".")
 	}
+	what := "config.bad_toml"
+	for number, line := range numbered(content) {
+		// The usual cause: "C:\folder", where a backslash begins an escape.
+		if number == p.Line && bytes.ContainsRune(line, '\\') {
+			what = "config.bad_toml_backslash"
+		}
+	}
+	p.What = locale.NewText(what, "error", strings.TrimPrefix(err.Error(), "toml: "))
 	return p
 }
 
