@@ -60,10 +60,16 @@ func (s *Server) listSessions(_ http.ResponseWriter, r *http.Request) (any, erro
 }
 
 func (s *Server) closeSession(_ http.ResponseWriter, r *http.Request) (any, error) {
+	notFound := &Error{http.StatusNotFound, CodeSessionNotFound, "there is no such session"}
 	id, err := strconv.ParseUint(pathID(r), 10, 64)
-	if err != nil || !s.hub.CloseSession(id) {
-		return nil, &Error{http.StatusNotFound, CodeSessionNotFound, "there is no such session"}
+	if err != nil {
+		return nil, notFound
 	}
-	s.audit(r, "close session", slog.Uint64("session", id))
+	last, ok := s.hub.CloseSession(id)
+	if !ok {
+		return nil, notFound
+	}
+	s.audit(r, "close session", slog.Uint64("session", id), slog.String("app", last.AppID),
+		slog.String("ib", last.IbID), slog.String("user_id", last.UserID))
 	return struct{}{}, nil
 }

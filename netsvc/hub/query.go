@@ -199,11 +199,15 @@ func (s *session) view(q *Query) (Session, bool) {
 	return view, true
 }
 
-// CloseSession ends a session at an administrator's wish. It reports false if
-// there is no such session.
-func (h *Hub) CloseSession(id uint64) bool {
+// CloseSession ends a session at an administrator's wish and returns what it
+// was. It reports false if there is no such session.
+func (h *Hub) CloseSession(id uint64) (Session, bool) {
 	h.mu.Lock()
 	s := h.sessions[id]
 	h.mu.Unlock()
-	return s != nil && s.registered() != nil && h.closeSession(s, closedByAdmin)
+	if s == nil {
+		return Session{}, false
+	}
+	last, open := s.view(&Query{})
+	return last, open && h.closeSession(s, closedByAdmin)
 }

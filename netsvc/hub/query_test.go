@@ -117,11 +117,11 @@ func TestClosesASessionAtAnAdministratorsWish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.CloseSession(page.Sessions[0].ID) {
-		t.Fatal("no such session")
+	if last, ok := s.CloseSession(page.Sessions[0].ID); !ok || last.UserID != "u" {
+		t.Fatalf("closed %+v, %v", last, ok)
 	}
 	ends(t, c)
-	if s.CloseSession(page.Sessions[0].ID) {
+	if _, ok := s.CloseSession(page.Sessions[0].ID); ok {
 		t.Fatal("closed twice")
 	}
 }
