@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -280,9 +279,6 @@ func (s *Server) closeAll() {
 	}
 }
 
-// ListenError says which setting's address could not be listened on, and why.
-type ListenError = listen.OpenError
-
 // removeNewDatabase takes back the database that a failed Open made: with it
 // there, the next start would not import the old keys.
 func (s *Server) removeNewDatabase() {
@@ -296,38 +292,3 @@ func (s *Server) removeNewDatabase() {
 		os.Remove(s.options.Config.DataDir) // fails if something else is in it by now
 	}
 }
-
-// DatabaseError says that the database could not be used. It wraps
-// app.ErrLocked, app.ErrNewer, app.ErrDamaged, fs.ErrPermission or whatever else.
-type DatabaseError struct {
-	Path string
-	Err  error
-}
-
-func (e *DatabaseError) Error() string {
-	return fmt.Sprintf("opening the database: %s: %v", e.Path, e.Err)
-}
-func (e *DatabaseError) Unwrap() error { return e.Err }
-
-// OldKeysError says that the old product's keys could not be taken over.
-type OldKeysError struct {
-	Path string
-	Err  error
-}
-
-func (e *OldKeysError) Error() string {
-	return fmt.Sprintf("importing the old product's keys: %s: %v", e.Path, e.Err)
-}
-func (e *OldKeysError) Unwrap() error { return e.Err }
-
-// ControlError says that the control channel could not be opened. It wraps
-// control.ErrInUse, fs.ErrPermission or whatever else.
-type ControlError struct {
-	Path string
-	Err  error
-}
-
-func (e *ControlError) Error() string {
-	return fmt.Sprintf("opening the control channel: %s: %v", e.Path, e.Err)
-}
-func (e *ControlError) Unwrap() error { return e.Err }

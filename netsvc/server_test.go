@@ -393,7 +393,12 @@ func TestRefusesToStart(t *testing.T) {
 				t.Fatalf("not told apart: %v", err)
 			}
 			if tt.name == "the control channel belongs to another daemon" {
-				return // the database was made by then, as it is on any first start
+				// The database was made by then; it must be gone, or the next start
+				// would not import the old keys.
+				if _, err := os.Lstat(c.DataDir); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the data folder is still there: %v", err)
+				}
+				return
 			}
 			if after := tree(t, filepath.Dir(c.DataDir)); after != before {
 				t.Errorf("the folder was changed from\n%sto\n%s", before, after)
