@@ -57,7 +57,7 @@ func (l *loader) parseFlags(args []string) command {
 			continue
 		}
 		if !hasValue {
-			slashed := (isConfig || s.free) && len(args) > 0 && strings.HasPrefix(args[0], "/")
+			slashed := (isConfig || known && s.free) && len(args) > 0 && strings.HasPrefix(args[0], "/")
 			if len(args) == 0 || isFlag(args[0]) && !slashed {
 				l.misused("-"+name, locale.NewText("config.needs_value"))
 				continue

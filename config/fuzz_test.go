@@ -3,8 +3,10 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +14,6 @@ import (
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
-	"net/netip"
 )
 
 // fuzzFile feeds a settings file: either each problem names a line of it, or the
@@ -93,6 +94,33 @@ func FuzzAddress(f *testing.F) {
 		}
 		if a.Host == "" && !a.Network.IsValid() && text[0] != '*' {
 			t.Fatalf("%q is taken for all interfaces", text)
+		}
+	})
+}
+
+// FuzzFlags feeds command lines, a word a line: the settings, or a *config.Error
+// that names a word for each problem.
+func FuzzFlags(f *testing.F) {
+	for _, seed := range []string{"-listen\nlocalhost:7", "/ssl_mode=None\n--check", "-data_dir\n/config\n-h", "-\n--\n/\n-=\n-config", "-lisen\nx\nstray\n-version=1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p := config.Paths{Settings: t.TempDir(), Data: "/data", Control: "/control"}
+		r, err := config.Load(config.LoadOptions{Args: strings.Split(text, "\n"), Getenv: noEnv, Paths: p})
+		if err == nil {
+			if r == nil {
+				t.Fatal("neither settings nor an error")
+			}
+			return
+		}
+		problems, ok := errors.AsType[*config.Error](err)
+		if !ok || len(problems.Problems) == 0 {
+			t.Fatalf("got %v, want a *config.Error", err)
+		}
+		for _, problem := range problems.Problems {
+			if problem.Line != 0 || problem.Error() == "" {
+				t.Fatalf("a problem of the command line stands at %s:%d: %v", problem.File, problem.Line, problem)
+			}
 		}
 	})
 }
