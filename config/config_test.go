@@ -413,6 +413,26 @@ func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 	}
 }
 
+func TestLangFlag(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, ""}, {[]string{"-h"}, ""}, {[]string{"--lang", "en", "-h"}, "en"}, {[]string{"/lang=ru"}, "ru"}, {[]string{"-lang"}, ""},
+	} {
+		if got := config.LangFlag(tt.args); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.args, got, tt.want)
+		}
+	}
+	if r, err := config.Load(config.LoadOptions{Args: []string{"-lang", "EN", "-check"}, Getenv: noEnv, Paths: paths(t)}); err != nil || r.Mode != config.ModeCheck {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if _, err := config.Load(config.LoadOptions{Args: []string{"-lang=de"}, Getenv: noEnv, Paths: paths(t)}); err == nil || err.Error() != "-lang: “de” is not allowed. Allowed are: ru, en." {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestPathsInAFileBeginAtItsFolder(t *testing.T) {
 	t.Parallel()
 	const content = "ssl_mode = 'FromFileWithPrivateKey'\nssl_certificate = 'cert/a.crt'\nssl_certificate_key = '/abs/a.key'\ndata_dir = '..'\n"

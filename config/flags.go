@@ -21,6 +21,26 @@ var switches = map[string]Mode{
 	"print_config": ModePrintConfig,
 }
 
+// languages are the values of -lang, of which locale.Detect makes the most.
+var languages = []string{string(locale.Russian), string(locale.English)}
+
+// LangFlag returns the value of -lang; empty if there is none. It is needed before
+// Load, whose own errors are to be said in that language.
+func LangFlag(args []string) string {
+	lang := ""
+	for i, word := range args {
+		name, value, hasValue := cutFlag(word)
+		switch {
+		case name != "lang":
+		case hasValue:
+			lang = value
+		case i+1 < len(args):
+			lang = args[i+1]
+		}
+	}
+	return lang
+}
+
 // parseFlags reads the command line in the old product's spellings: -name value,
 // -name=value, and the same after «/» and «--». What follows a path's flag and
 // begins with «/» is its value, even if there is a flag of that name: a folder
@@ -47,8 +67,8 @@ func (l *loader) parseFlags(args []string) command {
 			continue
 		}
 		s, known := lookup(name)
-		isConfig := name == "config"
-		if !known && !isConfig {
+		isConfig, isLang := name == "config", name == "lang"
+		if !known && !isConfig && !isLang {
 			l.misused("-"+name, locale.NewText("config.unknown_flag", "near", didYouMean(name, flagNames())))
 			// Its value, if it has one, is not a stray word of its own.
 			if !hasValue && len(args) > 0 && !isFlag(args[0]) {
@@ -63,6 +83,12 @@ func (l *loader) parseFlags(args []string) command {
 				continue
 			}
 			value, args = args[0], args[1:]
+		}
+		if isLang {
+			if _, ok := locale.ParseLang(value); !ok {
+				l.misused("-"+name, wrongChoice(value, languages))
+			}
+			continue
 		}
 		if isConfig {
 			if c.file = value; value == "" {
@@ -104,9 +130,9 @@ func isFlag(word string) bool {
 		return true
 	}
 	_, known := lookup(name)
-	return known || name == "config" || strings.HasPrefix(word, "--")
+	return known || name == "config" || name == "lang" || strings.HasPrefix(word, "--")
 }
 
 func flagNames() []string {
-	return append(names(), "config", "check", "print_config", "version", "help")
+	return append(names(), "config", "lang", "check", "print_config", "version", "help")
 }

@@ -93,7 +93,8 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 		}
 		fmt.Fprintf(out, "%s[-%s %s]\n", before, s.name, text.T("config.example_"+s.example))
 	}
-	fmt.Fprintf(out, "%s[-config %s] [-check] [-print_config] [-version] [-h]\n", indent, text.T("config.example_file"))
+	fmt.Fprintf(out, "%s[-config %s] [-lang ru|en]\n", indent, text.T("config.example_file"))
+	fmt.Fprintf(out, "%s[-check] [-print_config] [-version] [-h]\n", indent)
 	fmt.Fprintf(out, "\n%s\n", text.T("config.parameters"))
 	for i := range settings {
 		s := &settings[i]
@@ -105,7 +106,7 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 		}
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.commands"))
-	for _, name := range []string{"config", "check", "print_config", "version", "h"} {
+	for _, name := range []string{"config", "lang", "check", "print_config", "version", "h"} {
 		describe(out, name, text.T("config.help_"+name))
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.notes", "program", program))

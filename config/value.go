@@ -95,7 +95,7 @@ func parseChoice(text string, choices []string) (string, error) {
 	return "", wrongChoice(text, choices)
 }
 
-func wrongChoice(text string, choices []string) error {
+func wrongChoice(text string, choices []string) *locale.Text {
 	return locale.NewText("config.bad_choice", "value", text, "choices", strings.Join(choices, ", "), "near", didYouMean(text, choices))
 }
 

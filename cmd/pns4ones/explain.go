@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -15,7 +16,10 @@ import (
 // explain turns an error that keeps the daemon from starting into what a person
 // needs: what failed, on what, why, and what to do. Errors of the settings bring
 // their own texts; the others get theirs here.
-func explain(text *locale.Localizer, err error) string {
+//
+// A certificate's error stands at the line of the setting that named it; settings
+// may be nil.
+func explain(text *locale.Localizer, settings *config.Result, err error) string {
 	var (
 		certificate *httpapi.CertificateError
 		address     *netsvc.ListenError
@@ -25,9 +29,13 @@ func explain(text *locale.Localizer, err error) string {
 	)
 	switch {
 	case errors.As(err, &certificate):
-		return text.T("daemon.certificate", "path", certificate.Path,
-			"why", text.T("daemon.certificate_"+string(certificate.Problem),
+		what := locale.NewText("daemon.certificate", "path", certificate.Path,
+			"why", locale.NewText("daemon.certificate_"+string(certificate.Problem),
 				"error", certificate.Err, "tried", strings.Join(certificate.Tried, ", ")))
+		if settings == nil {
+			return text.Error(what)
+		}
+		return text.Error(settings.Blame(certificateSetting(&settings.Config, certificate), what))
 	case errors.As(err, &address):
 		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
 			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port))
@@ -41,6 +49,19 @@ func explain(text *locale.Localizer, err error) string {
 			"why", text.T(channelProblem(channel), "error", channel.Err))
 	}
 	return text.Error(err)
+}
+
+// certificateSetting is the setting to correct.
+func certificateSetting(c *config.Config, e *httpapi.CertificateError) string {
+	switch {
+	case e.Problem == httpapi.ProblemUnknownMode:
+		return "ssl_mode"
+	case e.Problem == httpapi.ProblemWrongPassword:
+		return "ssl_certificate_password"
+	case e.Path != "" && e.Path == c.SSLCertificateKey:
+		return "ssl_certificate_key"
+	}
+	return "ssl_certificate"
 }
 
 func addressProblem(e *netsvc.ListenError) string {

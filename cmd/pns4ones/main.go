@@ -56,14 +56,14 @@ type daemonRun struct {
 }
 
 func (d *daemonRun) run(ctx context.Context) int {
-	text := locale.New(locale.Detect(d.getenv, ""))
+	text := locale.New(locale.Detect(d.getenv, config.LangFlag(d.args)))
 	paths, pathsErr := config.DefaultPaths(d.getenv)
 	settings, err := config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
 	if err != nil {
-		return d.fail(text, err)
+		return d.fail(text, settings, err)
 	}
 	if pathsErr != nil && settings.Mode != config.ModeHelp && settings.Mode != config.ModeVersion {
-		return d.fail(text, pathsErr)
+		return d.fail(text, nil, pathsErr)
 	}
 	switch settings.Mode {
 	case config.ModeHelp:
@@ -84,8 +84,8 @@ func (d *daemonRun) run(ctx context.Context) int {
 
 // fail tells the person what is wrong. Its errors come before or instead of
 // logging, so they are not log records.
-func (d *daemonRun) fail(text *locale.Localizer, err error) int {
-	fmt.Fprintln(d.stderr, explain(text, err))
+func (d *daemonRun) fail(text *locale.Localizer, settings *config.Result, err error) int {
+	fmt.Fprintln(d.stderr, explain(text, settings, err))
 	return exitFailed
 }
 
@@ -97,7 +97,7 @@ func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 	d.warn(text, settings)
 	certificate, err := netsvc.OpenCertificate(&settings.Config, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return d.fail(text, err)
+		return d.fail(text, settings, err)
 	}
 	if certificate != nil {
 		switch left := time.Until(certificate.NotAfter()); {
@@ -133,7 +133,7 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"), Logger: logger,
 	})
 	if err != nil {
-		return d.fail(text, err)
+		return d.fail(text, settings, err)
 	}
 	d.welcome(text, settings, server)
 	d.ready()
