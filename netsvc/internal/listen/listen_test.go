@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -30,10 +31,12 @@ func open(t *testing.T, a config.Address, log io.Writer) *Service {
 	return s
 }
 
-// serve accepts connections until the service is closed, and greets each.
-func serve(s *Service) {
+// serve accepts connections until the service is closed, and greets each. stop
+// closes it and waits for that.
+func serve(s *Service) (stop func()) {
+	var accepting sync.WaitGroup
 	for _, ln := range s.Listeners() {
-		go func() {
+		accepting.Go(func() {
 			for {
 				c, err := ln.Accept()
 				if err != nil {
@@ -42,7 +45,11 @@ func serve(s *Service) {
 				c.Write([]byte("hello"))
 				c.Close()
 			}
-		}()
+		})
+	}
+	return func() {
+		s.Close()
+		accepting.Wait()
 	}
 }
 
@@ -66,7 +73,7 @@ func TestServesOnlyPeersFromTheNetwork(t *testing.T) {
 	t.Parallel()
 	log := new(bytes.Buffer)
 	s := open(t, config.Address{Network: netip.MustParsePrefix("127.1.0.0/16")}, log)
-	serve(s)
+	stop := serve(s)
 	port := strconv.Itoa(s.Port())
 	if got := greeting(t, "127.1.2.3", "127.1.0.1:"+port); got != "hello" {
 		t.Errorf("a peer inside got %q", got)
@@ -77,7 +84,7 @@ func TestServesOnlyPeersFromTheNetwork(t *testing.T) {
 	if got := s.Rejected(); got != 1 {
 		t.Errorf("%d peers rejected, want 1", got)
 	}
-	s.Close()
+	stop() // what it logs is complete then
 	if want := "peer=127.0.0.1 service=listen allowed=127.1.0.0/16"; !strings.Contains(log.String(), want) {
 		t.Errorf("the log does not say %s:\n%s", want, log)
 	}
@@ -86,7 +93,7 @@ func TestServesOnlyPeersFromTheNetwork(t *testing.T) {
 func TestLocalhostIsBothLoopbacks(t *testing.T) {
 	t.Parallel()
 	s := open(t, config.Address{Host: "localhost"}, io.Discard)
-	serve(s)
+	defer serve(s)()
 	if got := greeting(t, "127.0.0.1", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port()))); got != "hello" {
 		t.Errorf("127.0.0.1 got %q", got)
 	}
