@@ -1,0 +1,108 @@
+// Package logring keeps the daemon's last log records in memory, down to the
+// level Information whatever the level of the log itself (design.md section 3),
+// so that who looks through the control channel always finds something.
+//
+// Log is a slog.Handler before the one that writes to stderr. netsvc makes one,
+// control shows it. It knows neither.
+package logring
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/internal/ring"
+)
+
+// Size is how many records are kept. At some 600 bytes each they take 6 MB.
+const Size = 10_000
+
+// Record is a log record. It is never modified.
+type Record struct {
+	Time    time.Time
+	Level   slog.Level
+	Message string
+	// Attrs have plain values; a group's attributes bear its name before a dot.
+	Attrs []slog.Attr
+}
+
+// Log keeps records and passes them on. Its methods may be called concurrently.
+type Log struct {
+	next    slog.Handler
+	level   slog.Leveler
+	records *ring.Ring[Record]
+	attrs   []slog.Attr // of WithAttrs
+	group   string      // of WithGroup, with a dot behind it
+}
+
+// New returns a log that keeps records at Information and above, and what level
+// asks for beyond that, and passes those at level and above to next.
+func New(next slog.Handler, level slog.Leveler) *Log {
+	return &Log{next: next, level: level, records: ring.New[Record](Size)}
+}
+
+// Records is what is kept.
+func (l *Log) Records() *ring.Ring[Record] { return l.records }
+
+// Enabled is part of slog.Handler.
+func (l *Log) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= min(slog.LevelInfo, l.level.Level())
+}
+
+// Handle is part of slog.Handler. Its error is that of the handler it passes
+// records on to.
+func (l *Log) Handle(ctx context.Context, r slog.Record) error {
+	attrs := make([]slog.Attr, len(l.attrs), len(l.attrs)+r.NumAttrs())
+	copy(attrs, l.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = appendPlain(attrs, l.group, a)
+		return true
+	})
+	l.records.Append(Record{Time: r.Time, Level: r.Level, Message: r.Message, Attrs: attrs})
+	if r.Level < l.level.Level() || !l.next.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return l.next.Handle(ctx, r)
+}
+
+// WithAttrs is part of slog.Handler.
+func (l *Log) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *l
+	with.next = l.next.WithAttrs(attrs)
+	with.attrs = slices.Clone(l.attrs)
+	for _, a := range attrs {
+		with.attrs = appendPlain(with.attrs, l.group, a)
+	}
+	return &with
+}
+
+// WithGroup is part of slog.Handler.
+func (l *Log) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return l
+	}
+	with := *l
+	with.next = l.next.WithGroup(name)
+	with.group += name + "."
+	return &with
+}
+
+// appendPlain adds an attribute in the form it is kept in: values that may change
+// or hold on to much become text, groups become several attributes.
+func appendPlain(dst []slog.Attr, group string, a slog.Attr) []slog.Attr {
+	value := a.Value.Resolve()
+	switch value.Kind() {
+	case slog.KindGroup:
+		if a.Key != "" {
+			group += a.Key + "."
+		}
+		for _, inner := range value.Group() {
+			dst = appendPlain(dst, group, inner)
+		}
+		return dst
+	case slog.KindAny:
+		value = slog.StringValue(value.String())
+	}
+	return append(dst, slog.Attr{Key: group + a.Key, Value: value})
+}
