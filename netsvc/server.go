@@ -92,10 +92,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.certificate, err = OpenCertificate(c, s.logger); err != nil {
 		return nil, err
 	}
-	s.hub = hub.New(hub.Options{
-		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
-		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered, Logger: s.logger,
-	})
+	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger})
 	if s.senders, err = s.listen(ctx, "listen", c.Listen); err != nil {
 		return nil, err
 	}
@@ -290,5 +287,12 @@ func (s *Server) removeNewDatabase() {
 	}
 	if s.newFolder {
 		os.Remove(s.options.Config.DataDir) // fails if something else is in it by now
+	}
+}
+
+func hubLimits(c *config.Config) hub.Limits {
+	return hub.Limits{
+		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
+		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered,
 	}
 }

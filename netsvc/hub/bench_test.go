@@ -154,7 +154,7 @@ func BenchmarkBroadcast(b *testing.B) {
 func BenchmarkSustained(b *testing.B) {
 	for _, sessions := range []int{1000, 10000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
-			s := start(b, hub.Options{QueueBytes: 64 << 20})
+			s := start(b, hub.Options{Limits: hub.Limits{QueueBytes: 64 << 20}})
 			s.clients(b, sessions)
 			m := message()
 			done := s.Stats().Delivered
@@ -246,4 +246,31 @@ func residentBytes(b *testing.B) int64 {
 	}
 	b.Fatal("no VmRSS in /proc/self/status")
 	return 0
+}
+
+// BenchmarkSessions measures a page of many sessions.
+func BenchmarkSessions(b *testing.B) {
+	const sessions = 18_000 // a process may not open many more
+	s := start(b, hub.Options{})
+	s.clients(b, sessions)
+	for _, bm := range []struct {
+		name  string
+		query hub.Query
+	}{
+		{"first", hub.Query{Limit: 50}},
+		{"by-user", hub.Query{Limit: 50, Sort: "user"}},
+		{"by-user-1000", hub.Query{Limit: 1000, Sort: "-user"}},
+		{"by-addr", hub.Query{Limit: 50, Sort: "addr"}},
+		{"search", hub.Query{Limit: 50, Text: "777", Sort: "-since"}},
+		{"search-nothing", hub.Query{Limit: 50, Text: "Иванов"}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Hub.Sessions(bm.query); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

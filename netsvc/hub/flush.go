@@ -80,11 +80,12 @@ func (f *flusher) stop() { close(f.done) }
 // outlet is the working memory of whoever flushes.
 type outlet struct {
 	*tryWriter
-	buf []byte
+	buf      []byte
+	finished []*delivery
 }
 
 func newOutlet() *outlet {
-	return &outlet{newTryWriter(), make([]byte, 0, coalesceBytes)}
+	return &outlet{tryWriter: newTryWriter(), buf: make([]byte, 0, coalesceBytes)}
 }
 
 // flush writes a session's queue without blocking. The caller owns the writing;
@@ -100,7 +101,7 @@ func (h *Hub) flush(s *session, out *outlet) {
 			return
 		}
 		n, full, err := out.tryWrite(s.raw, b)
-		h.advance(s, n)
+		out.finished = h.advance(s, n, out.finished)
 		switch {
 		case err != nil:
 			h.closeSession(s, closedWriteFailed)
@@ -121,9 +122,9 @@ func (h *Hub) flushBlocking(s *session) {
 			h.endWriting()
 			return
 		}
-		s.conn.SetWriteDeadline(time.Now().Add(h.options.WriteTimeout))
+		s.conn.SetWriteDeadline(time.Now().Add(h.limits.Load().WriteTimeout))
 		n, err := s.conn.Write(b)
-		h.advance(s, n)
+		h.advance(s, n, nil)
 		switch {
 		case err == nil:
 			// Writes that do not block look at the deadline too.
@@ -140,11 +141,17 @@ func (h *Hub) flushBlocking(s *session) {
 	}
 }
 
-// advance accounts for n written bytes of what was gathered.
-func (h *Hub) advance(s *session, n int) {
-	frames := s.advance(max(n, 0))
+// advance accounts for n written bytes of what was gathered. It returns finished,
+// which is room that it may use, empty.
+func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
+	frames, finished := s.advance(max(n, 0), finished)
 	h.counters.delivered.Add(uint64(frames))
 	h.counters.bytes.Add(uint64(n))
+	for _, d := range finished {
+		h.finished(d)
+	}
+	clear(finished)
+	return finished[:0]
 }
 
 // startWriting counts the sessions with something to write, for Shutdown.

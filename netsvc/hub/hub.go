@@ -31,21 +31,33 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// Options are the limits of protocol.md section 5. A zero field takes the
-// default written beside it.
+// Options are what a Hub needs. All of it may be left out.
 type Options struct {
+	Limits Limits
+	Logger *slog.Logger // slog.Default()
+	// Observe is told of every event, Latency of how long a message took from
+	// Publish to the last write. They are called from many goroutines, must
+	// return soon, and must not call the hub.
+	Observe func(Event)
+	Latency func(time.Duration)
+}
+
+// Limits are those of protocol.md section 5. A zero field takes the default
+// written beside it.
+type Limits struct {
 	QueueBytes          int           // queued bytes a session may have beyond its first message; 1 MiB
 	WriteTimeout        time.Duration // how long a write may make no progress; 30 s
 	RegistrationTimeout time.Duration // from connecting to being registered; 10 s
 	KeepAlive           time.Duration // TCP keep-alive idle time and interval; 30 s
 	MaxUnregistered     int           // connections not yet registered; 4096
-	Logger              *slog.Logger  // slog.Default()
 }
 
 // Hub holds the sessions. All methods may be called concurrently. A Hub owns
 // goroutines from New on: end them with Shutdown.
 type Hub struct {
 	options  Options
+	started  time.Time
+	limits   atomic.Pointer[Limits]
 	logger   *slog.Logger
 	refusals *failurelog.Log
 	seed     maphash.Seed
@@ -75,8 +87,10 @@ type Hub struct {
 // tenant is an app as the hub sees it: the keys in force. Its keys are
 // replaced as a whole; a key that stays keeps its pointer.
 type tenant struct {
-	id   string
-	keys atomic.Pointer[[]*key]
+	id       string
+	keys     atomic.Pointer[[]*key]
+	counters appCounters
+	refused  atomic.Uint64 // registrations with a wrong HMAC
 }
 
 // Key is a client key in force. Generation counts an app's client keys from 1.
@@ -88,22 +102,19 @@ type Key struct {
 // key is a Key with what the hub knows of it.
 type key struct {
 	Key
+	tenant   *tenant
 	sessions atomic.Int64 // registered under it
 	revoked  atomic.Bool  // no longer in force: nobody may register under it
 }
 
 // New returns a running hub without apps.
 func New(o Options) *Hub {
-	setDefault(&o.QueueBytes, 1<<20)
-	setDefault(&o.WriteTimeout, 30*time.Second)
-	setDefault(&o.RegistrationTimeout, 10*time.Second)
-	setDefault(&o.KeepAlive, 30*time.Second)
-	setDefault(&o.MaxUnregistered, 4096)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	h := &Hub{
 		options:   o,
+		started:   time.Now(),
 		logger:    o.Logger,
 		refusals:  failurelog.New(o.Logger, "registration refused"),
 		seed:      maphash.MakeSeed(),
@@ -112,6 +123,8 @@ func New(o Options) *Hub {
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[uint64]*session),
 	}
+	h.storeLimits(o.Limits)
+	h.counters.init()
 	h.mostKeys.Store(1)
 	for i := range h.shards {
 		h.shards[i].infobases = make(map[infobaseKey]*infobase)
@@ -122,6 +135,27 @@ func New(o Options) *Hub {
 		h.goroutines.Go(f.run)
 	}
 	return h
+}
+
+// SetLimits replaces the limits. They hold at once, for the sessions there are
+// too; a time-out that is running ends as it was begun.
+func (h *Hub) SetLimits(l Limits) {
+	before := h.limits.Load().KeepAlive
+	if h.storeLimits(l); h.limits.Load().KeepAlive == before {
+		return
+	}
+	for _, s := range h.snapshot() {
+		h.setKeepAlive(s)
+	}
+}
+
+func (h *Hub) storeLimits(l Limits) {
+	setDefault(&l.QueueBytes, 1<<20)
+	setDefault(&l.WriteTimeout, 30*time.Second)
+	setDefault(&l.RegistrationTimeout, 10*time.Second)
+	setDefault(&l.KeepAlive, 30*time.Second)
+	setDefault(&l.MaxUnregistered, 4096)
+	h.limits.Store(&l)
 }
 
 func setDefault[T int | time.Duration](field *T, value T) {
@@ -143,7 +177,7 @@ func (h *Hub) SetApp(id string, keys []Key) (closed int) {
 	old := t.inForce()
 	current := make([]*key, len(keys))
 	for i, k := range keys {
-		current[i] = reuse(old, k)
+		current[i] = t.reuse(old, k)
 	}
 	t.keys.Store(&current)
 	h.appsMu.Unlock()
@@ -178,13 +212,13 @@ func (t *tenant) inForce() []*key {
 }
 
 // reuse returns the key of old that equals k, or a new one.
-func reuse(old []*key, k Key) *key {
+func (t *tenant) reuse(old []*key, k Key) *key {
 	for _, have := range old {
 		if have.Generation == k.Generation && have.Secret.Equal(k.Secret) {
 			return have
 		}
 	}
-	return &key{Key: k}
+	return &key{Key: k, tenant: t}
 }
 
 // revoke closes the sessions under the keys of old that are not in current.
@@ -221,23 +255,6 @@ func (h *Hub) app(id string) *tenant {
 		return t
 	}
 	return h.apps[strings.ToLower(id)]
-}
-
-// AppSessions counts the sessions of an app, and how many of them live on a
-// key that is not the current one.
-func (h *Hub) AppSessions(id string) (total, old int) {
-	t := h.app(id)
-	if t == nil {
-		return 0, 0
-	}
-	for i, k := range t.inForce() {
-		n := int(k.sessions.Load())
-		total += n
-		if i > 0 {
-			old += n
-		}
-	}
-	return total, old
 }
 
 // snapshot returns the connections there are, registered or not.

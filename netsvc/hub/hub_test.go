@@ -220,7 +220,7 @@ func TestKeepsTheOrderOfMessages(t *testing.T) {
 
 func TestDropsASlowSessionAndOnlyThat(t *testing.T) {
 	t.Parallel()
-	s := start(t, hub.Options{QueueBytes: 64 << 10})
+	s := start(t, hub.Options{Limits: hub.Limits{QueueBytes: 64 << 10}})
 	stalled := s.connect("ib", "slow", "")
 	quick := s.connect("ib", "quick", "")
 	body := &wire.Message{Topic: strings.Repeat("x", 32<<10)}
@@ -248,7 +248,7 @@ func TestDropsASlowSessionAndOnlyThat(t *testing.T) {
 
 func TestQueuesOneMessageLargerThanTheQueue(t *testing.T) {
 	t.Parallel()
-	s := start(t, hub.Options{QueueBytes: 1000})
+	s := start(t, hub.Options{Limits: hub.Limits{QueueBytes: 1000}})
 	c := s.connect("ib", "u", "")
 	text := strings.Repeat("Ж", 1<<20)
 	if n := s.Publish(appID, toAll("ib"), topic(text)); n != 1 {
@@ -261,7 +261,7 @@ func TestQueuesOneMessageLargerThanTheQueue(t *testing.T) {
 
 func TestDropsASessionWhoseWritesMakeNoProgress(t *testing.T) {
 	t.Parallel()
-	s := start(t, hub.Options{WriteTimeout: 50 * time.Millisecond, QueueBytes: 1 << 30})
+	s := start(t, hub.Options{Limits: hub.Limits{WriteTimeout: 50 * time.Millisecond, QueueBytes: 1 << 30}})
 	s.connect("ib", "stalled", "")
 	for range 16 {
 		s.Publish(appID, toAll("ib"), topic(strings.Repeat("x", 1<<20)))
@@ -355,7 +355,7 @@ func TestABadSecondRegistrationEndsTheSession(t *testing.T) {
 
 func TestShutdownDeliversWhatIsQueued(t *testing.T) {
 	t.Parallel()
-	s, served := open(t, hub.Options{QueueBytes: 1 << 30})
+	s, served := open(t, hub.Options{Limits: hub.Limits{QueueBytes: 1 << 30}})
 	c := s.connect("ib", "u", "")
 	const messages = 40 // of 1 MiB: more than the socket buffers hold
 	for range messages {
@@ -381,7 +381,7 @@ func TestShutdownDeliversWhatIsQueued(t *testing.T) {
 
 func TestShutdownDoesNotWaitForAStalledSession(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t, hub.Options{QueueBytes: 1 << 30})
+	s, _ := open(t, hub.Options{Limits: hub.Limits{QueueBytes: 1 << 30}})
 	s.connect("ib", "stalled", "")
 	for range 40 {
 		s.Publish(appID, toAll("ib"), topic(strings.Repeat("x", 1<<20)))

@@ -22,6 +22,7 @@ type infobaseKey struct{ app, ib string }
 // recipients of «all», by user and by group. The shard's lock guards it.
 type infobase struct {
 	infobaseKey
+	tenant *tenant // its app
 	shard  int
 	all    []*registration
 	users  map[string][]*registration
@@ -67,6 +68,8 @@ func (h *Hub) register(r *registration, k infobaseKey) bool {
 	}
 	if before != nil {
 		h.remove(before)
+	} else {
+		h.counters.sessions.Add(1)
 	}
 	sh := &h.shards[at]
 	ib := sh.infobases[k]
@@ -74,6 +77,7 @@ func (h *Hub) register(r *registration, k infobaseKey) bool {
 		ib = &infobase{infobaseKey: k, shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
 		sh.infobases[k] = ib
 	}
+	ib.tenant = r.key.tenant // another one if the app was removed and came back
 	r.infobase = ib
 	ib.add(r)
 	s.registration = r
@@ -158,22 +162,23 @@ func without(list []*registration, at int32, moved func(*registration)) []*regis
 	return list[:last]
 }
 
-// collect appends the registrations that match the recipient to dst.
-func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) []*registration {
+// collect appends the registrations that match the recipient to dst, and tells
+// whose they are; nil if nobody of that infobase is there.
+func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]*registration, *tenant) {
 	sh := &h.shards[h.shardOf(k)]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	ib := sh.infobases[k]
 	if ib == nil {
-		return dst
+		return dst, nil
 	}
 	switch to.Type {
 	case wire.ToUser:
-		return append(dst, ib.users[to.UserID]...)
+		dst = append(dst, ib.users[to.UserID]...)
 	case wire.ToGroup:
-		return append(dst, ib.groups[to.UserGroup]...)
+		dst = append(dst, ib.groups[to.UserGroup]...)
 	case wire.ToAll:
-		return append(dst, ib.all...)
+		dst = append(dst, ib.all...)
 	}
-	return dst
+	return dst, ib.tenant
 }

@@ -16,6 +16,7 @@ const inlineRecipients = 4
 type publication struct {
 	recipients []*registration
 	plaintext  []byte
+	delivery   *delivery
 	frames     []*frame // one for each key among the recipients
 	out        *outlet
 }
@@ -30,15 +31,20 @@ var publications = sync.Pool{New: func() any { return &publication{out: newOutle
 // published one after the other reach a session in that order. m must not be
 // changed meanwhile; it is not kept.
 func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
-	h.counters.published.Add(1)
 	p := publications.Get().(*publication)
 	defer p.release()
-	p.recipients = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
+	p.delivery = h.begin()
+	var sender *tenant
+	p.recipients, sender = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
+	if sender == nil {
+		sender = h.app(appID)
+	}
 
+	queueBytes := h.limits.Load().QueueBytes
 	reached := 0
 	inline := len(p.recipients) <= inlineRecipients
 	for _, r := range p.recipients {
-		switch r.enqueue(p.frame(r.key, m), h.options.QueueBytes) {
+		switch r.enqueue(p.frame(r.key, m), queueBytes) {
 		case notFor:
 			continue
 		case tooSlow:
@@ -54,10 +60,32 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 		}
 		reached++
 	}
-	if reached == 0 {
-		h.counters.noRecipient.Add(1)
+	if p.delivery.counted(reached) {
+		h.finished(p.delivery)
 	}
+	h.countPublished(sender, reached)
 	return reached
+}
+
+// countPublished counts a message for the whole and for its app, which is nil if
+// it was removed meanwhile.
+func (h *Hub) countPublished(sender *tenant, reached int) {
+	for _, c := range []*appCounters{&h.counters.appCounters, sender.countersOrNil()} {
+		if c == nil {
+			continue
+		}
+		c.published.Add(1)
+		if reached == 0 {
+			c.noRecipient.Add(1)
+		}
+	}
+}
+
+func (t *tenant) countersOrNil() *appCounters {
+	if t == nil {
+		return nil
+	}
+	return &t.counters
 }
 
 // frame returns the message as a frame under k, made when it is first needed.
@@ -70,7 +98,7 @@ func (p *publication) frame(k *key, m *wire.Message) *frame {
 	if len(p.plaintext) == 0 {
 		p.plaintext = m.AppendJSON(p.plaintext)
 	}
-	f := &frame{key: k, bytes: k.Secret.AppendFrame(nil, p.plaintext)}
+	f := &frame{key: k, delivery: p.delivery, bytes: k.Secret.AppendFrame(nil, p.plaintext)}
 	p.frames = append(p.frames, f)
 	return f
 }
@@ -80,6 +108,7 @@ func (p *publication) release() {
 	clear(p.frames)
 	p.recipients = p.recipients[:0]
 	p.frames = p.frames[:0]
+	p.delivery = nil
 	// Message contents do not outlive their delivery here.
 	clear(p.plaintext)
 	p.plaintext = p.plaintext[:0]

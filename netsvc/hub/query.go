@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Session is a registered session as it was when it was asked for.
@@ -55,20 +57,21 @@ type Page struct {
 // ErrBadQuery is wrapped by the errors of Sessions.
 var ErrBadQuery = errors.New("bad query")
 
-// sortKey tells what sessions are ordered by: a text or a number.
-type sortKey func(*Session) (string, int64)
+// sortKey tells what sessions are ordered by: a text or a number. The caller
+// holds the session's lock, and the session is registered.
+type sortKey func(*session) (string, int64)
 
 var sortKeys = map[string]sortKey{
-	"id":        func(*Session) (string, int64) { return "", 0 },
-	"app":       func(s *Session) (string, int64) { return s.AppID, 0 },
-	"ib":        func(s *Session) (string, int64) { return s.IbID, 0 },
-	"user":      func(s *Session) (string, int64) { return s.UserID, 0 },
-	"group":     func(s *Session) (string, int64) { return s.UserGroup, 0 },
-	"addr":      func(s *Session) (string, int64) { return s.Addr, 0 },
-	"since":     func(s *Session) (string, int64) { return "", s.Since.UnixNano() },
-	"delivered": func(s *Session) (string, int64) { return "", int64(s.Delivered) },
-	"bytes":     func(s *Session) (string, int64) { return "", int64(s.Bytes) },
-	"queued":    func(s *Session) (string, int64) { return "", int64(s.Queued) },
+	"id":        func(*session) (string, int64) { return "", 0 },
+	"app":       func(s *session) (string, int64) { return s.registration.infobase.app, 0 },
+	"ib":        func(s *session) (string, int64) { return s.registration.infobase.ib, 0 },
+	"user":      func(s *session) (string, int64) { return s.registration.user, 0 },
+	"group":     func(s *session) (string, int64) { return s.registration.group, 0 },
+	"addr":      func(s *session) (string, int64) { return s.peer().String(), 0 },
+	"since":     func(s *session) (string, int64) { return "", s.since },
+	"delivered": func(s *session) (string, int64) { return "", int64(s.delivered) },
+	"bytes":     func(s *session) (string, int64) { return "", int64(s.bytes) },
+	"queued":    func(s *session) (string, int64) { return "", int64(s.waiting()) },
 }
 
 // SortKeys returns the words that Query.Sort takes.
@@ -109,45 +112,65 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 		return Page{}, err
 	}
 	q.AppID, q.Text = strings.ToLower(q.AppID), strings.ToLower(q.Text)
-
-	var found []Session
-	for _, s := range h.snapshot() {
-		if view, ok := s.view(&q); ok {
-			found = append(found, view)
-		}
-	}
-	placeOf := func(s *Session) place {
-		text, number := key(s)
-		return place{text, number, s.ID}
-	}
 	direction := 1
 	if descending {
 		direction = -1
 	}
-	slices.SortFunc(found, func(a, b Session) int { return direction * placeOf(&a).compare(placeOf(&b)) })
-
-	page := Page{Total: len(found)}
-	if after != nil {
-		found = found[afterPlace(found, placeOf, *after, direction):]
-	}
 	limit := cmp.Or(q.Limit, MaxPage)
+	first := selection{direction: direction, limit: limit + 1} // one more tells whether there is another page
+	page := Page{}
+	for _, s := range h.snapshot() {
+		at, ok := s.matches(&q, key)
+		if !ok {
+			continue
+		}
+		page.Total++
+		if after == nil || direction*at.compare(*after) > 0 {
+			first.add(candidate{at, s})
+		}
+	}
+	found := first.sorted()
 	if len(found) > limit {
 		found = found[:limit]
-		page.Next = placeOf(&found[limit-1]).cursor()
+		page.Next = found[limit-1].cursor()
 	}
-	page.Sessions = found
+	for _, c := range found {
+		if view, _, registered := c.session.describe(); registered {
+			page.Sessions = append(page.Sessions, view)
+		}
+	}
 	return page, nil
 }
 
-// afterPlace returns the index of the first session beyond a place.
-func afterPlace(sorted []Session, placeOf func(*Session) place, p place, direction int) int {
-	at, _ := slices.BinarySearchFunc(sorted, p, func(s Session, p place) int {
-		if direction*placeOf(&s).compare(p) <= 0 {
-			return -1
-		}
-		return 1
-	})
-	return at
+// candidate is a session that may be on the page, and its place in the order.
+type candidate struct {
+	place
+	session *session
+}
+
+// selection finds the first few of many candidates without sorting them all.
+type selection struct {
+	direction int // 1, or -1 for the reverse order
+	limit     int
+	found     []candidate // the first limit of them are in order once full is set
+	full      bool
+}
+
+func (f *selection) add(c candidate) {
+	if f.full && f.direction*c.compare(f.found[f.limit-1].place) > 0 {
+		return // behind all those that there is room for
+	}
+	f.found = append(f.found, c)
+	if len(f.found) >= 2*f.limit {
+		f.found = f.sorted()
+		f.full = true
+	}
+}
+
+// sorted returns the first ones in order.
+func (f *selection) sorted() []candidate {
+	slices.SortFunc(f.found, func(a, b candidate) int { return f.direction * a.compare(b.place) })
+	return f.found[:min(len(f.found), f.limit)]
 }
 
 func (p place) cursor() string {
@@ -170,33 +193,81 @@ func parseCursor(cursor string) (*place, error) {
 	return &p, nil
 }
 
-// view describes a session if it is open, registered and matches.
-func (s *session) view(q *Query) (Session, bool) {
+// matches tells whether a session is open, registered and asked for, and its place
+// in the order.
+func (s *session) matches(q *Query, key sortKey) (place, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.registration
 	if s.closed != "" || r == nil {
-		return Session{}, false
+		return place{}, false
 	}
 	if q.AppID != "" && q.AppID != r.infobase.app || q.IbID != "" && q.IbID != r.infobase.ib ||
 		q.UserID != "" && q.UserID != r.user || q.UserGroup != "" && q.UserGroup != r.group {
-		return Session{}, false
+		return place{}, false
 	}
-	addr := s.peer().String()
-	if q.Text != "" && !slices.ContainsFunc([]string{r.infobase.ib, r.user, r.group, addr}, func(field string) bool {
-		return strings.Contains(strings.ToLower(field), q.Text)
-	}) {
-		return Session{}, false
+	if q.Text != "" && !containsFold(r.user, q.Text) && !containsFold(r.infobase.ib, q.Text) &&
+		!containsFold(r.group, q.Text) && !strings.Contains(s.peer().String(), q.Text) {
+		return place{}, false
 	}
-	view := Session{
+	text, number := key(s)
+	return place{text, number, s.id}, true
+}
+
+// containsFold tells whether text contains part, which is in lower case, in any
+// letter case. It allocates nothing, for it looks at every session there is.
+func containsFold(text, part string) bool {
+	for start := range text {
+		if hasPrefixFold(text[start:], part) {
+			return true
+		}
+	}
+	return part == ""
+}
+
+func hasPrefixFold(text, part string) bool {
+	for _, want := range part {
+		r, size := utf8.DecodeRuneInString(text)
+		if size == 0 || unicode.ToLower(r) != want {
+			return false
+		}
+		text = text[size:]
+	}
+	return true
+}
+
+// describe tells what a session is, or was when it was closed, and why that was.
+// It reports false for one that never registered.
+func (s *session) describe() (view Session, closed closeReason, registered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.registration
+	if r == nil {
+		return Session{}, s.closed, false
+	}
+	view = Session{
 		ID: s.id, AppID: r.infobase.app, IbID: r.infobase.ib, UserID: r.user, UserGroup: r.group,
-		Addr: addr, Since: time.Unix(0, s.since), Delivered: s.delivered, Bytes: s.bytes,
-		Queued: max(s.queuedBytes-s.written, 0), KeyGeneration: r.key.Generation,
+		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: s.delivered, Bytes: s.bytes,
+		Queued: s.waiting(), KeyGeneration: r.key.Generation,
 	}
 	if s.lastDelivery != 0 {
 		view.LastDeliveryAt = time.Unix(0, s.lastDelivery)
 	}
-	return view, true
+	return view, s.closed, true
+}
+
+// waiting is the number of bytes not written yet. The caller holds mu.
+func (s *session) waiting() int { return max(s.queuedBytes-s.written, 0) }
+
+// Walk calls visit for each session there is, in no order, until it returns
+// false. Sessions that come or go meanwhile may be missed.
+func (h *Hub) Walk(visit func(*Session) bool) {
+	for _, s := range h.snapshot() {
+		view, closed, registered := s.describe()
+		if registered && closed == "" && !visit(&view) {
+			return
+		}
+	}
 }
 
 // CloseSession ends a session at an administrator's wish and returns what it
@@ -208,6 +279,6 @@ func (h *Hub) CloseSession(id uint64) (Session, bool) {
 	if s == nil {
 		return Session{}, false
 	}
-	last, open := s.view(&Query{})
-	return last, open && h.closeSession(s, closedByAdmin)
+	last, closed, registered := s.describe()
+	return last, registered && closed == "" && h.closeSession(s, closedByAdmin)
 }

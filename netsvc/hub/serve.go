@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,10 +65,9 @@ func (h *Hub) admit(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		// An error here means that the peer is gone, which reading will tell.
 		s.raw, _ = tcp.SyscallConn()
-		tcp.SetKeepAliveConfig(net.KeepAliveConfig{
-			Enable: true, Idle: h.options.KeepAlive, Interval: max(h.options.KeepAlive/3, time.Second), Count: 3})
+		h.setKeepAlive(s)
 	}
-	conn.SetReadDeadline(now.Add(h.options.RegistrationTimeout))
+	conn.SetReadDeadline(now.Add(h.limits.Load().RegistrationTimeout))
 
 	h.mu.Lock()
 	if h.closing {
@@ -79,8 +79,17 @@ func (h *Hub) admit(conn net.Conn) {
 	pending := h.pending.add(s)
 	h.goroutines.Go(func() { h.greet(s) })
 	h.mu.Unlock()
-	if pending > h.options.MaxUnregistered {
+	if pending > h.limits.Load().MaxUnregistered {
 		h.EvictUnregistered()
+	}
+}
+
+// setKeepAlive has the system notice a dead peer.
+func (h *Hub) setKeepAlive(s *session) {
+	if tcp, ok := s.conn.(*net.TCPConn); ok {
+		every := h.limits.Load().KeepAlive
+		// It fails if the connection is gone, which reading will tell.
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: every, Interval: max(every/3, time.Second), Count: 3})
 	}
 }
 
@@ -117,7 +126,7 @@ func (h *Hub) attend(s *session) {
 			h.closeSession(s, closedByPeer)
 			return
 		}
-		s.conn.SetReadDeadline(time.Now().Add(h.options.RegistrationTimeout))
+		s.conn.SetReadDeadline(time.Now().Add(h.limits.Load().RegistrationTimeout))
 		if err := h.readRegistrationAfter(s, 1); err != nil {
 			h.refuse(s, err)
 			return
@@ -133,12 +142,11 @@ func (h *Hub) forget(s *session) {
 	delete(h.sessions, s.id)
 	h.mu.Unlock()
 
-	s.mu.Lock()
-	r, why, delivered := s.registration, s.closed, s.delivered
-	s.mu.Unlock()
-	if r != nil {
-		h.logSession("session closed", s, r, slog.String("reason", string(why)), slog.Uint64("delivered", delivered),
-			slog.Duration("age", time.Since(time.Unix(0, s.since)).Round(time.Second)))
+	last, why, registered := s.describe()
+	if registered {
+		h.logSession("session closed", &last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
+			slog.Duration("age", time.Since(last.Since).Round(time.Second)))
+		h.observe(SessionClosed, last, string(why))
 	}
 }
 
@@ -187,8 +195,9 @@ func (h *Hub) readFull(s *session, b []byte) error {
 
 // refusal is a registration that parses but is not accepted.
 type refusal struct {
-	reason wire.Reason
-	appID  string
+	reason  wire.Reason
+	claimed wire.Packet // who it said it is
+	app     *tenant     // nil: there is no such app
 }
 
 func (r *refusal) Error() string { return "registration refused: " + string(r.reason) }
@@ -200,9 +209,9 @@ func (h *Hub) enter(s *session, packet wire.Packet) error {
 	switch {
 	case k != nil:
 	case t == nil:
-		return &refusal{ReasonUnknownApp, packet.AppID}
+		return &refusal{ReasonUnknownApp, packet, nil}
 	default:
-		return &refusal{ReasonWrongHMAC, packet.AppID}
+		return &refusal{ReasonWrongHMAC, packet, t}
 	}
 	first := s.registered() == nil
 	if first && !h.pending.remove(s) {
@@ -213,12 +222,16 @@ func (h *Hub) enter(s *session, packet wire.Packet) error {
 		return net.ErrClosed
 	}
 	h.counters.registrations.Add(1)
+	t.counters.registrations.Add(1)
+	event, kind := "session registered again", SessionChanged
 	if first {
-		h.counters.sessions.Add(1)
-		h.logSession("session opened", s, r)
-	} else {
-		h.logSession("session registered again", s, r)
+		event, kind = "session opened", SessionOpened
+		h.counters.opened.Add(1)
 	}
+	// Closed already, perhaps: then this tells what it was before that.
+	now, _, _ := s.describe()
+	h.logSession(event, &now)
+	h.observe(kind, now, "")
 	if k.revoked.Load() { // while we were at it; see revoke
 		h.closeSession(s, closedKeyRevoked)
 		return net.ErrClosed
@@ -252,17 +265,20 @@ func (h *Hub) refuse(s *session, err error) {
 	)
 	switch {
 	case errors.As(err, &packetError):
-		h.countRefusal(s, packetError.Reason, "")
+		h.countRefusal(s, packetError.Reason, wire.Packet{})
 	case errors.As(err, &refused):
-		h.countRefusal(s, refused.reason, refused.appID)
+		h.countRefusal(s, refused.reason, refused.claimed)
+		if refused.app != nil {
+			refused.app.refused.Add(1)
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		h.countRefusal(s, ReasonTimeout, "")
+		h.countRefusal(s, ReasonTimeout, wire.Packet{})
 	default:
 		// The connection ended: by the peer, or by us for another reason. A port
 		// scanner or a health check does that too.
 		h.closeSession(s, closedByPeer)
 		if s.closeReason() == closedEvicted {
-			h.countRefusal(s, ReasonEvicted, "")
+			h.countRefusal(s, ReasonEvicted, wire.Packet{})
 		}
 		return
 	}
@@ -271,16 +287,24 @@ func (h *Hub) refuse(s *session, err error) {
 	s.conn.Close()
 }
 
-// maxLoggedID bounds what a stranger may write into the log.
-const maxLoggedID = 64
+// maxClaimBytes bounds what a stranger may have us remember of each word.
+const maxClaimBytes = 128
 
-func (h *Hub) countRefusal(s *session, reason wire.Reason, appID string) {
-	h.counters.countRefused(reason)
+// countRefusal counts and tells of a refused registration. Of who it claimed to
+// be for, only the beginning is kept, without taking a character apart.
+func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet) {
+	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxClaimBytes)], "") }
+	who := Session{
+		AppID: short(claimed.AppID), IbID: short(claimed.IbID), UserID: short(claimed.UserID), UserGroup: short(claimed.UserGroup),
+		Addr: s.peer().String(), Since: time.Unix(0, s.since),
+	}
+	h.counters.refused[reason].Add(1)
 	var attrs []slog.Attr
-	if appID != "" {
-		attrs = append(attrs, slog.String("app", appID[:min(len(appID), maxLoggedID)]))
+	if who.AppID != "" {
+		attrs = append(attrs, slog.String("app", who.AppID), slog.String("ib", who.IbID), slog.String("user_id", who.UserID))
 	}
 	h.refusals.Report(s.peer().Addr(), string(reason), attrs...)
+	h.observe(RegistrationRefused, who, string(reason))
 }
 
 // linger lets the peer read the end of the stream: it takes what is still
@@ -293,11 +317,11 @@ func (s *session) linger() {
 	io.CopyN(io.Discard, s.conn, lingerBytes)
 }
 
-func (h *Hub) logSession(event string, s *session, r *registration, more ...slog.Attr) {
+func (h *Hub) logSession(event string, s *Session, more ...slog.Attr) {
 	if !h.logger.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
 	h.logger.LogAttrs(context.Background(), slog.LevelInfo, event, append([]slog.Attr{
-		slog.Uint64("session", s.id), slog.String("app", r.infobase.app), slog.String("ib", r.infobase.ib),
-		slog.String("user", r.user), slog.String("group", r.group), slog.String("peer", s.peer().String())}, more...)...)
+		slog.Uint64("session", s.ID), slog.String("app", s.AppID), slog.String("ib", s.IbID),
+		slog.String("user_id", s.UserID), slog.String("group", s.UserGroup), slog.String("peer", s.Addr)}, more...)...)
 }

@@ -23,6 +23,11 @@ const (
 	closedEvicted      closeReason = "evicted"
 )
 
+// closeReasons are those for which a registered session can end.
+var closeReasons = []closeReason{
+	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout, closedWriteFailed, closedRefused,
+}
+
 // session is one connection of a 1C client, registered or not yet. Its own
 // goroutine reads (see serve.go); whoever set busy writes (see flush.go).
 // It is kept small: there are tens of thousands of them, mostly idle.
@@ -53,8 +58,9 @@ type session struct {
 
 // frame is a message encrypted under one key, shared by all its recipients.
 type frame struct {
-	key   *key
-	bytes []byte
+	key      *key
+	delivery *delivery // of the message, shared by its frames
+	bytes    []byte
 }
 
 // detach marks the session closed, drops its queue and takes it out of the
@@ -68,12 +74,14 @@ func (h *Hub) detach(s *session, why closeReason) bool {
 	}
 	s.closed = why
 	r := s.registration
+	for _, f := range s.queue[s.head:] {
+		f.delivery.closed()
+	}
 	s.queue, s.head, s.written, s.queuedBytes = nil, 0, 0, 0
 	s.mu.Unlock()
 	if r != nil {
 		h.unregister(r)
-		h.counters.sessions.Add(-1)
-		h.counters.countClosed(why)
+		h.countClosed(r.key.tenant, why)
 	}
 	return true
 }
@@ -168,9 +176,10 @@ func (s *session) gather(buf []byte) []byte {
 	return buf
 }
 
-// advance takes n written bytes of what was gathered off the queue and returns
-// the frames completed.
-func (s *session) advance(n int) (frames int) {
+// advance takes n written bytes of what was gathered off the queue and counts
+// the frames completed. It appends the deliveries that ended with them to
+// finished.
+func (s *session) advance(n int, finished []*delivery) (frames int, ended []*delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inFlight = 0
@@ -185,6 +194,12 @@ func (s *session) advance(n int) (frames int) {
 		n -= rest
 		s.written = 0
 		s.queuedBytes -= size
+		f := s.queue[s.head]
+		f.key.tenant.counters.delivered.Add(1)
+		f.key.tenant.counters.bytes.Add(uint64(size))
+		if f.delivery.closed() {
+			finished = append(finished, f.delivery)
+		}
 		s.queue[s.head] = nil
 		s.head++
 		frames++
@@ -196,7 +211,7 @@ func (s *session) advance(n int) (frames int) {
 		s.delivered += uint64(frames)
 		s.lastDelivery = time.Now().UnixNano()
 	}
-	return frames
+	return frames, finished
 }
 
 // keptQueueSlots is the queue room an idle session may keep.
@@ -223,6 +238,7 @@ func (s *session) dropForeignFrames() {
 	for _, f := range s.queue[s.head+begun:] {
 		if f.key != s.registration.key {
 			s.queuedBytes -= len(f.bytes)
+			f.delivery.closed()
 			continue
 		}
 		kept = append(kept, f)

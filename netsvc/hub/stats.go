@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -9,37 +8,65 @@ import (
 
 // Stats are the hub's counts. All but the first two only grow, from 0 at New.
 type Stats struct {
-	Sessions      int    // registered now
-	Unregistered  int    // connections not registered yet
-	Registrations uint64 // accepted, repeated ones included
-	Published     uint64 // messages
-	NoRecipient   uint64 // messages that reached no session
-	Delivered     uint64 // frames written whole
-	Bytes         uint64 // written
-	TooSlow       uint64 // sessions dropped because they did not read
-	Refused       map[wire.Reason]uint64
+	Sessions      int                    // registered now
+	Unregistered  int                    // connections not registered yet
+	Opened        uint64                 // sessions
+	Registrations uint64                 // accepted, repeated ones included
+	Published     uint64                 // messages
+	NoRecipient   uint64                 // messages that reached no session
+	Delivered     uint64                 // frames written whole
+	Bytes         uint64                 // written
+	TooSlow       uint64                 // sessions dropped because they did not read
+	Refused       map[wire.Reason]uint64 // registrations; has all RefusalReasons
+	Closed        map[string]uint64      // sessions; has all CloseReasons
 }
 
+// AppStats are the counts of one app, since New or since the hub got to know it.
+type AppStats struct {
+	Sessions      int // registered now
+	OldKey        int // of these, under a key that is not the current one
+	Registrations uint64
+	Published     uint64
+	NoRecipient   uint64
+	Delivered     uint64
+	Bytes         uint64
+	TooSlow       uint64
+	Refused       uint64 // registrations in its name with a wrong HMAC
+}
+
+// counters have maps that are complete from the start and only read, so that
+// counting takes no lock.
 type counters struct {
-	sessions                                                         atomic.Int64
+	appCounters
+	sessions atomic.Int64
+	opened   atomic.Uint64
+	refused  map[wire.Reason]*atomic.Uint64
+	closed   map[closeReason]*atomic.Uint64
+}
+
+// appCounters are those kept for the whole and for each app.
+type appCounters struct {
 	registrations, published, noRecipient, delivered, bytes, tooSlow atomic.Uint64
-
-	mu      sync.Mutex
-	refused map[wire.Reason]uint64
 }
 
-func (c *counters) countRefused(reason wire.Reason) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.refused == nil {
-		c.refused = make(map[wire.Reason]uint64)
+func (c *counters) init() {
+	c.refused = make(map[wire.Reason]*atomic.Uint64)
+	for _, reason := range RefusalReasons() {
+		c.refused[reason] = new(atomic.Uint64)
 	}
-	c.refused[reason]++
+	c.closed = make(map[closeReason]*atomic.Uint64)
+	for _, why := range closeReasons {
+		c.closed[why] = new(atomic.Uint64)
+	}
 }
 
-func (c *counters) countClosed(why closeReason) {
+// countClosed counts the end of a registered session of that app.
+func (h *Hub) countClosed(t *tenant, why closeReason) {
+	h.counters.sessions.Add(-1)
+	h.counters.closed[why].Add(1)
 	if why == closedQueueFull || why == closedWriteTimeout {
-		c.tooSlow.Add(1)
+		h.counters.tooSlow.Add(1)
+		t.counters.tooSlow.Add(1)
 	}
 }
 
@@ -50,18 +77,70 @@ func (h *Hub) Stats() Stats {
 	st := Stats{
 		Sessions:      int(c.sessions.Load()),
 		Unregistered:  h.pending.len(),
+		Opened:        c.opened.Load(),
 		Registrations: c.registrations.Load(),
 		Published:     c.published.Load(),
 		NoRecipient:   c.noRecipient.Load(),
 		Delivered:     c.delivered.Load(),
 		Bytes:         c.bytes.Load(),
 		TooSlow:       c.tooSlow.Load(),
-		Refused:       make(map[wire.Reason]uint64),
+		Refused:       make(map[wire.Reason]uint64, len(c.refused)),
+		Closed:        make(map[string]uint64, len(c.closed)),
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for reason, n := range c.refused {
-		st.Refused[reason] = n
+		st.Refused[reason] = n.Load()
+	}
+	for why, n := range c.closed {
+		st.Closed[string(why)] = n.Load()
 	}
 	return st
+}
+
+// AppStats returns the counts of every app the hub knows, by id.
+func (h *Hub) AppStats() map[string]AppStats {
+	h.appsMu.RLock()
+	defer h.appsMu.RUnlock()
+	all := make(map[string]AppStats, len(h.apps))
+	for id, t := range h.apps {
+		all[id] = t.stats()
+	}
+	return all
+}
+
+func (t *tenant) stats() AppStats {
+	c := &t.counters
+	st := AppStats{
+		Registrations: c.registrations.Load(),
+		Published:     c.published.Load(),
+		NoRecipient:   c.noRecipient.Load(),
+		Delivered:     c.delivered.Load(),
+		Bytes:         c.bytes.Load(),
+		TooSlow:       c.tooSlow.Load(),
+		Refused:       t.refused.Load(),
+	}
+	st.Sessions, st.OldKey = t.sessions()
+	return st
+}
+
+// sessions counts the app's sessions, and how many live on a key that is not the
+// current one.
+func (t *tenant) sessions() (total, old int) {
+	for i, k := range t.inForce() {
+		n := int(k.sessions.Load())
+		total += n
+		if i > 0 {
+			old += n
+		}
+	}
+	return total, old
+}
+
+// AppSessions counts the sessions of an app, and how many of them live on a
+// key that is not the current one.
+func (h *Hub) AppSessions(id string) (total, old int) {
+	t := h.app(id)
+	if t == nil {
+		return 0, 0
+	}
+	return t.sessions()
 }

@@ -36,6 +36,13 @@ type Packet struct {
 	payload []byte
 }
 
+// Reasons returns all of them.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonTooLarge, ReasonTooShort, ReasonHashLength, ReasonMissingNUL, ReasonInvalidUTF8, ReasonEmptyAppID, ReasonEmptyIbID,
+	}
+}
+
 // Reason is why a registration packet was refused: a stable word for logs and
 // metrics.
 type Reason string

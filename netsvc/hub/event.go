@@ -1,0 +1,51 @@
+package hub
+
+import (
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// EventKind says what happened: a stable word.
+type EventKind string
+
+// What can happen to a connection.
+const (
+	SessionOpened       EventKind = "session_opened"
+	SessionChanged      EventKind = "session_changed" // it registered again, perhaps as somebody else
+	SessionClosed       EventKind = "session_closed"
+	RegistrationRefused EventKind = "registration_refused"
+)
+
+// Event is something that happened to a connection.
+type Event struct {
+	Time time.Time
+	Kind EventKind
+	// Session is what the session was at that time. Of a refused registration it
+	// has the address, and the identity as far as the packet gave one: nobody
+	// has vouched for it.
+	Session Session
+	// Reason is one of CloseReasons or RefusalReasons; empty with the other kinds.
+	Reason string
+}
+
+// RefusalReasons returns all reasons for which registrations are refused.
+func RefusalReasons() []wire.Reason {
+	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted)
+}
+
+// CloseReasons returns all reasons for which sessions end.
+func CloseReasons() []string {
+	reasons := make([]string, len(closeReasons))
+	for i, why := range closeReasons {
+		reasons[i] = string(why)
+	}
+	return reasons
+}
+
+// observe tells the observer of an event, if there is one.
+func (h *Hub) observe(kind EventKind, session Session, reason string) {
+	if h.options.Observe != nil {
+		h.options.Observe(Event{Time: time.Now(), Kind: kind, Session: session, Reason: reason})
+	}
+}
