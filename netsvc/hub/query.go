@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/pns4ones/pns4ones/netsvc/internal/fold"
 )
 
 // Session is a registered session as it was when it was asked for.
@@ -206,34 +206,12 @@ func (s *session) matches(q *Query, key sortKey) (place, bool) {
 		q.UserID != "" && q.UserID != r.user || q.UserGroup != "" && q.UserGroup != r.group {
 		return place{}, false
 	}
-	if q.Text != "" && !containsFold(r.user, q.Text) && !containsFold(r.infobase.ib, q.Text) &&
-		!containsFold(r.group, q.Text) && !strings.Contains(s.peer().String(), q.Text) {
+	if q.Text != "" && !fold.Contains(r.user, q.Text) && !fold.Contains(r.infobase.ib, q.Text) &&
+		!fold.Contains(r.group, q.Text) && !strings.Contains(s.peer().String(), q.Text) {
 		return place{}, false
 	}
 	text, number := key(s)
 	return place{text, number, s.id}, true
-}
-
-// containsFold tells whether text contains part, which is in lower case, in any
-// letter case. It allocates nothing, for it looks at every session there is.
-func containsFold(text, part string) bool {
-	for start := range text {
-		if hasPrefixFold(text[start:], part) {
-			return true
-		}
-	}
-	return part == ""
-}
-
-func hasPrefixFold(text, part string) bool {
-	for _, want := range part {
-		r, size := utf8.DecodeRuneInString(text)
-		if size == 0 || unicode.ToLower(r) != want {
-			return false
-		}
-		text = text[size:]
-	}
-	return true
 }
 
 // describe tells what a session is, or was when it was closed, and why that was.

@@ -1,0 +1,127 @@
+package stats
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Gatherer returns the metrics of the daemon, its runtime and its process.
+func (r *Recorder) Gatherer() prometheus.Gatherer {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collector{r}, r.sources.Latency.histogram,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return registry
+}
+
+// Handler answers with the metrics in Prometheus's text format.
+func (r *Recorder) Handler() http.Handler {
+	return promhttp.HandlerFor(r.Gatherer(), promhttp.HandlerOpts{})
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("pns4ones_"+name, help, labels, nil)
+}
+
+// The metrics. What they count is explained in hub.Stats and httpapi.Stats.
+var (
+	descBuild         = describe("build_info", "The version of the daemon; always 1.", "version")
+	descApps          = describe("apps", "Apps.")
+	descSessions      = describe("sessions", "Registered sessions.")
+	descUnregistered  = describe("unregistered_connections", "Connections that have not registered yet.")
+	descOpened        = describe("sessions_opened_total", "Sessions that have registered.")
+	descClosed        = describe("sessions_closed_total", "Sessions that have ended, by reason.", "reason")
+	descRegistrations = describe("registrations_total", "Accepted registrations, repeated ones of a session included.")
+	descRefused       = describe("registrations_refused_total", "Refused registrations, by reason.", "reason")
+	descMessages      = describe("messages_total", "Messages accepted from senders and administrators.")
+	descNoRecipient   = describe("messages_without_recipient_total", "Messages for which no session was connected.")
+	descDeliveries    = describe("deliveries_total", "Messages written whole to a session.")
+	descBytes         = describe("delivered_bytes_total", "Bytes written to sessions.")
+	descRequests      = describe("http_requests_total", "Requests of senders that were answered, by HTTP status.", "code")
+	descRefusedHTTP   = describe("http_requests_refused_total", "Requests of senders that were refused, by reason.", "reason")
+	descHandshakes    = describe("tls_handshake_failures_total", "TLS handshakes of senders that failed.")
+	descRejected      = describe("connections_rejected_total", "Connections from outside the allowed network, by the setting of the address.", "setting")
+	descTLSExpiry     = describe("tls_certificate_expiry_timestamp_seconds", "When the certificate expires, as Unix time. Absent without TLS.")
+
+	descAppInfo          = describe("app_info", "The title of an app; always 1.", "app", "title")
+	descAppSessions      = describe("app_sessions", "Registered sessions of an app.", "app")
+	descAppOldKey        = describe("app_sessions_on_old_key", "Of these, the ones under a key that is not the current one.", "app")
+	descAppRegistrations = describe("app_registrations_total", "Accepted registrations of an app.", "app")
+	descAppRefused       = describe("app_registrations_refused_total", "Registrations of an app with a wrong key.", "app")
+	descAppMessages      = describe("app_messages_total", "Messages accepted for an app.", "app")
+	descAppNoRecipient   = describe("app_messages_without_recipient_total", "Messages of an app for which no session was connected.", "app")
+	descAppDeliveries    = describe("app_deliveries_total", "Messages of an app written whole to a session.", "app")
+	descAppBytes         = describe("app_delivered_bytes_total", "Bytes of messages of an app written to sessions.", "app")
+	descAppTooSlow       = describe("app_sessions_dropped_as_slow_total", "Sessions of an app dropped because they did not read.", "app")
+)
+
+// collector reads the counters when it is asked.
+type collector struct{ *Recorder }
+
+// Describe is part of prometheus.Collector.
+func (c collector) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, descs) }
+
+// Collect is part of prometheus.Collector.
+func (c collector) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(desc *prometheus.Desc, value uint64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
+	}
+	s := &c.sources
+	gauge(descBuild, 1, s.Version)
+	if at := s.TLSExpiresAt(); !at.IsZero() {
+		gauge(descTLSExpiry, float64(at.Unix()))
+	}
+	apps := s.Apps()
+	gauge(descApps, float64(len(apps)))
+
+	h := s.Hub()
+	gauge(descSessions, float64(h.Sessions))
+	gauge(descUnregistered, float64(h.Unregistered))
+	counter(descOpened, h.Opened)
+	counter(descRegistrations, h.Registrations)
+	counter(descMessages, h.Published)
+	counter(descNoRecipient, h.NoRecipient)
+	counter(descDeliveries, h.Delivered)
+	counter(descBytes, h.Bytes)
+	for reason, n := range h.Closed {
+		counter(descClosed, n, reason)
+	}
+	for reason, n := range h.Refused {
+		counter(descRefused, n, string(reason))
+	}
+
+	answered := s.HTTP()
+	counter(descHandshakes, answered.TLSHandshakes)
+	for status, n := range answered.Status {
+		counter(descRequests, n, strconv.Itoa(status))
+	}
+	for reason, n := range answered.Refused {
+		counter(descRefusedHTTP, n, string(reason))
+	}
+	for setting, n := range s.Rejected() {
+		counter(descRejected, n, setting)
+	}
+
+	counts := s.AppStats()
+	for _, a := range apps {
+		n := counts[a.ID]
+		gauge(descAppInfo, 1, a.ID, a.Title)
+		gauge(descAppSessions, float64(n.Sessions), a.ID)
+		gauge(descAppOldKey, float64(n.OldKey), a.ID)
+		counter(descAppRegistrations, n.Registrations, a.ID)
+		counter(descAppRefused, n.Refused, a.ID)
+		counter(descAppMessages, n.Published, a.ID)
+		counter(descAppNoRecipient, n.NoRecipient, a.ID)
+		counter(descAppDeliveries, n.Delivered, a.ID)
+		counter(descAppBytes, n.Bytes, a.ID)
+		counter(descAppTooSlow, n.TooSlow, a.ID)
+	}
+}
