@@ -32,6 +32,22 @@ func (a Address) String() string {
 	return a.Host + ":" + port
 }
 
+// sameSocket tells whether what listens on a can serve b without being opened
+// anew: nothing but the network from which it may be reached differs.
+func (a Address) sameSocket(b Address) bool {
+	if a.Port != b.Port || a.Host != b.Host {
+		return false
+	}
+	switch {
+	case a.Network.IsValid() && b.Network.IsValid():
+		return a.Network.Addr().Is4() == b.Network.Addr().Is4()
+	case a.Network.IsValid():
+		return false // open for one family of addresses only
+	}
+	// All interfaces, and from now on for a network alone; or nothing differs.
+	return true
+}
+
 // ParseAddress reads one of the forms
 //
 //   - *:8092              all interfaces

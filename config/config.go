@@ -34,6 +34,7 @@ type Config struct {
 	WriteTimeout           time.Duration
 	MaxMessageSize         int64 // bytes
 	TrustedProxies         []netip.Prefix
+	MetricsListen          *Address // where Prometheus asks; nil: nowhere
 }
 
 // SSLMode says where the certificate comes from.

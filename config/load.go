@@ -306,13 +306,33 @@ func (l *loader) checkTogether() {
 			missing("ssl_certificate_password")
 		}
 	}
-	// A wrong address left its default here, which nobody asked for.
-	if !l.wrong["listen"] && !l.wrong["service"] && overlap(c.Listen, c.Service) {
-		name, other, address := "service", "listen", c.Listen
-		if !given(name) {
-			name, other, address = "listen", "service", c.Service
+	l.checkAddresses()
+}
+
+// checkAddresses finds services that would listen on the same port.
+func (l *loader) checkAddresses() {
+	type service struct {
+		setting string
+		address Address
+	}
+	c := &l.result.Config
+	services := []service{{"listen", c.Listen}, {"service", c.Service}}
+	if c.MetricsListen != nil {
+		services = append(services, service{"metrics_listen", *c.MetricsListen})
+	}
+	for i, b := range services {
+		for _, a := range services[:i] {
+			// A wrong address left its default here, which nobody asked for.
+			if l.wrong[a.setting] || l.wrong[b.setting] || !overlap(a.address, b.address) {
+				continue
+			}
+			blamed, other := b, a
+			if _, given := l.result.set[b.setting]; !given {
+				blamed, other = a, b
+			}
+			l.problems = append(l.problems, l.result.Blame(blamed.setting,
+				locale.NewText("config.same_address", "other", other.setting, "address", other.address.String())))
 		}
-		l.problems = append(l.problems, l.result.Blame(name, locale.NewText("config.same_address", "other", other, "address", address.String())))
 	}
 }
 

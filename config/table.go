@@ -13,13 +13,28 @@ import (
 type setting struct {
 	name    string
 	example string // what a value looks like, in the help: a placeholder text's id
-	live    bool   // a reload can change it while the daemon runs
+	live    live   // whether a reload can change it while the daemon runs
 	secret  bool   // never shown
 	free    bool   // any text, a path perhaps: on the command line it may begin with «/»
 	kind    kind
 	set     func(c *Config, text string) error
 	get     func(c *Config) string
 }
+
+// live tells whether a running daemon can go from one Config to another as far
+// as one setting is concerned; nil: it never can.
+type live func(from, to *Config) bool
+
+func always(*Config, *Config) bool { return true }
+
+// sameSocket is live for an address: the network may change, what is bound may not.
+func sameSocket(address func(*Config) Address) live {
+	return func(from, to *Config) bool { return address(from).sameSocket(address(to)) }
+}
+
+// certificate is live for the certificate's settings. A service that speaks
+// plain HTTP does so for good.
+func certificate(from, to *Config) bool { return (from.SSLMode == SSLNone) == (to.SSLMode == SSLNone) }
 
 // kind tells how a value is written in TOML.
 type kind int
@@ -38,6 +53,7 @@ func (k kind) String() string { return [...]string{"text", "size", "number", "li
 const (
 	DefaultSendersPort  = 36696
 	DefaultSessionsPort = 36695
+	DefaultMetricsPort  = 36698
 )
 
 var (
@@ -48,33 +64,33 @@ var (
 // settings is the table, in the order of the help and the sample file.
 var settings = []setting{
 	{name: "listen", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Listen }, DefaultSendersPort),
-		get: func(c *Config) string { return c.Listen.String() }, live: true},
+		get: func(c *Config) string { return c.Listen.String() }, live: sameSocket(func(c *Config) Address { return c.Listen })},
 	{name: "service", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Service }, DefaultSessionsPort),
-		get: func(c *Config) string { return c.Service.String() }, live: true},
+		get: func(c *Config) string { return c.Service.String() }, live: sameSocket(func(c *Config) Address { return c.Service })},
 	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
-		get: func(c *Config) string { return c.LogLevel.String() }, live: true},
-	{name: "ssl_mode", example: "mode", set: func(c *Config, s string) error {
+		get: func(c *Config) string { return c.LogLevel.String() }, live: always},
+	{name: "ssl_mode", example: "mode", live: certificate, set: func(c *Config, s string) error {
 		mode, err := parseChoice(s, sslModes)
 		c.SSLMode = SSLMode(mode)
 		return err
 	}, get: func(c *Config) string { return string(c.SSLMode) }},
-	stringSetting("ssl_certificate", "certificate", func(c *Config) *string { return &c.SSLCertificate }, true),
-	stringSetting("ssl_certificate_key", "file", func(c *Config) *string { return &c.SSLCertificateKey }, true),
-	{name: "ssl_certificate_password", example: "password", secret: true, free: true, live: true,
+	stringSetting("ssl_certificate", "certificate", func(c *Config) *string { return &c.SSLCertificate }, certificate),
+	stringSetting("ssl_certificate_key", "file", func(c *Config) *string { return &c.SSLCertificateKey }, certificate),
+	{name: "ssl_certificate_password", example: "password", secret: true, free: true, live: certificate,
 		set: func(c *Config, s string) error { c.SSLCertificatePassword = s; return nil },
 		get: func(c *Config) string { return c.SSLCertificatePassword }},
 	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
 	pathSetting("control", "file", func(c *Config) *string { return &c.Control }),
 	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute, 366*24*time.Hour),
-	{name: "expires_in_epoch", example: "epoch", live: true,
+	{name: "expires_in_epoch", example: "epoch", live: always,
 		set: func(c *Config, s string) (err error) { c.ExpiresInEpoch, err = parseChoice(s, epochs); return err },
 		get: func(c *Config) string { return c.ExpiresInEpoch }},
 	sizeSetting("max_message_size", func(c *Config) *int64 { return &c.MaxMessageSize }, 1<<10, 256<<20),
-	{name: "trusted_proxies", example: "networks", live: true, kind: list,
+	{name: "trusted_proxies", example: "networks", live: always, kind: list,
 		set: func(c *Config, s string) (err error) { c.TrustedProxies, err = parseNetworks(s); return err },
 		get: func(c *Config) string { return joinNetworks(c.TrustedProxies) }},
 	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout }, 100*time.Millisecond, time.Hour),
-	{name: "max_unregistered", example: "count", live: true, kind: number,
+	{name: "max_unregistered", example: "count", live: always, kind: number,
 		set: func(c *Config, s string) (err error) {
 			c.MaxUnregistered, err = parseCount(s, 1, 1_000_000)
 			return err
@@ -83,6 +99,22 @@ var settings = []setting{
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),
+	{name: "metrics_listen", example: "address", set: func(c *Config, s string) (err error) {
+		c.MetricsListen = nil
+		if s == "" {
+			return nil
+		}
+		a, err := ParseAddress(s, DefaultMetricsPort)
+		c.MetricsListen = &a
+		return err
+	}, get: func(c *Config) string {
+		if c.MetricsListen == nil {
+			return ""
+		}
+		return c.MetricsListen.String()
+	}, live: func(from, to *Config) bool {
+		return from.MetricsListen != nil && to.MetricsListen != nil && from.MetricsListen.sameSocket(*to.MetricsListen)
+	}},
 }
 
 // defaults returns the settings as they are when nobody says anything.
@@ -132,7 +164,7 @@ func addressSetter(field func(*Config) *Address, defaultPort int) func(*Config, 
 }
 
 // stringSetting is a plain text, which may be empty: not set.
-func stringSetting(name, example string, field func(*Config) *string, live bool) setting {
+func stringSetting(name, example string, field func(*Config) *string, live live) setting {
 	return setting{name: name, example: example, free: true, live: live,
 		set: func(c *Config, s string) error { *field(c) = s; return nil },
 		get: func(c *Config) string { return *field(c) }}
@@ -152,13 +184,13 @@ func pathSetting(name, example string, field func(*Config) *string) setting {
 }
 
 func durationSetting(name string, field func(*Config) *time.Duration, least, most time.Duration) setting {
-	return setting{name: name, example: "duration", live: true,
+	return setting{name: name, example: "duration", live: always,
 		set: func(c *Config, s string) (err error) { *field(c), err = parseDuration(s, least, most); return err },
 		get: func(c *Config) string { return formatDuration(*field(c)) }}
 }
 
 func sizeSetting(name string, field func(*Config) *int64, least, most int64) setting {
-	return setting{name: name, example: "size", live: true, kind: size,
+	return setting{name: name, example: "size", live: always, kind: size,
 		set: func(c *Config, s string) (err error) { *field(c), err = parseSize(s, least, most); return err },
 		get: func(c *Config) string { return formatSize(*field(c)) }}
 }
