@@ -60,6 +60,19 @@ func (r *Registry) Close() error {
 	return r.store.close()
 }
 
+// Backup returns the contents of a database file with all apps as they are now.
+// It is in memory: whoever reads it, however slowly, does not hold up writers.
+// The error is ErrClosed, ErrDamaged, or one of the file system.
+func (r *Registry) Backup() ([]byte, error) {
+	r.writing.Lock() // after Close there is nothing to read
+	defer r.writing.Unlock()
+	content, err := r.store.backup()
+	if err != nil {
+		return nil, fmt.Errorf("backing up the database: %w", err)
+	}
+	return content, nil
+}
+
 // List is all apps, by CreatedAt, then ID. The slice is the caller's own.
 func (r *Registry) List() []*App { return slices.Clone(r.current.Load().list) }
 

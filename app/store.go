@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -59,6 +60,24 @@ func (s *store) commit(put []*App, remove []string) error {
 		s.broken = err
 	}
 	return fmt.Errorf("storing it: %w", err)
+}
+
+// backup returns the database as it is on disk.
+func (s *store) backup() ([]byte, error) {
+	if s.broken != nil {
+		return nil, s.broken
+	}
+	var content bytes.Buffer
+	err := guarded(func() error {
+		return s.db.View(func(tx *bbolt.Tx) error {
+			_, err := tx.WriteTo(&content)
+			return err
+		})
+	})
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return nil, ErrClosed
+	}
+	return content.Bytes(), err
 }
 
 func (s *store) close() error {

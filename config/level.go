@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,9 @@ func LevelOf(level slog.Level) Level {
 	}
 	return LevelTrace
 }
+
+// LevelNames returns the names of all levels.
+func LevelNames() []string { return slices.Clone(levelNames) }
 
 // ParseLevel reads a level's name in any letter case.
 func ParseLevel(text string) (Level, error) {

@@ -14,9 +14,13 @@ func (s *Server) info() control.Info {
 		Listen:  s.senders.String(),
 		Service: s.sessions.String(),
 		Control: s.options.Config.Control,
+
+		MetricsListen: s.MetricsAddress(),
+		LogLevel:      s.settings.Load().LogLevel,
+		RestartNeeded: *s.restartNeeded.Load(),
 	}
-	if s.certificate != nil {
-		info.TLSExpiresAt = s.certificate.NotAfter()
+	if certificate := s.certificate.Load(); certificate != nil {
+		info.TLSExpiresAt = certificate.NotAfter()
 	}
 	return info
 }

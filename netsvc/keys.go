@@ -7,16 +7,48 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // appChanged is called by the registry after each change, before it is answered.
 func (s *Server) appChanged(id string, a *app.App) {
 	s.tellHub(id, a)
+	s.remember(id, a)
 	select {
 	case s.keysChanged <- struct{}{}:
 	default: // the keeper is going to look anyway
 	}
+}
+
+// remember puts into the history what changed about an app.
+func (s *Server) remember(id string, now *app.App) {
+	before := s.known[id]
+	if now == nil {
+		delete(s.known, id)
+		s.history.AppChanged(id, before.Title, history.AppRemoved)
+		return
+	}
+	s.known[id] = now
+	s.history.AppChanged(id, now.Title, changeOf(before, now))
+}
+
+// changeOf tells what differs between two states of an app; before is nil if it
+// is new.
+func changeOf(before, now *app.App) history.Change {
+	switch {
+	case before == nil:
+		return history.AppCreated
+	case before.Title != now.Title:
+		return history.AppRenamed
+	case before.ServerKeys[0].Key != now.ServerKeys[0].Key:
+		return history.AppServerKey
+	case before.ClientKeys[0].Key != now.ClientKeys[0].Key:
+		return history.AppClientKey
+	case len(now.ServerKeys) < len(before.ServerKeys) || len(now.ClientKeys) < len(before.ClientKeys):
+		return history.AppOldKeysGone
+	}
+	return history.AppTokensReset
 }
 
 // tellHub brings the hub's view of an app up to date; a nil app was removed.

@@ -15,16 +15,22 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
+	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
+	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
 
 const (
@@ -43,7 +49,14 @@ type Options struct {
 	// OldKeys is the path of the old product's keys file. It is imported when
 	// the database is new. It need not exist; empty: none.
 	OldKeys string
-	Logger  *slog.Logger
+	// Log receives the records that log_level lets through, which can change while
+	// the daemon runs; it should let all of them through itself. nil: nobody does.
+	Log slog.Handler
+	// Load reads the settings again, as they were read for Config; Explain says
+	// what is wrong with them, or with what they name, in a language. r is what was
+	// loaded, nil if that failed.
+	Load    func() (*config.Result, error)
+	Explain func(lang locale.Lang, r *config.Result, err error) string
 }
 
 // OpenCertificate reads and checks the certificate that the settings name; it is
@@ -61,11 +74,16 @@ func OpenCertificate(c *config.Config, logger *slog.Logger) (*httpapi.Certificat
 // served while Run runs.
 type Server struct {
 	options     Options
+	level       *slog.LevelVar
+	log         *logring.Log
 	logger      *slog.Logger
+	history     *history.History
+	stats       *stats.Recorder
 	started     time.Time
-	certificate *httpapi.Certificate // nil: plain HTTP
+	certificate atomic.Pointer[httpapi.Certificate] // nil: plain HTTP
 	senders     *listen.Service
 	sessions    *listen.Service
+	metrics     *listen.Service // nil: off
 	apps        *app.Registry
 	hub         *hub.Hub
 	http        *httpapi.Server
@@ -74,6 +92,12 @@ type Server struct {
 	keysChanged chan struct{} // wakes the keeper of key expiry
 	imported    *app.ImportReport
 	newFolder   bool // the data folder did not exist
+	// known are the apps as they were last told of; appChanged alone uses it.
+	known map[string]*app.App
+
+	reloading     sync.Mutex // held while settings change
+	settings      atomic.Pointer[config.Config]
+	restartNeeded atomic.Pointer[[]string]
 }
 
 // Open checks and opens everything in an order that leaves nothing changed on
@@ -81,7 +105,18 @@ type Server struct {
 // its parts can be told apart: *httpapi.CertificateError, *ListenError, *DatabaseError,
 // *OldKeysError, *ControlError.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
-	s := &Server{options: o, logger: o.Logger, started: time.Now(), keysChanged: make(chan struct{}, 1)}
+	if o.Log == nil {
+		o.Log = slog.DiscardHandler
+	}
+	level := new(slog.LevelVar)
+	level.Set(o.Config.LogLevel.Slog())
+	log := logring.New(o.Log, level)
+	s := &Server{
+		options: o, level: level, log: log, logger: slog.New(log), history: history.New(), started: time.Now(),
+		keysChanged: make(chan struct{}, 1), known: make(map[string]*app.App),
+	}
+	s.settings.Store(&o.Config)
+	s.restartNeeded.Store(new([]string))
 	defer func() {
 		if err != nil {
 			s.closeAll()
@@ -89,15 +124,23 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		}
 	}()
 	c := &s.options.Config
-	if s.certificate, err = OpenCertificate(c, s.logger); err != nil {
+	certificate, err := OpenCertificate(c, s.logger)
+	if err != nil {
 		return nil, err
 	}
-	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger})
+	s.certificate.Store(certificate)
+	latency := stats.NewLatency()
+	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
 	if s.senders, err = s.listen(ctx, "listen", c.Listen); err != nil {
 		return nil, err
 	}
 	if s.sessions, err = s.listen(ctx, "service", c.Service); err != nil {
 		return nil, err
+	}
+	if c.MetricsListen != nil {
+		if s.metrics, err = s.listen(ctx, "metrics_listen", *c.MetricsListen); err != nil {
+			return nil, err
+		}
 	}
 	if err = s.openApps(); err != nil {
 		return nil, err
@@ -106,13 +149,13 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, &ControlError{Path: c.Control, Err: err}
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: s.certificate, Logger: s.logger,
-		Limits: httpapi.Limits{
-			TokenLifetime: c.TokenLifetime, ExpiresIn: httpapi.Epoch(c.ExpiresInEpoch),
-			MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
-		},
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
 	})
-	s.control = control.New(control.Options{Apps: s.apps, Hub: s.hub, Info: s.info, Logger: s.logger})
+	s.stats = stats.New(s.sources(latency))
+	s.control = control.New(control.Options{
+		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
+		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel,
+	})
 	return s, nil
 }
 
@@ -144,6 +187,7 @@ func (s *Server) openApps() error {
 		return &DatabaseError{Path: path, Err: err}
 	}
 	for _, a := range s.apps.List() {
+		s.known[a.ID] = a
 		s.tellHub(a.ID, a)
 	}
 	if oldKeys == nil || !s.apps.Created() {
@@ -225,7 +269,11 @@ func (s *Server) Run(ctx context.Context) error {
 		group.Go(func() error { return s.hub.Serve(ln) })
 	}
 	group.Go(func() error { return s.control.Serve(s.controlLn) })
+	if s.metrics != nil {
+		group.Go(func() error { return s.serveMetrics(ctx) })
+	}
 	group.Go(func() error { return s.keepKeys(ctx) })
+	group.Go(func() error { return s.stats.Run(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.drain()
@@ -271,6 +319,9 @@ func (s *Server) closeAll() {
 	if s.sessions != nil {
 		s.sessions.Close()
 	}
+	if s.metrics != nil {
+		s.metrics.Close()
+	}
 	if s.hub != nil {
 		s.hub.Shutdown(context.Background())
 	}
@@ -287,12 +338,5 @@ func (s *Server) removeNewDatabase() {
 	}
 	if s.newFolder {
 		os.Remove(s.options.Config.DataDir) // fails if something else is in it by now
-	}
-}
-
-func hubLimits(c *config.Config) hub.Limits {
-	return hub.Limits{
-		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
-		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered,
 	}
 }

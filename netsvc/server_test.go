@@ -50,9 +50,6 @@ type daemon struct {
 
 func start(t *testing.T, o netsvc.Options) *daemon {
 	t.Helper()
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	server, err := netsvc.Open(context.Background(), o)
 	if err != nil {
 		t.Fatalf("open: %v", err)
@@ -291,7 +288,7 @@ func TestTakesOverTheOldKeysOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	options := netsvc.Options{Config: settings(folder), OldKeys: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	options := netsvc.Options{Config: settings(folder), OldKeys: path, Log: slog.NewTextHandler(&log, nil)}
 	d := start(t, options)
 	if report := d.OldKeysImport(); report == nil || len(report.Imported) != 2 || len(report.Problems) != 1 {
 		t.Fatalf("reported %+v, want two apps and one problem", report)
@@ -385,7 +382,7 @@ func TestRefusesToStart(t *testing.T) {
 			c := settings(t.TempDir())
 			tt.prepare(t, &c)
 			before := tree(t, filepath.Dir(c.DataDir))
-			_, err := netsvc.Open(context.Background(), netsvc.Options{Config: c, OldKeys: oldKeysPath(&c), Logger: slog.New(slog.DiscardHandler)})
+			_, err := netsvc.Open(context.Background(), netsvc.Options{Config: c, OldKeys: oldKeysPath(&c)})
 			if err == nil {
 				t.Fatal("it started")
 			}

@@ -11,10 +11,10 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 )
 
-// newLogger returns a logger that writes one line a record to w. With journal,
-// a line begins with its priority as sd-daemon(3) defines it, and bears no time,
-// for the journal keeps its own.
-func newLogger(w io.Writer, level slog.Leveler, journal bool) *slog.Logger {
+// newLogHandler returns a handler that writes one line a record to w, whatever
+// its level. With journal, a line begins with its priority as sd-daemon(3) defines
+// it, and bears no time, for the journal keeps its own.
+func newLogHandler(w io.Writer, journal bool) slog.Handler {
 	replace := func(groups []string, a slog.Attr) slog.Attr {
 		switch {
 		case len(groups) > 0:
@@ -25,12 +25,12 @@ func newLogger(w io.Writer, level slog.Leveler, journal bool) *slog.Logger {
 		}
 		return a
 	}
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: replace}
+	options := &slog.HandlerOptions{Level: config.LevelTrace.Slog(), ReplaceAttr: replace}
 	if !journal {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.NewTextHandler(w, options)
 	}
 	line := new(bytes.Buffer)
-	return slog.New(&journalHandler{Handler: slog.NewTextHandler(line, options), shared: &journalLine{w: w, line: line}})
+	return &journalHandler{Handler: slog.NewTextHandler(line, options), shared: &journalLine{w: w, line: line}}
 }
 
 // journalHandler puts the priority before the line that the handler inside it

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,8 +41,10 @@ func main() {
 
 // manager is the service manager that the daemon runs under, if any.
 type manager struct {
-	ready    func() // the daemon serves
-	stopping func() // the daemon is about to end
+	ready     func()           // the daemon serves
+	reloading func()           // the daemon reads its settings again; ready follows
+	stopping  func()           // the daemon is about to end
+	reload    <-chan os.Signal // asks for the settings to be read again; nil: nobody does
 	// stdout is where the daemon greets, stderr where it logs and complains.
 	stdout, stderr io.Writer
 	// journal: stderr goes to systemd's journal.
@@ -125,12 +128,15 @@ func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 // serve runs the daemon until ctx ends.
 func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result, paths config.Paths) int {
 	d.warn(text, settings)
-	level := new(slog.LevelVar)
-	level.Set(settings.Config.LogLevel.Slog())
-	logger := newLogger(d.stderr, level, d.journal)
-
 	server, err := netsvc.Open(ctx, netsvc.Options{
-		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"), Logger: logger,
+		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
+		Log: newLogHandler(d.stderr, d.journal),
+		Load: func() (*config.Result, error) {
+			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
+		},
+		Explain: func(lang locale.Lang, settings *config.Result, err error) string {
+			return explain(locale.New(lang), settings, err)
+		},
 	})
 	if err != nil {
 		return d.fail(text, settings, err)
@@ -138,11 +144,31 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	d.welcome(text, settings, server)
 	d.ready()
 	context.AfterFunc(ctx, d.stopping)
+	reloading, stopReloading := context.WithCancel(ctx)
+	var reloader sync.WaitGroup
+	reloader.Go(func() { d.reloadOnSignal(reloading, server) })
+	defer reloader.Wait()
+	defer stopReloading()
 	if err := server.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
 		return exitFailed
 	}
 	return exitDone
+}
+
+// reloadOnSignal reads the settings again at each SIGHUP until ctx ends. What
+// comes of it is in the log.
+func (d *daemonRun) reloadOnSignal(ctx context.Context, server *netsvc.Server) {
+	for {
+		select {
+		case <-d.reload:
+			d.reloading()
+			server.Reload()
+			d.ready()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // programName is how the person called the program, for the help.

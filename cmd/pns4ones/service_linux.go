@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/coreos/go-systemd/v22/journal"
@@ -16,9 +18,16 @@ func runAsService(run func(context.Context, manager) int) int {
 		return func() { daemon.SdNotify(false, state) }
 	}
 	journaled, err := journal.StderrIsJournalStream()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
 	return run(context.Background(), manager{
-		ready:    notify(daemon.SdNotifyReady),
+		ready: notify(daemon.SdNotifyReady),
+		reloading: func() {
+			// systemd wants to know when it began (sd_notify(3)).
+			daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+		},
 		stopping: notify(daemon.SdNotifyStopping),
+		reload:   hangup,
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 		journal:  err == nil && journaled,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/windows/svc"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -20,7 +21,7 @@ const serviceName = "PNS4OneS"
 func runAsService(run func(context.Context, manager) int) int {
 	inService, err := svc.IsWindowsService()
 	if err != nil || !inService {
-		return run(context.Background(), manager{ready: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+		return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
 	}
 	s := &service{run: run}
 	if err := svc.Run(serviceName, s); err != nil {
@@ -44,7 +45,7 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	ended := make(chan int, 1)
 	go func() {
 		log := logFile()
-		ended <- s.run(ctx, manager{ready: func() { close(ready) }, stopping: func() {}, stdout: log, stderr: log})
+		ended <- s.run(ctx, manager{ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {}, stdout: log, stderr: log})
 	}()
 	for {
 		select {

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -26,6 +27,9 @@ type Client struct {
 	// Wait is how long to keep trying while no daemon listens, for one that is
 	// just starting. Set it before the first call.
 	Wait time.Duration
+	// Lang is the language in which Reload says what is wrong; empty: English. Set
+	// it before the first call.
+	Lang locale.Lang
 }
 
 // NewClient returns a client of the socket or pipe at path. It connects when it
@@ -75,6 +79,11 @@ func (c *Client) Close() {
 // Status tells how the daemon is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return ask[Status](ctx, c, "GET", "/status", nil)
+}
+
+// StatusByApp is Status with ByApp.
+func (c *Client) StatusByApp(ctx context.Context) (Status, error) {
+	return ask[Status](ctx, c, "GET", "/status?by_app=true", nil)
 }
 
 // Apps lists the apps in the order of their creation.
@@ -212,6 +221,9 @@ func (c *Client) send(ctx context.Context, by caller, method, path string, body 
 	request, err := http.NewRequestWithContext(ctx, method, "http://pns/v1"+path, body)
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)
+	}
+	if c.Lang != "" {
+		request.Header.Set("Accept-Language", string(c.Lang))
 	}
 	response, err := by.Do(request)
 	if err != nil {

@@ -17,8 +17,14 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
+	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
+	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -37,6 +43,11 @@ type daemon struct {
 	hub      *hub.Hub
 	sessions string // address for 1C sessions
 	log      *logBuffer
+	logger   *slog.Logger
+	history  *history.History
+	stats    *stats.Recorder
+	level    config.Level // as it was set
+	reload   func(locale.Lang) (control.ReloadReport, error)
 	stop     func()
 }
 
@@ -55,7 +66,10 @@ func serve(t testing.TB, path string, ln net.Listener, info func() control.Info)
 	t.Helper()
 	d := &daemon{t: t, path: path, log: new(logBuffer), Client: control.NewClient(path)}
 	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	d.hub = hub.New(hub.Options{Logger: logger})
+	records := logring.New(logger.Handler(), slog.LevelDebug)
+	logger = slog.New(records)
+	past, latency := history.New(), stats.NewLatency()
+	d.hub = hub.New(hub.Options{Logger: logger, Observe: past.Observe, Latency: latency.Observe})
 	var err error
 	d.apps, err = app.Open(filepath.Join(t.TempDir(), "pns4ones.db"),
 		app.Options{Now: func() time.Time { return now }, Changed: d.changed})
@@ -70,7 +84,18 @@ func serve(t testing.TB, path string, ln net.Listener, info func() control.Info)
 	if info == nil {
 		info = func() control.Info { return control.Info{Version: "1.2.3"} }
 	}
-	server := control.New(control.Options{Apps: d.apps, Hub: d.hub, Info: info, Logger: logger})
+	measured := stats.New(stats.Sources{
+		Hub: d.hub.Stats, Apps: d.apps.List, AppStats: d.hub.AppStats, Latency: latency,
+		HTTP:         func() httpapi.Stats { return httpapi.Stats{} },
+		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 0} },
+		TLSExpiresAt: func() time.Time { return time.Time{} },
+	})
+	d.history, d.logger, d.stats = past, logger, measured
+	server := control.New(control.Options{
+		Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info, Logger: logger,
+		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
+		SetLogLevel: func(level config.Level) { d.level = level },
+	})
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(ln) }()
 	go func() { served <- d.hub.Serve(sessions) }()

@@ -24,6 +24,8 @@ const (
 	CodeForbidden        = "forbidden"
 	CodeNotFound         = "not_found"
 	CodeMethodNotAllowed = "method_not_allowed"
+	CodeBadSettings      = "bad_settings"
+	CodeTooManyFollowers = "too_many_followers"
 	CodeInternal         = "internal"
 )
 

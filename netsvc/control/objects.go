@@ -63,7 +63,7 @@ type SessionQuery struct {
 	After                                      string
 }
 
-// Status is how the daemon is.
+// Status is how the daemon is. Counts are since it was started.
 type Status struct {
 	Version        string            `json:"version"`
 	PID            int               `json:"pid"`
@@ -71,6 +71,8 @@ type Status struct {
 	Listen         string            `json:"listen"`
 	Service        string            `json:"service"`
 	Control        string            `json:"control"`
+	MetricsListen  string            `json:"metrics_listen,omitempty"`
+	LogLevel       string            `json:"log_level"`
 	TLSExpiresAt   *time.Time        `json:"tls_expires_at,omitempty"`
 	Apps           int               `json:"apps"`
 	Sessions       int               `json:"sessions"`
@@ -82,8 +84,81 @@ type Status struct {
 	DeliveredBytes uint64            `json:"delivered_bytes"`
 	DroppedAsSlow  uint64            `json:"dropped_as_slow"`
 	Refused        map[string]uint64 `json:"refused"` // registrations, by reason
+	Opened         uint64            `json:"opened"`  // sessions
+	Closed         map[string]uint64 `json:"closed"`  // sessions, by reason
+	HTTP           HTTPStatus        `json:"http"`
+	Rejected       map[string]uint64 `json:"rejected"` // connections from outside the allowed network, by setting
+	Rates          Rates             `json:"rates"`
+	Latency        Latency           `json:"latency"`
+	Followers      int               `json:"followers"` // of the log and of events
 	MemoryBytes    uint64            `json:"memory_bytes"`
 	RestartNeeded  []string          `json:"restart_needed"` // settings that wait for a restart
+	// ByApp is there only if it was asked for.
+	ByApp []AppStatus `json:"by_app,omitempty"`
+}
+
+// HTTPStatus are the requests of senders.
+type HTTPStatus struct {
+	Status               map[string]uint64 `json:"status"`  // by HTTP status
+	Refused              map[string]uint64 `json:"refused"` // by reason
+	TLSHandshakeFailures uint64            `json:"tls_handshake_failures"`
+}
+
+// Rates are counts a second, over the last second.
+type Rates struct {
+	Opened         float64 `json:"opened"`
+	Closed         float64 `json:"closed"`
+	Registrations  float64 `json:"registrations"`
+	Refused        float64 `json:"refused"`
+	Messages       float64 `json:"messages"`
+	NoRecipient    float64 `json:"no_recipient"`
+	Delivered      float64 `json:"delivered"`
+	DeliveredBytes float64 `json:"delivered_bytes"`
+	DroppedAsSlow  float64 `json:"dropped_as_slow"`
+	Requests       float64 `json:"requests"`
+}
+
+// Latency is how long messages took from being accepted to the last write of
+// their copies, during the last WindowSeconds. Times are in seconds, and absent
+// if there were no messages with a recipient.
+type Latency struct {
+	WindowSeconds int      `json:"window_seconds"`
+	Messages      uint64   `json:"messages"`
+	P50           *float64 `json:"p50,omitempty"`
+	P95           *float64 `json:"p95,omitempty"`
+	P99           *float64 `json:"p99,omitempty"`
+}
+
+// AppStatus is how one app is doing. Counts are since the daemon was started.
+type AppStatus struct {
+	ID               string   `json:"id"`
+	Title            string   `json:"title"`
+	Sessions         int      `json:"sessions"`
+	SessionsOnOldKey int      `json:"sessions_on_old_key"`
+	Registrations    uint64   `json:"registrations"`
+	Refused          uint64   `json:"refused"` // registrations with a wrong key
+	Messages         uint64   `json:"messages"`
+	NoRecipient      uint64   `json:"no_recipient"`
+	Delivered        uint64   `json:"delivered"`
+	DeliveredBytes   uint64   `json:"delivered_bytes"`
+	DroppedAsSlow    uint64   `json:"dropped_as_slow"`
+	Rates            AppRates `json:"rates"`
+}
+
+// AppRates are counts a second of one app, over the last second.
+type AppRates struct {
+	Registrations  float64 `json:"registrations"`
+	Messages       float64 `json:"messages"`
+	NoRecipient    float64 `json:"no_recipient"`
+	Delivered      float64 `json:"delivered"`
+	DeliveredBytes float64 `json:"delivered_bytes"`
+}
+
+// ReloadReport is what became of the settings that were read again.
+type ReloadReport struct {
+	Applied       []string `json:"applied"`        // settings that changed and hold now
+	RestartNeeded []string `json:"restart_needed"` // settings that wait for a restart
+	Warnings      []string `json:"warnings"`       // in the language asked for
 }
 
 // ImportReport is what became of an old keys file.

@@ -33,7 +33,7 @@ type route struct {
 // routes is the table. Paths are below /v1.
 func (s *Server) routes() []route {
 	return []route{
-		{method: "GET", path: "/status", handle: s.status},
+		{method: "GET", path: "/status", handle: s.status, query: []string{"by_app"}},
 		{method: "GET", path: "/apps", handle: s.listApps},
 		{method: "POST", path: "/apps", handle: s.createApp},
 		{method: "GET", path: "/apps/{id}", handle: s.showApp},
@@ -47,6 +47,13 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/messages", handle: s.sendMessage},
 		{method: "POST", path: "/import", handle: s.importKeys, maxBody: app.MaxImportBytes},
 		{method: "GET", path: "/export", handle: s.exportKeys},
+		{method: "GET", path: "/explain", handle: s.explain, query: []string{"app", "ib", "user", "group"}},
+		{method: "GET", path: "/logs", handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
+		{method: "PUT", path: "/log-level", handle: s.changeLogLevel},
+		{method: "GET", path: "/events", handle: s.listEvents, query: []string{"event", "app", "q", "tail", "follow"}},
+		{method: "GET", path: "/metrics", handle: s.metrics},
+		{method: "POST", path: "/reload", handle: s.reload},
+		{method: "GET", path: "/backup", handle: s.backup},
 	}
 }
 

@@ -7,10 +7,16 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
+	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
+	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
 
 const (
@@ -24,25 +30,44 @@ type Info struct {
 	Version                  string
 	Uptime                   time.Duration
 	Listen, Service, Control string    // addresses
+	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
+	LogLevel                 config.Level
+	RestartNeeded            []string // settings that wait for a restart
 }
 
 // Options are what a Server needs, all of it.
 type Options struct {
-	Apps   *app.Registry // tells the hub itself of what changes
-	Hub    *hub.Hub
-	Info   func() Info
-	Logger *slog.Logger
+	Apps    *app.Registry // tells the hub itself of what changes
+	Hub     *hub.Hub
+	Log     *logring.Log
+	History *history.History
+	Stats   *stats.Recorder
+	Info    func() Info
+	// Reload reads the settings again. Its error is an *Error, in that language.
+	Reload      func(locale.Lang) (ReloadReport, error)
+	SetLogLevel func(config.Level)
+	Logger      *slog.Logger
 }
 
 // Server answers administrators. Its methods may be called concurrently. End it
 // with Shutdown.
 type Server struct {
-	apps   *app.Registry
-	hub    *hub.Hub
-	info   func() Info
-	logger *slog.Logger
-	http   *http.Server
+	apps           *app.Registry
+	hub            *hub.Hub
+	log            *logring.Log
+	history        *history.History
+	stats          *stats.Recorder
+	metricsHandler http.Handler
+	info           func() Info
+	reloadSettings func(locale.Lang) (ReloadReport, error)
+	setLogLevel    func(config.Level)
+	logger         *slog.Logger
+	http           *http.Server
+
+	followers atomic.Int64
+	ending    context.Context // ends when Shutdown begins
+	end       context.CancelFunc
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve serves
@@ -50,7 +75,11 @@ type Server struct {
 
 // New returns a server that waits for Serve.
 func New(o Options) *Server {
-	s := &Server{apps: o.Apps, hub: o.Hub, info: o.Info, logger: o.Logger}
+	s := &Server{
+		apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
+		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, logger: o.Logger,
+	}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           s.guard(s.router()),
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -82,9 +111,10 @@ func (s *Server) served() net.Listener {
 	return s.listener
 }
 
-// Shutdown stops listening and waits for requests under way until ctx ends; what
-// is left then is cut off, and ctx's error returned.
+// Shutdown stops listening, ends the streams, and waits for other requests under
+// way until ctx ends; what is left then is cut off, and ctx's error returned.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.end()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		s.http.Close()

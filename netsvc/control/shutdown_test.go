@@ -74,7 +74,7 @@ func TestShutdownLetsARequestFinish(t *testing.T) {
 func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	server := control.New(control.Options{Apps: d.apps, Hub: d.hub, Logger: discard(), Info: func() control.Info { return control.Info{} }})
+	server := control.New(control.Options{Apps: d.apps, Hub: d.hub, Stats: d.stats, Logger: discard(), Info: func() control.Info { return control.Info{} }})
 	path := newPath(t)
 	ln, err := control.Listen(path)
 	if err != nil {

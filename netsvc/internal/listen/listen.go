@@ -141,9 +141,13 @@ func (s *Service) Port() int {
 // String gives the address as a person writes it, with the actual port.
 func (s *Service) String() string {
 	a := s.address
-	a.Port = s.Port()
+	a.Port, a.Network = s.Port(), *s.network.Load()
 	return a.String()
 }
+
+// SetNetwork closes peers from outside network from now on; the zero Prefix lets
+// in all. Connections that are open stay.
+func (s *Service) SetNetwork(network netip.Prefix) { s.network.Store(&network) }
 
 // Rejected counts the peers closed because they are outside the network.
 func (s *Service) Rejected() uint64 { return s.rejects.Load() }

@@ -1,0 +1,204 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
+	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
+)
+
+// LogRecord is a record of the daemon's log, or tells of records that the
+// follower was too slow for.
+type LogRecord struct {
+	Time    time.Time `json:"time"`
+	Level   string    `json:"level"`
+	Message string    `json:"message"`
+	Attrs   LogAttrs  `json:"attrs,omitempty"`
+	Lost    uint64    `json:"lost,omitempty"` // records that should stand here
+}
+
+// LogAttrs are a record's attributes in their order; in JSON, an object.
+type LogAttrs []LogAttr
+
+// LogAttr is an attribute of a record. Value is a string, a bool, or a number:
+// durations are in seconds. A client gets numbers as json.Number.
+type LogAttr struct {
+	Name  string
+	Value any
+}
+
+// MarshalJSON writes an object.
+func (attrs LogAttrs) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, a := range attrs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		for _, part := range []struct {
+			value any
+			end   byte
+		}{{a.Name, ':'}, {a.Value, 0}} {
+			text, err := json.Marshal(part.value)
+			if err != nil {
+				return nil, fmt.Errorf("encoding the attribute %s: %w", a.Name, err)
+			}
+			b.Write(text)
+			if part.end != 0 {
+				b.WriteByte(part.end)
+			}
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON reads an object of plain values.
+func (attrs *LogAttrs) UnmarshalJSON(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
+		return fmt.Errorf("attributes: expected an object")
+	}
+	*attrs = nil
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return fmt.Errorf("attributes: %w", err)
+		}
+		var a LogAttr
+		a.Name, _ = name.(string)
+		if err := decoder.Decode(&a.Value); err != nil {
+			return fmt.Errorf("attribute %s: %w", a.Name, err)
+		}
+		*attrs = append(*attrs, a)
+	}
+	return nil
+}
+
+func logRecordOf(r *logring.Record) LogRecord {
+	object := LogRecord{Time: r.Time.UTC(), Level: config.LevelOf(r.Level).String(), Message: r.Message}
+	for _, a := range r.Attrs {
+		object.Attrs = append(object.Attrs, LogAttr{a.Key, plainValue(a.Value)})
+	}
+	return object
+}
+
+func plainValue(v slog.Value) any {
+	switch v.Kind() {
+	case slog.KindInt64, slog.KindUint64, slog.KindFloat64, slog.KindBool:
+		return v.Any()
+	case slog.KindDuration:
+		return v.Duration().Seconds()
+	case slog.KindTime:
+		return v.Time().UTC().Format(time.RFC3339)
+	}
+	return v.String()
+}
+
+// The kinds of Event that are not the hub's.
+const (
+	EventAppChanged = string(history.KindAppChanged)
+	EventStatistics = "statistics"
+	EventLost       = "lost" // the follower was too slow
+)
+
+// Event is something that happened. Which fields it has depends on Event: a
+// session_… has Session, a registration_refused has Peer, an app_changed has
+// AppID, Title and Change, a statistics has Statistics, a lost has Lost.
+type Event struct {
+	Time   time.Time `json:"time"`
+	Event  string    `json:"event"`
+	Reason string    `json:"reason,omitempty"` // of session_closed and registration_refused
+
+	Session    *Session `json:"session,omitempty"`
+	AgeSeconds *int64   `json:"age_seconds,omitempty"` // of session_closed
+
+	Peer *Peer `json:"peer,omitempty"`
+
+	AppID  string `json:"app_id,omitempty"`
+	Title  string `json:"title,omitempty"`
+	Change string `json:"change,omitempty"` // created, removed, renamed, server_key, client_key, old_keys_gone, tokens_reset
+
+	Statistics *Statistics `json:"statistics,omitempty"`
+	Lost       uint64      `json:"lost,omitempty"` // events that should stand here
+}
+
+// Peer is who tried to register: the address, and as far as the packet said so,
+// who it claimed to be.
+type Peer struct {
+	Addr      string `json:"addr"`
+	AppID     string `json:"app_id,omitempty"`
+	IbID      string `json:"ib_id,omitempty"`
+	UserID    string `json:"user_id,omitempty"`
+	UserGroup string `json:"user_group,omitempty"`
+}
+
+// Statistics is what a follower of events gets each second.
+type Statistics struct {
+	Sessions     int     `json:"sessions"`
+	Unregistered int     `json:"unregistered"`
+	Apps         int     `json:"apps"`
+	MemoryBytes  uint64  `json:"memory_bytes"`
+	Rates        Rates   `json:"rates"`
+	Latency      Latency `json:"latency"`
+}
+
+// Explanation answers why a message did or did not reach a user or a group.
+type Explanation struct {
+	AppID     string `json:"app_id"`
+	IbID      string `json:"ib_id"`
+	UserID    string `json:"user_id,omitempty"`
+	UserGroup string `json:"user_group,omitempty"`
+
+	// Connected are the sessions that a message would reach now, ConnectedTotal is
+	// their number, also if not all of them are listed.
+	Connected      []Session `json:"connected"`
+	ConnectedTotal int       `json:"connected_total"`
+	// LastClosed is the last session of the user that ended, LastRefused the last
+	// registration in the user's name that was refused. Both are absent if there
+	// was none since the daemon was started, and when a group is asked about.
+	LastClosed  *Event   `json:"last_closed,omitempty"`
+	LastRefused *Refusal `json:"last_refused,omitempty"`
+
+	// What is near. OtherPlaces are sessions of the same user, in any letter case,
+	// in another infobase or app; OtherGroups are the groups of the infobase's
+	// sessions, if a group was asked about; Infobases are those of the app with
+	// sessions, if the one asked about has none.
+	OtherPlaces      []Session      `json:"other_places"`
+	InfobaseSessions int            `json:"infobase_sessions"`
+	OtherGroups      map[string]int `json:"other_groups,omitempty"`
+	Infobases        map[string]int `json:"infobases,omitempty"`
+
+	// RefusedElsewhere are refused registrations in the name of the user for
+	// another infobase or app; Nameless those that did not say whose they were.
+	// The latest are first.
+	RefusedElsewhere []Refusal `json:"refused_elsewhere"`
+	Nameless         []Refusal `json:"nameless"`
+}
+
+// Refusal is the last of several refused registrations that were alike.
+type Refusal struct {
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+	Peer   Peer      `json:"peer"`
+	Count  uint64    `json:"count"`
+	First  time.Time `json:"first"` // when the first of them was
+}
+
+func peerOfEvent(e *history.Event) Peer {
+	s := &e.Session
+	return Peer{Addr: s.Addr, AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup}
+}
+
+func refusalOfHistory(r history.Refusal) Refusal {
+	return Refusal{
+		Time: r.Time.UTC(), Reason: r.Reason, Count: r.Count, First: r.First.UTC(),
+		Peer: peerOfEvent(&history.Event{Event: r.Event}),
+	}
+}
