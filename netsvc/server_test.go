@@ -129,14 +129,20 @@ func (d *daemon) authorise(serverKey string) (token string, status int) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return tokenOf(d.t, response), response.StatusCode
+}
+
+// tokenOf reads the answer to /auth.
+func tokenOf(t *testing.T, response *http.Response) string {
+	t.Helper()
 	defer response.Body.Close()
 	var answer struct {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return answer.Token, response.StatusCode
+	return answer.Token
 }
 
 // send posts a message to all of the infobase and returns the answer's status

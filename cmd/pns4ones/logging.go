@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/pns4ones/pns4ones/config"
 )
@@ -16,12 +17,16 @@ import (
 // it, and bears no time, for the journal keeps its own.
 func newLogHandler(w io.Writer, journal bool) slog.Handler {
 	replace := func(groups []string, a slog.Attr) slog.Attr {
-		switch {
-		case len(groups) > 0:
-		case a.Key == slog.LevelKey:
-			return slog.String(slog.LevelKey, config.LevelOf(a.Value.Any().(slog.Level)).String())
-		case a.Key == slog.TimeKey && journal:
-			return slog.Attr{}
+		// Only the record's own: an attribute may bear the same name.
+		switch value := a.Value.Any().(type) {
+		case slog.Level:
+			if len(groups) == 0 && a.Key == slog.LevelKey {
+				return slog.String(slog.LevelKey, config.LevelOf(value).String())
+			}
+		case time.Time:
+			if len(groups) == 0 && a.Key == slog.TimeKey && journal {
+				return slog.Attr{}
+			}
 		}
 		return a
 	}

@@ -24,6 +24,17 @@ func TestLogsUnderTheOldProductsLevelNames(t *testing.T) {
 	}
 }
 
+func TestAttributesMayBearTheNamesOfTheRecordsOwn(t *testing.T) {
+	t.Parallel()
+	for _, journal := range []bool{false, true} {
+		var out bytes.Buffer
+		slog.New(newLogHandler(&out, journal)).Info("a", "level", "Debug", "time", "noon")
+		if !strings.Contains(out.String(), "level=Information msg=a level=Debug time=noon") {
+			t.Errorf("got %s", &out)
+		}
+	}
+}
+
 func TestJournalLinesBearPrioritiesAndNoTime(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

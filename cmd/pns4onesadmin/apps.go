@@ -131,7 +131,7 @@ func (p *program) appFields(a control.App) []field {
 	if a.OldClientKeyUntil != nil {
 		value := p.text.T("admin.until", "time", formatTime(*a.OldClientKeyUntil))
 		if a.OldClientKeySessions != nil {
-			value += ", " + p.text.T("admin.with_old_key", "sessions", p.text.T("admin.n_sessions", "N", *a.OldClientKeySessions))
+			value += ", " + p.text.T("admin.with_old_key", "sessions", p.text.T("live.n_sessions", "N", *a.OldClientKeySessions))
 		}
 		fields = append(fields, field{p.text.T("admin.field_old_client_key"), value})
 	}

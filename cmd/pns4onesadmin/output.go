@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // printJSON writes an object of the control channel as it is.
@@ -65,19 +68,9 @@ func (p *program) printBlock(fields []field) {
 }
 
 // formatTime writes a moment in the time zone of the person.
-func formatTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+func formatTime(t time.Time) string { return say.Time(t) }
 
-// formatAge writes a duration in its two largest units.
-func (p *program) formatAge(d time.Duration) string {
-	d = d.Round(time.Second)
-	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
-	switch {
-	case days > 0:
-		return p.text.T("admin.age_days", "days", days, "hours", hours)
-	case hours > 0:
-		return p.text.T("admin.age_hours", "hours", hours, "minutes", minutes)
-	case minutes > 0:
-		return p.text.T("admin.age_minutes", "minutes", minutes, "seconds", seconds)
-	}
-	return p.text.T("admin.age_seconds", "seconds", seconds)
+// words says things in the person's language; apps give the titles.
+func (p *program) words(apps []control.App) say.Words {
+	return say.Words{Text: p.text, Titles: say.TitlesOf(apps)}
 }

@@ -109,7 +109,11 @@ func (d database) Import(_ context.Context, file io.Reader) (control.ImportRepor
 func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.Export(w) }
 
 // client returns a client of the daemon's control channel.
-func (p *program) client() *control.Client { return control.NewClient(p.controlPath()) }
+func (p *program) client() *control.Client {
+	client := control.NewClient(p.controlPath())
+	client.Lang = p.text.Lang()
+	return client
+}
 
 // daemon returns a client for a command that only a running daemon can carry out.
 func (p *program) daemon() (*control.Client, error) {
@@ -156,15 +160,20 @@ func find(ctx context.Context, s interface {
 	if err != nil {
 		return control.App{}, err
 	}
+	return match(objects, ref)
+}
+
+// match is find among apps that are known already.
+func match(objects []control.App, ref string) (control.App, error) {
 	byID := make(map[string]control.App)
 	var apps []*app.App
 	for _, object := range objects {
 		byID[object.ID] = object
 		apps = append(apps, &app.App{ID: object.ID, Title: object.Title})
 	}
-	match, err := app.Match(apps, ref)
+	found, err := app.Match(apps, ref)
 	if err != nil {
 		return control.App{}, err
 	}
-	return byID[match.ID], nil
+	return byID[found.ID], nil
 }

@@ -85,7 +85,7 @@ func TestTheLogLevelChanges(t *testing.T) {
 	if d.level != config.LevelDebug {
 		t.Errorf("the level is %v", d.level)
 	}
-	if log := d.log.String(); !strings.Contains(log, `action="change log level"`) || !strings.Contains(log, "level=Debug") {
+	if log := d.log.String(); !strings.Contains(log, `action="change log level"`) || !strings.Contains(log, "log_level=Debug") {
 		t.Errorf("no audit record of the change:\n%s", log)
 	}
 }

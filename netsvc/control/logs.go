@@ -101,6 +101,6 @@ func (s *Server) changeLogLevel(_ http.ResponseWriter, r *http.Request) (any, er
 		return nil, err
 	}
 	s.setLogLevel(level)
-	s.audit(r, "change log level", slog.String("level", level.String()))
+	s.audit(r, "change log level", slog.String("log_level", level.String()))
 	return levelBody{level.String()}, nil
 }

@@ -56,6 +56,10 @@ type SessionPage struct {
 	Next     string    `json:"next,omitempty"` // for SessionQuery.After; absent: the last page
 }
 
+// SessionSortKeys returns the words that SessionQuery.Sort takes, but for a minus
+// before them.
+func SessionSortKeys() []string { return hub.SortKeys() }
+
 // SessionQuery selects sessions; see hub.Query for what the fields mean.
 type SessionQuery struct {
 	AppID, IbID, UserID, UserGroup, Text, Sort string

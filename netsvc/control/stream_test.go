@@ -401,4 +401,3 @@ func TestMetricsAreThoseOfTheRecorder(t *testing.T) {
 		t.Errorf("Content-Type is %q", kind)
 	}
 }
-

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// sessionCommands list the sessions and close one.
+func (p *program) sessionCommands() []*cobra.Command {
+	var query control.SessionQuery
+	var ref string
+	var watch bool
+	sessions := p.command("sessions", nil, func(cmd *cobra.Command, _ []string) error {
+		if err := noEmptyFlags(cmd); err != nil {
+			return err
+		}
+		if query.Limit < 0 {
+			return wrongUsage("admin.bad_limit")
+		}
+		return p.withDaemon(func(client *control.Client) error {
+			if watch {
+				return following(cmd.Context(), func(ctx context.Context) error { return p.watchSessions(ctx, client, ref, query) })
+			}
+			return p.sessions(cmd.Context(), client, ref, query)
+		})
+	})
+	flags := sessions.Flags()
+	flags.StringVar(&ref, "app", "", p.text.T("admin.flag_app"))
+	flags.StringVar(&query.IbID, "ib", "", p.text.T("admin.flag_ib"))
+	flags.StringVar(&query.UserID, "user", "", p.text.T("admin.flag_user"))
+	flags.StringVar(&query.UserGroup, "group", "", p.text.T("admin.flag_group"))
+	flags.StringVar(&query.Text, "search", "", p.text.T("admin.flag_search"))
+	flags.StringVar(&query.Sort, "sort", "", p.text.T("admin.flag_sort"))
+	flags.IntVar(&query.Limit, "limit", 0, p.text.T("admin.flag_limit"))
+	flags.BoolVar(&watch, "watch", false, p.text.T("admin.flag_watch"))
+	sessions.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(control.SessionSortKeys(), cobra.ShellCompDirectiveNoFileComp))
+
+	kick := p.command("kick", []string{"session"}, func(cmd *cobra.Command, args []string) error {
+		if args[0] == "" {
+			return wrongUsage("admin.wrong_arguments", "usage", cmd.UseLine())
+		}
+		return p.withDaemon(func(client *control.Client) error {
+			if err := client.CloseSession(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			p.say("admin.kicked", "session", locale.Clean(args[0]))
+			return nil
+		})
+	})
+	return []*cobra.Command{sessions, kick}
+}
+
+// noEmptyFlags refuses flags with an empty value: a script whose variable is
+// empty would get everything instead of nothing.
+func noEmptyFlags(cmd *cobra.Command) (err error) {
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed && f.Value.String() == "" {
+			err = wrongUsage("admin.flag_needs_value", "flag", "--"+f.Name)
+		}
+	})
+	return err
+}
+
+// sessions prints the sessions that match: up to query.Limit of them, or all.
+func (p *program) sessions(ctx context.Context, client *control.Client, ref string, query control.SessionQuery) error {
+	if ref != "" {
+		a, err := find(ctx, client, ref)
+		if err != nil {
+			return err
+		}
+		query.AppID = a.ID
+	}
+	found, total, err := allSessions(ctx, client, query)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(found)
+	}
+	apps, err := client.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	p.printTable(p.sessionHeader(), p.sessionRows(found, apps))
+	if total > len(found) {
+		p.say("admin.more_sessions", "shown", len(found), "total", total)
+	}
+	return nil
+}
+
+// allSessions reads page after page, up to query.Limit sessions or all, and tells
+// how many there are.
+func allSessions(ctx context.Context, client *control.Client, query control.SessionQuery) (found []control.Session, total int, err error) {
+	const pageSize = 1000
+	most := query.Limit
+	found = []control.Session{}
+	for {
+		query.Limit = pageSize
+		if most > 0 {
+			query.Limit = min(pageSize, most-len(found))
+		}
+		page, err := client.Sessions(ctx, query)
+		if err != nil {
+			return nil, 0, err
+		}
+		found = append(found, page.Sessions...)
+		query.After = page.Next
+		if page.Next == "" || most > 0 && len(found) >= most {
+			return found, page.Total, nil
+		}
+	}
+}
+
+// watchEvery is how often the sessions are shown anew.
+const watchEvery = time.Second
+
+// watchSessions shows the sessions that match again and again. On a terminal they
+// stay in place and fill the screen; a script gets one list after the other.
+func (p *program) watchSessions(ctx context.Context, client *control.Client, ref string, query control.SessionQuery) error {
+	terminal, onTerminal := p.terminal()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		var screen bytes.Buffer
+		shown := query
+		if onTerminal && !p.json && query.Limit == 0 {
+			if _, height, err := term.GetSize(terminal); err == nil {
+				shown.Limit = max(height-screenMargin, 1)
+			}
+		}
+		if err := p.onto(&screen).sessions(ctx, client, ref, shown); err != nil {
+			return err
+		}
+		if onTerminal && !p.json {
+			// Home, and each line wiped behind its text, so that nothing flickers.
+			fmt.Fprint(p.stdout, "\x1b[H", strings.ReplaceAll(screen.String(), "\n", "\x1b[K\n"), "\x1b[J")
+		} else if _, err := p.stdout.Write(screen.Bytes()); err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// screenMargin is what a screen has beside the rows: the header, the line below
+// them, and the one the cursor is in.
+const screenMargin = 3
+
+// terminal is the terminal that results go to, if they do.
+func (p *program) terminal() (fd int, ok bool) {
+	out, isOutput := p.stdout.(*output)
+	if !isOutput {
+		return 0, false
+	}
+	file, isFile := out.w.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	return int(file.Fd()), true
+}
+
+// onto is the program with all that it says going to one place.
+func (p *program) onto(w io.Writer) *program {
+	q := *p
+	q.stdout = w
+	if _, onTerminal := p.terminal(); onTerminal {
+		q.stderr = w
+	}
+	return &q
+}
+
+// maxTitleWidth is how much of an app's title a table shows, in cells.
+const maxTitleWidth = 24
+
+func (p *program) sessionHeader() []string {
+	return []string{
+		p.text.T("admin.column_id"), p.text.T("admin.column_app"), p.text.T("admin.column_ib"), p.text.T("admin.column_user"), p.text.T("admin.column_group"),
+		p.text.T("admin.column_addr"), p.text.T("admin.column_age"), p.text.T("admin.column_delivered"), p.text.T("admin.column_queued"),
+	}
+}
+
+func (p *program) sessionRows(sessions []control.Session, apps []control.App) [][]string {
+	words := p.words(apps)
+	titles := make(map[string]string)
+	for _, a := range apps {
+		titles[a.ID] = runewidth.Truncate(locale.Clean(a.Title), maxTitleWidth, "…")
+	}
+	var rows [][]string
+	for _, s := range sessions {
+		rows = append(rows, []string{
+			s.ID, titles[s.AppID], locale.Clean(s.IbID), locale.Clean(s.UserID), locale.Clean(s.UserGroup), s.Addr,
+			words.Age(time.Since(s.Since)), fmt.Sprint(s.Delivered), fmt.Sprint(s.Queued),
+		})
+	}
+	return rows
+}

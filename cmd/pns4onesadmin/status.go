@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/spf13/cobra"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/say"
+)
+
+// statusCommand tells how the daemon is.
+func (p *program) statusCommand() *cobra.Command {
+	var byApp bool
+	cmd := p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
+		return p.withDaemon(func(client *control.Client) error {
+			ask := client.Status
+			if byApp {
+				ask = client.StatusByApp
+			}
+			status, err := ask(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if p.json {
+				return p.printJSON(status)
+			}
+			p.printBlock(p.statusFields(status))
+			if byApp {
+				fmt.Fprintln(p.stdout)
+				p.printAppStatus(status.ByApp)
+			}
+			return nil
+		})
+	})
+	cmd.Flags().BoolVar(&byApp, "apps", false, p.text.T("admin.flag_by_app"))
+	return cmd
+}
+
+func (p *program) statusFields(s control.Status) []field {
+	words := p.words(nil)
+	var fields []field
+	add := func(name string, value any) {
+		fields = append(fields, field{p.text.T("admin.status_" + name), fmt.Sprint(value)})
+	}
+	rate := func(n uint64, perSecond float64) string {
+		return fmt.Sprint(n) + "  " + p.text.T("admin.per_second", "rate", formatRate(perSecond))
+	}
+	add("version", s.Version)
+	add("uptime", words.Age(time.Duration(s.UptimeSeconds)*time.Second))
+	add("listen", s.Listen)
+	add("service", s.Service)
+	add("control", s.Control)
+	if s.MetricsListen != "" {
+		add("metrics", s.MetricsListen)
+	}
+	if s.TLSExpiresAt != nil {
+		add("tls", p.expiry(*s.TLSExpiresAt, time.Now()))
+	}
+	add("log_level", s.LogLevel)
+	add("apps", s.Apps)
+	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed", "opened", formatRate(s.Rates.Opened), "closed", formatRate(s.Rates.Closed)))
+	add("unregistered", s.Unregistered)
+	add("registrations", rate(s.Registrations, s.Rates.Registrations))
+	add("messages", rate(s.Messages, s.Rates.Messages))
+	add("delivered", rate(s.Delivered, s.Rates.Delivered))
+	if l := s.Latency; l.P50 != nil {
+		add("latency", p.text.T("admin.quantiles", "p50", words.Seconds(*l.P50), "p95", words.Seconds(*l.P95), "p99", words.Seconds(*l.P99)))
+	}
+	add("no_recipient", s.NoRecipient)
+	add("slow", s.DroppedAsSlow)
+	add("refused", total(s.Refused))
+	add("closed", total(s.Closed))
+	add("http", total(s.HTTP.Status))
+	if len(positive(s.HTTP.Refused)) > 0 {
+		add("http_refused", total(s.HTTP.Refused))
+	}
+	if s.HTTP.TLSHandshakeFailures > 0 {
+		add("handshakes", s.HTTP.TLSHandshakeFailures)
+	}
+	if len(positive(s.Rejected)) > 0 {
+		add("rejected", total(s.Rejected))
+	}
+	add("memory", say.Bytes(s.MemoryBytes))
+	if len(s.RestartNeeded) > 0 {
+		add("restart", strings.Join(s.RestartNeeded, ", "))
+	}
+	return fields
+}
+
+// expiry tells when a certificate ends, and how soon that is if it is soon.
+func (p *program) expiry(at, now time.Time) string {
+	const soon = 30 * 24 * time.Hour
+	text := formatTime(at)
+	switch left := at.Sub(now); {
+	case left <= 0:
+		text += "  " + p.text.T("admin.tls_expired")
+	case left < soon:
+		text += "  " + p.text.T("admin.tls_soon", "N", int(left.Hours()/24))
+	}
+	return text
+}
+
+// total writes the sum of counts, and what it consists of.
+func total(counts map[string]uint64) string {
+	sum := uint64(0)
+	var parts []string
+	for _, word := range positive(counts) {
+		sum += counts[word]
+		parts = append(parts, fmt.Sprintf("%s %d", word, counts[word]))
+	}
+	if len(parts) == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d  (%s)", sum, strings.Join(parts, ", "))
+}
+
+// positive returns the words whose count is not 0, in their order.
+func positive(counts map[string]uint64) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(word string) bool { return counts[word] == 0 })
+}
+
+func formatRate(perSecond float64) string {
+	if perSecond == 0 {
+		return "0"
+	}
+	if perSecond < 10 {
+		return fmt.Sprintf("%.1f", perSecond)
+	}
+	return fmt.Sprintf("%.0f", perSecond)
+}
+
+func (p *program) printAppStatus(apps []control.AppStatus) {
+	rows := [][]string{}
+	for _, a := range apps {
+		rows = append(rows, []string{
+			runewidth.Truncate(locale.Clean(a.Title), maxTitleWidth, "…"), fmt.Sprint(a.Sessions), fmt.Sprint(a.SessionsOnOldKey),
+			fmt.Sprint(a.Messages), formatRate(a.Rates.Messages), fmt.Sprint(a.Delivered), formatRate(a.Rates.Delivered),
+			fmt.Sprint(a.NoRecipient), fmt.Sprint(a.DroppedAsSlow), fmt.Sprint(a.Refused),
+		})
+	}
+	p.printTable([]string{
+		p.text.T("admin.column_app"), p.text.T("admin.column_sessions"), p.text.T("admin.column_old_key"),
+		p.text.T("admin.column_messages"), p.text.T("admin.column_rate"), p.text.T("admin.column_delivered"), p.text.T("admin.column_rate"),
+		p.text.T("admin.column_no_recipient"), p.text.T("admin.column_slow"), p.text.T("admin.column_refused"),
+	}, rows)
+}

@@ -1,0 +1,259 @@
+// Package say puts the objects of the control channel into words, in the language
+// of a person. The command line and the panel both use it, so that they say the
+// same. What comes from outside is made harmless for a terminal here.
+package say
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// Words say things in one language.
+type Words struct {
+	Text *locale.Localizer
+	// Titles are those of the apps, by id. An app without one is called by its id.
+	Titles map[string]string
+}
+
+// TitlesOf returns the titles of apps for Words.
+func TitlesOf(apps []control.App) map[string]string {
+	titles := make(map[string]string, len(apps))
+	for _, a := range apps {
+		titles[a.ID] = a.Title
+	}
+	return titles
+}
+
+// App is what an app is called: its title, or its id if it has none here.
+func (w Words) App(id string) string {
+	if title := w.Titles[strings.ToLower(id)]; title != "" {
+		return locale.Clean(title)
+	}
+	return locale.Clean(id)
+}
+
+// Reason explains a word for which something was refused or closed, and names the
+// word, for that is what logs and metrics have.
+func (w Words) Reason(word string) string {
+	id := "live.reason_" + word
+	if text := w.Text.T(id); text != id {
+		return text + " (" + word + ")"
+	}
+	return locale.Clean(word)
+}
+
+// Time writes a moment in the time zone of the person.
+func Time(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// Age writes a duration in its two largest units.
+func (w Words) Age(d time.Duration) string {
+	d = d.Round(time.Second)
+	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case days > 0:
+		return w.Text.T("live.age_days", "days", days, "hours", hours)
+	case hours > 0:
+		return w.Text.T("live.age_hours", "hours", hours, "minutes", minutes)
+	case minutes > 0:
+		return w.Text.T("live.age_minutes", "minutes", minutes, "seconds", seconds)
+	}
+	return w.Text.T("live.age_seconds", "seconds", seconds)
+}
+
+// Seconds writes a short time with the unit that fits.
+func (w Words) Seconds(s float64) string {
+	switch {
+	case s < 0.001:
+		return w.Text.T("live.microseconds", "n", fmt.Sprintf("%.0f", s*1e6))
+	case s < 1:
+		return w.Text.T("live.milliseconds", "n", fmt.Sprintf("%.3g", s*1e3))
+	}
+	return w.Text.T("live.seconds", "n", fmt.Sprintf("%.3g", s))
+}
+
+// Bytes writes a size in binary units.
+func Bytes(n uint64) string {
+	const step = 1024
+	if n < step {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), -1
+	for value >= step && unit < 4 {
+		value /= step
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[unit])
+}
+
+// user is how a session's user is called.
+func (w Words) user(id string) string {
+	if id == "" {
+		return w.Text.T("live.no_user")
+	}
+	return locale.Clean(id)
+}
+
+func (w Words) group(name string) string {
+	if name == "" {
+		return w.Text.T("live.no_group")
+	}
+	return w.Text.T("live.group", "group", locale.Clean(name))
+}
+
+// Event says an event in one line, without its time.
+func (w Words) Event(e control.Event) string {
+	switch {
+	case e.Lost > 0:
+		return w.Text.T("live.lost", "N", e.Lost)
+	case e.Session != nil:
+		return w.sessionEvent(e)
+	case e.Peer != nil:
+		if e.Peer.AppID == "" {
+			return w.Text.T("live.registration_refused_nameless", "addr", e.Peer.Addr, "reason", w.Reason(e.Reason))
+		}
+		return w.Text.T("live.registration_refused", "addr", e.Peer.Addr, "reason", w.Reason(e.Reason),
+			"user", w.user(e.Peer.UserID), "ib", locale.Clean(e.Peer.IbID), "app", w.App(e.Peer.AppID))
+	case e.Statistics != nil:
+		s := e.Statistics
+		return w.Text.T("live.statistics", "sessions", s.Sessions, "messages", rate(s.Rates.Messages), "delivered", rate(s.Rates.Delivered),
+			"opened", rate(s.Rates.Opened), "closed", rate(s.Rates.Closed), "memory", Bytes(s.MemoryBytes))
+	case e.Change != "":
+		return w.Text.T("live.app_changed", "app", locale.Clean(e.Title), "change", w.Text.T("live.change_"+e.Change))
+	}
+	return locale.Clean(e.Event)
+}
+
+func rate(r float64) string { return fmt.Sprintf("%.0f", r) }
+
+func (w Words) sessionEvent(e control.Event) string {
+	s := e.Session
+	args := []any{
+		"session", s.ID, "user", w.user(s.UserID), "group", w.group(s.UserGroup), "ib", locale.Clean(s.IbID), "app", w.App(s.AppID), "addr", s.Addr,
+		"reason", w.Reason(e.Reason), "delivered", s.Delivered,
+	}
+	if e.AgeSeconds != nil {
+		args = append(args, "age", w.Age(time.Duration(*e.AgeSeconds)*time.Second))
+	}
+	// The word of the event is one that the catalogue has, or one of a newer daemon.
+	id := "live.session_" + strings.TrimPrefix(e.Event, "session_")
+	if text := w.Text.T(id, args...); text != id {
+		return text
+	}
+	return locale.Clean(e.Event)
+}
+
+// Explanation says why a message did or did not arrive, in lines. now is when it
+// was asked.
+func (w Words) Explanation(e control.Explanation, now time.Time) []string {
+	var lines []string
+	say := func(id string, args ...any) { lines = append(lines, w.Text.T("live.explain_"+id, args...)) }
+	detail := func(text string) { lines = append(lines, "  "+text) }
+
+	if e.ConnectedTotal > 0 {
+		say("connected", "N", e.ConnectedTotal)
+		for _, s := range e.Connected {
+			detail(w.session(s, now))
+		}
+		if hidden := e.ConnectedTotal - len(e.Connected); hidden > 0 {
+			detail(w.Text.T("live.and_more", "N", hidden))
+		}
+	} else {
+		say("not_connected")
+	}
+
+	if c := e.LastClosed; c != nil {
+		say("last_closed", "time", Time(c.Time), "reason", w.Reason(c.Reason), "delivered", c.Session.Delivered, "last", w.lastDelivery(*c.Session))
+	}
+	if r := e.LastRefused; r != nil {
+		say("last_refused", "time", Time(r.Time), "reason", w.Reason(r.Reason), "addr", r.Peer.Addr, "N", r.Count)
+	}
+	if e.ConnectedTotal == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil {
+		say("never_seen")
+	}
+
+	if len(e.OtherPlaces) > 0 {
+		say("other_places")
+		for _, s := range e.OtherPlaces {
+			detail(w.Text.T("live.place", "user", w.user(s.UserID), "ib", locale.Clean(s.IbID), "app", w.App(s.AppID), "group", w.group(s.UserGroup)) +
+				"; " + w.session(s, now))
+		}
+	}
+	if e.InfobaseSessions > 0 && e.ConnectedTotal == 0 {
+		say("infobase", "N", e.InfobaseSessions, "ib", locale.Clean(e.IbID))
+	}
+	if e.UserGroup != "" && len(e.OtherGroups) > 0 {
+		say("other_groups")
+		for _, name := range byCount(e.OtherGroups) {
+			detail(w.counted(w.group(name), e.OtherGroups[name]))
+		}
+		if e.OtherGroups[""] > 0 {
+			say("empty_group")
+		}
+	}
+	if e.InfobaseSessions == 0 {
+		if len(e.Infobases) == 0 {
+			say("no_infobases")
+		} else {
+			say("infobases", "ib", locale.Clean(e.IbID))
+			for _, name := range byCount(e.Infobases) {
+				detail(w.counted(locale.Clean(name), e.Infobases[name]))
+			}
+		}
+	}
+
+	w.refusals(e.RefusedElsewhere, "refused_elsewhere", say, detail)
+	if e.ConnectedTotal == 0 {
+		w.refusals(e.Nameless, "nameless", say, detail)
+	}
+	return lines
+}
+
+// byCount returns the names, the most frequent first.
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+}
+
+func (w Words) counted(name string, n int) string {
+	return w.Text.T("live.counted", "name", name, "sessions", w.Text.T("live.n_sessions", "N", n))
+}
+
+func (w Words) refusals(all []control.Refusal, heading string, say func(string, ...any), detail func(string)) {
+	if len(all) == 0 {
+		return
+	}
+	say(heading)
+	for _, r := range all {
+		text := Time(r.Time) + "  " + r.Peer.Addr + "  " + w.Reason(r.Reason)
+		if r.Peer.AppID != "" {
+			text += "  " + w.Text.T("live.claimed", "ib", locale.Clean(r.Peer.IbID), "app", w.App(r.Peer.AppID))
+		}
+		if r.Count > 1 {
+			text += "  ×" + fmt.Sprint(r.Count)
+		}
+		detail(text)
+	}
+}
+
+// session tells of an open session in a line.
+func (w Words) session(s control.Session, now time.Time) string {
+	return w.Text.T("live.session", "session", s.ID, "addr", s.Addr, "age", w.Age(now.Sub(s.Since)), "generation", s.KeyGeneration,
+		"delivered", s.Delivered, "last", w.lastDelivery(s))
+}
+
+func (w Words) lastDelivery(s control.Session) string {
+	if s.LastDeliveryAt == nil {
+		return w.Text.T("live.never")
+	}
+	return Time(*s.LastDeliveryAt)
+}
