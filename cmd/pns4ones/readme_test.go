@@ -62,6 +62,7 @@ func TestReadme(t *testing.T) {
 				"./pns4ones", folder+"/pns4ones",
 				"localhost:36696", "localhost:"+sendersPort,
 				" keys.txt", " "+folder+"/keys.txt",
+				" copy.db", " "+folder+"/copy.db",
 			).Replace(command)
 			switch {
 			case strings.HasPrefix(command, "go test"):

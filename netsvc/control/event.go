@@ -68,8 +68,9 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	// Before the client is told that it follows: from then on it misses nothing.
+	last, cursor := s.history.Events().Last(tail, filter.keeps)
 	return nil, s.stream(w, r, follow, func(ctx context.Context, out *records) error {
-		last, cursor := s.history.Events().Last(tail, filter.keeps)
 		for i := range last {
 			if err := out.write(eventOf(&last[i])); err != nil {
 				return err

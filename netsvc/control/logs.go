@@ -65,8 +65,9 @@ func (s *Server) listLogs(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before the client is told that it follows: from then on it misses nothing.
+	last, cursor := s.log.Records().Last(tail, filter.keeps)
 	return nil, s.stream(w, r, follow, func(ctx context.Context, out *records) error {
-		last, cursor := s.log.Records().Last(tail, filter.keeps)
 		for i := range last {
 			if err := out.write(logRecordOf(&last[i])); err != nil {
 				return err

@@ -16,8 +16,11 @@ const (
 	// maxFollowers bounds those who follow the log or events. Each costs a
 	// goroutine or three and a connection, and a batch of records.
 	maxFollowers = 64
-	// batchRecords is how many records are written before the next are looked at.
-	batchRecords = 100
+	// batchRecords is how many records a follower is sent at once, and batchPause
+	// how long it then waits: in a flood, many records travel together, and nobody
+	// who looks on takes the processor from those who deliver.
+	batchRecords = 200
+	batchPause   = 20 * time.Millisecond
 	// defaultTail is how many of the last records come first if nobody says.
 	defaultTail = 100
 	// maxTail is more than any ring holds.
@@ -121,11 +124,15 @@ func followRing[T any](ctx context.Context, cursor ring.Cursor[T], out *records,
 				objects = append(objects, object(&batch[i]))
 			}
 		}
-		if len(objects) == 0 {
-			continue
+		if len(objects) > 0 {
+			if err := out.write(objects...); err != nil {
+				return err
+			}
 		}
-		if err := out.write(objects...); err != nil {
-			return err
+		select {
+		case <-time.After(batchPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
