@@ -63,7 +63,7 @@ func SessionSortKeys() []string { return hub.SortKeys() }
 // SessionQuery selects sessions; see hub.Query for what the fields mean.
 type SessionQuery struct {
 	AppID, IbID, UserID, UserGroup, Text, Sort string
-	Limit                                      int
+	Limit, Offset                              int
 	After                                      string
 }
 

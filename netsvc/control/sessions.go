@@ -10,7 +10,7 @@ import (
 )
 
 // sessionParameters are what /sessions takes.
-var sessionParameters = []string{"app", "ib", "user", "group", "q", "sort", "limit", "after"}
+var sessionParameters = []string{"app", "ib", "user", "group", "q", "sort", "limit", "after", "offset"}
 
 // values are the parameters that ask for the query.
 func (q SessionQuery) values() url.Values {
@@ -22,8 +22,10 @@ func (q SessionQuery) values() url.Values {
 			values.Set(name, value)
 		}
 	}
-	if q.Limit != 0 {
-		values.Set("limit", strconv.Itoa(q.Limit))
+	for name, value := range map[string]int{"limit": q.Limit, "offset": q.Offset} {
+		if value != 0 {
+			values.Set(name, strconv.Itoa(value))
+		}
 	}
 	return values
 }
@@ -39,6 +41,13 @@ func hubQuery(values url.Values) (hub.Query, error) {
 			return hub.Query{}, badRequest("limit: expected a number from 1 to %d", hub.MaxPage)
 		}
 		query.Limit = n
+	}
+	if offset := values.Get("offset"); offset != "" {
+		n, err := strconv.Atoi(offset)
+		if err != nil || n < 0 {
+			return hub.Query{}, badRequest("offset: expected a number, 0 or more")
+		}
+		query.Offset = n
 	}
 	return query, nil
 }

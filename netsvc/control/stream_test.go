@@ -374,7 +374,7 @@ func TestStatusHasEveryReason(t *testing.T) {
 			t.Errorf("%s is not among the closings", reason)
 		}
 	}
-	if s.ByApp != nil && len(s.ByApp) > 0 {
+	if len(s.ByApp) > 0 {
 		t.Errorf("apps in the status of a daemon without any: %+v", s.ByApp)
 	}
 	a := d.newApp("one")

@@ -260,6 +260,7 @@ func BenchmarkSessions(b *testing.B) {
 		{"first", hub.Query{Limit: 50}},
 		{"by-user", hub.Query{Limit: 50, Sort: "user"}},
 		{"by-user-1000", hub.Query{Limit: 1000, Sort: "-user"}},
+		{"by-user-last", hub.Query{Limit: 50, Sort: "user", Offset: sessions - 50}},
 		{"by-addr", hub.Query{Limit: 50, Sort: "addr"}},
 		{"search", hub.Query{Limit: 50, Text: "777", Sort: "-since"}},
 		{"search-nothing", hub.Query{Limit: 50, Text: "Иванов"}},

@@ -42,6 +42,9 @@ type Query struct {
 	Limit int
 	// After is Page.Next of the page before.
 	After string
+	// Offset skips that many; for who shows a part of the list as it is now. It
+	// excludes After.
+	Offset int
 }
 
 // MaxPage is the largest page of Sessions.
@@ -107,6 +110,9 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 	if q.Limit < 0 || q.Limit > MaxPage {
 		return Page{}, fmt.Errorf("%w: limit %d: expected 1 to %d", ErrBadQuery, q.Limit, MaxPage)
 	}
+	if q.Offset < 0 || q.Offset > 0 && q.After != "" {
+		return Page{}, fmt.Errorf("%w: offset %d: expected 0 or more, and no after beside it", ErrBadQuery, q.Offset)
+	}
 	after, err := parseCursor(q.After)
 	if err != nil {
 		return Page{}, err
@@ -117,7 +123,7 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 		direction = -1
 	}
 	limit := cmp.Or(q.Limit, MaxPage)
-	first := selection{direction: direction, limit: limit + 1} // one more tells whether there is another page
+	first := selection{direction: direction, limit: q.Offset + limit + 1} // one more tells whether there is another page
 	page := Page{}
 	for _, s := range h.snapshot() {
 		at, ok := s.matches(&q, key)
@@ -130,6 +136,7 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 		}
 	}
 	found := first.sorted()
+	found = found[min(q.Offset, len(found)):]
 	if len(found) > limit {
 		found = found[:limit]
 		page.Next = found[limit-1].cursor()

@@ -99,10 +99,32 @@ func TestPagesCoverEverySessionOnce(t *testing.T) {
 	}
 }
 
+func TestAPageCanBeginAnywhere(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{})
+	for i := range 9 {
+		s.connect("ib", fmt.Sprint(i), "")
+	}
+	for _, tt := range []struct {
+		offset, limit int
+		want          string
+	}{
+		{0, 3, "0 1 2"}, {4, 3, "4 5 6"}, {7, 3, "7 8"}, {9, 3, ""}, {1 << 40, 3, ""},
+	} {
+		page, err := s.Sessions(hub.Query{Sort: "user", Offset: tt.offset, Limit: tt.limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := users(page); got != tt.want || page.Total != 9 {
+			t.Errorf("from %d: got %q of %d, want %q of 9", tt.offset, got, page.Total, tt.want)
+		}
+	}
+}
+
 func TestRefusesABadQuery(t *testing.T) {
 	t.Parallel()
 	s := start(t, hub.Options{})
-	for _, q := range []hub.Query{{Sort: "colour"}, {Limit: -1}, {Limit: hub.MaxPage + 1}, {After: "!"}, {After: "AAAA"}} {
+	for _, q := range []hub.Query{{Sort: "colour"}, {Limit: -1}, {Limit: hub.MaxPage + 1}, {Offset: -1}, {Offset: 1, After: "e30"}, {After: "!"}, {After: "AAAA"}} {
 		if _, err := s.Sessions(q); !errors.Is(err, hub.ErrBadQuery) {
 			t.Errorf("%+v: got %v, want ErrBadQuery", q, err)
 		}
