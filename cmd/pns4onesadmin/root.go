@@ -47,6 +47,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	cobra.EnableCommandSorting = false
 
+	root.AddCommand(p.panelCommand())
 	root.AddCommand(p.appCommands()...)
 	root.AddCommand(p.keysFileCommands()...)
 	root.AddCommand(p.statusCommand())

@@ -1,0 +1,40 @@
+// Package terminal is what the panel wants of a terminal beyond drawing: the
+// clipboard of the machine that it is shown on, and whether it is dark.
+package terminal
+
+import (
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/aymanbagabas/go-osc52/v2"
+)
+
+// Output is a terminal that several write to: each Write arrives in one piece.
+type Output struct {
+	*os.File
+	mu sync.Mutex
+}
+
+// NewOutput returns file as an Output.
+func NewOutput(file *os.File) *Output { return &Output{File: file} }
+
+// Write writes b before anybody else writes.
+func (o *Output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.File.Write(b)
+}
+
+// Copy asks the terminal to put a text on its clipboard (OSC 52), which works
+// through SSH. Whether it did cannot be known. getenv tells of GNU screen, which
+// hands sequences on only if they are wrapped; tmux understands this one itself,
+// if its option set-clipboard is on.
+func (o *Output) Copy(text string, getenv func(string) string) error {
+	sequence := osc52.New(text)
+	if strings.HasPrefix(getenv("TERM"), "screen") && getenv("TMUX") == "" {
+		sequence = sequence.Screen()
+	}
+	_, err := sequence.WriteTo(o)
+	return err
+}

@@ -1,0 +1,46 @@
+package tui
+
+// scroll is a window over rows, and the row in it that keys work on. The zero
+// value is at the first row.
+type scroll struct{ pos, top int }
+
+// fit keeps the selected row among total ones, and in a window of height rows.
+func (s *scroll) fit(total, height int) {
+	s.pos = max(min(s.pos, total-1), 0)
+	height = max(height, 1)
+	if s.pos < s.top {
+		s.top = s.pos
+	}
+	if s.pos >= s.top+height {
+		s.top = s.pos - height + 1
+	}
+	s.top = max(min(s.top, total-height), 0)
+}
+
+// press moves by a key, and tells whether it is one that moves.
+func (s *scroll) press(k string, total, height int) bool {
+	switch k {
+	case "up", "k":
+		s.pos--
+	case "down", "j":
+		s.pos++
+	case "pgup", "ctrl+b":
+		s.pos -= height
+		s.top -= height
+	case "pgdown", "ctrl+f":
+		s.pos += height
+		s.top += height
+	case "ctrl+u":
+		s.pos -= height / 2
+	case "ctrl+d":
+		s.pos += height / 2
+	case "home", "g":
+		s.pos = 0
+	case "end", "G":
+		s.pos = total - 1
+	default:
+		return false
+	}
+	s.fit(total, height)
+	return true
+}

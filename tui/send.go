@@ -1,0 +1,429 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/bubbles/key"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+	"github.com/pns4ones/pns4ones/tui/internal/cells"
+)
+
+// send is the fifth screen: a form for a message.
+type send struct {
+	*env
+	width, height int
+	appID         string
+	to            wire.RecipientType
+	important     bool
+	inputs        [fieldCount]input
+	at            formField
+	top           int      // the first line that is shown
+	result        []string // what became of the last message, plain
+	sent          bool     // and that somebody got it
+	busy          bool
+}
+
+// formField is a field of the form.
+type formField int
+
+const (
+	fieldApp formField = iota
+	fieldIb
+	fieldTo
+	fieldWho
+	fieldTitle
+	fieldBody
+	fieldImportant
+	fieldTopic
+	fieldData
+	fieldIcon
+	fieldAction
+	fieldCount
+)
+
+func newSend(e *env) *send {
+	s := &send{env: e, to: wire.ToUser}
+	for f := range fieldCount {
+		s.inputs[f] = newInput("")
+		s.inputs[f].lines = f == fieldBody || f == fieldData
+	}
+	return s
+}
+
+func (s *send) tab() string              { return s.t("tui.tab_send") }
+func (s *send) typing() bool             { return true }
+func (s *send) enter() tea.Cmd           { return nil }
+func (s *send) leave()                   {}
+func (s *send) resize(width, height int) { s.width, s.height = width, height }
+
+func (s *send) keys() []key.Binding {
+	keys := []key.Binding{s.bind("tui.key_send", "ctrl+s"), s.bind("tui.key_field", "tab"), s.bind("tui.key_back", "esc")}
+	switch s.at {
+	case fieldApp:
+		keys = append(keys, s.bind("tui.key_choose_app", "enter"))
+	case fieldTo, fieldImportant:
+		keys = append(keys, s.bind("tui.key_switch", " "))
+	case fieldBody, fieldData:
+		keys = append(keys, s.bind("tui.key_line_break", "enter"))
+	}
+	return append(keys, s.bind("tui.key_explain", "ctrl+e"), s.bind("tui.key_empty", "ctrl+n"))
+}
+
+// fields are the fields that there are now, in their order.
+func (s *send) fields() []formField {
+	fields := make([]formField, 0, fieldCount)
+	for f := range fieldCount {
+		if f != fieldWho || s.to != wire.ToAll {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+func (s *send) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case appsMsg:
+		if _, there := s.appByID(s.appID); !there {
+			s.appID = ""
+			if len(s.apps) > 0 {
+				s.appID = s.apps[0].ID
+			}
+		}
+	case writeToMsg:
+		s.appID, s.to, s.at, s.result = msg.appID, wire.ToUser, fieldTitle, nil
+		s.inputs[fieldIb].set(msg.ibID)
+		s.inputs[fieldWho].set(msg.userID)
+		if msg.ibID == "" {
+			s.at = fieldIb
+		}
+	case sentMsg:
+		s.busy = false
+		s.tellResult(msg)
+	}
+	return nil
+}
+
+// step goes to another field, round and round.
+func (s *send) step(by int) {
+	fields := s.fields()
+	for i, f := range fields {
+		if f == s.at {
+			s.at = fields[(i+by+len(fields))%len(fields)]
+			return
+		}
+	}
+	s.at = fields[0]
+}
+
+func (s *send) press(k tea.KeyMsg) tea.Cmd {
+	switch name := k.String(); name {
+	case "ctrl+s":
+		return s.send()
+	case "ctrl+e":
+		return s.explainIt()
+	case "ctrl+n":
+		for f := fieldTitle; f < fieldCount; f++ {
+			s.inputs[f].set("")
+		}
+		s.important, s.result, s.at = false, nil, fieldTitle
+	case "tab", "down":
+		s.step(1)
+	case "shift+tab", "up":
+		s.step(-1)
+	default:
+		s.edit(k, name)
+	}
+	return nil
+}
+
+// edit gives a key to the field.
+func (s *send) edit(k tea.KeyMsg, name string) {
+	switch s.at {
+	case fieldApp:
+		s.editApp(name)
+	case fieldTo:
+		types := []wire.RecipientType{wire.ToUser, wire.ToGroup, wire.ToAll}
+		by := map[string]int{" ": 1, "right": 1, "left": 2}[name]
+		for i, t := range types {
+			if t == s.to && by > 0 {
+				s.to = types[(i+by)%len(types)]
+				break
+			}
+		}
+		if name == "enter" {
+			s.step(1)
+		}
+	case fieldImportant:
+		switch name {
+		case " ", "left", "right":
+			s.important = !s.important
+		case "enter":
+			s.step(1)
+		}
+	default:
+		if name == "enter" && !s.inputs[s.at].lines {
+			s.step(1)
+			return
+		}
+		s.inputs[s.at].press(k)
+	}
+}
+
+func (s *send) editApp(name string) {
+	if len(s.apps) == 0 {
+		return
+	}
+	at := 0
+	for i, a := range s.apps {
+		if a.ID == s.appID {
+			at = i
+		}
+	}
+	switch name {
+	case "left":
+		s.appID = s.apps[(at+len(s.apps)-1)%len(s.apps)].ID
+	case "right":
+		s.appID = s.apps[(at+1)%len(s.apps)].ID
+	case "enter", " ":
+		q := &question{env: s.env, title: s.t("tui.choose_app")}
+		for _, a := range s.apps {
+			q.options = append(q.options, option{cells.Plain(a.Title), func() tea.Cmd {
+				s.appID = a.ID
+				return nil
+			}})
+		}
+		q.at.pos = at
+		s.dialog = q
+	}
+}
+
+// recipient is whom the message is for; problem says what is missing.
+func (s *send) recipient() (to wire.Recipient, problem string) {
+	to = wire.Recipient{Type: s.to, IbID: s.inputs[fieldIb].value()}
+	who := s.inputs[fieldWho].value()
+	switch {
+	case s.appID == "":
+		s.at = fieldApp
+		return to, s.t("tui.needs_app")
+	case to.IbID == "":
+		s.at = fieldIb
+		return to, s.t("tui.needs_ib")
+	case s.to != wire.ToAll && who == "":
+		s.at = fieldWho
+		if s.to == wire.ToGroup {
+			return to, s.t("tui.needs_group")
+		}
+		return to, s.t("tui.needs_user")
+	}
+	switch s.to {
+	case wire.ToUser:
+		to.UserID = who
+	case wire.ToGroup:
+		to.UserGroup = who
+	}
+	return to, ""
+}
+
+// message is what the form says; problem tells what is wrong with it.
+func (s *send) message() (m wire.Message, problem string) {
+	text := func(f formField) string { return s.inputs[f].value() }
+	m.Notification = wire.Notification{Title: text(fieldTitle), Body: text(fieldBody), Icon: text(fieldIcon), Action: text(fieldAction), Important: s.important}
+	m.Topic = text(fieldTopic)
+	for line := range strings.Lines(text(fieldData)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok {
+			s.at = fieldData
+			return m, s.t("tui.bad_data", "item", cells.Plain(line))
+		}
+		m.Data = append(m.Data, wire.Pair{Key: key, Value: value})
+	}
+	if string(m.AppendJSON(nil)) == "{}" {
+		s.at = fieldTitle
+		return m, s.t("tui.empty_message")
+	}
+	return m, ""
+}
+
+type sentMsg struct {
+	appID    string
+	to       wire.Recipient
+	sessions int
+	at       time.Time
+	err      error
+}
+
+func (s *send) send() tea.Cmd {
+	if s.busy {
+		return nil
+	}
+	to, problem := s.recipient()
+	if problem != "" {
+		s.complain(problem)
+		return nil
+	}
+	m, problem := s.message()
+	if problem != "" {
+		s.complain(problem)
+		return nil
+	}
+	s.busy, s.result, s.notice = true, nil, notice{}
+	appID, now := s.appID, s.now()
+	return ask(func(ctx context.Context) tea.Msg {
+		n, err := s.daemon.Send(ctx, appID, to, m)
+		return sentMsg{appID, to, n, now, err}
+	})
+}
+
+func (s *send) tellResult(msg sentMsg) {
+	at := msg.at.Local().Format(time.TimeOnly) + "  "
+	s.sent = msg.err == nil && msg.sessions > 0
+	switch {
+	case msg.err != nil:
+		s.result = []string{at + s.problem(msg.err)}
+	case msg.sessions > 0:
+		s.result = []string{at + s.t("tui.sent", "N", msg.sessions)}
+	case msg.to.Type == wire.ToGroup:
+		s.result = []string{at + s.t("tui.sent_to_no_group")}
+	case msg.to.Type == wire.ToUser:
+		s.result = []string{at + s.t("tui.sent_to_nobody") + " " + s.t("tui.ask_why")}
+	default:
+		s.result = []string{at + s.t("tui.sent_to_nobody")}
+	}
+}
+
+func (s *send) explainIt() tea.Cmd {
+	to, problem := s.recipient()
+	if problem == "" && to.Type == wire.ToAll {
+		problem = s.t("tui.explain_needs_user")
+	}
+	if problem != "" {
+		s.complain(problem)
+		return nil
+	}
+	return s.explain(s.appID, to.IbID, to.UserID, to.UserGroup)
+}
+
+// click chooses a field.
+func (s *send) click(line, wheel int) tea.Cmd {
+	if wheel != 0 {
+		s.step(wheel)
+		return nil
+	}
+	_, owners := s.form()
+	if n := line + s.top; n < len(owners) {
+		s.at = owners[n]
+	}
+	return nil
+}
+
+// form draws all lines, and tells which field each of them belongs to.
+func (s *send) form() (lines []string, owners []formField) {
+	names := map[formField]string{
+		fieldApp: s.t("tui.column_app"), fieldIb: s.t("tui.column_ib"), fieldTo: s.t("tui.to"), fieldWho: s.t("tui.column_user"), fieldTitle: s.t("tui.message_title"),
+		fieldBody: s.t("tui.message_body"), fieldImportant: s.t("tui.message_important"), fieldTopic: s.t("tui.message_topic"), fieldData: s.t("tui.message_data"),
+		fieldIcon: s.t("tui.message_icon"), fieldAction: s.t("tui.message_action"),
+	}
+	if s.to == wire.ToGroup {
+		names[fieldWho] = s.t("tui.column_group")
+	}
+	widest := 0
+	for _, name := range names {
+		widest = max(widest, cells.Width(name))
+	}
+	room := min(s.width-markWidth-widest-2-2, 80)
+	for _, f := range s.fields() {
+		focus := f == s.at
+		for i, value := range s.fieldLines(f, room, focus) {
+			mark, name := "  ", ""
+			if i == 0 {
+				name = names[f]
+				if focus {
+					mark = s.style.accent.Render("› ")
+				}
+			}
+			label := s.style.label
+			if focus {
+				label = s.style.tab
+			}
+			lines = append(lines, mark+label.Render(cells.Left(name, widest))+"  "+value)
+			owners = append(owners, f)
+		}
+	}
+	return lines, owners
+}
+
+// fieldLines draws the value of a field.
+func (s *send) fieldLines(f formField, room int, focus bool) []string {
+	choice := func(text string, chosen bool) string {
+		if chosen {
+			return s.style.tab.Render("(•) " + text)
+		}
+		return "( ) " + text
+	}
+	switch f {
+	case fieldApp:
+		title := s.t("tui.no_apps_yet")
+		if s.appID != "" {
+			title = s.appTitle(s.appID)
+		}
+		if focus && len(s.apps) > 1 {
+			return []string{s.style.tab.Render("‹ " + cells.Truncate(title, room-4) + " ›")}
+		}
+		return []string{cells.Truncate(title, room)}
+	case fieldTo:
+		return []string{choice(s.t("tui.to_user"), s.to == wire.ToUser) + "  " + choice(s.t("tui.to_group"), s.to == wire.ToGroup) + "  " + choice(s.t("tui.to_all"), s.to == wire.ToAll)}
+	case fieldImportant:
+		if s.important {
+			return []string{s.style.tab.Render("[x] " + s.t("tui.yes"))}
+		}
+		return []string{"[ ] " + s.t("tui.no")}
+	case fieldBody:
+		return s.inputs[f].area(s.style, room, 3, focus)
+	case fieldData:
+		return s.inputs[f].area(s.style, room, 2, focus)
+	}
+	return []string{s.inputs[f].view(s.style, room, focus)}
+}
+
+func (s *send) view() []string {
+	lines, owners := s.form()
+	var result []string
+	switch {
+	case s.busy:
+		result = []string{"", "  " + s.style.dim.Render(s.t("tui.busy"))}
+	case s.result != nil:
+		style := s.style.warn
+		if s.sent {
+			style = s.style.good
+		}
+		result = []string{""}
+		for _, text := range s.result {
+			for _, line := range cells.Wrap(text, s.width-2*markWidth) {
+				result = append(result, "  "+style.Render(line))
+			}
+		}
+	}
+	// What became of the message is always to be seen, and the field as well.
+	room := max(s.height-len(result)-1, 3)
+	first, last := -1, 0
+	for i, f := range owners {
+		if f == s.at {
+			last = i
+			if first < 0 {
+				first = i
+			}
+		}
+	}
+	s.top = max(min(s.top, first), last-room+1, 0)
+	s.top = min(s.top, max(len(lines)-room, 0))
+	shown := lines[s.top:min(s.top+room, len(lines))]
+	return append(append([]string{""}, shown...), result...)
+}
