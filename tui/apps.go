@@ -343,7 +343,7 @@ func (a *apps) view() []string {
 		title = max(title, min(cells.Width(cells.Plain(one.Title)), 44))
 	}
 	columns := []column{
-		{title: a.t("tui.column_title"), min: min(max(title, 12), 26), max: max(title, 12)},
+		{title: a.t("tui.column_title"), min: min(max(title, 12), 34), max: max(title, 12)},
 		{title: a.t("tui.column_sessions"), min: 8, max: 8, right: true},
 		{title: a.t("tui.column_old_key"), min: 21, max: 21, rank: 1},
 		{title: "ID", min: 9, max: 36, rank: 2},
@@ -383,12 +383,12 @@ func (a *apps) detail(one control.App) []string {
 		nameWidth = max(nameWidth, cells.Width(f.name))
 	}
 	for i, f := range a.fields(one) {
-		value := f.value
+		value := cells.Plain(f.value)
 		if i > 0 && !a.visible {
 			value = strings.Repeat("•", 24)
 		}
 		name := cells.Left(f.name, nameWidth) + "  "
-		if cells.Width(name)+len(value) <= width || !a.visible {
+		if cells.Width(name)+cells.Width(value) <= width || !a.visible {
 			lines = append(lines, a.selectable(name+value, i == a.field, a.width))
 			continue
 		}

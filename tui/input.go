@@ -57,7 +57,7 @@ func (in *input) press(k tea.KeyMsg) {
 func (in *input) view(style styles, width int, focus bool) string {
 	runes := []rune(in.model.Value())
 	if !focus {
-		return style.input.Render(cells.Left(cells.Plain(string(runes)), width))
+		return style.line(cells.Left(cells.Plain(string(runes)), width), false)
 	}
 	at := in.model.Position()
 	before := cells.Plain(string(runes[:at]))
@@ -71,7 +71,7 @@ func (in *input) view(style styles, width int, focus bool) string {
 	if most := max(room-min(cells.Width(after), room/3), 0); shown > most {
 		before = cells.Left("…"+cells.Cut(before, shown-most+1, shown), most)
 	}
-	return style.focused.Render(before) + style.cursor.Render(under) + style.focused.Render(cells.Left(after, room-cells.Width(before)))
+	return style.line(before, true) + style.cursor.Render(under) + style.line(cells.Left(after, room-cells.Width(before)), true)
 }
 
 // underCursor is what the cursor shows of a character.
@@ -133,22 +133,18 @@ func (in *input) area(style styles, width, height int, focus bool) []string {
 			if len(shown) == height-1 && len(lines) > height {
 				l.before = cells.Cut(l.before, 0, width-1) + "…"
 			}
-			shown = append(shown, style.input.Render(cells.Left(l.before, width)))
+			shown = append(shown, style.line(cells.Left(l.before, width), false))
 			continue
 		}
 		rest := width - cells.Width(l.before) - cells.Width(l.under)
-		text := style.focused.Render(l.before)
+		text := style.line(l.before, true)
 		if l.under != "" {
 			text += style.cursor.Render(l.under)
 		}
-		shown = append(shown, text+style.focused.Render(cells.Left(l.after, rest)))
-	}
-	empty := style.input
-	if focus {
-		empty = style.focused
+		shown = append(shown, text+style.line(cells.Left(l.after, rest), true))
 	}
 	for len(shown) < height {
-		shown = append(shown, empty.Render(strings.Repeat(" ", width)))
+		shown = append(shown, style.line(strings.Repeat(" ", width), false))
 	}
 	return shown
 }

@@ -166,9 +166,17 @@ func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
 			send(recordsMsg{f.number, first, batch, err})
 		}
 	}
-	// The first batch is sent even if it is empty: then there are no records.
-	pause(ctx, batchEvery)
-	flush(true, nil)
+	// The first batch is sent even if it is empty: then there are no records. If
+	// the log cannot be read, the person keeps what was there.
+	settled := time.NewTimer(batchEvery)
+	defer settled.Stop()
+	select {
+	case err := <-ended:
+		flush(err == nil, err)
+		return
+	case <-settled.C:
+		flush(true, nil)
+	}
 	for {
 		select {
 		case <-came:

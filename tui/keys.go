@@ -8,7 +8,11 @@ import (
 // bind makes a binding of keys, the first of which the person is shown, with what
 // it does as the text of that id.
 func (e *env) bind(id string, keys ...string) key.Binding {
-	return key.NewBinding(key.WithKeys(keys...), key.WithHelp(keyName(keys[0]), e.t(id)))
+	name := keyName(keys[0])
+	if len(keys) > 1 && keys[0] == "up" && keys[1] == "down" {
+		name = "↑↓"
+	}
+	return key.NewBinding(key.WithKeys(keys...), key.WithHelp(name, e.t(id)))
 }
 
 var keyNames = map[string]string{

@@ -138,10 +138,7 @@ func (o *overview) view() []string {
 	// between them, and the charts have a heading.
 	left := o.height - len(lines) - len(counts) - 4
 	const leastWarnings = 4
-	chartHeight := max(min((left-leastWarnings)*3/5, 10), 2)
-	if left <= 8 {
-		chartHeight = max(left-leastWarnings, 2)
-	}
+	chartHeight := max(min(left-leastWarnings, max((left-leastWarnings)*3/5, 6), 10), 2)
 	lines = append(append(lines, ""), indent(o.charts(width, chartHeight))...)
 	lines = append(append(lines, ""), counts...)
 	if left -= chartHeight; left >= 12 && len(o.status.ByApp) > 1 {
@@ -175,12 +172,17 @@ func (o *overview) state(width int) []string {
 	fields := []field{
 		{o.t("tui.service"), o.style.good.Render("● ") + cells.Truncate(running, width-16)},
 		{o.t("tui.senders"), style.Render(cells.Truncate(listen, width-14))},
-		{o.t("tui.sessions_at"), cells.Plain(s.Service)},
+		{o.t("tui.sessions_at"), cells.Truncate(cells.Plain(s.Service), width-14)},
 		{o.t("tui.control"), cells.Truncate(cells.Plain(s.Control), width-14)},
-		{o.t("tui.log_level"), s.LogLevel + "   " + o.t("tui.memory", "size", say.Bytes(s.MemoryBytes))},
+		{o.t("tui.log_level"), cells.Truncate(cells.Plain(s.LogLevel), 20) + "   " + o.t("tui.memory", "size", say.Bytes(s.MemoryBytes))},
 	}
+	delivery := o.t("tui.no_latency")
+	if l := s.Latency; l.P50 != nil && l.P99 != nil {
+		delivery = o.t("tui.latency", "p50", o.words.Seconds(*l.P50), "p99", o.words.Seconds(*l.P99))
+	}
+	fields = append(fields, field{o.t("tui.delivery"), delivery})
 	if len(s.RestartNeeded) > 0 {
-		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")), width-14))})
+		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(cells.Plain(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", "))), width-14))})
 	}
 	lines := make([]string, len(fields))
 	for i, f := range fields {
@@ -233,9 +235,6 @@ func (o *overview) counts(width int) []string {
 	s := o.status
 	parts := []string{
 		o.t("tui.count_apps", "N", s.Apps), o.t("tui.count_messages", "n", number(s.Messages)), o.t("tui.count_delivered", "n", number(s.Delivered)),
-	}
-	if l := s.Latency; l.P99 != nil {
-		parts = append(parts, o.t("tui.latency", "p50", o.words.Seconds(*l.P50), "p99", o.words.Seconds(*l.P99)))
 	}
 	sum := func(counts map[string]uint64) (n uint64) {
 		for _, c := range counts {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/charmbracelet/bubbles/key"
@@ -31,6 +32,7 @@ type sessions struct {
 	known  bool
 
 	asking bool // a part is being asked for
+	far    bool // the row that the person has chosen must be looked for farther away
 	again  bool // and another one has to be, when it has come
 	query  int  // counts changes of what is asked for: older answers are not for us
 }
@@ -74,6 +76,9 @@ type sessionsMsg struct {
 	err    error
 }
 
+// farRows is how far from its place a row is looked for that others have moved.
+const farRows = 500
+
 // ask asks for the rows around the window: a screen before it and a screen after.
 func (s *sessions) ask() tea.Cmd {
 	if s.asking {
@@ -81,9 +86,12 @@ func (s *sessions) ask() tea.Cmd {
 		return nil
 	}
 	s.asking, s.again = true, false
-	visible := s.visible()
-	offset := max(s.at.top-visible, 0)
-	q := control.SessionQuery{AppID: s.appID, Text: s.filter.text, Sort: s.sort, Offset: offset, Limit: 3 * visible}
+	around := s.visible()
+	if s.far {
+		around = farRows
+	}
+	offset := max(s.at.top-around, 0)
+	q := control.SessionQuery{AppID: s.appID, Text: s.filter.text, Sort: s.sort, Offset: offset, Limit: min(2*around+s.visible(), 2*farRows)}
 	query := s.query
 	return ask(func(ctx context.Context) tea.Msg {
 		page, err := s.daemon.Sessions(ctx, q)
@@ -105,10 +113,11 @@ func (s *sessions) update(msg tea.Msg) tea.Cmd {
 		if refusal := new(control.Error); errors.As(msg.err, &refusal) {
 			s.complain(s.problem(msg.err))
 		}
-		if msg.err == nil && msg.query == s.query {
+		ours := msg.err == nil && msg.query == s.query
+		if ours {
 			s.take(msg)
 		}
-		if s.again || msg.err == nil && msg.query == s.query && !s.covered() {
+		if s.again || ours && (s.far || !s.covered()) {
 			return s.ask()
 		}
 	case tickMsg:
@@ -125,13 +134,18 @@ func (s *sessions) update(msg tea.Msg) tea.Cmd {
 // the screen, though others come and go before it.
 func (s *sessions) take(msg sessionsMsg) {
 	s.rows, s.offset, s.total, s.known = msg.page.Sessions, msg.offset, msg.page.Total, true
+	looked := s.far
+	s.far = false
 	if s.selected != "" {
-		for i, one := range s.rows {
-			if one.ID == s.selected {
-				moved := s.offset + i - s.at.pos
-				s.at.pos += moved
-				s.at.top += moved
-			}
+		at := slices.IndexFunc(s.rows, func(one control.Session) bool { return one.ID == s.selected })
+		if at < 0 && !looked {
+			s.far = true
+			return
+		}
+		if at >= 0 { // if not, it has ended, and another one takes its row
+			moved := s.offset + at - s.at.pos
+			s.at.pos += moved
+			s.at.top += moved
 		}
 	}
 	s.at.fit(s.total, s.visible())
@@ -339,14 +353,14 @@ func (e *env) explained(msg explainedMsg) {
 
 func (s *sessions) columns() []column {
 	return []column{
-		{title: s.t("tui.column_user"), min: 13, max: 36, sort: "user"},
-		{title: s.t("tui.column_ib"), min: 10, max: 36, sort: "ib"},
+		{title: s.t("tui.column_user"), min: 12, max: 36, sort: "user"},
+		{title: s.t("tui.column_ib"), min: 9, max: 36, sort: "ib"},
 		{title: s.t("tui.column_app"), min: 10, max: 24, rank: 1, sort: "app"},
-		{title: s.t("tui.column_group"), min: 7, max: 12, rank: 4, sort: "group"},
+		{title: s.t("tui.column_group"), min: 6, max: 12, rank: 4, sort: "group"},
 		{title: s.t("tui.column_addr"), min: 15, max: 15, rank: 2, sort: "addr"},
 		{title: s.t("tui.column_age"), min: 6, max: 9, right: true, sort: "since"},
 		{title: s.t("tui.column_delivered_short"), min: 5, max: 9, right: true, sort: "delivered"},
-		{title: s.t("tui.column_queued_short"), min: 5, max: 9, right: true, rank: 3, sort: "queued"},
+		{title: s.t("tui.column_queued_short"), min: 8, max: 9, right: true, rank: 3, sort: "queued"},
 		{title: "№", min: 6, max: 9, right: true, rank: 6, sort: "id"},
 	}
 }

@@ -19,7 +19,6 @@ type styles struct {
 	banner   lipgloss.Style // the connection is lost
 	selected lipgloss.Style // the row that keys work on
 	tab      lipgloss.Style // the screen that is shown, what is chosen
-	input    lipgloss.Style // where text can be written
 	focused  lipgloss.Style // where text is being written
 	cursor   lipgloss.Style
 }
@@ -32,7 +31,7 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 		return styles{
 			plain: plain, title: plain.Bold(true), label: plain, dim: plain, accent: plain, good: plain, warn: plain.Bold(true), bad: plain.Bold(true),
 			banner: plain.Reverse(true), selected: plain.Reverse(true), tab: plain.Bold(true),
-			input: plain.Underline(true), focused: plain.Underline(true).Bold(true), cursor: plain.Reverse(true),
+			focused: plain.Bold(true), cursor: plain.Reverse(true),
 		}
 	}
 	// Of the sixteen colours only those are used that people do not redefine into
@@ -55,10 +54,22 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 		plain: plain, title: plain.Bold(true), label: plain.Foreground(grey), dim: plain.Foreground(grey), accent: plain.Foreground(blue),
 		good: plain.Foreground(green), warn: plain.Foreground(amber), bad: plain.Foreground(red), banner: plain.Foreground(red).Reverse(true),
 		selected: plain.Bold(true).Background(marked), tab: plain.Bold(true).Foreground(blue),
-		input: plain.Underline(true), focused: plain.Underline(true).Foreground(blue), cursor: plain.Reverse(true),
+		focused: plain.Foreground(blue), cursor: plain.Reverse(true),
 	}
 	if r.ColorProfile() == termenv.ANSI {
 		s.selected = plain.Reverse(true)
 	}
 	return s
+}
+
+// line is a place where text can be written. Lip Gloss would underline it
+// character by character.
+func (s styles) line(text string, focus bool) string {
+	switch {
+	case text == "":
+		return ""
+	case focus:
+		text = s.focused.Render(text)
+	}
+	return "\x1b[4m" + text + "\x1b[0m"
 }

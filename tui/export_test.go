@@ -1,0 +1,4 @@
+package tui
+
+// BeatMsg is for tests, whose clock stands still.
+type BeatMsg = beatMsg

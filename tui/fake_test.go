@@ -1,0 +1,364 @@
+package tui_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// moment is when all tests take place.
+var moment = time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC)
+
+// fakeDaemon is a daemon without clocks, keys or sockets: the same calls have the
+// same results. Its methods may be called concurrently.
+type fakeDaemon struct {
+	mu       sync.Mutex
+	status   control.Status
+	apps     []control.App
+	sessions []control.Session
+	records  []control.LogRecord
+	explains control.Explanation
+	refuses  error // what every call is answered with
+	created  int
+	sent     []sentMessage
+	levels   []string
+	graces   []time.Duration
+	asked    []control.SessionQuery
+
+	events chan control.Event
+	logs   chan control.LogRecord
+	broken chan struct{} // closed: streams end
+}
+
+type sentMessage struct {
+	AppID   string
+	To      wire.Recipient
+	Message wire.Message
+}
+
+// aDaemon is a daemon at which something goes on.
+func aDaemon() *fakeDaemon {
+	expires := moment.Add(39*24*time.Hour + time.Hour)
+	p50, p95, p99 := 0.000084, 0.0003, 0.0042
+	d := &fakeDaemon{
+		status: control.Status{
+			Version: "1.4.0", PID: 812, UptimeSeconds: 273_600, Listen: "*:36696", Service: "*:36695", Control: "/run/pns4ones/control.sock", LogLevel: "Warning",
+			TLSExpiresAt: &expires, Messages: 1_204_556, Delivered: 12_888_001, NoRecipient: 12, DroppedAsSlow: 3, MemoryBytes: 87_400_000,
+			Refused: map[string]uint64{"wrong_hmac": 14}, HTTP: control.HTTPStatus{Refused: map[string]uint64{"no_token": 2}},
+			Latency: control.Latency{WindowSeconds: 60, Messages: 7000, P50: &p50, P95: &p95, P99: &p99},
+		},
+		events: make(chan control.Event), logs: make(chan control.LogRecord), broken: make(chan struct{}),
+	}
+	for _, title := range []string{"Склад", "Бухгалтерия предприятия, основная база", "日本支社 ❤️ e\u0301", "Web shop \x1b[2J"} {
+		d.add(title)
+	}
+	day := moment.Add(23*time.Hour + 59*time.Minute)
+	onOld := 1204
+	d.apps[0].OldClientKeyUntil, d.apps[0].OldClientKeySessions = &day, &onOld
+	for i, user := range []string{"Иванов И. И.", "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "evil\x1b[2J\u202e", "👨‍👩‍👧 家族", "petrov"} {
+		s := control.Session{
+			ID: fmt.Sprint(101 + i), AppID: d.apps[i%2].ID, IbID: "demo", UserID: user, Addr: fmt.Sprintf("192.168.10.%d:51234", 7+i), Since: moment.Add(-time.Duration(i*i*i)*time.Hour - time.Minute),
+			Delivered: uint64(i * 1300), Bytes: uint64(i * 400_000), KeyGeneration: 1 + i%2,
+		}
+		if i == 1 {
+			s.UserGroup, s.IbID, s.Queued = "бухгалтеры", "a1b2c3d4-0000-4000-8000-5e6f7a8b9c0d", 40_000
+			last := moment.Add(-time.Second)
+			s.LastDeliveryAt = &last
+		}
+		d.sessions = append(d.sessions, s)
+		d.apps[i%2].Sessions++
+	}
+	record := func(ago time.Duration, level, message string, attrs ...control.LogAttr) {
+		d.records = append(d.records, control.LogRecord{Time: moment.Add(-ago), Level: level, Message: message, Attrs: attrs})
+	}
+	record(time.Hour, "Information", "ready", control.LogAttr{Name: "listen", Value: "*:36696"}, control.LogAttr{Name: "service", Value: "*:36695"})
+	record(20*time.Minute, "Information", "session opened", control.LogAttr{Name: "session", Value: 101}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "user_id", Value: "Иванов И. И."})
+	record(5*time.Minute, "Warning", "registration refused", control.LogAttr{Name: "reason", Value: "wrong_hmac"}, control.LogAttr{Name: "peer", Value: "192.168.10.99:50001"}, control.LogAttr{Name: "app", Value: d.apps[1].ID})
+	record(time.Minute, "Error", "certificate cannot be read \x1b[31m", control.LogAttr{Name: "path", Value: "/etc/pns4ones/cert.pem"})
+	record(time.Second, "Information", "session opened", control.LogAttr{Name: "session", Value: 105}, control.LogAttr{Name: "user_id", Value: "evil\x1b[2J"})
+	return d
+}
+
+func (d *fakeDaemon) add(title string) control.App {
+	d.created++
+	a := control.App{
+		ID: fmt.Sprintf("1b677a99-94a9-4dd8-a1d1-%012d", d.created), Title: title, CreatedAt: moment.Add(-240 * time.Hour),
+		ServerKey: fmt.Sprintf("%064d", d.created), ClientKey: fmt.Sprintf("IAAAABAAAAC%064d=", d.created),
+	}
+	d.apps = append(d.apps, a)
+	return a
+}
+
+// call is a call of the daemon, in the daemon's own time.
+func (d *fakeDaemon) call(do func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refuses != nil {
+		return d.refuses
+	}
+	return do()
+}
+
+// goAway ends all streams and refuses all calls.
+func (d *fakeDaemon) goAway() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses = &control.ConnectError{Path: "/run/pns4ones/control.sock", Kind: control.ConnectRefused}
+	close(d.broken)
+}
+
+func (d *fakeDaemon) comeBack() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses, d.broken = nil, make(chan struct{})
+}
+
+func (d *fakeDaemon) Status(ctx context.Context) (s control.Status, err error) {
+	err = d.call(func() error {
+		s = d.status
+		s.Apps, s.Sessions = len(d.apps), len(d.sessions)
+		return nil
+	})
+	return s, err
+}
+
+func (d *fakeDaemon) StatusByApp(ctx context.Context) (control.Status, error) {
+	s, err := d.Status(ctx)
+	if err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for i, a := range d.apps {
+			s.ByApp = append(s.ByApp, control.AppStatus{ID: a.ID, Title: a.Title, Sessions: a.Sessions, Messages: uint64(i) * 1000, Delivered: uint64(i) * 25_000, NoRecipient: uint64(i)})
+		}
+	}
+	return s, err
+}
+
+func (d *fakeDaemon) Reload(context.Context) (r control.ReloadReport, err error) {
+	err = d.call(func() error {
+		r = control.ReloadReport{Applied: []string{"log_level"}, RestartNeeded: []string{"listen"}}
+		return nil
+	})
+	return r, err
+}
+
+func (d *fakeDaemon) SetLogLevel(_ context.Context, level string) error {
+	return d.call(func() error {
+		d.levels = append(d.levels, level)
+		return nil
+	})
+}
+
+func (d *fakeDaemon) Apps(context.Context) (apps []control.App, err error) {
+	err = d.call(func() error {
+		apps = slices.Clone(d.apps)
+		return nil
+	})
+	return apps, err
+}
+
+func (d *fakeDaemon) CreateApp(_ context.Context, title string) (a control.App, err error) {
+	err = d.call(func() error {
+		if len(title) > 200 {
+			return &control.Error{Status: 400, Code: control.CodeBadTitle, Message: "too long"}
+		}
+		a = d.add(title)
+		return nil
+	})
+	return a, err
+}
+
+// change changes an app.
+func (d *fakeDaemon) change(id string, do func(a *control.App)) (changed control.App, err error) {
+	err = d.call(func() error {
+		for i := range d.apps {
+			if d.apps[i].ID == id {
+				do(&d.apps[i])
+				changed = d.apps[i]
+				return nil
+			}
+		}
+		return &control.Error{Status: 404, Code: control.CodeAppNotFound, Message: "no such app"}
+	})
+	return changed, err
+}
+
+func (d *fakeDaemon) RenameApp(_ context.Context, id, title string) (control.App, error) {
+	return d.change(id, func(a *control.App) { a.Title = title })
+}
+
+func (d *fakeDaemon) RotateServerKey(_ context.Context, id string, grace time.Duration) (control.AppChange, error) {
+	a, err := d.change(id, func(a *control.App) {
+		a.ServerKey = strings.Repeat("N", 64)
+		until := moment.Add(grace)
+		a.OldServerKeyUntil = &until
+		d.graces = append(d.graces, grace)
+	})
+	return control.AppChange{App: a}, err
+}
+
+func (d *fakeDaemon) RotateClientKey(_ context.Context, id string, grace time.Duration) (control.AppChange, error) {
+	a, err := d.change(id, func(a *control.App) {
+		a.ClientKey = strings.Repeat("K", 76)
+		d.graces = append(d.graces, grace)
+	})
+	return control.AppChange{App: a, ClosedSessions: a.Sessions}, err
+}
+
+func (d *fakeDaemon) ResetToken(_ context.Context, id string) (control.App, error) {
+	return d.change(id, func(*control.App) {})
+}
+
+func (d *fakeDaemon) RemoveApp(_ context.Context, id string) (control.AppChange, error) {
+	a, err := d.change(id, func(*control.App) {})
+	if err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.apps = slices.DeleteFunc(d.apps, func(a control.App) bool { return a.ID == id })
+	}
+	return control.AppChange{App: a}, err
+}
+
+func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page control.SessionPage, err error) {
+	err = d.call(func() error {
+		d.asked = append(d.asked, q)
+		var found []control.Session
+		for _, s := range d.sessions {
+			if (q.AppID == "" || q.AppID == s.AppID) && strings.Contains(strings.ToLower(s.UserID+"\n"+s.IbID+"\n"+s.Addr), strings.ToLower(q.Text)) {
+				found = append(found, s)
+			}
+		}
+		by, reverse := strings.CutPrefix(q.Sort, "-")
+		slices.SortStableFunc(found, func(a, b control.Session) int {
+			order := cmp.Compare(a.ID, b.ID)
+			switch by {
+			case "user":
+				order = cmp.Compare(a.UserID, b.UserID)
+			case "delivered":
+				order = cmp.Compare(a.Delivered, b.Delivered)
+			}
+			if reverse {
+				return -order
+			}
+			return order
+		})
+		page.Total = len(found)
+		from := min(q.Offset, len(found))
+		page.Sessions = found[from:min(from+q.Limit, len(found))]
+		return nil
+	})
+	return page, err
+}
+
+func (d *fakeDaemon) CloseSession(_ context.Context, id string) error {
+	return d.call(func() error {
+		for i, s := range d.sessions {
+			if s.ID == id {
+				d.sessions = slices.Delete(d.sessions, i, i+1)
+				return nil
+			}
+		}
+		return &control.Error{Status: 404, Code: control.CodeSessionNotFound, Message: "no such session"}
+	})
+}
+
+func (d *fakeDaemon) Send(_ context.Context, appID string, to wire.Recipient, m wire.Message) (n int, err error) {
+	err = d.call(func() error {
+		d.sent = append(d.sent, sentMessage{appID, to, m})
+		for _, s := range d.sessions {
+			if s.AppID == appID && s.IbID == to.IbID && (to.Type == wire.ToAll || s.UserID == to.UserID) {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (d *fakeDaemon) Explain(_ context.Context, appID, ibID, userID, group string) (e control.Explanation, err error) {
+	err = d.call(func() error {
+		e = d.explains
+		e.AppID, e.IbID, e.UserID, e.UserGroup = appID, ibID, userID, group
+		return nil
+	})
+	return e, err
+}
+
+func (d *fakeDaemon) Logs(ctx context.Context, q control.LogQuery, follow bool, each func(control.LogRecord) error) error {
+	levels := []string{"", "Trace", "Debug", "Information", "Warning", "Error", "Critical"}
+	var records []control.LogRecord
+	var broken chan struct{}
+	if err := d.call(func() error {
+		broken = d.broken
+		for _, r := range d.records {
+			if slices.Index(levels, r.Level) >= slices.Index(levels, q.Level) && strings.Contains(r.Message, q.Text) {
+				records = append(records, r)
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, r := range records[max(len(records)-q.Tail, 0):] {
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	for follow {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-broken:
+			return control.ErrEnded
+		case r := <-d.logs:
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *fakeDaemon) Events(ctx context.Context, _ control.EventQuery, _ bool, each func(control.Event) error) error {
+	var broken chan struct{}
+	if err := d.call(func() error {
+		broken = d.broken
+		return nil
+	}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-broken:
+			return control.ErrEnded
+		case e := <-d.events:
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// tick is what the daemon says each second.
+func (d *fakeDaemon) tick(sessions int, delivered float64) control.Event {
+	return control.Event{Event: control.EventStatistics, Statistics: &control.Statistics{
+		Sessions: sessions, Rates: control.Rates{Opened: 3, Closed: 1.4, Messages: delivered / 80, Delivered: delivered}, Latency: d.status.Latency,
+	}}
+}
+
+// log has the daemon write a record that somebody reads.
+func (d *fakeDaemon) log(r control.LogRecord) {
+	d.mu.Lock()
+	d.records = append(d.records, r)
+	d.mu.Unlock()
+	d.logs <- r
+}

@@ -1,0 +1,141 @@
+package tui_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/muesli/termenv"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+var update = flag.Bool("update", false, "write the golden screens anew")
+
+// scenes are what there is to see, each after what a person does for it.
+var scenes = []struct {
+	name string
+	do   func(d *driver, daemon *fakeDaemon)
+}{
+	{"overview", func(d *driver, daemon *fakeDaemon) {
+		for i := range 90 {
+			daemon.events <- daemon.tick(1200+i%7, float64(i*i%4000))
+			d.send(<-d.inbox)
+		}
+	}},
+	{"overview_troubles", func(d *driver, daemon *fakeDaemon) {
+		daemon.mu.Lock()
+		soon := moment.AddDate(0, 0, 5)
+		daemon.status.TLSExpiresAt, daemon.status.RestartNeeded = &soon, []string{"listen", "data_dir"}
+		daemon.mu.Unlock()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+		d.press("r")
+	}},
+	{"apps", func(d *driver, _ *fakeDaemon) { d.press("2", "down") }},
+	{"apps_detail", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "down", "c") }},
+	{"apps_keys_shown", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "v", "down", "down") }},
+	{"apps_create", func(d *driver, _ *fakeDaemon) {
+		d.press("2", "n")
+		d.write("Новая база 日本")
+		d.press("left", "left")
+	}},
+	{"apps_client_key", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "C") }},
+	{"apps_remove", func(d *driver, _ *fakeDaemon) {
+		d.press("2", "d")
+		d.write("Скл")
+		d.press("enter")
+	}},
+	{"sessions", func(d *driver, _ *fakeDaemon) { d.press("3", "down", "down") }},
+	{"sessions_filter", func(d *driver, _ *fakeDaemon) {
+		d.press("3", "/")
+		d.write("ev")
+	}},
+	{"sessions_details", func(d *driver, _ *fakeDaemon) { d.press("3", "end", "up", "enter") }},
+	{"sessions_sort", func(d *driver, _ *fakeDaemon) { d.press("3", "s") }},
+	{"sessions_explain", func(d *driver, daemon *fakeDaemon) {
+		daemon.explains = control.Explanation{
+			LastClosed: &control.Event{Time: moment, Reason: hub.CloseReasons()[0], Session: &daemon.sessions[0]}, InfobaseSessions: 3,
+			OtherPlaces: daemon.sessions[1:3], OtherGroups: map[string]int{"": 3},
+		}
+		d.press("3", "e")
+	}},
+	{"journal", func(d *driver, _ *fakeDaemon) {
+		d.press("4")
+		d.await("session opened")
+	}},
+	{"journal_record", func(d *driver, _ *fakeDaemon) {
+		d.press("4")
+		d.await("session opened")
+		d.press("up", "up", "enter")
+	}},
+	{"send", func(d *driver, _ *fakeDaemon) {
+		d.press("3", "w")
+		d.write("Обед 🍲")
+		d.press("tab")
+		d.write("В столовой")
+		d.press("enter")
+		d.write("с 12:00")
+		d.press("ctrl+s")
+	}},
+	{"help", func(d *driver, _ *fakeDaemon) { d.press("2", "?") }},
+	{"gone", func(d *driver, daemon *fakeDaemon) {
+		d.press("3")
+		daemon.goAway()
+		d.send(<-d.inbox)
+	}},
+	{"empty", func(d *driver, daemon *fakeDaemon) {
+		daemon.mu.Lock()
+		daemon.apps, daemon.sessions = nil, nil
+		daemon.mu.Unlock()
+		d.press("2")
+		daemon.events <- control.Event{Event: control.EventAppChanged}
+		d.send(<-d.inbox)
+	}},
+}
+
+// TestScreensLookAsTheyDid compares screens with those in testdata, where an
+// escape is written as ␛. With -update they are written anew: look at them then.
+func TestScreensLookAsTheyDid(t *testing.T) {
+	t.Parallel()
+	for _, scene := range scenes {
+		t.Run(scene.name, func(t *testing.T) {
+			t.Parallel()
+			var all strings.Builder
+			for _, size := range [][2]int{{80, 24}, {120, 40}} {
+				for _, lang := range []locale.Lang{locale.Russian, locale.English} {
+					for _, colours := range []struct {
+						name    string
+						profile termenv.Profile
+					}{{"colour", termenv.ANSI256}, {"NO_COLOR", termenv.Ascii}} {
+						daemon := aDaemon()
+						d := open(t, daemon, look{size[0], size[1], lang, colours.profile})
+						d.await(locale.New(lang).T("tui.online"))
+						scene.do(d, daemon)
+						fmt.Fprintf(&all, "=== %dx%d %s %s\n%s\n", size[0], size[1], lang, colours.name, strings.ReplaceAll(d.panel.View(), "\x1b", "␛"))
+						d.stop()
+					}
+				}
+			}
+			path := filepath.Join("testdata", "screens", scene.name+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(all.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), all.String()); diff != "" {
+				t.Errorf("another screen (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

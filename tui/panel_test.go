@@ -1,0 +1,460 @@
+package tui_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// connected opens a panel on a daemon at which something goes on.
+func connected(t testing.TB) (*driver, *fakeDaemon) {
+	daemon := aDaemon()
+	d := open(t, daemon, usual)
+	d.await("на связи")
+	return d, daemon
+}
+
+func TestCreatesAnAppAndCopiesItsKeys(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "n")
+	d.sees("Новое приложение")
+	d.press("enter")
+	d.sees("Введите текст.")
+	d.write("Новая база")
+	d.press("enter")
+	d.sees("Создано: «Новая база»", "ID приложения", "••••", "-"+daemon.apps[4].ServerKey)
+	d.press("c", "down", "c", "down", "enter")
+	want := []string{daemon.apps[4].ID, daemon.apps[4].ServerKey, daemon.apps[4].ClientKey}
+	if diff := cmp.Diff(want, d.clipboard); diff != "" {
+		t.Errorf("the clipboard (-want +got):\n%s", diff)
+	}
+	d.sees("Скопировано: Ключ клиента", "-"+daemon.apps[4].ClientKey)
+}
+
+func TestKeysAreMaskedAgainWhenTheScreenIsLeft(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	key := daemon.apps[0].ServerKey
+	d.press("2", "enter")
+	d.sees("-" + key)
+	d.press("v")
+	d.sees(key)
+	d.press("v")
+	d.sees("-" + key)
+	for _, away := range [][]string{{"1", "2"}, {"tab", "shift+tab"}, {"esc", "enter"}, {"w", "esc"}} {
+		d.press("v")
+		d.sees(key)
+		d.press(away...)
+		d.sees("••••", "-"+key)
+	}
+}
+
+func TestATitleThatWillNotDoIsNotLost(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "n")
+	title := strings.Repeat("x", 300)
+	d.write(title)
+	d.press("enter")
+	d.sees("от 1 до 200 знаков", "xxxx")
+	for range 200 {
+		d.press("backspace")
+	}
+	d.press("enter")
+	d.sees("Создано")
+	if got := daemon.apps[4].Title; got != title[:100] {
+		t.Errorf("created %q", got)
+	}
+}
+
+func TestRenames(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "down", "r", "ctrl+u")
+	d.write("Бухгалтерия")
+	d.press("enter")
+	d.sees("Новое название: «Бухгалтерия»")
+	if got := daemon.apps[1].Title; got != "Бухгалтерия" {
+		t.Errorf("the title is %q", got)
+	}
+}
+
+func TestRemovesOnlyWhenTheTitleIsTyped(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "d")
+	d.sees("Удалить «Склад»?", "3 сеанса")
+	d.write("склад")
+	d.press("enter")
+	d.sees("Не совпадает")
+	if len(daemon.apps) != 4 {
+		t.Fatal("it was removed")
+	}
+	d.press("ctrl+u")
+	d.write("Склад")
+	d.press("enter")
+	d.sees("Удалено: «Склад»", "3 приложения")
+}
+
+func TestRotatesKeysWithGrace(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "enter", "s", "enter")
+	d.sees("прежний работает ещё 24 часа", "Прежний ключ сервера", "ещё 1 д 0 ч")
+	d.press("C", "down", "down", "enter")
+	d.sees("Новый ключ клиента готов. Отключено: 3 сеанса.")
+	d.press("C", "esc", "s", "up", "enter")
+	if diff := cmp.Diff([]time.Duration{24 * time.Hour, 0, time.Hour}, daemon.graces); diff != "" {
+		t.Errorf("graces (-want +got):\n%s", diff)
+	}
+}
+
+func TestResetsTokensOnlyWhenConfirmed(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	d.press("2", "enter", "t", "enter")
+	d.sees("-Токены сброшены")
+	d.press("t", "down", "enter")
+	d.sees("Токены сброшены")
+}
+
+func TestFindsApps(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "/")
+	d.write("бухг")
+	d.sees("Бухгалтерия", "-Склад", "1 приложение")
+	d.press("enter", "enter", "c")
+	if d.clipboard[0] != daemon.apps[1].ID {
+		t.Errorf("another app was opened")
+	}
+	d.press("esc", "esc")
+	d.sees("Склад")
+}
+
+func TestCommandsWorkInTheRussianLayout(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "enter", "м")
+	d.sees(daemon.apps[0].ServerKey)
+	d.press("с", ",")
+	d.sees("Клавиши")
+	d.press("esc", "esc", "о", ".")
+	d.write("бух")
+	d.sees("Бухгалтерия", "-Склад")
+	d.press("enter", "й")
+	if len(d.clipboard) != 1 || !d.left {
+		t.Errorf("copied %d times, left: %t", len(d.clipboard), d.left)
+	}
+}
+
+func TestDisconnectsASessionOnlyWhenConfirmed(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "x", "enter")
+	if len(daemon.sessions) != 5 {
+		t.Fatal("it was disconnected")
+	}
+	d.press("x", "down", "enter")
+	d.sees("Сеанс № 105 отключён.", "4 сеанса", "-petrov")
+}
+
+func TestFiltersAndSortsInTheDaemon(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "/")
+	d.write("evil")
+	d.press("enter")
+	d.sees("1 сеанс", `evil\x1b[2J`)
+	d.press("esc")
+	d.sees("5 сеансов")
+	d.press("s", "home", "enter") // by user
+	last := daemon.asked[len(daemon.asked)-1]
+	if last.Sort != "user" || last.Text != "" {
+		t.Errorf("asked for %+v", last)
+	}
+	d.press("s", "enter") // the same again
+	if last = daemon.asked[len(daemon.asked)-1]; last.Sort != "-user" {
+		t.Errorf("asked for %+v", last)
+	}
+}
+
+func TestShowsTheSessionsOfAnApp(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	d.press("2", "down", "o")
+	d.sees("[3 Сеансы]", "2 сеанса · Бухгалтерия", "-Иванов")
+	d.press("esc")
+	d.sees("5 сеансов")
+}
+
+func TestWritesToAUser(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "end", "w")
+	d.sees("[5 Отправить]", "Иванов И. И.")
+	d.write("Обед")
+	d.press("tab")
+	d.write("В 12:00")
+	d.press("enter")
+	d.write("q?5")
+	d.press("tab", "space", "tab", "tab")
+	d.write("a=1")
+	d.press("enter")
+	d.write("b= 2=2")
+	d.press("ctrl+s")
+	d.sees("Отправлено 1 сеансу.")
+	want := []sentMessage{{
+		daemon.apps[0].ID, wire.Recipient{Type: wire.ToUser, IbID: "demo", UserID: "Иванов И. И."},
+		wire.Message{
+			Notification: wire.Notification{Title: "Обед", Body: "В 12:00\nq?5", Important: true},
+			Data:         []wire.Pair{{Key: "a", Value: "1"}, {Key: "b", Value: " 2=2"}},
+		},
+	}}
+	if diff := cmp.Diff(want, daemon.sent); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	d.press("esc")
+	d.sees("[3 Сеансы]")
+}
+
+func TestThePastedTextArrivesWhole(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "end", "w", "tab")
+	d.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("one\r\ntwo\nthree"), Paste: true})
+	d.press("ctrl+s")
+	if got := daemon.sent[0].Message.Notification.Body; got != "one\ntwo\nthree" {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestAMessageThatWillNotDoIsNotLost(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("5", "ctrl+s")
+	d.sees("Укажите идентификатор информационной базы.")
+	d.write("demo")
+	d.press("ctrl+s")
+	d.sees("Укажите пользователя.")
+	d.write("nobody")
+	d.press("ctrl+s")
+	d.sees("Сообщение пустое")
+	d.write("title")
+	d.press("ctrl+s")
+	d.sees("Никто из получателей", "Почему: ctrl+e", "demo", "nobody", "title")
+	daemon.explains = control.Explanation{InfobaseSessions: 4}
+	d.press("ctrl+e")
+	d.sees("nobody в базе demo", "Такого сеанса сейчас нет")
+	d.press("esc", "ctrl+n")
+	d.sees("demo", "nobody", "-title")
+	if len(daemon.sent) != 1 {
+		t.Errorf("sent %d messages", len(daemon.sent))
+	}
+}
+
+func TestSendsToGroupsAndToAll(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("5", "right", "tab")
+	d.write("demo")
+	d.press("tab", "right", "tab")
+	d.sees("Группа")
+	d.write("g")
+	d.press("tab")
+	d.write("t")
+	d.press("ctrl+s")
+	d.sees("пустой группой")
+	d.press("shift+tab", "shift+tab", "right", "ctrl+s")
+	d.sees("Отправлено 1 сеансу.", "-Группа")
+	app := daemon.apps[1].ID
+	message := wire.Message{Notification: wire.Notification{Title: "t"}}
+	want := []sentMessage{
+		{app, wire.Recipient{Type: wire.ToGroup, IbID: "demo", UserGroup: "g"}, message}, {app, wire.Recipient{Type: wire.ToAll, IbID: "demo"}, message},
+	}
+	if diff := cmp.Diff(want, daemon.sent); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+}
+
+func TestFollowsTheJournal(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("4")
+	d.await("ready")
+	record := func(text string) control.LogRecord {
+		return control.LogRecord{Time: moment, Level: "Information", Message: text}
+	}
+	daemon.logs <- record("something new")
+	d.await("something new", "Последние записи")
+
+	d.press("space")
+	daemon.logs <- record("not now")
+	d.await("Пауза, пришла ещё 1 запись")
+	d.press("space")
+	d.await("Последние записи", "ready")
+
+	d.press("l", "end", "up", "enter") // Critical and above: nothing
+	d.await("Записей нет.", "от Critical")
+	d.press("esc", "/")
+	d.write("refused")
+	d.await("registration refused")
+	d.sees("-ready")
+	d.press("enter", "enter")
+	d.sees("неверный ключ клиента")
+}
+
+func TestTheJournalStaysWhereThePersonReads(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	for i := range 100 {
+		daemon.records = append(daemon.records, control.LogRecord{Time: moment, Level: "Warning", Message: fmt.Sprintf("record %03d", i)})
+	}
+	d.press("4")
+	d.await("record 099")
+	d.press("home")
+	d.await("Ниже ещё 104", "ready")
+	daemon.logs <- control.LogRecord{Time: moment, Level: "Warning", Message: "one more"}
+	d.await("Ниже ещё 105")
+	d.sees("ready", "-one more")
+	d.press("end")
+	d.sees("one more", "Последние записи")
+}
+
+func TestSetsTheDaemonsLevel(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("4", "L", "home", "down", "enter")
+	d.sees("Уровень лога службы: Debug.")
+	if diff := cmp.Diff([]string{"Debug"}, daemon.levels); diff != "" {
+		t.Errorf("levels (-want +got):\n%s", diff)
+	}
+}
+
+func TestLeadsFromTheOverviewToTheWarnings(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	d.await("registration refused")
+	d.press("enter")
+	d.await("[4 Журнал]", "от Warning", "registration refused")
+	d.sees("-ready")
+}
+
+func TestComesBackWhenTheDaemonDoes(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("4")
+	d.await("ready")
+	daemon.goAway()
+	d.await("▲ нет связи", "Данные на 09:05:00", "ready")
+	d.press("2", "n")
+	d.write("x")
+	d.press("enter")
+	d.sees("Служба не отвечает на /run/pns4ones/control.sock", "│ x ")
+	d.press("esc", "4")
+	daemon.comeBack()
+	d.await("на связи", "ready")
+	daemon.log(control.LogRecord{Time: moment, Level: "Warning", Message: "back again"})
+	d.await("back again")
+}
+
+// TestStaysWithTheChosenSession opens sessions before the one that is selected.
+func TestStaysWithTheChosenSession(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "down", "down")
+	d.sees("› evil")
+	daemon.mu.Lock()
+	for i := range 100 {
+		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprint(200 + i), UserID: fmt.Sprintf("new %d", i), Since: moment})
+	}
+	daemon.mu.Unlock()
+	daemon.events <- daemon.tick(105, 0)
+	d.await("105 сеансов")
+	d.sees("› evil")
+	d.press("home")
+	d.sees("› new 99")
+}
+
+func TestOnlyRowsAroundTheScreenAreAskedFor(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	for i := range 20_000 {
+		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprintf("%06d", i), UserID: fmt.Sprintf("user %06d", i), Since: moment})
+	}
+	d.press("3")
+	d.sees("20 005 сеансов")
+	d.press("end")
+	d.sees("› user 000000")
+	for range 500 {
+		d.press("up")
+	}
+	d.sees("› user 000500")
+	for _, q := range daemon.asked {
+		if q.Limit > 100 {
+			t.Fatalf("asked for %+v", q)
+		}
+	}
+}
+
+func TestSaysWhatSizeItNeeds(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	for _, size := range [][2]int{{59, 24}, {80, 14}, {1, 1}, {20, 3}} {
+		d.send(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		if size[0] > 20 {
+			d.sees("60×15", fmt.Sprintf("%d×%d", size[0], size[1]))
+		}
+	}
+	d.send(tea.WindowSizeMsg{Width: 60, Height: 15})
+	d.sees("Обзор", "Служба")
+	d.press("q")
+	if !d.left {
+		t.Error("q did not leave")
+	}
+}
+
+func TestTheMouseChoosesTabsAndRows(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	click := func(x, y int) {
+		d.send(tea.MouseMsg{X: x, Y: y, Button: tea.MouseButtonLeft, Action: tea.MouseActionPress})
+	}
+	click(12, 0)
+	d.sees("[2 Приложения]")
+	click(5, 5)
+	d.sees("› Бухгалтерия")
+	click(5, 5)
+	d.press("c")
+	if len(d.clipboard) != 1 || d.clipboard[0] != daemon.apps[1].ID {
+		t.Errorf("the second click opened something else: %q", d.clipboard)
+	}
+	d.press("3")
+	d.send(tea.MouseMsg{X: 5, Y: 5, Button: tea.MouseButtonWheelDown, Action: tea.MouseActionPress})
+	d.sees("› 6f9619ff")
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	d, daemon := connected(t)
+	d.press("4")
+	d.await("ready")
+	daemon.goAway()
+	d.await("нет связи")
+	d.stop() // waits for all that Follow began
+	daemon.comeBack()
+	select {
+	case daemon.logs <- control.LogRecord{}:
+		t.Error("somebody still reads the log")
+	case daemon.events <- control.Event{}:
+		t.Error("somebody still follows")
+	default:
+	}
+}
