@@ -56,6 +56,9 @@ type Daemon interface {
 	Events(ctx context.Context, q control.EventQuery, follow bool, each func(control.Event) error) error
 }
 
+// By now Bubble Tea is initialised, and has asked the terminal nothing.
+func init() { quiet.Restore() }
+
 // Background tells whether the terminal is dark.
 type Background string
 
@@ -84,7 +87,6 @@ type Options struct {
 // Run shows the panel until the person leaves it or ctx ends. It returns an error
 // that wraps ErrNoTerminal, or one of the terminal.
 func Run(ctx context.Context, o Options) error {
-	quiet.Restore()
 	if name := o.Getenv("TERM"); name == "dumb" || !term.IsTerminal(int(o.In.Fd())) || !term.IsTerminal(int(o.Out.Fd())) {
 		return fmt.Errorf("TERM=%q: %w", name, ErrNoTerminal)
 	}

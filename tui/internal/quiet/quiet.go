@@ -1,5 +1,6 @@
 // Package quiet keeps Bubble Tea from asking the terminal for its background
-// before main has even begun. Package tui imports it and calls Restore.
+// before main has even begun. Package tui imports it and calls Restore when it is
+// initialised itself.
 //
 // Bubble Tea asks in an init function, so that every command of a program that
 // merely links it would write an escape sequence to the terminal and wait for an
@@ -25,8 +26,8 @@ func set() bool {
 	return already
 }
 
-// Restore leaves the environment as the person gave it. Call it first in main;
-// more than once does no harm.
+// Restore leaves the environment as the person gave it. It is called when Bubble
+// Tea is initialised; more than once does no harm.
 func Restore() {
 	if !alreadySet {
 		syscall.Unsetenv(variable)
