@@ -100,20 +100,16 @@ func Wrap(text string, width int) []string {
 	indent := strings.Repeat(" ", min(len(text)-len(unindented), width/2))
 	room := width - len(indent)
 	var lines []string
-	rest := unindented
-	for Width(rest) > room {
+	for rest := unindented; rest != "" || len(lines) == 0; {
 		end := lineEnd(rest, room)
 		lines = append(lines, indent+strings.TrimRight(rest[:end], " "))
 		rest = strings.TrimLeft(rest[end:], " ")
 	}
-	if rest != "" || len(lines) == 0 {
-		lines = append(lines, indent+rest)
-	}
 	return lines
 }
 
-// lineEnd tells how many bytes of a text that is longer than a line go into it:
-// up to the last blank, or as many characters as fit, and one at least.
+// lineEnd tells how many bytes of a text go into a line: all if they fit, else up
+// to the last blank, or as many characters as fit, and one at least.
 func lineEnd(text string, room int) int {
 	used, blank := 0, 0
 	for i, r := range text {
