@@ -97,7 +97,7 @@ func Wrap(text string, width int) []string {
 	width = max(width, 1)
 	text = strings.TrimRight(text, " ")
 	unindented := strings.TrimLeft(text, " ")
-	indent := strings.Repeat(" ", min(len(text)-len(unindented), width/2))
+	indent := strings.Repeat(" ", min(len(text)-len(unindented), max(width-2, 0)/2))
 	room := width - len(indent)
 	var lines []string
 	for rest := unindented; rest != "" || len(lines) == 0; {
