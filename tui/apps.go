@@ -46,18 +46,23 @@ func (a *apps) keys() []key.Binding {
 	case a.filter.typing:
 		return a.filter.keys()
 	case a.opened != "":
-		view := "tui.key_show_keys"
-		if a.visible {
-			view = "tui.key_hide_keys"
-		}
-		return []key.Binding{
-			a.bind("tui.key_back", "esc"), a.bind("tui.key_copy", "c"), a.bind(view, "v"), a.bind("tui.key_server_key", "s"), a.bind("tui.key_client_key", "C"),
-			a.bind("tui.key_rename", "r"), a.bind("tui.key_remove", "d"), a.bind("tui.key_reset_token", "t"), a.bind("tui.key_sessions_of", "o"), a.bind("tui.key_write", "w"),
-		}
+		return append([]key.Binding{a.bind("tui.key_back", "esc")}, a.actions()...)
 	}
 	return []key.Binding{
 		a.bind("tui.key_create", "n"), a.bind("tui.key_open", "enter"), a.bind("tui.key_filter", "/"), a.bind("tui.key_rename", "r"), a.bind("tui.key_remove", "d"),
 		a.bind("tui.key_sessions_of", "o"),
+	}
+}
+
+// actions are the keys of the detail.
+func (a *apps) actions() []key.Binding {
+	view := "tui.key_show_keys"
+	if a.visible {
+		view = "tui.key_hide_keys"
+	}
+	return []key.Binding{
+		a.bind("tui.key_copy", "c"), a.bind(view, "v"), a.bind("tui.key_server_key", "s"), a.bind("tui.key_client_key", "C"), a.bind("tui.key_reset_token", "t"),
+		a.bind("tui.key_rename", "r"), a.bind("tui.key_remove", "d"), a.bind("tui.key_sessions_of", "o"), a.bind("tui.key_write", "w"),
 	}
 }
 
@@ -416,6 +421,27 @@ func (a *apps) detail(one control.App) []string {
 	lines = append(lines, "")
 	for _, line := range cells.Wrap(a.t("tui.where_to_put"), width) {
 		lines = append(lines, "  "+a.style.dim.Render(line))
+	}
+	return append(append(lines, ""), indent(a.listActions(width))...)
+}
+
+// listActions shows all keys of the detail in columns: the footer has no room for
+// them on a narrow screen.
+func (a *apps) listActions(width int) (lines []string) {
+	actions := a.actions()
+	wide := 0
+	for _, b := range actions {
+		wide = max(wide, hintWidth(b)+3)
+	}
+	columns := max(width/wide, 1)
+	rows := (len(actions) + columns - 1) / columns
+	for i := range rows {
+		line := ""
+		for n := i; n < len(actions); n += rows {
+			help := actions[n].Help()
+			line += a.style.accent.Render(help.Key) + " " + cells.Left(help.Desc, wide-1-cells.Width(help.Key))
+		}
+		lines = append(lines, strings.TrimRight(line, " "))
 	}
 	return lines
 }

@@ -79,7 +79,7 @@ type prompt struct {
 	*env
 	title, text string
 	input       input
-	want        string // what alone will do; empty: anything
+	want        string // what alone will do, as it is or as it is shown; empty: anything
 	accept      func(text string) tea.Cmd
 	problem     string
 	busy        bool
@@ -101,7 +101,7 @@ func (p *prompt) press(k tea.KeyMsg) (tea.Cmd, bool) {
 		case p.busy:
 		case strings.TrimSpace(text) == "":
 			p.problem = p.t("tui.prompt_empty")
-		case p.want != "" && text != p.want:
+		case p.want != "" && text != p.want && text != cells.Plain(p.want):
 			p.problem = p.t("tui.prompt_other")
 		default:
 			p.busy, p.problem = true, ""

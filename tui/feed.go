@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -25,7 +26,20 @@ type (
 	appsChangedMsg struct{}
 	// beatMsg comes each second whether there is a daemon or not.
 	beatMsg struct{}
+	// panicMsg is a panic outside of the event loop, which has to end the program
+	// there: only so the terminal becomes again what it was.
+	panicMsg struct {
+		value any
+		stack []byte
+	}
 )
+
+// guard is deferred by what runs beside the event loop.
+func guard(send func(tea.Msg)) {
+	if value := recover(); value != nil {
+		send(panicMsg{value, debug.Stack()})
+	}
+}
 
 // How long to wait before the daemon is looked for again: first, and at most.
 const (
@@ -98,10 +112,12 @@ func pause(ctx context.Context, d time.Duration) {
 func (p *Panel) Follow(ctx context.Context, send func(tea.Msg)) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error {
+		defer guard(send)
 		feed(ctx, p.env.daemon, p.env.now, send)
 		return nil
 	})
 	all.Go(func() error {
+		defer guard(send)
 		p.journal.run(ctx, send)
 		return nil
 	})

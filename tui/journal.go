@@ -128,7 +128,10 @@ func (j *journal) run(ctx context.Context, send func(tea.Msg)) {
 			}
 			following, cancel := context.WithCancel(ctx)
 			stop = cancel
-			reading.Go(func() { read(following, j.daemon, f, send) })
+			reading.Go(func() {
+				defer guard(send)
+				read(following, j.daemon, f, send)
+			})
 		}
 	}
 }
@@ -143,6 +146,7 @@ func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
 	came := make(chan struct{}, 1)
 	ended := make(chan error, 1)
 	go func() {
+		defer guard(send)
 		ended <- daemon.Logs(ctx, f.query, true, func(r control.LogRecord) error {
 			mu.Lock()
 			if len(waiting) == keptRecords {

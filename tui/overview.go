@@ -43,7 +43,7 @@ func (o *overview) click(int, int) tea.Cmd { return nil }
 func (o *overview) leave()                 { o.shown = false }
 
 func (o *overview) keys() []key.Binding {
-	return []key.Binding{o.bind("tui.key_next", "tab"), o.bind("tui.key_reload", "r"), o.bind("tui.key_warnings", "enter")}
+	return []key.Binding{o.bind("tui.key_warnings", "enter"), o.bind("tui.key_reload", "r"), o.bind("tui.key_next", "tab")}
 }
 
 func (o *overview) enter() tea.Cmd {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -157,6 +158,8 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case explainedMsg:
 		p.env.explained(msg)
 		return p, nil
+	case panicMsg:
+		panic(fmt.Sprintf("%v\n\n%s", msg.value, msg.stack))
 	case beatMsg:
 		if n := p.env.notice; !n.busy && n.text != "" && !p.env.now().Before(n.until) {
 			p.env.notice = notice{}

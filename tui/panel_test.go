@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -457,4 +458,24 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		t.Error("somebody still follows")
 	default:
 	}
+}
+
+// brokenDaemon is one whose answers the panel cannot bear.
+type brokenDaemon struct{ *fakeDaemon }
+
+func (brokenDaemon) Events(context.Context, control.EventQuery, bool, func(control.Event) error) error {
+	panic("what nobody thought of")
+}
+
+// TestAPanicBesideTheEventLoopEndsThePanelThere is about the terminal, which only
+// the event loop makes again what it was.
+func TestAPanicBesideTheEventLoopEndsThePanelThere(t *testing.T) {
+	t.Parallel()
+	d := open(t, brokenDaemon{aDaemon()}, usual)
+	defer func() {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, "what nobody thought of") || !strings.Contains(got, "brokenDaemon") {
+			t.Errorf("the panic was %q", got)
+		}
+	}()
+	d.await("what never comes")
 }

@@ -97,9 +97,9 @@ func checkScreen(view string, width, height int) error {
 // TestNothingBreaksTheScreen feeds every screen random sizes, keys and data.
 func TestNothingBreaksTheScreen(t *testing.T) {
 	t.Parallel()
-	runs := 60
+	runs := 20
 	if testing.Short() {
-		runs = 10
+		runs = 5
 	}
 	for seed := range runs {
 		c := chance{rand.New(rand.NewPCG(uint64(seed), 1))}

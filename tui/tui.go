@@ -115,8 +115,8 @@ func Run(ctx context.Context, o Options) error {
 	all.Go(func() error {
 		defer stop()
 		_, err := program.Run()
-		if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-			return nil // the person's signal, or the caller's end
+		if errors.Is(err, tea.ErrInterrupted) || errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+			return nil // a signal, or the caller's end
 		}
 		return err
 	})

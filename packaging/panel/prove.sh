@@ -16,6 +16,7 @@ if [ -n "$pictures" ]; then
 fi
 
 work=$(mktemp -d)
+[ -z "$pictures" ] || { rm -rf /tmp/pns4ones && mv "$work" /tmp/pns4ones && work=/tmp/pns4ones; } # a path to show
 export PNS4ONES_LANG=ru LC_ALL=C.UTF-8 COLORTERM=
 unset NO_COLOR TMUX
 tmux() { command tmux -L "panel-$$" -f /dev/null "$@"; }
@@ -84,7 +85,7 @@ open() {
 picture() {
 	[ -n "$pictures" ] || return 0
 	sleep 0.3 # what is being painted
-	tmux capture-pane -e -p -t panel | "$work/svg" -width "$columns" -height "$lines" -theme "$theme" >"$pictures/$1.svg"
+	tmux capture-pane -e -N -p -t panel | "$work/svg" -width "$columns" -height "$lines" -theme "$theme" >"$pictures/$1.svg"
 }
 
 start_daemon
@@ -154,7 +155,7 @@ wait "$listener" || true
 
 # The daemon goes away and comes back.
 kill -9 "$daemon"
-wait "$daemon" 2>/dev/null || true
+{ wait "$daemon" || true; } 2>/dev/null
 await "▲ нет связи"
 await "Данные на"
 start_daemon
@@ -189,13 +190,11 @@ if [ -n "$pictures" ]; then
 			admin listen --app "$app" --ib "$([ "$app" = "Склад" ] && echo warehouse || echo accounting)" --user "$user" >/dev/null 2>&1 &
 		done
 	done
-	admin listen --app "Склад" --client-key "$(admin show "Интернет-магазин" --json | jq -r .client_key)" --ib warehouse --user guest >/dev/null 2>&1 || true
-	draw() { # SIZE THEME NAME KEYS...
-		local size=$1 shade=$2 name=$3
-		shift 3
-		press Escape "$@"
+	admin listen --app "Склад" --client-key "$(admin show "Интернет-магазин" --json | jq -r .client_key)" --ib warehouse --user guest >/dev/null 2>&1 || true # a warning
+	draw() { # NAME KEYS...
+		press "${@:2}"
 		sleep 1
-		picture "$name-$size-$shade"
+		picture "$1-$size-$shade"
 	}
 	for size in 80x24 120x40; do
 		for shade in dark light; do
@@ -206,16 +205,15 @@ if [ -n "$pictures" ]; then
 				done
 				sleep 0.3
 			done
-			draw "$size" "$shade" overview 1
-			draw "$size" "$shade" apps 2
-			draw "$size" "$shade" app Enter
-			draw "$size" "$shade" rotate C
+			draw overview 1
+			draw apps 2
+			draw app Enter
+			draw rotate C
+			draw sessions Escape 3 Down
+			draw session Enter
+			draw explain e
 			press Escape
-			draw "$size" "$shade" sessions 3 Down
-			draw "$size" "$shade" session Enter
-			draw "$size" "$shade" explain e
-			press Escape
-			draw "$size" "$shade" journal 4
+			draw journal 4
 			press 3 Down w
 			sleep 0.3
 			type_in "Накладная № 17"
@@ -224,8 +222,7 @@ if [ -n "$pictures" ]; then
 			press C-s
 			await "Отправлено"
 			picture "send-$size-$shade"
-			press Escape
-			draw "$size" "$shade" help '?'
+			draw help Escape '?'
 		done
 	done
 fi
