@@ -68,11 +68,11 @@ var scenes = []struct {
 	}},
 	{"journal", func(d *driver, _ *fakeDaemon) {
 		d.press("4")
-		d.await("session opened")
+		d.await("ready", "session=105")
 	}},
 	{"journal_record", func(d *driver, _ *fakeDaemon) {
 		d.press("4")
-		d.await("session opened")
+		d.await("ready", "session=105")
 		d.press("up", "up", "enter")
 	}},
 	{"send", func(d *driver, _ *fakeDaemon) {
@@ -87,6 +87,8 @@ var scenes = []struct {
 	{"help", func(d *driver, _ *fakeDaemon) { d.press("2", "?") }},
 	{"gone", func(d *driver, daemon *fakeDaemon) {
 		d.press("3")
+		daemon.events <- daemon.tick(5, 0) // it is followed
+		d.send(<-d.inbox)
 		daemon.goAway()
 		d.send(<-d.inbox)
 	}},
