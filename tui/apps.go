@@ -216,42 +216,68 @@ func (a *apps) fields(one control.App) []field {
 }
 
 func (a *apps) askTitle() {
-	a.dialog = &prompt{env: a.env, title: a.t("tui.create_title"), text: a.t("tui.create_text"), input: newInput(""), accept: func(title string) tea.Cmd {
+	p := &prompt{env: a.env, title: a.t("tui.create_title"), text: a.t("tui.create_text"), input: newInput("")}
+	p.accept = func(title string) tea.Cmd {
 		return a.act(func(ctx context.Context) doneMsg {
 			created, err := a.daemon.CreateApp(ctx, title)
 			return doneMsg{err: err, notice: a.t("tui.created", "title", cells.Plain(created.Title)), after: func() tea.Cmd {
-				// Shown at once, and not only when the list has come.
-				if _, there := a.appByID(created.ID); !there {
-					a.env.apps = append(a.env.apps[:len(a.env.apps):len(a.env.apps)], created)
-					a.words.Titles = say.TitlesOf(a.env.apps)
+				a.changed(created)
+				if a.dialog == p { // else the person has gone on to something else
+					a.filter.clear()
+					a.open(created.ID)
+					a.settle()
 				}
-				a.filter.clear()
-				a.open(created.ID)
-				a.settle()
 				return nil
 			}}
 		})
-	}}
+	}
+	a.dialog = p
+}
+
+// changed shows an app as a change has made it.
+func (a *apps) changed(one control.App) {
+	a.put(one)
+	a.settle()
 }
 
 func (a *apps) askRename(one control.App) {
 	a.dialog = &prompt{env: a.env, title: a.t("tui.rename_title"), input: newInput(one.Title), accept: func(title string) tea.Cmd {
-		return a.act(func(ctx context.Context) doneMsg {
+		return a.change(func(ctx context.Context) (control.App, string, error) {
 			renamed, err := a.daemon.RenameApp(ctx, one.ID, title)
-			return doneMsg{err: err, notice: a.t("tui.renamed", "title", cells.Plain(renamed.Title))}
+			return renamed, a.t("tui.renamed", "title", cells.Plain(renamed.Title)), err
 		})
 	}}
 }
 
+// change has the daemon change an app, shows it and says what was done.
+func (a *apps) change(do func(ctx context.Context) (one control.App, done string, err error)) tea.Cmd {
+	return a.act(func(ctx context.Context) doneMsg {
+		one, done, err := do(ctx)
+		return doneMsg{err: err, notice: done, after: func() tea.Cmd {
+			a.changed(one)
+			return nil
+		}}
+	})
+}
+
+// shortID is as much of an app's id as tells it from others.
+const shortID = 8
+
 func (a *apps) askRemove(one control.App) {
+	title := cells.Plain(one.Title)
 	a.dialog = &prompt{
-		env: a.env, title: a.t("tui.remove_title", "title", cells.Plain(one.Title)), input: newInput(""), want: one.Title,
-		text: a.t("tui.remove_text", "sessions", a.t("live.n_sessions", "N", one.Sessions)),
+		env: a.env, title: a.t("tui.remove_title", "title", title), input: newInput(""),
+		text: a.t("tui.remove_text", "title", title, "id", one.ID, "sessions", a.t("live.n_sessions", "N", one.Sessions)),
+		want: []string{one.Title, title, one.ID, one.ID[:min(len(one.ID), shortID)]},
 		accept: func(string) tea.Cmd {
 			return a.act(func(ctx context.Context) doneMsg {
 				_, err := a.daemon.RemoveApp(ctx, one.ID)
-				return doneMsg{err: err, notice: a.t("tui.removed", "title", cells.Plain(one.Title)), after: func() tea.Cmd {
-					a.opened, a.visible = "", false
+				return doneMsg{err: err, notice: a.t("tui.removed", "title", title), after: func() tea.Cmd {
+					a.remove(one.ID)
+					if a.opened == one.ID {
+						a.opened, a.visible = "", false
+					}
+					a.settle()
 					return nil
 				}}
 			})
@@ -267,9 +293,9 @@ var graces = []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 func (a *apps) askKey(title, text, now string, rotate func(ctx context.Context, grace time.Duration) (control.AppChange, error), done func(control.AppChange, time.Duration) string) {
 	choose := func(grace time.Duration) func() tea.Cmd {
 		return func() tea.Cmd {
-			return a.act(func(ctx context.Context) doneMsg {
+			return a.change(func(ctx context.Context) (control.App, string, error) {
 				change, err := rotate(ctx, grace)
-				return doneMsg{err: err, notice: done(change, grace)}
+				return change.App, done(change, grace), err
 			})
 		}
 	}
@@ -290,7 +316,7 @@ func (a *apps) graceName(grace time.Duration) string {
 }
 
 func (a *apps) askServerKey(one control.App) {
-	a.askKey(a.t("tui.server_key_title"), a.t("tui.server_key_text", "title", cells.Plain(one.Title)), a.t("tui.server_key_now"),
+	a.askKey(a.t("tui.server_key_title"), a.t("tui.server_key_text", "title", cells.Plain(one.Title), "id", one.ID), a.t("tui.server_key_now"),
 		func(ctx context.Context, grace time.Duration) (control.AppChange, error) {
 			return a.daemon.RotateServerKey(ctx, one.ID, grace)
 		},
@@ -303,7 +329,7 @@ func (a *apps) askServerKey(one control.App) {
 }
 
 func (a *apps) askClientKey(one control.App) {
-	a.askKey(a.t("tui.client_key_title"), a.t("tui.client_key_text", "title", cells.Plain(one.Title)), a.t("tui.client_key_now", "sessions", a.t("live.n_sessions", "N", one.Sessions)),
+	a.askKey(a.t("tui.client_key_title"), a.t("tui.client_key_text", "title", cells.Plain(one.Title), "id", one.ID), a.t("tui.client_key_now", "sessions", a.t("live.n_sessions", "N", one.Sessions)),
 		func(ctx context.Context, grace time.Duration) (control.AppChange, error) {
 			return a.daemon.RotateClientKey(ctx, one.ID, grace)
 		},
@@ -316,12 +342,12 @@ func (a *apps) askClientKey(one control.App) {
 }
 
 func (a *apps) askResetToken(one control.App) {
-	a.dialog = &question{env: a.env, title: a.t("tui.reset_title"), text: a.t("tui.reset_text", "title", cells.Plain(one.Title)), options: []option{
+	a.dialog = &question{env: a.env, title: a.t("tui.reset_title"), text: a.t("tui.reset_text", "title", cells.Plain(one.Title), "id", one.ID), options: []option{
 		{a.t("tui.change_nothing"), nil},
 		{a.t("tui.reset_do"), func() tea.Cmd {
-			return a.act(func(ctx context.Context) doneMsg {
-				_, err := a.daemon.ResetToken(ctx, one.ID)
-				return doneMsg{err: err, notice: a.t("tui.reset_done")}
+			return a.change(func(ctx context.Context) (control.App, string, error) {
+				reset, err := a.daemon.ResetToken(ctx, one.ID)
+				return reset, a.t("tui.reset_done"), err
 			})
 		}},
 	}}
@@ -418,11 +444,17 @@ func (a *apps) detail(one control.App) []string {
 		}
 	}
 	lines = append(lines, indent(a.block(facts, width))...)
-	lines = append(lines, "")
+	var where []string
 	for _, line := range cells.Wrap(a.t("tui.where_to_put"), width) {
-		lines = append(lines, "  "+a.style.dim.Render(line))
+		where = append(where, a.style.dim.Render(line))
 	}
-	return append(append(lines, ""), indent(a.listActions(width))...)
+	// Where there is no room for all keys, the footer has some and the help all.
+	for _, more := range [][]string{a.listActions(width), where} {
+		if len(lines)+1+len(more) <= a.height {
+			lines = append(append(lines, ""), indent(more)...)
+		}
+	}
+	return lines
 }
 
 // listActions shows all keys of the detail in columns: the footer has no room for

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/bubbles/key"
@@ -65,12 +66,31 @@ func (q *question) view(width, height int) (string, []string) {
 	if q.text != "" {
 		lines = append(cells.Wrap(q.text, width), "")
 	}
+	lines = shorten(lines, height-min(len(q.options), 4))
 	q.height = max(height-len(lines), 1)
 	q.at.fit(len(q.options), q.height)
-	for i := q.at.top; i < min(len(q.options), q.at.top+q.height); i++ {
+	end := min(len(q.options), q.at.top+q.height)
+	for i := q.at.top; i < end; i++ {
 		lines = append(lines, q.selectable(q.options[i].text, i == q.at.pos, width))
 	}
+	if len(q.options) > q.height {
+		return part(q.title, q.at.top, end, len(q.options), width), lines
+	}
 	return q.title, lines
+}
+
+// shorten leaves out what there is no room for at the end of a text.
+func shorten(lines []string, room int) []string {
+	if room = max(room, 1); len(lines) > room {
+		lines = append(lines[:room-1:room-1], "…")
+	}
+	return lines
+}
+
+// part is a title with which part of something is to be seen below it.
+func part(title string, from, to, of, width int) string {
+	shown := fmt.Sprintf(" · %d–%d/%d", from+1, to, of)
+	return cells.Truncate(title, width-2-cells.Width(shown)) + shown
 }
 
 // prompt asks for a line of text. It stays while what the person wrote does not
@@ -79,20 +99,23 @@ type prompt struct {
 	*env
 	title, text string
 	input       input
-	want        string // what alone will do, as it is or as it is shown; empty: anything
+	want        []string // what alone will do; none: anything
 	accept      func(text string) tea.Cmd
 	problem     string
 	busy        bool
 }
 
 func (p *prompt) keys() []key.Binding {
+	if p.busy { // and nothing can call it back
+		return []key.Binding{p.bind("tui.key_back", "esc")}
+	}
 	return []key.Binding{p.bind("tui.key_done", "enter"), p.bind("tui.key_cancel", "esc")}
 }
 
 func (p *prompt) typing() bool { return true }
 
 func (p *prompt) press(k tea.KeyMsg) (tea.Cmd, bool) {
-	switch k.String() {
+	switch command(k) {
 	case "esc":
 		return nil, true
 	case "enter":
@@ -101,7 +124,7 @@ func (p *prompt) press(k tea.KeyMsg) (tea.Cmd, bool) {
 		case p.busy:
 		case strings.TrimSpace(text) == "":
 			p.problem = p.t("tui.prompt_empty")
-		case p.want != "" && text != p.want && text != cells.Plain(p.want):
+		case len(p.want) > 0 && !slices.Contains(p.want, text):
 			p.problem = p.t("tui.prompt_other")
 		default:
 			p.busy, p.problem = true, ""
@@ -122,21 +145,17 @@ func (p *prompt) done(msg doneMsg) bool {
 	return msg.err == nil
 }
 
-func (p *prompt) view(width, _ int) (string, []string) {
-	var lines []string
-	if p.text != "" {
-		lines = append(cells.Wrap(p.text, width), "")
-	}
-	lines = append(lines, p.input.view(p.style, width, true), "")
+func (p *prompt) view(width, height int) (string, []string) {
+	entry := []string{"", p.input.view(p.style, width, true), ""}
 	switch {
 	case p.problem != "":
 		for _, line := range cells.Wrap(p.problem, width) {
-			lines = append(lines, p.style.bad.Render(line))
+			entry = append(entry, p.style.bad.Render(line))
 		}
 	case p.busy:
-		lines = append(lines, p.style.dim.Render(p.t("tui.busy")))
+		entry = append(entry, p.style.dim.Render(p.t("tui.busy")))
 	}
-	return p.title, lines
+	return p.title, append(shorten(cells.Wrap(p.text, width), height-len(entry)), entry...)
 }
 
 // reader shows a text that may be longer than the screen.
@@ -197,9 +216,8 @@ func (r *reader) view(width, height int) (string, []string) {
 	r.wrapped, r.height = len(all), height
 	r.top = max(min(r.top, r.wrapped-r.height), 0)
 	end := min(r.top+height, len(all))
-	title := r.title
 	if len(all) > height {
-		title += fmt.Sprintf(" · %d–%d/%d", r.top+1, end, len(all))
+		return part(r.title, r.top, end, len(all), width), all[r.top:end]
 	}
-	return title, all[r.top:end]
+	return r.title, all[r.top:end]
 }

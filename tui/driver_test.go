@@ -32,6 +32,8 @@ type driver struct {
 	inbox     chan tea.Msg
 	clipboard []string
 	left      bool // the panel
+	slow      bool // what commands bring is kept in late
+	late      []tea.Msg
 	stop      func()
 }
 
@@ -96,8 +98,25 @@ func (d *driver) send(msg tea.Msg) {
 }
 
 func (d *driver) run(cmd tea.Cmd) {
-	if cmd != nil {
-		d.send(cmd())
+	if cmd == nil {
+		return
+	}
+	msg := cmd()
+	if batch, several := msg.(tea.BatchMsg); d.slow && !several {
+		d.late = append(d.late, msg)
+	} else if several {
+		d.send(batch)
+	} else {
+		d.send(msg)
+	}
+}
+
+// catchUp has the panel take what came late.
+func (d *driver) catchUp() {
+	late := d.late
+	d.slow, d.late = false, nil
+	for _, msg := range late {
+		d.send(msg)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,9 +29,11 @@ type env struct {
 	now    func() time.Time
 	copy   func(text string) error
 
-	apps   []control.App
-	dialog dialog // on top of the screen; nil: none
-	notice notice
+	apps    []control.App
+	changes int    // counts the changes of apps that were made here
+	at      int    // the number of the screen that is shown
+	dialog  dialog // on top of the screen; nil: none
+	notice  notice
 }
 
 // screen is one of the numbered screens. Sizes are those of the part that is
@@ -77,17 +80,27 @@ func (e *env) complain(text string) {
 
 // doneMsg tells what became of an action.
 type doneMsg struct {
+	from   dialog // in which it was begun
 	err    error
 	notice string
-	after  func() tea.Cmd // in the event loop, if there was no error
+	// after is called in the event loop if there was no error, and before the
+	// dialog is closed.
+	after func() tea.Cmd
 }
 
 // act has the daemon do something, away from the event loop. The person sees that
 // it is being done.
 func (e *env) act(do func(ctx context.Context) doneMsg) tea.Cmd {
-	e.notice = notice{text: e.t("tui.busy"), busy: true}
-	return ask(func(ctx context.Context) tea.Msg { return do(ctx) })
+	e.busy()
+	from := e.dialog
+	return ask(func(ctx context.Context) tea.Msg {
+		msg := do(ctx)
+		msg.from = from
+		return msg
+	})
 }
+
+func (e *env) busy() { e.notice = notice{text: e.t("tui.busy"), busy: true} }
 
 // ask calls the daemon away from the event loop, with a deadline.
 func ask(do func(ctx context.Context) tea.Msg) tea.Cmd {
@@ -131,6 +144,32 @@ func (e *env) problem(err error) string {
 
 // appTitle is what an app is called.
 func (e *env) appTitle(id string) string { return cells.Plain(e.words.App(id)) }
+
+// put shows an app as a change has made it, before the daemon gives its list.
+func (e *env) put(changed control.App) {
+	apps := slices.Clone(e.apps)
+	if i := slices.IndexFunc(apps, func(a control.App) bool { return a.ID == changed.ID }); i >= 0 {
+		apps[i] = changed
+	} else {
+		apps = append(apps, changed)
+	}
+	e.changes++
+	e.apps, e.words.Titles = apps, say.TitlesOf(apps)
+}
+
+// remove takes an app away that was removed, before the daemon gives its list.
+func (e *env) remove(id string) {
+	e.changes++
+	e.apps = slices.DeleteFunc(slices.Clone(e.apps), func(a control.App) bool { return a.ID == id })
+}
+
+// userName is what a user is called.
+func (e *env) userName(id string) string {
+	if id == "" {
+		return e.t("live.no_user")
+	}
+	return cells.Plain(id)
+}
 
 func (e *env) appByID(id string) (control.App, bool) {
 	for _, a := range e.apps {

@@ -231,7 +231,8 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 		d.asked = append(d.asked, q)
 		var found []control.Session
 		for _, s := range d.sessions {
-			if (q.AppID == "" || q.AppID == s.AppID) && strings.Contains(strings.ToLower(s.UserID+"\n"+s.IbID+"\n"+s.Addr), strings.ToLower(q.Text)) {
+			exactly := func(want, is string) bool { return want == "" || want == is }
+			if exactly(q.AppID, s.AppID) && exactly(q.IbID, s.IbID) && exactly(q.UserID, s.UserID) && exactly(q.UserGroup, s.UserGroup) && strings.Contains(strings.ToLower(s.UserID+"\n"+s.IbID+"\n"+s.Addr), strings.ToLower(q.Text)) {
 				found = append(found, s)
 			}
 		}
@@ -252,15 +253,18 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 		page.Total = len(found)
 		from := min(q.Offset, len(found))
 		page.Sessions = found[from:min(from+q.Limit, len(found))]
+		if from+q.Limit < len(found) {
+			page.Next = "more"
+		}
 		return nil
 	})
 	return page, err
 }
 
-func (d *fakeDaemon) CloseSession(_ context.Context, id string) error {
+func (d *fakeDaemon) CloseSession(_ context.Context, id string, since time.Time) error {
 	return d.call(func() error {
 		for i, s := range d.sessions {
-			if s.ID == id {
+			if s.ID == id && s.Since.Equal(since) {
 				d.sessions = slices.Delete(d.sessions, i, i+1)
 				return nil
 			}

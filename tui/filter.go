@@ -29,7 +29,7 @@ func (f *filter) clear() { f.typing, f.text = false, "" }
 // press edits the text, which holds at once, and tells whether it is another one.
 func (f *filter) press(k tea.KeyMsg) (changed bool) {
 	before := f.text
-	switch k.String() {
+	switch command(k) {
 	case "enter":
 		f.typing = false
 	case "esc":

@@ -49,6 +49,8 @@ func (in *input) press(k tea.KeyMsg) {
 	} else if in.lines && k.Type == tea.KeyRunes {
 		k.Runes = []rune(strings.NewReplacer("\r\n", string(lineBreak), "\n", string(lineBreak), "\r", string(lineBreak)).Replace(string(k.Runes)))
 	}
+	// Several letters at once are text, even if they are what a key is called.
+	k.Paste = k.Paste || k.Type == tea.KeyRunes && len(k.Runes) > 1
 	in.model, _ = in.model.Update(k)
 }
 

@@ -26,8 +26,9 @@ type journal struct {
 	at            scroll
 	records       []control.LogRecord // at most keptRecords
 	known         bool
-	paused        bool
-	stopped       int // records that came since it was paused
+	// A journal that is paused stays as it is and counts, whichever screen is shown.
+	paused  bool
+	stopped int // records that came since it was paused
 
 	wanted chan following // the latest wish, for run
 	follow int            // counts the wishes: what others brought is not for us
@@ -84,7 +85,11 @@ func (j *journal) enter() tea.Cmd {
 	return nil
 }
 
-func (j *journal) leave() { j.want(following{}) }
+func (j *journal) leave() {
+	if !j.paused {
+		j.want(following{})
+	}
+}
 
 // anew reads the log from its last records on.
 func (j *journal) anew() {
@@ -195,6 +200,11 @@ func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
 
 func (j *journal) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
+	case upMsg:
+		if j.paused { // the daemon is another one: what it has from now on is counted
+			j.follow++
+			j.want(following{j.follow, control.LogQuery{Level: j.level, Text: j.filter.text}})
+		}
 	case warningsMsg:
 		j.level, j.paused = "Warning", false
 		j.filter.clear()
@@ -213,13 +223,13 @@ func (j *journal) update(msg tea.Msg) tea.Cmd {
 // take adds records. The window stays at the end if it was there, and else with
 // the record that is selected.
 func (j *journal) take(msg recordsMsg) {
+	if j.paused && j.known {
+		j.stopped += len(msg.records)
+		return
+	}
 	atEnd := j.atEnd()
 	if msg.first {
 		j.records, j.known, atEnd = nil, true, true
-	}
-	if j.paused {
-		j.stopped += len(msg.records)
-		atEnd = false
 	}
 	j.records = append(j.records, msg.records...)
 	if over := len(j.records) - keptRecords; over > 0 {

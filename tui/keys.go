@@ -52,3 +52,12 @@ func asLatin(k tea.KeyMsg) tea.KeyMsg {
 	}
 	return k
 }
+
+// command is what a key is called, and nothing if it is text: a terminal that lags
+// sends several letters at once, and «esc» is a word as well.
+func command(k tea.KeyMsg) string {
+	if k.Type == tea.KeyRunes && (len(k.Runes) > 1 || k.Paste) {
+		return ""
+	}
+	return k.String()
+}

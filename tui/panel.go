@@ -45,7 +45,7 @@ type Panel struct {
 	screens       []screen
 	overview      *overview
 	journal       *journal
-	at, before    int // the screen that is shown, and the one before it
+	before        int // the screen before the one that is shown
 	width, height int
 
 	up       bool
@@ -53,6 +53,7 @@ type Panel struct {
 	lastSeen time.Time // when the daemon last said something
 	down     downMsg
 	refresh  bool // the apps are being asked for
+	again    bool // and have to be once more
 	appsLate int  // seconds until the apps are asked for again
 
 	tabs []span // where the tabs are, for the mouse
@@ -92,24 +93,42 @@ type (
 
 // Init begins with what the panel shows first.
 func (p *Panel) Init() tea.Cmd {
-	return tea.Batch(tea.SetWindowTitle("pns4ones"), p.askApps(), p.screens[p.at].enter())
+	return tea.Batch(tea.SetWindowTitle("pns4ones"), p.askApps(), p.screens[p.env.at].enter())
 }
 
 type appsMsg struct {
-	apps []control.App
-	err  error
+	changes int // as env had it when the apps were asked for
+	apps    []control.App
+	err     error
 }
 
-// askApps asks for the apps, unless that is under way.
+// askApps asks for the apps. While that is under way it is noted to be done again:
+// the answer may be older than what is to be seen.
 func (p *Panel) askApps() tea.Cmd {
 	if p.refresh {
+		p.again = true
 		return nil
 	}
-	p.refresh = true
+	p.refresh, p.again = true, false
+	changes := p.env.changes
 	return ask(func(ctx context.Context) tea.Msg {
 		apps, err := p.env.daemon.Apps(ctx)
-		return appsMsg{apps, err}
+		return appsMsg{changes, apps, err}
 	})
+}
+
+// takeApps shows other apps, but for those of before a change that is shown.
+func (p *Panel) takeApps(msg appsMsg) tea.Cmd {
+	p.refresh = false
+	var cmd tea.Cmd
+	if p.again {
+		cmd = p.askApps()
+	}
+	if msg.err != nil || msg.changes != p.env.changes {
+		return cmd
+	}
+	p.env.apps, p.env.words.Titles = msg.apps, say.TitlesOf(msg.apps)
+	return tea.Batch(cmd, p.update(msg))
 }
 
 // Update takes a message of the terminal, of the daemon, or of a command.
@@ -135,13 +154,10 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case writeToMsg:
 		return p, tea.Batch(p.show(screenSend), p.update(msg))
 	case appsMsg:
-		p.refresh = false
-		if msg.err == nil {
-			p.env.apps, p.env.words.Titles = msg.apps, say.TitlesOf(msg.apps)
-		}
+		return p, p.takeApps(msg)
 	case upMsg:
 		p.up, p.everUp, p.lastSeen = true, true, p.env.now()
-		return p, tea.Batch(p.askApps(), p.update(msg), p.screens[p.at].enter())
+		return p, tea.Batch(p.askApps(), p.update(msg), p.screens[p.env.at].enter())
 	case downMsg:
 		p.up, p.down = false, msg
 	case tickMsg:
@@ -172,7 +188,7 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (p *Panel) update(msg tea.Msg) tea.Cmd {
 	var cmds []tea.Cmd
 	for i, s := range p.screens {
-		if _, tick := msg.(tickMsg); tick && i != p.at && i != screenOverview {
+		if _, tick := msg.(tickMsg); tick && i != p.env.at && i != screenOverview {
 			continue // what is not seen is not kept up to date
 		}
 		cmds = append(cmds, s.update(msg))
@@ -183,40 +199,46 @@ func (p *Panel) update(msg tea.Msg) tea.Cmd {
 // done shows what became of an action.
 func (p *Panel) done(msg doneMsg) tea.Cmd {
 	p.env.notice = notice{}
-	d := p.env.dialog
-	if d != nil && d.done(msg) {
-		p.env.dialog = nil
-	}
-	if msg.err != nil {
-		if _, itself := d.(*prompt); !itself {
-			p.env.complain(p.env.problem(msg.err))
-		}
-		return p.askApps()
-	}
-	if msg.notice != "" {
-		p.env.tell(msg.notice)
-	}
+	still := msg.from != nil && p.env.dialog == msg.from
 	var after tea.Cmd
-	if msg.after != nil {
-		after = msg.after()
+	switch _, itself := msg.from.(*prompt); {
+	case msg.err == nil:
+		if msg.notice != "" {
+			p.env.tell(msg.notice)
+		}
+		if msg.after != nil {
+			after = msg.after()
+		}
+	case !still || !itself:
+		p.env.complain(p.env.problem(msg.err))
+	}
+	if still && msg.from.done(msg) {
+		p.env.dialog = nil
 	}
 	return tea.Batch(after, p.askApps())
 }
 
 // show changes to another screen.
 func (p *Panel) show(n int) tea.Cmd {
-	if n == p.at {
+	at := p.env.at
+	if n == at {
 		return nil
 	}
-	p.screens[p.at].leave()
-	p.before, p.at = p.at, n
+	p.screens[at].leave()
+	p.before, p.env.at = at, n
 	return p.screens[n].enter()
 }
 
 // press gives a key to whom it concerns: the dialog, the keys that work
 // everywhere, the screen.
 func (p *Panel) press(k tea.KeyMsg) tea.Cmd {
-	switch k.String() {
+	if k.Type == tea.KeyRunes && len(k.Runes) > 1 && !k.Paste && !p.typing() {
+		// Keys that came faster than they were read.
+		first, rest := k, k
+		first.Runes, rest.Runes = k.Runes[:1], k.Runes[1:]
+		return tea.Batch(p.press(first), p.press(rest))
+	}
+	switch command(k) {
 	case "ctrl+c":
 		return tea.Quit
 	case "ctrl+z":
@@ -241,11 +263,11 @@ func (p *Panel) press(k tea.KeyMsg) tea.Cmd {
 		return cmd
 	}
 
-	s := p.screens[p.at]
+	s := p.screens[p.env.at]
 	if !s.typing() {
 		k = asLatin(k)
 	}
-	name := k.String()
+	name := command(k)
 	if n := strings.TrimPrefix(name, "alt+"); len(n) == 1 && n >= "1" && n <= "5" && (n != name || !s.typing()) {
 		return p.show(int(n[0] - '1'))
 	}
@@ -254,7 +276,7 @@ func (p *Panel) press(k tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	if s.typing() {
-		if name == "esc" && p.at == screenSend {
+		if name == "esc" && p.env.at == screenSend {
 			return p.show(p.before)
 		}
 		return s.press(k)
@@ -266,11 +288,22 @@ func (p *Panel) press(k tea.KeyMsg) tea.Cmd {
 		p.env.dialog = p.help()
 		return nil
 	case "tab":
-		return p.show((p.at + 1) % len(p.screens))
+		return p.show((p.env.at + 1) % len(p.screens))
 	case "shift+tab":
-		return p.show((p.at + len(p.screens) - 1) % len(p.screens))
+		return p.show((p.env.at + len(p.screens) - 1) % len(p.screens))
 	}
 	return s.press(k)
+}
+
+// typing tells that letters are text now, and no commands.
+func (p *Panel) typing() bool {
+	switch {
+	case p.tooSmall():
+		return false
+	case p.env.dialog != nil:
+		return p.env.dialog.typing()
+	}
+	return p.screens[p.env.at].typing()
 }
 
 // click takes the mouse: tabs, rows and the wheel.
@@ -295,7 +328,7 @@ func (p *Panel) click(m tea.MouseMsg) tea.Cmd {
 		return nil
 	}
 	if line := m.Y - 2; line >= 0 && line < p.height-frame {
-		return p.screens[p.at].click(line, wheel)
+		return p.screens[p.env.at].click(line, wheel)
 	}
 	return nil
 }
@@ -313,7 +346,7 @@ func (p *Panel) help() *reader {
 		}
 		return lines
 	}
-	lines := list([]string{p.screens[p.at].tab()}, p.screens[p.at].keys())
+	lines := list([]string{p.screens[p.env.at].tab()}, p.screens[p.env.at].keys())
 	lines = list(append(lines, "", e.t("tui.help_moving")), []key.Binding{
 		e.bind("tui.key_move", "up", "down", "k", "j"), e.bind("tui.key_page", "pgup", "pgdown"), e.bind("tui.key_ends", "home", "end", "g", "G"),
 	})
@@ -339,7 +372,7 @@ func (p *Panel) View() string {
 		return strings.Join(lines[:min(len(lines), p.height)], "\n")
 	}
 	room := p.height - frame
-	body := p.screens[p.at].view()
+	body := p.screens[p.env.at].view()
 	body = body[:min(len(body), room)]
 	for len(body) < room {
 		body = append(body, "")
@@ -365,7 +398,7 @@ func (p *Panel) header() string {
 	p.tabs = p.tabs[:0]
 	for i, s := range p.screens {
 		text := " " + string(rune('1'+i)) + " " + s.tab() + " "
-		if i == p.at {
+		if i == p.env.at {
 			text = "[" + text[1:len(text)-1] + "]"
 			b.WriteString(p.env.style.tab.Render(text))
 		} else {
@@ -381,7 +414,11 @@ func (p *Panel) header() string {
 	case p.everUp || p.down.err != nil:
 		state, style = p.env.t("tui.offline"), p.env.style.bad
 	}
-	if left := p.width - at - 1; left > cells.Width(state) {
+	left := p.width - at - 1
+	if left <= cells.Width(state) { // its mark at least
+		state, _, _ = strings.Cut(state, " ")
+	}
+	if left > cells.Width(state) {
 		b.WriteString(strings.Repeat(" ", left-cells.Width(state)))
 		b.WriteString(style.Render(state))
 	}
@@ -458,7 +495,7 @@ func (p *Panel) noticeLine() string {
 func (p *Panel) footer() string {
 	e := p.env
 	var keys, last []key.Binding
-	switch s := p.screens[p.at]; {
+	switch s := p.screens[p.env.at]; {
 	case e.dialog != nil:
 		keys = e.dialog.keys()
 	case s.typing():

@@ -92,7 +92,7 @@ func TestRemovesOnlyWhenTheTitleIsTyped(t *testing.T) {
 	t.Parallel()
 	d, daemon := connected(t)
 	d.press("2", "d")
-	d.sees("Удалить «Склад»?", "3 сеанса")
+	d.sees("Удалить «Склад»?", "3 сеанса", daemon.apps[0].ID)
 	d.write("склад")
 	d.press("enter")
 	d.sees("Не совпадает")
@@ -103,6 +103,10 @@ func TestRemovesOnlyWhenTheTitleIsTyped(t *testing.T) {
 	d.write("Склад")
 	d.press("enter")
 	d.sees("Удалено: «Склад»", "3 приложения")
+	d.press("end", "d")
+	d.write(daemon.apps[2].ID[:8])
+	d.press("enter")
+	d.sees("2 приложения")
 }
 
 func TestRotatesKeysWithGrace(t *testing.T) {
@@ -478,4 +482,225 @@ func TestAPanicBesideTheEventLoopEndsThePanelThere(t *testing.T) {
 		}
 	}()
 	d.await("what never comes")
+}
+
+// TestDisconnectsNobodyElse restarts the daemon, which gives the same numbers to
+// other sessions.
+func TestDisconnectsNobodyElse(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "down", "x")
+	d.sees("Сеанс № 104", "база demo", "Бухгалтерия")
+	daemon.mu.Lock()
+	for i := range daemon.sessions {
+		daemon.sessions[i].Since = moment
+	}
+	daemon.mu.Unlock()
+	d.press("down", "enter")
+	d.sees("Такого сеанса уже нет")
+	if len(daemon.sessions) != 5 {
+		t.Error("somebody was disconnected")
+	}
+}
+
+func TestTheFormKeepsTheChosenAppThoughItIsGone(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	gone := daemon.apps[1].ID
+	d.press("2", "down", "w")
+	d.write("demo")
+	d.press("tab", "tab")
+	d.write("ann")
+	d.press("tab")
+	d.write("title")
+	daemon.mu.Lock()
+	daemon.apps = append(daemon.apps[:1:1], daemon.apps[2:]...)
+	daemon.mu.Unlock()
+	daemon.events <- control.Event{Event: control.EventAppChanged}
+	d.await("приложения " + gone + " больше нет")
+	d.press("ctrl+s")
+	d.sees("Выберите другое")
+	if len(daemon.sent) != 0 {
+		t.Errorf("sent %+v", daemon.sent)
+	}
+	d.press("enter", "enter", "ctrl+s")
+	if len(daemon.sent) != 1 || daemon.sent[0].AppID != daemon.apps[0].ID {
+		t.Errorf("sent %+v", daemon.sent)
+	}
+}
+
+func TestALateAnswerTouchesNothingElse(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	d.press("2", "n")
+	d.write("one")
+	d.slow = true
+	d.press("enter")
+	d.sees("esc назад", "-esc отменить")
+	d.press("esc", "n")
+	d.write("two")
+	d.catchUp()
+	d.sees("Новое приложение", "│ two ", "Создано: «one»", "-••••")
+	d.press("esc")
+	d.sees("5 приложений", "› Склад")
+
+	d.press("3", "down")
+	d.slow = true
+	d.press("e")
+	d.sees("… выполняется")
+	d.press("x")
+	d.catchUp()
+	d.sees("Отключить сеанс?", "-выполняется", "-в базе demo")
+	d.press("esc")
+	d.slow = true
+	d.press("e", "1")
+	d.catchUp()
+	d.sees("[1 Обзор]", "-в базе demo")
+}
+
+func TestAListOfBeforeAChangeDoesNotHideIt(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.slow = true
+	daemon.events <- control.Event{Event: control.EventAppChanged}
+	d.send(<-d.inbox) // the list of now is on its way
+	before := d.late
+	d.slow, d.late = false, nil
+	d.press("2", "r", "ctrl+u")
+	d.write("Новое имя")
+	d.press("enter")
+	d.sees("› Новое имя")
+	d.late = before
+	d.catchUp()
+	d.sees("› Новое имя", "-Склад")
+}
+
+func TestKeysThatComeTogetherAreKeys(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	chunk := func(text string) { d.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text)}) }
+	chunk("2jjk/бухг")
+	d.sees("Бухгалтерия", "1 приложение", "-Склад")
+	chunk("esc") // which is text here
+	d.sees("бухгesc", "Ничего не найдено")
+	d.press("esc", "n")
+	chunk("home")
+	chunk("enter")
+	d.press("enter")
+	d.sees("Создано: «homeenter»")
+	if len(daemon.apps) != 5 {
+		t.Errorf("%d apps", len(daemon.apps))
+	}
+}
+
+func TestTheFirstSessionStaysOnceItIsChosen(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	opened := 0
+	openOne := func() {
+		opened++
+		daemon.mu.Lock()
+		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprint(200 + opened), UserID: fmt.Sprintf("new %d", opened), Since: moment})
+		total := len(daemon.sessions)
+		daemon.mu.Unlock()
+		daemon.events <- daemon.tick(total, 0)
+		d.await(fmt.Sprintf("%d сеансов", total))
+	}
+	d.press("3")
+	openOne()
+	d.sees("› new 1")
+	d.press("down", "up")
+	openOne()
+	d.sees("› new 1", "  new 2")
+	d.press("g")
+	openOne()
+	d.sees("› new 3")
+}
+
+// TestARowThatIsLookedForLeavesTheOthers opens more sessions than are asked for
+// at once before the one that is selected.
+func TestARowThatIsLookedForLeavesTheOthers(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "down")
+	d.sees("› 👨👩👧 家族")
+	daemon.mu.Lock()
+	for i := range 300 {
+		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprint(200 + i), UserID: fmt.Sprintf("new %d", i), Since: moment})
+	}
+	daemon.mu.Unlock()
+	d.slow = true
+	daemon.events <- daemon.tick(305, 0)
+	for range 4 { // whatever has come by now
+		if len(d.late) == 0 {
+			d.send(<-d.inbox)
+		}
+		late := d.late
+		d.late = nil
+		for _, msg := range late {
+			d.send(msg)
+			if screen := d.screen(); !strings.Contains(screen, "› 👨👩👧 家族") {
+				t.Fatalf("the row was left:\n%s", screen)
+			}
+		}
+	}
+	d.catchUp()
+	d.sees("305 сеансов", "› 👨👩👧 家族")
+}
+
+func TestDetailsAreThoseOfNow(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("3", "down", "enter")
+	d.sees("Сеанс № 104", "3 900")
+	tick := func() {
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+	}
+	daemon.mu.Lock()
+	daemon.sessions[3].Delivered = 3901
+	daemon.mu.Unlock()
+	tick()
+	d.sees("3 901", "x отключить")
+	daemon.mu.Lock()
+	daemon.sessions = append(daemon.sessions[:3:3], daemon.sessions[4:]...)
+	daemon.mu.Unlock()
+	tick()
+	d.sees("Сеанс завершён. Данные на 09:05:00", "3 901", "-x отключить")
+	d.press("x")
+	d.sees("Сеанс № 104")
+}
+
+func TestAPausedJournalStaysAndCounts(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("4")
+	d.await("ready")
+	d.press("space", "1")
+	daemon.logs <- control.LogRecord{Time: moment, Level: "Warning", Message: "meanwhile"}
+	d.press("4")
+	d.await("Пауза, пришла ещё 1 запись", "ready")
+	d.sees("-meanwhile")
+	daemon.goAway()
+	d.await("нет связи", "ready")
+	daemon.comeBack()
+	d.await("на связи")
+	daemon.logs <- control.LogRecord{Time: moment, Level: "Warning", Message: "after that"}
+	d.await("Пауза, пришли ещё 2 записи", "ready")
+}
+
+func TestASmallScreenShowsWhatMatters(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	d.send(tea.WindowSizeMsg{Width: 60, Height: 15})
+	d.sees("●")
+	d.press("2", "n")
+	d.write(strings.Repeat("длинное название ", 6))
+	d.press("enter")
+	d.press("d")
+	d.write("нет")
+	d.press("enter")
+	d.sees("│ нет ", "Не совпадает")
+	d.press("esc", "C")
+	d.sees("· 1–", "/5", "› прежний ключ работает ещё 24 часа")
 }

@@ -17,6 +17,7 @@ type send struct {
 	*env
 	width, height int
 	appID         string
+	chosen        bool // the person chose the app; it stays, even if it is gone
 	to            wire.RecipientType
 	important     bool
 	inputs        [fieldCount]input
@@ -87,14 +88,15 @@ func (s *send) fields() []formField {
 func (s *send) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case appsMsg:
-		if _, there := s.appByID(s.appID); !there {
+		if _, there := s.appByID(s.appID); !there && !s.chosen {
 			s.appID = ""
 			if len(s.apps) > 0 {
 				s.appID = s.apps[0].ID
 			}
 		}
 	case writeToMsg:
-		s.appID, s.to, s.at, s.result = msg.appID, wire.ToUser, fieldTitle, nil
+		s.choose(msg.appID)
+		s.to, s.at, s.result = wire.ToUser, fieldTitle, nil
 		s.inputs[fieldIb].set(msg.ibID)
 		s.inputs[fieldWho].set(msg.userID)
 		if msg.ibID == "" {
@@ -106,6 +108,8 @@ func (s *send) update(msg tea.Msg) tea.Cmd {
 	}
 	return nil
 }
+
+func (s *send) choose(appID string) { s.appID, s.chosen = appID, true }
 
 // step goes to another field, round and round.
 func (s *send) step(by int) {
@@ -120,7 +124,7 @@ func (s *send) step(by int) {
 }
 
 func (s *send) press(k tea.KeyMsg) tea.Cmd {
-	switch name := k.String(); name {
+	switch name := command(k); name {
 	case "ctrl+s":
 		return s.send()
 	case "ctrl+e":
@@ -185,14 +189,14 @@ func (s *send) editApp(name string) {
 	}
 	switch name {
 	case "left":
-		s.appID = s.apps[(at+len(s.apps)-1)%len(s.apps)].ID
+		s.choose(s.apps[(at+len(s.apps)-1)%len(s.apps)].ID)
 	case "right":
-		s.appID = s.apps[(at+1)%len(s.apps)].ID
+		s.choose(s.apps[(at+1)%len(s.apps)].ID)
 	case "enter", " ":
 		q := &question{env: s.env, title: s.t("tui.choose_app")}
 		for _, a := range s.apps {
 			q.options = append(q.options, option{cells.Plain(a.Title), func() tea.Cmd {
-				s.appID = a.ID
+				s.choose(a.ID)
 				return nil
 			}})
 		}
@@ -205,10 +209,14 @@ func (s *send) editApp(name string) {
 func (s *send) recipient() (to wire.Recipient, problem string) {
 	to = wire.Recipient{Type: s.to, IbID: s.inputs[fieldIb].value()}
 	who := s.inputs[fieldWho].value()
+	_, there := s.appByID(s.appID)
 	switch {
 	case s.appID == "":
 		s.at = fieldApp
 		return to, s.t("tui.needs_app")
+	case !there:
+		s.at = fieldApp
+		return to, s.t("tui.needs_other_app")
 	case to.IbID == "":
 		s.at = fieldIb
 		return to, s.t("tui.needs_ib")
@@ -372,6 +380,9 @@ func (s *send) fieldLines(f formField, room int, focus bool) []string {
 	case fieldApp:
 		title := s.t("tui.no_apps_yet")
 		if s.appID != "" {
+			if _, there := s.appByID(s.appID); !there {
+				return []string{s.style.warn.Render(cells.Truncate("▲ "+s.t("tui.app_gone", "id", cells.Plain(s.appID)), room))}
+			}
 			title = s.appTitle(s.appID)
 		}
 		if focus && len(s.apps) > 1 {

@@ -24,7 +24,10 @@ type sessions struct {
 	appID         string // only the sessions of this app; empty: of all
 	sort          string // as control.SessionQuery has it
 	at            scroll
-	selected      string // the id of the row; empty: the first one, whichever it is
+	moved         bool    // the person chose a row, and be it the first one
+	selected      string  // the id of that row; empty: the first one, whichever it is
+	detail        *detail // the last one that was opened
+	details       int
 
 	rows   []control.Session // a part of those that match
 	offset int               // where it begins
@@ -102,7 +105,7 @@ func (s *sessions) ask() tea.Cmd {
 // anew asks for something else than before, from its beginning.
 func (s *sessions) anew() tea.Cmd {
 	s.query++
-	s.at, s.selected = scroll{}, ""
+	s.at, s.moved, s.selected, s.far = scroll{}, false, "", false
 	return s.ask()
 }
 
@@ -120,7 +123,16 @@ func (s *sessions) update(msg tea.Msg) tea.Cmd {
 		if s.again || ours && (s.far || !s.covered()) {
 			return s.ask()
 		}
+	case detailMsg:
+		if s.detail != nil && s.detail.query == msg.query {
+			s.detail.take(msg, s.now())
+		}
+	case upMsg:
+		s.selected = "" // it may be another daemon, which gives ids anew
 	case tickMsg:
+		if s.detail != nil && s.dialog == s.detail {
+			return tea.Batch(s.ask(), s.detail.ask())
+		}
 		return s.ask()
 	case sessionsOfMsg:
 		s.appID = msg.appID
@@ -133,30 +145,28 @@ func (s *sessions) update(msg tea.Msg) tea.Cmd {
 // take shows other rows. The row that the person has chosen stays where it is on
 // the screen, though others come and go before it.
 func (s *sessions) take(msg sessionsMsg) {
-	s.rows, s.offset, s.total, s.known = msg.page.Sessions, msg.offset, msg.page.Total, true
-	looked := s.far
-	s.far = false
 	if s.selected != "" {
-		at := slices.IndexFunc(s.rows, func(one control.Session) bool { return one.ID == s.selected })
-		if at < 0 && !looked {
-			s.far = true
+		at := slices.IndexFunc(msg.page.Sessions, func(one control.Session) bool { return one.ID == s.selected })
+		if at < 0 && !s.far {
+			s.far = true // until then the rows stay as they are
 			return
 		}
 		if at >= 0 { // if not, it has ended, and another one takes its row
-			moved := s.offset + at - s.at.pos
+			moved := msg.offset + at - s.at.pos
 			s.at.pos += moved
 			s.at.top += moved
 		}
 	}
+	s.rows, s.offset, s.total, s.known, s.far = msg.page.Sessions, msg.offset, msg.page.Total, true, false
 	s.at.fit(s.total, s.visible())
 	s.choose()
 }
 
-// choose remembers which session the selected row is. The first row is just the
-// first one.
+// choose remembers which session the selected row is. While the person has not
+// moved it is just the first one.
 func (s *sessions) choose() {
 	s.selected = ""
-	if one, there := s.row(s.at.pos); there && s.at.pos > 0 {
+	if one, there := s.row(s.at.pos); there && s.moved {
 		s.selected = one.ID
 	}
 }
@@ -184,7 +194,8 @@ func (s *sessions) press(k tea.KeyMsg) tea.Cmd {
 		}
 		return nil
 	}
-	if s.at.press(k.String(), s.total, s.visible()) {
+	if name := k.String(); s.at.press(name, s.total, s.visible()) {
+		s.moved = name != "home" && name != "g"
 		s.choose()
 		if !s.covered() {
 			return s.ask()
@@ -212,7 +223,7 @@ func (s *sessions) press(k tea.KeyMsg) tea.Cmd {
 	}
 	switch k.String() {
 	case "enter":
-		s.dialog = s.details(one)
+		s.open(one)
 		return nil
 	}
 	cmd, _ := s.pressOn(k.String(), one)
@@ -238,22 +249,23 @@ func (s *sessions) click(line, wheel int) tea.Cmd {
 		s.at.top += 3 * wheel
 	} else if n := line - 2 + s.at.top; line >= 2 && n < s.total {
 		if one, there := s.row(n); there && n == s.at.pos {
-			s.dialog = s.details(one)
+			s.open(one)
 		}
 		s.at.pos = n
 	}
+	s.moved = true
 	s.at.fit(s.total, s.visible())
 	s.choose()
 	return s.ask()
 }
 
 func (s *sessions) askDisconnect(one control.Session) {
-	user := cells.Plain(one.UserID)
-	s.dialog = &question{env: s.env, title: s.t("tui.disconnect_title"), text: s.t("tui.disconnect_text", "session", cells.Plain(one.ID), "user", user), options: []option{
+	text := s.t("tui.disconnect_text", "session", cells.Plain(one.ID), "user", s.userName(one.UserID), "ib", cells.Plain(one.IbID), "app", s.appTitle(one.AppID))
+	s.dialog = &question{env: s.env, title: s.t("tui.disconnect_title"), text: text, options: []option{
 		{s.t("tui.change_nothing"), nil},
 		{s.t("tui.disconnect_do"), func() tea.Cmd {
 			return s.act(func(ctx context.Context) doneMsg {
-				return doneMsg{err: s.daemon.CloseSession(ctx, one.ID), notice: s.t("tui.disconnected", "session", cells.Plain(one.ID)), after: s.ask}
+				return doneMsg{err: s.daemon.CloseSession(ctx, one.ID, one.Since), notice: s.t("tui.disconnected", "session", cells.Plain(one.ID)), after: s.ask}
 			})
 		}},
 	}}
@@ -282,44 +294,9 @@ func (s *sessions) askSort() {
 	s.dialog = q
 }
 
-// details shows a session whole.
-func (s *sessions) details(one control.Session) dialog {
-	last := s.t("live.never")
-	if one.LastDeliveryAt != nil {
-		last = say.Time(*one.LastDeliveryAt)
-	}
-	group := cells.Plain(one.UserGroup)
-	if group == "" {
-		group = s.t("live.no_group")
-	}
-	fields := []field{
-		{s.t("tui.column_app"), s.appTitle(one.AppID)}, {s.t("tui.app_id"), cells.Plain(one.AppID)},
-		{s.t("tui.column_ib"), cells.Plain(one.IbID)}, {s.t("tui.column_user"), cells.Plain(one.UserID)}, {s.t("tui.column_group"), group},
-		{s.t("tui.column_addr"), cells.Plain(one.Addr)}, {s.t("tui.since"), say.Time(one.Since) + "  (" + s.words.Age(s.now().Sub(one.Since)) + ")"},
-		{s.t("tui.column_delivered"), number(one.Delivered) + "  (" + say.Bytes(one.Bytes) + ")"}, {s.t("tui.last_delivery"), last},
-		{s.t("tui.queued"), say.Bytes(uint64(max(one.Queued, 0)))}, {s.t("tui.generation"), number(one.KeyGeneration)},
-	}
-	return &reader{
-		env: s.env, title: s.t("tui.session_title", "session", cells.Plain(one.ID)), lines: plainBlock(fields),
-		more:   []key.Binding{s.bind("tui.key_disconnect", "x"), s.bind("tui.key_write", "w"), s.bind("tui.key_explain", "e")},
-		onMore: func(k string) (tea.Cmd, bool) { return s.pressOn(k, one) },
-	}
-}
-
-// plainBlock sets fields one below the other without styles, for a reader.
-func plainBlock(fields []field) []string {
-	widest := 0
-	for _, f := range fields {
-		widest = max(widest, cells.Width(f.name))
-	}
-	lines := make([]string, len(fields))
-	for i, f := range fields {
-		lines[i] = cells.Left(f.name, widest) + "  " + f.value
-	}
-	return lines
-}
-
 type explainedMsg struct {
+	from        dialog // on top of which it was asked for, and on which screen
+	screen      int
 	title       string
 	explanation control.Explanation
 	err         error
@@ -327,19 +304,26 @@ type explainedMsg struct {
 
 // explain asks why messages do or do not arrive.
 func (e *env) explain(appID, ibID, userID, group string) tea.Cmd {
-	who := userID
-	if who == "" {
-		who = group
+	who := e.userName(userID)
+	if userID == "" && group != "" {
+		who = cells.Plain(group)
 	}
-	title := e.t("tui.explain_title", "who", cells.Plain(who), "ib", cells.Plain(ibID))
+	e.busy()
+	from, screen := e.dialog, e.at
+	title := e.t("tui.explain_title", "who", who, "ib", cells.Plain(ibID))
 	return ask(func(ctx context.Context) tea.Msg {
 		explanation, err := e.daemon.Explain(ctx, appID, ibID, userID, group)
-		return explainedMsg{title, explanation, err}
+		return explainedMsg{from, screen, title, explanation, err}
 	})
 }
 
-// explained shows the answer to explain.
+// explained shows the answer to explain, unless the person has gone on to
+// something else.
 func (e *env) explained(msg explainedMsg) {
+	e.notice = notice{}
+	if e.dialog != msg.from || e.at != msg.screen {
+		return
+	}
 	if msg.err != nil {
 		e.complain(e.problem(msg.err))
 		return
@@ -424,7 +408,7 @@ func (s *sessions) view() []string {
 			queued = say.Bytes(uint64(one.Queued))
 		}
 		lines = append(lines, s.selectable(table.row([]string{
-			cells.Plain(one.UserID), cells.Plain(one.IbID), s.appTitle(one.AppID), cells.Plain(one.UserGroup), host(one.Addr),
+			s.userName(one.UserID), cells.Plain(one.IbID), s.appTitle(one.AppID), cells.Plain(one.UserGroup), host(one.Addr),
 			s.shortAge(now.Sub(one.Since)), number(one.Delivered), queued, cells.Plain(one.ID),
 		}), n == s.at.pos, s.width))
 	}

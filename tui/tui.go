@@ -48,7 +48,7 @@ type Daemon interface {
 	RemoveApp(ctx context.Context, id string) (control.AppChange, error)
 
 	Sessions(ctx context.Context, q control.SessionQuery) (control.SessionPage, error)
-	CloseSession(ctx context.Context, id string) error
+	CloseSession(ctx context.Context, id string, since time.Time) error
 	Send(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (sessions int, err error)
 	Explain(ctx context.Context, appID, ibID, userID, userGroup string) (control.Explanation, error)
 

@@ -53,7 +53,7 @@ func (p *program) sessionCommands() []*cobra.Command {
 			return wrongUsage("admin.wrong_arguments", "usage", cmd.UseLine())
 		}
 		return p.withDaemon(func(client *control.Client) error {
-			if err := client.CloseSession(cmd.Context(), args[0]); err != nil {
+			if err := client.CloseSession(cmd.Context(), args[0], time.Time{}); err != nil {
 				return err
 			}
 			p.say("admin.kicked", "session", locale.Clean(args[0]))

@@ -307,7 +307,7 @@ func TestEveryChangeIsLoggedWithWhoMadeItButNoSecret(t *testing.T) {
 			d.do("POST", "/v1/messages", body+"x")
 			return nil
 		}},
-		{"close session", func() error { return d.CloseSession(ctx, page.Sessions[0].ID) }},
+		{"close session", func() error { return d.CloseSession(ctx, page.Sessions[0].ID, time.Time{}) }},
 		{"rename app", func() error { _, err := d.RenameApp(ctx, a.ID, "Склад"); return err }},
 		{"export keys file", func() error { return d.Export(ctx, &keys) }},
 		{"new server key", func() error {

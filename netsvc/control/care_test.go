@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -150,7 +151,7 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.CloseSession(t.Context(), page.Sessions[0].ID); err != nil {
+	if err := d.CloseSession(t.Context(), page.Sessions[0].ID, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	ended(t, c)

@@ -139,9 +139,14 @@ func (c *Client) Sessions(ctx context.Context, q SessionQuery) (SessionPage, err
 	return ask[SessionPage](ctx, c, "GET", "/sessions?"+q.values().Encode(), nil)
 }
 
-// CloseSession ends a session.
-func (c *Client) CloseSession(ctx context.Context, id string) error {
-	_, err := ask[struct{}](ctx, c, "DELETE", "/sessions/"+url.PathEscape(id), nil)
+// CloseSession ends a session. If since is not zero, only one that began then: a
+// daemon that was started again gives the same ids to other sessions.
+func (c *Client) CloseSession(ctx context.Context, id string, since time.Time) error {
+	path := "/sessions/" + url.PathEscape(id)
+	if !since.IsZero() {
+		path += "?" + url.Values{"since": {since.Format(time.RFC3339Nano)}}.Encode()
+	}
+	_, err := ask[struct{}](ctx, c, "DELETE", path, nil)
 	return err
 }
 

@@ -43,7 +43,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/apps/{id}/client-key", handle: s.rotateClientKey},
 		{method: "POST", path: "/apps/{id}/reset-token", handle: s.resetToken},
 		{method: "GET", path: "/sessions", handle: s.listSessions, query: sessionParameters},
-		{method: "DELETE", path: "/sessions/{id}", handle: s.closeSession},
+		{method: "DELETE", path: "/sessions/{id}", handle: s.closeSession, query: []string{"since"}},
 		{method: "POST", path: "/messages", handle: s.sendMessage},
 		{method: "POST", path: "/import", handle: s.importKeys, maxBody: app.MaxImportBytes},
 		{method: "GET", path: "/export", handle: s.exportKeys},

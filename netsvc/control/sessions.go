@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 )
@@ -74,7 +75,13 @@ func (s *Server) closeSession(_ http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, notFound
 	}
-	last, ok := s.hub.CloseSession(id)
+	var since time.Time
+	if text := r.URL.Query().Get("since"); text != "" {
+		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return nil, badRequest("since: expected the time that the list of sessions gives")
+		}
+	}
+	last, ok := s.hub.CloseSession(id, since)
 	if !ok {
 		return nil, notFound
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -133,13 +134,17 @@ func TestASessionIsClosedOnce(t *testing.T) {
 	if err != nil || len(page.Sessions) != 1 {
 		t.Fatalf("got %+v and %v, want one session", page, err)
 	}
-	id := page.Sessions[0].ID
-	if err := d.CloseSession(t.Context(), id); err != nil {
+	id, since := page.Sessions[0].ID, page.Sessions[0].Since
+	refused(t, d.CloseSession(t.Context(), id, since.Add(time.Nanosecond)), http.StatusNotFound, control.CodeSessionNotFound)
+	if got := d.do("DELETE", "/v1/sessions/"+id+"?since=noon", ""); got.status != http.StatusBadRequest {
+		t.Errorf("answered %d to a time that is none", got.status)
+	}
+	if err := d.CloseSession(t.Context(), id, since); err != nil {
 		t.Fatal(err)
 	}
 	ended(t, c)
 	for _, id := range []string{id, "0", "18446744073709551615", "18446744073709551616", "-1", "x", "a/b"} {
-		refused(t, d.CloseSession(t.Context(), id), http.StatusNotFound, control.CodeSessionNotFound)
+		refused(t, d.CloseSession(t.Context(), id, time.Time{}), http.StatusNotFound, control.CodeSessionNotFound)
 	}
 }
 

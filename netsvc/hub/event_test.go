@@ -73,7 +73,7 @@ func TestTellsEveryReasonOfTheHubsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.CloseSession(page.Sessions[0].ID)
+	s.CloseSession(page.Sessions[0].ID, time.Time{})
 	slow := page.Sessions[1]
 	big := topic(strings.Repeat("x", 4<<20)) // more than any socket buffers
 	for range 3 {

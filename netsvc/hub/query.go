@@ -256,8 +256,9 @@ func (h *Hub) Walk(visit func(*Session) bool) {
 }
 
 // CloseSession ends a session at an administrator's wish and returns what it
-// was. It reports false if there is no such session.
-func (h *Hub) CloseSession(id uint64) (Session, bool) {
+// was. It reports false if there is no such session, or if since is not zero and
+// the session is another one: numbers begin anew with each run.
+func (h *Hub) CloseSession(id uint64, since time.Time) (Session, bool) {
 	h.mu.Lock()
 	s := h.sessions[id]
 	h.mu.Unlock()
@@ -265,5 +266,8 @@ func (h *Hub) CloseSession(id uint64) (Session, bool) {
 		return Session{}, false
 	}
 	last, closed, registered := s.describe()
+	if !since.IsZero() && !since.Equal(last.Since) {
+		return Session{}, false
+	}
 	return last, registered && closed == "" && h.closeSession(s, closedByAdmin)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -139,11 +140,11 @@ func TestClosesASessionAtAnAdministratorsWish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last, ok := s.CloseSession(page.Sessions[0].ID); !ok || last.UserID != "u" {
+	if last, ok := s.CloseSession(page.Sessions[0].ID, time.Time{}); !ok || last.UserID != "u" {
 		t.Fatalf("closed %+v, %v", last, ok)
 	}
 	ends(t, c)
-	if _, ok := s.CloseSession(page.Sessions[0].ID); ok {
+	if _, ok := s.CloseSession(page.Sessions[0].ID, time.Time{}); ok {
 		t.Fatal("closed twice")
 	}
 }

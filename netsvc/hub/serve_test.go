@@ -254,7 +254,7 @@ func TestSurvivesEverythingAtOnce(t *testing.T) {
 	background(func(int) {
 		page, err := s.Sessions(hub.Query{})
 		if err == nil && len(page.Sessions) > 0 {
-			s.CloseSession(page.Sessions[0].ID)
+			s.CloseSession(page.Sessions[0].ID, time.Time{})
 		}
 	})
 	background(func(int) { s.EvictUnregistered() })
