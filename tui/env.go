@@ -238,15 +238,6 @@ func (e *env) block(fields []field, width int) []string {
 	return lines
 }
 
-// spread puts one text at the left and one at the right of a line. Both are plain.
-func spread(left, right string, width int) string {
-	room := width - cells.Width(right)
-	if room < cells.Width(left)+1 {
-		return cells.Left(left, width)
-	}
-	return cells.Left(left, room) + right
-}
-
 // indent is the margin of texts that are no rows.
 func indent(lines []string) []string {
 	out := make([]string, len(lines))
