@@ -291,6 +291,24 @@ func TestTOMLWinsOverINIWithAWarning(t *testing.T) {
 	}
 }
 
+// TestATOMLOfCommentsLeavesTheOldSettingsInForce is about the file that comes with
+// the packages.
+func TestATOMLOfCommentsLeavesTheOldSettingsInForce(t *testing.T) {
+	t.Parallel()
+	p := paths(t)
+	write := func(name, content string) { os.WriteFile(filepath.Join(p.Settings, name), []byte(content), 0o600) }
+	write("pns4ones.toml", "# listen = '*:36696'\n")
+	write("pns4ones.ini", "listen=localhost:2\n")
+	r, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: p})
+	if err != nil || r.Config.Listen.Port != 2 || len(r.Warnings) != 0 || filepath.Base(r.File) != "pns4ones.ini" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	write("pns4ones.toml", "lissen = '*:36696'\n")
+	if _, err = config.Load(config.LoadOptions{Getenv: noEnv, Paths: p}); err == nil || !strings.Contains(err.Error(), "pns4ones.toml") {
+		t.Errorf("a mistake in the TOML was passed over: %v", err)
+	}
+}
+
 func TestINIValuesAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{

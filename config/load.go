@@ -179,14 +179,21 @@ func (l *loader) readFile(named string, paths Paths) []given {
 	}
 	toml, ini := paths.file("pns4ones.toml"), paths.file("pns4ones.ini")
 	content, err := os.ReadFile(toml)
-	if err == nil {
-		if _, iniErr := os.Stat(ini); iniErr == nil {
-			l.result.Warnings = append(l.result.Warnings, &Problem{What: locale.NewText("config.both_files", "used", toml, "ignored", ini)})
+	switch {
+	case err == nil:
+		before := len(l.problems)
+		settings := l.parseTOML(toml, content)
+		_, iniErr := os.Stat(ini)
+		if sets := len(settings) > 0 || len(l.problems) > before; sets || iniErr != nil {
+			if iniErr == nil {
+				l.result.Warnings = append(l.result.Warnings, &Problem{What: locale.NewText("config.both_files", "used", toml, "ignored", ini)})
+			}
+			l.result.File = toml
+			return settings
 		}
-		l.result.File = toml
-		return l.parseTOML(toml, content)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+		// The file that comes with the packages is all comments, and does not take
+		// the place of what the old product left.
+	case !errors.Is(err, fs.ErrNotExist):
 		l.unreadable(toml, err)
 		return nil
 	}
