@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# Builds what is given to users into dist/: deb and rpm packages and archives for
+# Linux (amd64, arm64), the archive and the installer for Windows, and their
+# SHA256SUMS. Two builds of one commit are the same, byte for byte.
+#
+#   packaging/build.sh                 all of it
+#   packaging/build.sh deb tar         only these: deb rpm tar windows
+#
+# ARCHES="amd64" leaves out the other one, VERSION=… names another version, DIST=…
+# another folder. Needs go, git, gzip and tar; for Windows also makensis and python3.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+formats=${*:-deb rpm tar windows}
+arches=${ARCHES:-amd64 arm64}
+dist=${DIST:-dist}
+nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.0 # later ones need modules that not every registry has
+
+# The version is that of the tag. Between tags it sorts after the last one, by the
+# time of the commit, and names it.
+commit_version() {
+	local dirty='' tag
+	[ -z "$(git status --porcelain)" ] || dirty=.dirty
+	tag=$(git describe --tags --match 'v[0-9]*' --abbrev=0 2>/dev/null || echo v0.0.0)
+	if [ -z "$dirty" ] && [ "$(git rev-list -n 1 "$tag" 2>/dev/null)" = "$(git rev-parse HEAD)" ]; then
+		echo "${tag#v}"
+		return
+	fi
+	echo "${tag#v}+git$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S).$(git rev-parse --short=8 HEAD)$dirty"
+}
+VERSION=${VERSION:-$(commit_version)}
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export VERSION SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C.UTF-8
+umask 022
+
+mkdir -p "$dist"
+dist=$(cd "$dist" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# compile builds both programs for a system into a folder.
+compile() {
+	local os=$1 arch=$2 folder=$3 name
+	mkdir -p "$folder"
+	for name in pns4ones pns4onesadmin; do
+		CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" \
+			-o "$folder/$name$([ "$os" != windows ] || echo .exe)" "./cmd/$name"
+	done
+}
+
+# licenses collects those of all modules that are part of the programs, as they ask.
+licenses() {
+	local modules path version folder file
+	modules=$(go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/... | sort -u)
+	while read -r path version folder; do
+		printf '%s\n%s %s\n%s\n\n' "$(printf '=%.0s' {1..78})" "$path" "$version" "$(printf '=%.0s' {1..78})"
+		for file in "$folder"/LICEN[CS]E* "$folder"/COPYING* "$folder"/NOTICE* "$folder"/PATENTS*; do
+			[ ! -f "$file" ] || { tr -d '\r' <"$file"; echo; }
+		done
+	done <<<"$modules"
+}
+
+# stage makes what does not depend on the processor: settings, manual, man pages,
+# completions, all with the time of the commit.
+stage() {
+	local here=$work/stage admin=$work/native/pns4onesadmin name
+	compile "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" "$work/native"
+	mkdir -p "$here"/{doc,man,completions}
+	{
+		cat packaging/linux/pns4ones.toml.head
+		STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones CONFIGURATION_DIRECTORY="$work/nothing" \
+			"$work/native/pns4ones" -print_config
+	} >"$here/pns4ones.toml"
+	"$admin" man "$here/man" >/dev/null
+	find "$here/man" -type f -exec gzip -n9 {} +
+	"$admin" completion bash >"$here/completions/pns4onesadmin"
+	"$admin" completion zsh >"$here/completions/_pns4onesadmin"
+	"$admin" completion fish >"$here/completions/pns4onesadmin.fish"
+
+	cp -R packaging/doc/. "$here/doc"
+	cp -R packaging/panel/pictures "$here/doc/pictures"
+	find "$here/doc" -name '*.md' -exec sed -i 's,\.\./\.\./panel/pictures/,../pictures/,g' {} +
+	cp LICENSE "$here/LICENSE"
+	licenses >"$here/doc/third-party-licenses.txt"
+	gzip -n9 "$here/doc/third-party-licenses.txt"
+	printf 'pns4ones (%s) stable; urgency=medium\n\n  * Release %s. What changed: git log.\n\n -- pns4ones developers <pns4ones@users.noreply.github.com>  %s\n' \
+		"$VERSION" "$VERSION" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -n9 >"$here/changelog.gz"
+	for name in deb/postinst deb/prerm deb/postrm rpm/pre rpm/post rpm/preun rpm/postun tar/install.sh; do
+		mkdir -p "$here/${name%/*}"
+		sed -e '/^# shared: setup.sh/{r packaging/scripts/setup.sh' -e 'd}' "packaging/$name" >"$here/$name"
+		chmod 755 "$here/$name"
+	done
+	find "$here" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+}
+
+# package makes a deb or an rpm.
+package() {
+	local format=$1 arch=$2
+	sed -e "s|\${STAGE}|$work/stage|g; s|\${BIN}|$work/linux-$arch|g; s|\${ARCH}|$arch|g; s|\${VERSION}|$VERSION|g" \
+		-e "s|\${RELEASE}|$([ "$format" = deb ] || echo 1)|g" packaging/nfpm.yaml >"$work/nfpm.yaml"
+	"$work/nfpm" package --config "$work/nfpm.yaml" --packager "$format" --target "$dist/" >"$work/nfpm.log" || {
+		cat "$work/nfpm.log" >&2
+		return 1
+	}
+}
+
+# archive makes the tar.gz that is unpacked into /opt.
+archive() {
+	local arch=$1
+	local top=$work/tar-$arch/pns4ones
+	mkdir -p "$top"
+	cp -R "$work/linux-$arch/." "$work/stage/doc" "$work/stage/man" "$work/stage/completions" "$work/stage/pns4ones.toml" "$work/stage/LICENSE" "$work/stage/tar/install.sh" "$top"
+	mkdir "$top/systemd"
+	sed 's,/usr/bin/,/opt/pns4ones/,g' packaging/linux/pns4ones.service >"$top/systemd/pns4ones.service"
+	cp packaging/linux/pns4ones.sysusers "$top/systemd/pns4ones.conf"
+	tar --create --sort=name --format=gnu --owner=root:0 --group=root:0 --mtime="@$SOURCE_DATE_EPOCH" --mode=u=rwX,go=rX \
+		-C "$work/tar-$arch" pns4ones | gzip -n9 >"$dist/pns4ones-$VERSION-linux-$arch.tar.gz"
+}
+
+stage
+case " $formats " in
+*" deb "* | *" rpm "*)
+	GOFLAGS='' GOBIN=$work GOOS='' GOARCH='' go install "$nfpm"
+	;;
+esac
+for arch in $arches; do
+	case " $formats " in *" deb "* | *" rpm "* | *" tar "*) compile linux "$arch" "$work/linux-$arch" ;; esac
+done
+for format in $formats; do
+	case $format in
+	deb | rpm) for arch in $arches; do package "$format" "$arch"; done ;;
+	tar) for arch in $arches; do archive "$arch"; done ;;
+	windows)
+		compile windows amd64 "$work/windows"
+		cp -R "$work/stage/doc" "$work/stage/pns4ones.toml" "$work/stage/LICENSE" "$work/windows"
+		packaging/windows/build.sh "$work/windows" "$dist" "$VERSION"
+		;;
+	*)
+		echo "build.sh: unknown format $format: expected deb, rpm, tar or windows" >&2
+		exit 2
+		;;
+	esac
+done
+(cd "$dist" && sha256sum -- *"$VERSION"* >SHA256SUMS && cat SHA256SUMS)

@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# Proves the deb in fresh Debian roots in which systemd does not run: lintian,
+# installing, using, upgrading, removing and purging it, taking over from the old
+# product, and what can go wrong.
+#
+#   deb.sh NEW.deb OLD.deb
+#
+# What systemd has to do with it is proven by booted.sh.
+. "$(dirname "$0")/lib.sh"
+new=$(realpath "$1") old=$(realpath "$2")
+need lintian
+own_namespaces "$new" "$old"
+
+version() { dpkg-deb -f "$1" Version; }
+
+# start_daemon starts the service's program as its unit would.
+start_daemon() {
+	in_root install -d -o pns4ones -g pns4ones -m 0750 /run/pns4ones
+	in_root install -d -o pns4ones -g pns4ones -m 0700 /var/lib/pns4ones
+	in_root setpriv --reuid pns4ones --regid pns4ones --init-groups env STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones pns4ones >"$work/daemon.log" 2>&1 &
+	daemon=$!
+	eventually "the start of the daemon ($(cat "$work/daemon.log"))" in_root pns4onesadmin status
+}
+
+stop_daemon() {
+	pkill -TERM -x pns4ones
+	wait "$daemon" || fail "the daemon did not end well: $(cat "$work/daemon.log")"
+}
+
+# install installs a package that fresh_deb_root has put there; what was said is in
+# install.log.
+install() { in_root dpkg -i "/run/$1.deb" >"$work/install.log" 2>&1 || fail "dpkg -i $1: $(cat "$work/install.log")"; }
+
+fresh_deb_root() {
+	fresh_root "$@"
+	mount_system
+	cp "$new" "$root/run/new.deb"
+	cp "$old" "$root/run/old.deb"
+	cp "$here/use.sh" "$here/testdata/keys" "$root/run"
+}
+
+### lintian
+lintian --allow-root --fail-on error,warning --profile debian --suppress-tags bad-whatis-entry "$new" >"$work/lintian" 2>&1 || fail "lintian: $(cat "$work/lintian")"
+proven "lintian: $(grep -c . "$work/lintian" || true) tags"
+
+### installing and using
+fresh_deb_root use
+install new
+expect_files "installed" <<-FILES
+	0750 root pns4ones /etc/pns4ones
+	0640 root pns4ones /etc/pns4ones/pns4ones.toml
+	0755 root root /usr/bin/pns4ones
+	0755 root root /usr/bin/pns4onesadmin
+	0644 root root /usr/lib/systemd/system/pns4ones.service
+	0644 root root /usr/lib/sysusers.d/pns4ones.conf
+	0644 root root /usr/share/man/man8/pns4ones.8.gz
+	0644 root root /usr/share/man/man8/pns4onesadmin.8.gz
+	0644 root root /usr/share/man/man5/pns4ones.toml.5.gz
+	0644 root root /usr/share/man/ru/man8/pns4onesadmin.8.gz
+	0644 root root /usr/share/bash-completion/completions/pns4onesadmin
+	0644 root root /usr/share/zsh/vendor-completions/_pns4onesadmin
+	0644 root root /usr/share/fish/vendor_completions.d/pns4onesadmin.fish
+	0644 root root /usr/share/doc/pns4ones/copyright
+	0777 root root /etc/systemd/system/multi-user.target.wants/pns4ones.service
+	absent /var/lib/pns4ones
+FILES
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the version is $(in_root pns4ones -version)"
+in_root runuser -u nobody -- cat /etc/pns4ones/pns4ones.toml >/dev/null 2>&1 && fail "nobody can read the settings"
+start_daemon
+in_root /run/use.sh
+stop_daemon
+proven "used: a message arrives"
+expect_files "used" <<-FILES
+	0700 pns4ones pns4ones /var/lib/pns4ones
+	0600 pns4ones pns4ones /var/lib/pns4ones/pns4ones.db
+FILES
+
+### removing and purging
+in_root dpkg -r pns4ones >/dev/null
+expect_files "removed" <<-FILES
+	absent /usr/bin/pns4ones
+	absent /usr/lib/systemd/system/pns4ones.service
+	0640 root pns4ones /etc/pns4ones/pns4ones.toml
+	0600 pns4ones pns4ones /var/lib/pns4ones/pns4ones.db
+FILES
+in_root dpkg -P pns4ones >/dev/null 2>&1
+expect_files "purged" <<-FILES
+	absent /etc/pns4ones
+	absent /var/lib/pns4ones
+	absent /etc/systemd/system/multi-user.target.wants/pns4ones.service
+FILES
+
+### upgrading
+fresh_deb_root upgrade
+install old
+printf 'log_level = "Error"\n' >>"$root/etc/pns4ones/pns4ones.toml"
+start_daemon
+in_root /run/use.sh before
+key=$(in_root pns4onesadmin show before --json)
+install new
+in_root pns4onesadmin status --json | grep -qF "\"$(version "$old")\"" || fail "the upgrade stopped a daemon that it does not manage"
+stop_daemon
+start_daemon
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the upgrade left $(in_root pns4ones -version)"
+[ "$(in_root pns4onesadmin show before --json)" = "$key" ] || fail "the upgrade changed the keys"
+in_root /run/use.sh before
+stop_daemon
+expect "$root/etc/pns4ones/pns4ones.toml" 'log_level = "Error"' "settings after the upgrade"
+expect_files "upgraded" <<-FILES
+	0750 root pns4ones /etc/pns4ones
+	0640 root pns4ones /etc/pns4ones/pns4ones.toml
+	0600 pns4ones pns4ones /var/lib/pns4ones/pns4ones.db
+FILES
+
+### a disk that is full while upgrading
+fresh_deb_root full 64m
+install old
+start_daemon
+in_root /run/use.sh before
+stop_daemon
+head -c 100m /dev/zero >"$root/filler" 2>/dev/null || true
+in_root dpkg -i /run/new.deb >"$work/install.log" 2>&1 && fail "the disk was not full"
+expect "$work/install.log" "No space left on device" "a full disk"
+rm "$root/filler"
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$old")" ] || fail "a full disk left $(in_root pns4ones -version)"
+start_daemon
+in_root /run/use.sh before
+stop_daemon
+proven "a full disk: the old version still starts, with its keys"
+
+### taking over from the old product
+fresh_deb_root takeover
+in_root useradd --system --home-dir /opt/pns4ones pns4ones
+mkdir -p "$root/opt/pns4ones" "$root/etc/pns4ones" "$root/etc/systemd/system/multi-user.target.wants"
+printf 'listen=localhost:7777\nservice=127.0.0.0:8270\nlog_level=Error\n' >"$root/etc/pns4ones/pns4ones.ini"
+cp "$here/testdata/keys" "$root/etc/pns4ones/keys"
+in_root chown -R pns4ones:pns4ones /etc/pns4ones
+in_root chmod -R go= /etc/pns4ones
+printf '[Service]\nExecStart=/opt/pns4ones/PNS4OneS\n[Install]\nWantedBy=multi-user.target\n' >"$root/etc/systemd/system/pns4ones.service"
+ln -s /etc/systemd/system/pns4ones.service "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service"
+install new
+expect "$work/install.log" "another service of the same name was stopped" "the log of the installation"
+start_daemon
+expect "$work/daemon.log" "pns4ones.ini" "the daemon's greeting"
+in_root /run/use.sh 'Склад'
+in_root pns4onesadmin status --json >"$work/status"
+expect "$work/status" ":7777" "the old port"
+stop_daemon
+expect_files "taken over" <<-FILES
+	0750 root pns4ones /etc/pns4ones
+	0600 pns4ones pns4ones /etc/pns4ones/pns4ones.ini
+	0600 pns4ones pns4ones /etc/pns4ones/keys
+	0640 root pns4ones /etc/pns4ones/pns4ones.toml
+	0644 root root /etc/systemd/system/pns4ones.service.replaced
+	absent /etc/systemd/system/pns4ones.service
+	0777 root root /etc/systemd/system/multi-user.target.wants/pns4ones.service
+FILES
+case $(readlink "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service") in
+/lib/systemd/system/pns4ones.service | /usr/lib/systemd/system/pns4ones.service) ;;
+*) fail "another unit is enabled" ;;
+esac
+in_root dpkg -P pns4ones >"$work/purge.log" 2>&1
+expect "$work/purge.log" "left in /etc/pns4ones" "purging beside the old product's files"
+expect_files "purged, the old product's files stay" <<-FILES
+	0600 pns4ones pns4ones /etc/pns4ones/pns4ones.ini
+	0600 pns4ones pns4ones /etc/pns4ones/keys
+	absent /etc/pns4ones/pns4ones.toml
+FILES
+
+### old settings with an unknown key
+fresh_deb_root unknown
+mkdir -p "$root/etc/pns4ones"
+printf 'listen=localhost\nlissen=*\n' >"$root/etc/pns4ones/pns4ones.ini"
+install new
+expect "$work/install.log" "pns4ones.ini:2" "the log of the installation names file and line"
+expect "$work/install.log" "lissen" "the log of the installation names the key"
+expect "$work/install.log" "not started" "the log of the installation says that nothing was started"
+in_root pns4ones -check >"$work/check" 2>&1 && fail "-check passes an unknown key"
+expect "$work/check" "pns4ones.ini:2" "-check"
+[ "$(in_root dpkg-query -W -f '${Status}' pns4ones)" = "install ok installed" ] || fail "the package is half installed"
+[ "$(cat "$root/etc/pns4ones/pns4ones.ini")" = "$(printf 'listen=localhost\nlissen=*')" ] || fail "the old settings were changed"
+sed -i 2d "$root/etc/pns4ones/pns4ones.ini"
+in_root pns4ones -check >/dev/null || fail "the mended settings are refused"
+proven "an unknown key in the old settings is named; nothing is lost or half done"

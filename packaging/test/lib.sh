@@ -1,0 +1,118 @@
+# shellcheck shell=bash
+# What the proofs of the packages share: a fresh Debian root for each of them,
+# commands in it, and assertions. A proof runs in namespaces of its own, so that
+# mounts, ports and processes end with it.
+
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+project=$(cd "$here/../.." && pwd)
+cache=${PNS4ONES_TEST_CACHE:-/var/tmp/pns4ones-test}
+base=$cache/bookworm
+
+proof=$(basename "$0" .sh)
+proven() { printf '%s: %s\n' "$proof" "$*"; }
+fail() {
+	printf '%s: FAILED: %s\n' "$proof" "$*" >&2
+	exit 1
+}
+
+# need installs the Debian packages that are missing here.
+need() {
+	local package missing=()
+	for package; do
+		dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+	done
+	[ ${#missing[@]} -eq 0 ] && return
+	apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# base_root makes the root that all proofs begin with, once.
+base_root() {
+	need debootstrap
+	mkdir -p "$cache"
+	(
+		flock 9
+		[ ! -e "$base.done" ] || exit 0
+		rm -rf "$base"
+		debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$base" >"$cache/debootstrap.log" 2>&1 ||
+			fail "no Debian root: $(tail -n 3 "$cache/debootstrap.log")"
+		touch "$base.done"
+	) 9>"$cache/lock"
+}
+
+# own_namespaces runs the script again with mounts, processes and a network of its
+# own, in which only the loopback is there. $work is a folder in memory.
+own_namespaces() {
+	if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
+		base_root
+		PNS4ONES_TEST_INSIDE=$proof exec unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$@"
+	fi
+	ip link set lo up 2>/dev/null || python3 - <<-'PYTHON'
+		import fcntl, socket, struct
+		s = socket.socket()
+		fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 0x41))  # SIOCSIFFLAGS: up, running
+	PYTHON
+	work=$(mktemp -d)
+	mount -t tmpfs tmpfs "$work"
+}
+
+# fresh_root mounts a copy of the base, which costs nothing, and sets $root. A
+# size bounds how much can be written into it.
+fresh_root() {
+	local name=$1 size=${2:-}
+	local layers=$work/$name
+	mkdir -p "$layers"
+	[ -z "$size" ] || mount -t tmpfs -o "size=$size" tmpfs "$layers"
+	mkdir "$layers/upper" "$layers/work" "$layers/root"
+	mount -t overlay overlay -o "lowerdir=$base,upperdir=$layers/upper,workdir=$layers/work" "$layers/root"
+	root=$layers/root
+	printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
+}
+
+# mount_system gives the root what programs in a chroot expect.
+mount_system() {
+	mount -t proc proc "$root/proc"
+	mount --rbind /dev "$root/dev"
+	mount -t tmpfs tmpfs "$root/run"
+}
+
+# in_root runs a command in the root.
+in_root() {
+	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 LANG=C.UTF-8 PNS4ONES_LANG=en \
+		DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
+}
+
+# expect_files compares mode, owner and group of files in the root with the lines
+# on stdin: «0750 root pns4ones /etc/pns4ones», or «absent /path».
+expect_files() {
+	local what=$1 mode owner group path got
+	while read -r mode owner group path; do
+		if [ "$mode" = absent ]; then
+			path=$owner
+			[ ! -e "$root$path" ] && [ ! -L "$root$path" ] || fail "$what: $path is still there"
+			continue
+		fi
+		[ -e "$root$path" ] || [ -L "$root$path" ] || fail "$what: there is no $path"
+		got=$(in_root stat -c '%04a %U %G' "$path")
+		[ "$got" = "$mode $owner $group" ] || fail "$what: $path is $got, want $mode $owner $group"
+	done
+	proven "$what: files, owners and modes"
+}
+
+# expect looks for a text in a file.
+expect() {
+	grep -qF -- "$2" "$1" || fail "$3: no «$2» in:
+$(cat "$1")"
+}
+
+# eventually waits for a command to succeed, for up to 20 s.
+eventually() {
+	local what=$1
+	shift
+	for _ in $(seq 200); do
+		if "$@" >/dev/null 2>&1; then return 0; fi
+		sleep 0.1
+	done
+	fail "$what did not happen"
+}
