@@ -85,6 +85,13 @@ stage() {
 	gzip -n9 "$here/doc/third-party-licenses.txt"
 	printf 'pns4ones (%s) stable; urgency=medium\n\n  * Release %s. What changed: git log.\n\n -- pns4ones developers <pns4ones@users.noreply.github.com>  %s\n' \
 		"$VERSION" "$VERSION" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -n9 >"$here/changelog.gz"
+	cat >"$here/changelog.yaml" <<-YAML
+		- semver: $VERSION-1
+		  date: $(date -u +%Y-%m-%dT%H:%M:%SZ -d "@$SOURCE_DATE_EPOCH")
+		  packager: pns4ones developers <pns4ones@users.noreply.github.com>
+		  changes:
+		    - note: Release $VERSION. What changed is in git log.
+	YAML
 	for name in deb/postinst deb/prerm deb/postrm rpm/pre rpm/post rpm/preun rpm/postun tar/install.sh; do
 		mkdir -p "$here/${name%/*}"
 		sed -e '/^# shared: setup.sh/{r packaging/scripts/setup.sh' -e 'd}' "packaging/$name" >"$here/$name"
@@ -93,11 +100,27 @@ stage() {
 	find "$here" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
 
+# documents lists the files of a folder of the stage for a package. An rpm knows
+# which of its files are documents.
+documents() {
+	local format=$1 from=$work/stage/$2 to=$3 type='' file
+	[ "$format" != rpm ] || type='type: doc, '
+	(cd "$from" && find . -type f -printf '%P\n' | sort) | while read -r file; do
+		printf '  - {src: "%s", dst: "%s", %sfile_info: {mode: 0644}}\n' "$from/$file" "$to/$file" "$type"
+	done
+}
+
 # package makes a deb or an rpm.
 package() {
 	local format=$1 arch=$2
 	sed -e "s|\${STAGE}|$work/stage|g; s|\${BIN}|$work/linux-$arch|g; s|\${ARCH}|$arch|g; s|\${VERSION}|$VERSION|g" \
 		-e "s|\${RELEASE}|$([ "$format" = deb ] || echo 1)|g" packaging/nfpm.yaml >"$work/nfpm.yaml"
+	if [ "$format" = rpm ]; then
+		printf 'changelog: %s\n' "$work/stage/changelog.yaml" | cat - "$work/nfpm.yaml" >"$work/rpm.yaml"
+		mv "$work/rpm.yaml" "$work/nfpm.yaml"
+	fi
+	documents "$format" man /usr/share/man >>"$work/nfpm.yaml"
+	documents "$format" doc /usr/share/doc/pns4ones >>"$work/nfpm.yaml"
 	"$work/nfpm" package --config "$work/nfpm.yaml" --packager "$format" --target "$dist/" >"$work/nfpm.log" || {
 		cat "$work/nfpm.log" >&2
 		return 1

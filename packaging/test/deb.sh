@@ -13,20 +13,6 @@ own_namespaces "$new" "$old"
 
 version() { dpkg-deb -f "$1" Version; }
 
-# start_daemon starts the service's program as its unit would.
-start_daemon() {
-	in_root install -d -o pns4ones -g pns4ones -m 0750 /run/pns4ones
-	in_root install -d -o pns4ones -g pns4ones -m 0700 /var/lib/pns4ones
-	in_root setpriv --reuid pns4ones --regid pns4ones --init-groups env STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones pns4ones >"$work/daemon.log" 2>&1 &
-	daemon=$!
-	eventually "the start of the daemon ($(cat "$work/daemon.log"))" in_root pns4onesadmin status
-}
-
-stop_daemon() {
-	pkill -TERM -x pns4ones
-	wait "$daemon" || fail "the daemon did not end well: $(cat "$work/daemon.log")"
-}
-
 # install installs a package that fresh_deb_root has put there; what was said is in
 # install.log.
 install() { in_root dpkg -i "/run/$1.deb" >"$work/install.log" 2>&1 || fail "dpkg -i $1: $(cat "$work/install.log")"; }
@@ -130,35 +116,9 @@ proven "a full disk: the old version still starts, with its keys"
 
 ### taking over from the old product
 fresh_deb_root takeover
-in_root useradd --system --home-dir /opt/pns4ones pns4ones
-mkdir -p "$root/opt/pns4ones" "$root/etc/pns4ones" "$root/etc/systemd/system/multi-user.target.wants"
-printf 'listen=localhost:7777\nservice=127.0.0.0:8270\nlog_level=Error\n' >"$root/etc/pns4ones/pns4ones.ini"
-cp "$here/testdata/keys" "$root/etc/pns4ones/keys"
-in_root chown -R pns4ones:pns4ones /etc/pns4ones
-in_root chmod -R go= /etc/pns4ones
-printf '[Service]\nExecStart=/opt/pns4ones/PNS4OneS\n[Install]\nWantedBy=multi-user.target\n' >"$root/etc/systemd/system/pns4ones.service"
-ln -s /etc/systemd/system/pns4ones.service "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service"
+old_product
 install new
-expect "$work/install.log" "another service of the same name was stopped" "the log of the installation"
-start_daemon
-expect "$work/daemon.log" "pns4ones.ini" "the daemon's greeting"
-in_root /run/use.sh 'Склад'
-in_root pns4onesadmin status --json >"$work/status"
-expect "$work/status" ":7777" "the old port"
-stop_daemon
-expect_files "taken over" <<-FILES
-	0750 root pns4ones /etc/pns4ones
-	0600 pns4ones pns4ones /etc/pns4ones/pns4ones.ini
-	0600 pns4ones pns4ones /etc/pns4ones/keys
-	0640 root pns4ones /etc/pns4ones/pns4ones.toml
-	0644 root root /etc/systemd/system/pns4ones.service.replaced
-	absent /etc/systemd/system/pns4ones.service
-	0777 root root /etc/systemd/system/multi-user.target.wants/pns4ones.service
-FILES
-case $(readlink "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service") in
-/lib/systemd/system/pns4ones.service | /usr/lib/systemd/system/pns4ones.service) ;;
-*) fail "another unit is enabled" ;;
-esac
+taken_over
 in_root dpkg -P pns4ones >"$work/purge.log" 2>&1
 expect "$work/purge.log" "left in /etc/pns4ones" "purging beside the old product's files"
 expect_files "purged, the old product's files stay" <<-FILES

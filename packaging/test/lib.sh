@@ -83,19 +83,17 @@ in_root() {
 		DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
 }
 
-# expect_files compares mode, owner and group of files in the root with the lines
-# on stdin: «0750 root pns4ones /etc/pns4ones», or «absent /path».
+# expect_files compares mode, owner and group of files with the lines on stdin:
+# «0750 root pns4ones /etc/pns4ones», or «absent /path». view is what runs commands
+# where the files are.
+view=in_root
 expect_files() {
 	local what=$1 mode owner group path got
 	while read -r mode owner group path; do
-		if [ "$mode" = absent ]; then
-			path=$owner
-			[ ! -e "$root$path" ] && [ ! -L "$root$path" ] || fail "$what: $path is still there"
-			continue
-		fi
-		[ -e "$root$path" ] || [ -L "$root$path" ] || fail "$what: there is no $path"
-		got=$(in_root stat -c '%04a %U %G' "$path")
-		[ "$got" = "$mode $owner $group" ] || fail "$what: $path is $got, want $mode $owner $group"
+		[ "$mode" != absent ] || path=$owner
+		got=$($view stat -c '%04a %U %G' "$path" 2>/dev/null) || got=absent
+		[ "$mode" != absent ] || owner='' group=''
+		[ "$got" = "$mode${owner:+ $owner $group}" ] || fail "$what: $path is $got, want $mode $owner $group"
 	done
 	proven "$what: files, owners and modes"
 }
@@ -114,5 +112,58 @@ eventually() {
 		if "$@" >/dev/null 2>&1; then return 0; fi
 		sleep 0.1
 	done
+	[ ! -f "$work/daemon.log" ] || cat "$work/daemon.log" >&2
 	fail "$what did not happen"
+}
+
+# start_daemon starts the service's program as its unit would.
+start_daemon() {
+	in_root install -d -o pns4ones -g pns4ones -m 0750 /run/pns4ones
+	in_root install -d -o pns4ones -g pns4ones -m 0700 /var/lib/pns4ones
+	in_root setpriv --reuid pns4ones --regid pns4ones --init-groups env STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones pns4ones >"$work/daemon.log" 2>&1 &
+	daemon=$!
+	eventually "the start of the daemon" in_root pns4onesadmin status
+}
+
+stop_daemon() {
+	pkill -TERM -x pns4ones
+	wait "$daemon" || fail "the daemon did not end well: $(cat "$work/daemon.log")"
+}
+
+# old_product leaves in the root what the old product does: its user, settings,
+# keys and unit.
+old_product() {
+	in_root id pns4ones >/dev/null 2>&1 || in_root useradd --system --home-dir /opt/pns4ones pns4ones
+	mkdir -p "$root/opt/pns4ones" "$root/etc/pns4ones" "$root/etc/systemd/system/multi-user.target.wants"
+	printf 'listen=localhost:7777\nservice=127.0.0.0:8270\nlog_level=Error\n' >"$root/etc/pns4ones/pns4ones.ini"
+	cp "$here/testdata/keys" "$root/etc/pns4ones/keys"
+	in_root chown -R pns4ones:pns4ones /etc/pns4ones
+	in_root chmod -R go= /etc/pns4ones
+	printf '[Service]\nExecStart=/opt/pns4ones/PNS4OneS\n[Install]\nWantedBy=multi-user.target\n' >"$root/etc/systemd/system/pns4ones.service"
+	ln -s /etc/systemd/system/pns4ones.service "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service"
+}
+
+# taken_over checks that the package that was installed over it has its settings and
+# keys, and its place.
+taken_over() {
+	expect "$work/install.log" "another service of the same name was stopped" "the log of the installation"
+	start_daemon
+	expect "$work/daemon.log" "pns4ones.ini" "the daemon's greeting"
+	in_root /run/use.sh 'Склад'
+	in_root pns4onesadmin status --json >"$work/status"
+	expect "$work/status" ":7777" "the old port"
+	stop_daemon
+	expect_files "taken over" <<-FILES
+		0750 root pns4ones /etc/pns4ones
+		0600 pns4ones pns4ones /etc/pns4ones/pns4ones.ini
+		0600 pns4ones pns4ones /etc/pns4ones/keys
+		0640 root pns4ones /etc/pns4ones/pns4ones.toml
+		0644 root root /etc/systemd/system/pns4ones.service.replaced
+		absent /etc/systemd/system/pns4ones.service
+		0777 root root /etc/systemd/system/multi-user.target.wants/pns4ones.service
+	FILES
+	case $(readlink "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service") in
+	/lib/systemd/system/pns4ones.service | /usr/lib/systemd/system/pns4ones.service) ;;
+	*) fail "another unit is enabled" ;;
+	esac
 }
