@@ -130,7 +130,7 @@ senders() { # DAEMON LANG URL
 }
 
 new_app() { # DAEMON
-	SERVER_KEY=$(admin "$1" create Manual --json | jq -r .server_key)
+	SERVER_KEY=$(admin "$1" create Manual --json 2>/dev/null | jq -r .server_key)
 }
 
 # local_names puts this machine in place of the names and addresses of the manual.
@@ -191,6 +191,39 @@ PY
 	done
 	ok "admin.md tells of each command of pns4onesadmin"
 
+	python3 - "$doc" "$work/bin" <<'PY'
+import functools, glob, re, subprocess, sys
+doc, programs, bad = sys.argv[1], sys.argv[2], 0
+@functools.cache
+def help_of(*command):
+    return subprocess.run([programs + "/" + command[0], *command[1:]], capture_output=True, text=True).stdout
+everywhere = help_of("pns4onesadmin", "--help")
+commands = set(re.findall(r"^  ([a-z_]{3,}) ", everywhere, flags=re.M))
+for page in sorted(glob.glob(doc + "/*/*.md")):
+    text = re.sub(r"\\\n *", " ", open(page, encoding="utf-8").read())
+    for options, rest in re.findall(r"pns4onesadmin((?: --[a-z]+ [A-ZА-Я/a-z.]+)*) ([^`\n|;)>]*)", text):
+        command = rest.split(" ")[0]
+        if command not in commands and (re.match("[a-z_]+$", command) or command.startswith("-")) and not re.search(r"[—–]|uninstall", rest):
+            if command in ("и", "and", "by", "status,", "has") or command.startswith("--help"):
+                continue
+            bad += 1
+            print(f"{page}: no such command: pns4onesadmin {rest}", file=sys.stderr)
+            continue
+        if command in commands:
+            for flag in re.findall(r"(?<= )--?[a-z][a-z-]*", options + " " + re.sub(r'"[^"]*"', "", rest)):
+                if flag in ("-since",):
+                    continue
+                if not re.search(rf"(^|[ ,]){flag}[ ,\n]", help_of("pns4onesadmin", command, "--help") + everywhere):
+                    bad += 1
+                    print(f"{page}: no such option {flag}: pns4onesadmin {rest}", file=sys.stderr)
+    for flag in re.findall(r"(?<![\w/-])(?<!-[oug] )pns4ones -([a-z_]+)", text):
+        if not re.search(rf"^  {flag} |\[-{flag}", help_of("pns4ones", "-h"), flags=re.M):
+            bad += 1
+            print(f"{page}: no such flag: pns4ones -{flag}", file=sys.stderr)
+sys.exit(bad > 0)
+PY
+	ok "the commands and options that the pages name exist"
+
 	# What trouble.md quotes are the programs' own words; … stands for what varies.
 	python3 - "$root" <<'PY'
 import glob, re, sys, tomllib
@@ -206,6 +239,8 @@ for lang in ("ru", "en"):
     words = []
     for f in glob.glob(f"{root}/config/locale/text/*.{lang}.toml"):
         words += texts(tomllib.load(open(f, "rb")))
+    near = next(w for w in words if "{{.name}}" in w and w.startswith(" "))
+    words = [w.replace("{{.near}}", near) for w in words]
     known = re.sub(r"\s+", " ", re.sub(r"\{\{.*?\}\}", "", "\n".join(words))) + source
     for line in open(f"{root}/packaging/doc/{lang}/trouble.md", encoding="utf-8"):
         if not line.startswith("> "):
@@ -249,7 +284,6 @@ check_settings() {
 		"$work/bin/pns4ones" -config "$work/old.ini" -print_config >"$work/from-ini.toml" 2>/dev/null || fail "$lang/migrate.md: the old ini"
 		grep -q '^listen = "localhost:36696"' "$work/from-ini.toml" && grep -q '^service = "192.168.10.0/24:8270"' "$work/from-ini.toml" ||
 			fail "$lang/migrate.md: the old ini is read wrongly"
-		block $lang admin rename-me >/dev/null 2>&1 || true
 	done
 	ok "the sample settings are correct, an old ini becomes TOML"
 }
@@ -282,6 +316,46 @@ check_commands() {
 		grep -q 'Привет' "$work/client.out" || { cat "$work/client.out" >&2; fail "$lang/protocol.md: the client got something else"; }
 	done
 	ok "the TCP client of protocol.md registers and receives"
+}
+
+# migration proves what migrate.md says of pns4ones.ini, keys and pns4ones.toml.
+migration() {
+	local here=$work/migration started
+	mkdir -p "$here/settings"
+	block ru migrate ini | sed 's/:8270/:0/; s/192.168.10.0/127.0.0.0/; s/^listen=.*/listen=localhost:0/' >"$here/settings/pns4ones.ini"
+	admin http export "$here/settings/keys" 2>/dev/null
+	"$work/bin/pns4ones" -print_config >"$here/settings/pns4ones.toml" # comments alone
+	(
+		export CONFIGURATION_DIRECTORY=$here/settings STATE_DIRECTORY=$here/data RUNTIME_DIRECTORY=$here
+		exec "$work/bin/pns4ones" -lang en -control "$here/control.sock" >"$here/out" 2>"$here/err"
+	) &
+	started=$!
+	pids+=($started)
+	within admin migration list
+	within grep -q 'taken over from the old service' "$here/out"
+	grep -q 'pns4ones.ini' "$here/out" || fail "the old ini is not in force beside a TOML of comments"
+	diff <(admin http show Manual --json | jq '[.id, .server_key, .client_key]') <(admin migration show Manual --json | jq '[.id, .server_key, .client_key]') ||
+		fail "the old keys are not the same"
+	echo 'log_level = "Error"' >>"$here/settings/pns4ones.toml"
+	CONFIGURATION_DIRECTORY=$here/settings STATE_DIRECTORY=$here/data RUNTIME_DIRECTORY=$here "$work/bin/pns4ones" -lang en -check >"$here/check" 2>&1
+	grep -q 'there are two settings files' "$here/check" || fail "no warning of two settings files"
+	ok "old pns4ones.ini and keys are taken over; a TOML that sets something wins, with a warning"
+}
+
+# again proves that the examples authorise again after a reset of the tokens.
+again() { # LANG
+	local lang=$1 reset="'$work/wrapped/pns4onesadmin' reset_token Manual 2>/dev/null"
+	{
+		block "$lang" senders python
+		printf 'os.system("""%s""")\nprint(push.send({"Type": "all", "IbId": "demo"}, {}), "after a reset")\n' "$reset"
+	} | sed "s,http://push\.example\.com:36696,http://localhost:$http_port,g" >"$work/again.py"
+	SERVER_KEY=$http_key timeout 20 python3 "$work/again.py" | grep -q '^0 after a reset' || fail "$lang: Python does not authorise again"
+	{
+		block "$lang" senders php
+		printf 'shell_exec("%s");\necho send(getenv("SERVER_KEY"), ["Type" => "all", "IbId" => "demo"], ["Topic" => "x"]), " after a reset\\n";\n' "$reset"
+	} | sed "s,http://push\.example\.com:36696,http://localhost:$http_port,g" >"$work/again.php"
+	SERVER_KEY=$http_key timeout 20 php "$work/again.php" | grep -q '^0 after a reset' || fail "$lang: PHP does not authorise again"
+	ok "$lang: Python and PHP authorise again when the tokens were reset"
 }
 
 # ---------------------------------------------------------------- HTTPS
@@ -318,13 +392,6 @@ own_certificate() { # LANG
 	ok "$lang: a certificate of an own CA, FromFileWithPassword (PFX): curl, Python and PHP deliver over HTTPS"
 }
 
-# peer_of sends a request that is refused, for the sake of its record in the log.
-peer_of() { # FROM URL
-	local path=nowhere
-	curl -s -o /dev/null --interface "$1" "$2/auth?server_key=wrong"
-	admin http logs --grep unknown_server_key -n 1 --json | jq -r '.attrs.peer // .peer // .'
-}
-
 through_proxy() { # KIND LANG PORT
 	local kind=$1 lang=$2 port=$3
 	CURL_CA_BUNDLE=$work/tls-$lang/ca.crt SSL_CERT_FILE=$work/tls-$lang/ca.crt senders http "$lang" "https://localhost:$port"
@@ -353,7 +420,6 @@ nginx_proxy() { # LANG
 			sed -e "s/listen 443/listen 127.0.0.1:$port/" -e '/\[::\]/d' -e "s,/var/log/nginx,$here/log,; s,127.0.0.1:36696,${2:-127.0.0.1}:$http_port,"
 		echo '}'
 	} >"$here/nginx.conf"
-	cp "$work/tls-$lang/server.crt" "$here/" # the chain is in push.crt
 	nginx -p "$here" -e "$here/log/main.log" -c "$here/nginx.conf" >"$here/out" 2>&1 &
 	pids+=($!)
 	within curl -s -o /dev/null --cacert "$work/tls-$lang/ca.crt" "https://localhost:$port/"
@@ -390,17 +456,18 @@ apache_proxy() { # LANG
 an_address() { hostname -I 2>/dev/null | tr ' ' '\n' | grep -m1 '^[0-9.]*$' || true; }
 
 proxies() { # LANG
-	local lang=$1 own
+	local lang=$1 net=127.0.0
+	[ "$lang" = ru ] || net=127.0.1
 	SERVER_KEY=$http_key
 	nginx_proxy "$lang"
 	through_proxy nginx "$lang" "$proxy_port"
-	refused_from 127.0.0.2 "$proxy_port" "$work/tls-$lang/ca.crt"
-	within seen 127.0.0.2
+	refused_from $net.2 "$proxy_port" "$work/tls-$lang/ca.crt"
+	within seen $net.2
 	ok "$lang: the client's address behind nginx on the same machine is seen"
 	apache_proxy "$lang"
 	through_proxy apache "$lang" "$proxy_port"
-	refused_from 127.0.0.3 "$proxy_port" "$work/tls-$lang/ca.crt"
-	within seen 127.0.0.3
+	refused_from $net.3 "$proxy_port" "$work/tls-$lang/ca.crt"
+	within seen $net.3
 	ok "$lang: the client's address behind Apache on the same machine is seen"
 
 	block "$lang" https iis | python3 -c 'import sys, xml.dom.minidom as x; x.parseString(sys.stdin.buffer.read())'
@@ -447,8 +514,10 @@ for lang in ru en; do
 done
 wrapped
 check_settings
+for lang in ru en; do again $lang; done
 check_commands
 check_reasons
+migration
 for lang in ru en; do
 	own_certificate $lang
 	proxies $lang
