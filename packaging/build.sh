@@ -51,7 +51,7 @@ compile() {
 # licenses collects those of all modules that are part of the programs, as they ask.
 licenses() {
 	local modules path version folder file
-	modules=$(go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/... | sort -u)
+	modules=$(go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/pns4ones ./cmd/pns4onesadmin | sort -u)
 	while read -r path version folder; do
 		printf '%s\n%s %s\n%s\n\n' "$(printf '=%.0s' {1..78})" "$path" "$version" "$(printf '=%.0s' {1..78})"
 		for file in "$folder"/LICEN[CS]E* "$folder"/COPYING* "$folder"/NOTICE* "$folder"/PATENTS*; do
