@@ -57,6 +57,11 @@ type Options struct {
 	// loaded, nil if that failed.
 	Load    func() (*config.Result, error)
 	Explain func(lang locale.Lang, r *config.Result, err error) string
+	// Inherited is what a server of another process has left; nil: nothing. Run goes
+	// on with it. If Open fails it is still the caller's.
+	Inherited *Estate
+	// Upgrade has the program on disk take the place of this process; nil: it cannot.
+	Upgrade func() error
 }
 
 // OpenCertificate reads and checks the certificate that the settings name; it is
@@ -73,25 +78,28 @@ func OpenCertificate(c *config.Config, logger *slog.Logger) (*httpapi.Certificat
 // Server is the daemon: everything is open and bound when Open returns, and
 // served while Run runs.
 type Server struct {
-	options     Options
-	level       *slog.LevelVar
-	log         *logring.Log
-	logger      *slog.Logger
-	history     *history.History
-	stats       *stats.Recorder
-	started     time.Time
-	certificate atomic.Pointer[httpapi.Certificate] // nil: plain HTTP
-	senders     *listen.Service
-	sessions    *listen.Service
-	metrics     *listen.Service // nil: off
-	apps        *app.Registry
-	hub         *hub.Hub
-	http        *httpapi.Server
-	control     *control.Server
-	controlLn   net.Listener
-	keysChanged chan struct{} // wakes the keeper of key expiry
-	imported    *app.ImportReport
-	newFolder   bool // the data folder did not exist
+	options      Options
+	level        *slog.LevelVar
+	log          *logring.Log
+	logger       *slog.Logger
+	history      *history.History
+	stats        *stats.Recorder
+	started      time.Time
+	certificate  atomic.Pointer[httpapi.Certificate] // nil: plain HTTP
+	senders      *listen.Service
+	sessions     *listen.Service
+	metrics      *listen.Service // nil: off
+	apps         *app.Registry
+	hub          *hub.Hub
+	http         *httpapi.Server
+	control      *control.Server
+	controlLn    net.Listener
+	keysChanged  chan struct{} // wakes the keeper of key expiry
+	imported     *app.ImportReport
+	newFolder    bool           // the data folder did not exist
+	accepting    sync.WaitGroup // services that accept connections
+	keepSessions atomic.Bool
+	left         *Estate // after Run
 	// known are the apps as they were last told of; appChanged alone uses it.
 	known map[string]*app.App
 
@@ -154,15 +162,23 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	s.stats = stats.New(s.sources(latency))
 	s.control = control.New(control.Options{
 		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
-		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel,
+		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: o.Upgrade,
 	})
 	return s, nil
 }
 
 func (s *Server) listen(ctx context.Context, setting string, address config.Address) (*listen.Service, error) {
-	service, err := listen.Open(ctx, address, listen.Options{
-		Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger,
-	})
+	options := listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+	if e := s.options.Inherited; e != nil {
+		sockets, err := e.takeSockets(setting, address)
+		if err != nil {
+			return nil, &ListenError{Setting: setting, Address: address, Err: err}
+		}
+		if len(sockets) > 0 {
+			return listen.Adopt(sockets, address, options), nil
+		}
+	}
+	service, err := listen.Open(ctx, address, options)
 	if err != nil {
 		return nil, &ListenError{Setting: setting, Address: address, Err: err}
 	}
@@ -262,12 +278,18 @@ func (s *Server) SessionsPort() int { return s.sessions.Port() }
 // end, and the cause if a service failed. A Server runs once.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, ln := range s.senders.Listeners() {
-		group.Go(func() error { return s.http.Serve(ln) })
+	s.adopt()
+	serve := func(service *listen.Service, serve func(net.Listener) error) {
+		for _, ln := range service.Listeners() {
+			s.accepting.Add(1)
+			group.Go(func() error {
+				defer s.accepting.Done()
+				return serve(ln)
+			})
+		}
 	}
-	for _, ln := range s.sessions.Listeners() {
-		group.Go(func() error { return s.hub.Serve(ln) })
-	}
+	serve(s.senders, s.http.Serve)
+	serve(s.sessions, s.hub.Serve)
 	group.Go(func() error { return s.control.Serve(s.controlLn) })
 	if s.metrics != nil {
 		group.Go(func() error { return s.serveMetrics(ctx) })
@@ -276,7 +298,11 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.stats.Run(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
-		s.drain()
+		if s.keepSessions.Load() {
+			s.leave()
+		} else {
+			s.drain()
+		}
 		return nil
 	})
 	err := group.Wait()

@@ -49,6 +49,8 @@ type manager struct {
 	stdout, stderr io.Writer
 	// journal: stderr goes to systemd's journal.
 	journal bool
+	// successors are how sessions go from one process to the next; nil: they do not.
+	successors *successors
 }
 
 // daemonRun is one run of the program with all that it takes from outside.
@@ -128,7 +130,14 @@ func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 // serve runs the daemon until ctx ends.
 func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result, paths config.Paths) int {
 	d.warn(text, settings)
+	inherited, err := d.successors.inherit()
+	if err != nil {
+		fmt.Fprintln(d.stderr, text.T("daemon.not_inherited", "error", err))
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	server, err := netsvc.Open(ctx, netsvc.Options{
+		Inherited: inherited, Upgrade: d.successors.upgrade(end),
 		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
 		Log: newLogHandler(d.stderr, d.journal),
 		Load: func() (*config.Result, error) {
@@ -139,11 +148,23 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		},
 	})
 	if err != nil {
+		d.successors.giveBack(inherited)
+		return d.fail(text, settings, err)
+	}
+	if err := d.successors.awaitTurn(); err != nil {
 		return d.fail(text, settings, err)
 	}
 	d.welcome(text, settings, server)
+	if inherited != nil {
+		fmt.Fprintln(d.stdout, text.T("daemon.inherited", "N", inherited.Sessions(), "version", inherited.Version()))
+	}
 	d.ready()
-	context.AfterFunc(ctx, d.stopping)
+	context.AfterFunc(ctx, func() {
+		d.stopping()
+		if d.successors.expected() {
+			server.KeepSessions()
+		}
+	})
 	reloading, stopReloading := context.WithCancel(ctx)
 	var reloader sync.WaitGroup
 	reloader.Go(func() { d.reloadOnSignal(reloading, server) })
@@ -152,6 +173,12 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	if err := server.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
 		return exitFailed
+	}
+	if left := server.Left(); left != nil {
+		if err := d.successors.passOn(left); err != nil {
+			fmt.Fprintln(d.stderr, text.T("daemon.not_handed_over", "N", left.Sessions(), "error", err))
+			return exitFailed
+		}
 	}
 	return exitDone
 }

@@ -31,5 +31,7 @@ func runAsService(run func(context.Context, manager) int) int {
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 		journal:  err == nil && journaled,
+
+		successors: newSuccessors(),
 	})
 }

@@ -52,7 +52,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.keysFileCommands()...)
 	root.AddCommand(p.statusCommand())
 	root.AddCommand(p.sessionCommands()...)
-	root.AddCommand(p.explainCommand(), p.logsCommand(), p.eventsCommand(), p.logLevelCommand(), p.reloadCommand(), p.backupCommand())
+	root.AddCommand(p.explainCommand(), p.logsCommand(), p.eventsCommand(), p.logLevelCommand(), p.reloadCommand(), p.upgradeCommand(), p.backupCommand())
 	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.versionCommand())
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),

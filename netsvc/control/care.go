@@ -21,6 +21,20 @@ func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return report, nil
 }
 
+// upgrade has the program on disk take over. The answer comes before that happens;
+// whether it did is told by the status of who answers next.
+func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
+	cannot := func(why string) error { return &Error{http.StatusConflict, CodeCannotUpgrade, why} }
+	if s.beginUpgrade == nil {
+		return nil, cannot("this system cannot hand over connections: restart the service instead, which ends all sessions")
+	}
+	if err := s.beginUpgrade(); err != nil {
+		return nil, cannot(err.Error())
+	}
+	s.audit(r, "upgrade")
+	return struct{}{}, nil
+}
+
 // languageOf is the language that a request asks for; English if it does not.
 func languageOf(r *http.Request) locale.Lang {
 	tag, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")

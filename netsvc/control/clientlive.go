@@ -86,6 +86,13 @@ func (c *Client) Reload(ctx context.Context) (ReloadReport, error) {
 	return ask[ReloadReport](ctx, c, "POST", "/reload", nil)
 }
 
+// Upgrade has the program on disk take the daemon's place, with all sessions. It
+// returns when that begins.
+func (c *Client) Upgrade(ctx context.Context) error {
+	_, err := ask[struct{}](ctx, c, "POST", "/upgrade", nil)
+	return err
+}
+
 // Backup writes a database file with all apps as they are now. It holds their
 // keys.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {

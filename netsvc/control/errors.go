@@ -26,6 +26,7 @@ const (
 	CodeMethodNotAllowed = "method_not_allowed"
 	CodeBadSettings      = "bad_settings"
 	CodeTooManyFollowers = "too_many_followers"
+	CodeCannotUpgrade    = "cannot_upgrade"
 	CodeInternal         = "internal"
 )
 

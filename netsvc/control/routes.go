@@ -53,6 +53,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/events", handle: s.listEvents, query: []string{"event", "app", "q", "tail", "follow"}},
 		{method: "GET", path: "/metrics", handle: s.metrics},
 		{method: "POST", path: "/reload", handle: s.reload},
+		{method: "POST", path: "/upgrade", handle: s.upgrade},
 		{method: "GET", path: "/backup", handle: s.backup},
 	}
 }

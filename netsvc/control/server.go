@@ -47,7 +47,10 @@ type Options struct {
 	// Reload reads the settings again. Its error is an *Error, in that language.
 	Reload      func(locale.Lang) (ReloadReport, error)
 	SetLogLevel func(config.Level)
-	Logger      *slog.Logger
+	// Upgrade begins to have the program on disk take the place of this one; its
+	// error tells the person why that is not possible. nil: never.
+	Upgrade func() error
+	Logger  *slog.Logger
 }
 
 // Server answers administrators. Its methods may be called concurrently. End it
@@ -62,6 +65,7 @@ type Server struct {
 	info           func() Info
 	reloadSettings func(locale.Lang) (ReloadReport, error)
 	setLogLevel    func(config.Level)
+	beginUpgrade   func() error
 	logger         *slog.Logger
 	http           *http.Server
 
@@ -77,7 +81,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
-		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, logger: o.Logger,
+		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade, logger: o.Logger,
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{

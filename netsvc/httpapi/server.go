@@ -185,6 +185,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// Finish is Shutdown with patience for those who have connected, but not asked
+// yet: they are about to.
+func (s *Server) Finish(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.http.Close()
+	}
+	s.failures.Close()
+	return err
+}
+
 // watch knows the connections on which no request has come yet. net/http would
 // let each of them hold up Shutdown for 5 s.
 func (s *Server) watch(conn net.Conn, state http.ConnState) {

@@ -95,7 +95,7 @@ func (h *Hub) flush(s *session, out *outlet) {
 	// One batch and one more round: a session that is sent to all the time must
 	// not keep the flusher from the others.
 	for range 2 {
-		b := s.gather(out.buf)
+		b := s.gather(out.buf, h.frozen.Load())
 		if b == nil {
 			h.endWriting()
 			return
@@ -103,6 +103,7 @@ func (h *Hub) flush(s *session, out *outlet) {
 		n, full, err := out.tryWrite(s.raw, b)
 		out.finished = h.advance(s, n, out.finished)
 		switch {
+		case err != nil && h.froze(err):
 		case err != nil:
 			h.closeSession(s, closedWriteFailed)
 		case full:
@@ -117,18 +118,22 @@ func (h *Hub) flush(s *session, out *outlet) {
 // queue is empty or the session is dropped.
 func (h *Hub) flushBlocking(s *session) {
 	for {
-		b := s.gather(nil)
+		b := s.gather(nil, h.frozen.Load())
 		if b == nil {
 			h.endWriting()
 			return
 		}
 		s.conn.SetWriteDeadline(time.Now().Add(h.limits.Load().WriteTimeout))
+		if h.frozen.Load() {
+			s.conn.SetWriteDeadline(past)
+		}
 		n, err := s.conn.Write(b)
 		h.advance(s, n, nil)
 		switch {
 		case err == nil:
 			// Writes that do not block look at the deadline too.
 			s.conn.SetWriteDeadline(time.Time{})
+		case h.froze(err):
 		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
 			// It is slow, but it reads.
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -74,6 +74,7 @@ type Hub struct {
 	goroutines   sync.WaitGroup // connections, flushers and blocked writers
 	writing      atomic.Int64   // sessions with something to write
 	drained      chan struct{}  // told when writing falls to zero
+	frozen       atomic.Bool    // nothing is read or written any more; see HandOver
 
 	appsMu sync.RWMutex
 	apps   map[string]*tenant
@@ -82,6 +83,7 @@ type Hub struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	sessions  map[uint64]*session
+	early     map[*session][]byte // read of registrations when the hub froze
 }
 
 // tenant is an app as the hub sees it: the keys in force. Its keys are
@@ -122,6 +124,7 @@ func New(o Options) *Hub {
 		apps:      make(map[string]*tenant),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[uint64]*session),
+		early:     make(map[*session][]byte),
 	}
 	h.storeLimits(o.Limits)
 	h.counters.init()
@@ -280,17 +283,29 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	}
 	h.mu.Unlock()
 
-	var err error
-	for err == nil && h.writing.Load() > 0 {
-		select {
-		case <-h.drained:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
-	}
+	err := h.Drain(ctx)
 	for _, s := range h.snapshot() {
 		h.closeSession(s, closedShutdown)
 	}
+	h.stop()
+	return err
+}
+
+// Drain waits until there is nothing left to write, or ctx ends, whose error it
+// returns then.
+func (h *Hub) Drain(ctx context.Context) error {
+	for h.writing.Load() > 0 {
+		select {
+		case <-h.drained:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// stop ends the goroutines of a hub whose sessions are closed or frozen.
+func (h *Hub) stop() {
 	h.stopFlushers.Do(func() {
 		for _, f := range h.flushers {
 			f.stop()
@@ -298,5 +313,4 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	})
 	h.goroutines.Wait()
 	h.refusals.Close()
-	return err
 }

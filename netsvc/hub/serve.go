@@ -67,7 +67,7 @@ func (h *Hub) admit(conn net.Conn) {
 		s.raw, _ = tcp.SyscallConn()
 		h.setKeepAlive(s)
 	}
-	conn.SetReadDeadline(now.Add(h.limits.Load().RegistrationTimeout))
+	h.setReadDeadline(s, now.Add(h.limits.Load().RegistrationTimeout))
 
 	h.mu.Lock()
 	if h.closing {
@@ -107,11 +107,13 @@ func (h *Hub) EvictUnregistered() bool {
 // greet reads the registration of a new connection.
 func (h *Hub) greet(s *session) {
 	if err := h.readRegistration(s); err != nil {
-		h.refuse(s, err)
-		h.forget(s)
+		if !h.froze(err) {
+			h.refuse(s, err)
+			h.forget(s)
+		}
 		return
 	}
-	s.conn.SetReadDeadline(time.Time{})
+	h.setReadDeadline(s, time.Time{})
 	// A new goroutine, since this one's stack has grown by verifying and the
 	// session may now wait for years.
 	h.goroutines.Go(func() { h.attend(s) })
@@ -120,18 +122,32 @@ func (h *Hub) greet(s *session) {
 // attend waits for what a registered session sends: another registration, or
 // the end.
 func (h *Hub) attend(s *session) {
-	defer h.forget(s)
 	for {
 		if _, err := io.ReadFull(s.conn, s.header[:1]); err != nil {
+			if h.froze(err) {
+				return
+			}
 			h.closeSession(s, closedByPeer)
-			return
+			break
 		}
-		s.conn.SetReadDeadline(time.Now().Add(h.limits.Load().RegistrationTimeout))
+		h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
 		if err := h.readRegistrationAfter(s, 1); err != nil {
+			if h.froze(err) {
+				return
+			}
 			h.refuse(s, err)
-			return
+			break
 		}
-		s.conn.SetReadDeadline(time.Time{})
+		h.setReadDeadline(s, time.Time{})
+	}
+	h.forget(s)
+}
+
+// setReadDeadline bounds reading, unless the hub froze: then that has ended.
+func (h *Hub) setReadDeadline(s *session, at time.Time) {
+	s.conn.SetReadDeadline(at)
+	if h.frozen.Load() {
+		s.conn.SetReadDeadline(past)
 	}
 }
 
@@ -158,7 +174,8 @@ func (h *Hub) readRegistration(s *session) error { return h.readRegistrationAfte
 // readRegistrationAfter reads a registration, of whose header a number of bytes
 // was read already, and puts it into force.
 func (h *Hub) readRegistrationAfter(s *session, got int) error {
-	if err := h.readFull(s, s.header[got:]); err != nil {
+	if read, err := h.readFull(s, s.header[got:]); err != nil {
+		h.keepEarly(s, err, s.header[:got+read])
 		return err
 	}
 	n, err := wire.PacketLen(s.header)
@@ -167,7 +184,8 @@ func (h *Hub) readRegistrationAfter(s *session, got int) error {
 	}
 	buf := packets.Get().(*[wire.MaxRegistrationBytes]byte)
 	defer packets.Put(buf)
-	if err := h.readFull(s, buf[:n]); err != nil {
+	if read, err := h.readFull(s, buf[:n]); err != nil {
+		h.keepEarly(s, err, s.header[:], buf[:read])
 		return err
 	}
 	packet, err := wire.ParseRegistration(buf[:n])
@@ -178,19 +196,19 @@ func (h *Hub) readRegistrationAfter(s *session, got int) error {
 }
 
 // readFull fills b, which may arrive in any number of pieces, and notes that an
-// unregistered connection was heard.
-func (h *Hub) readFull(s *session, b []byte) error {
-	for len(b) > 0 {
-		n, err := s.conn.Read(b)
+// unregistered connection was heard. It returns how much of b it filled.
+func (h *Hub) readFull(s *session, b []byte) (read int, err error) {
+	for read < len(b) {
+		n, err := s.conn.Read(b[read:])
 		if n > 0 {
 			h.pending.touch(s)
-			b = b[n:]
+			read += n
 		}
-		if err != nil && len(b) > 0 {
-			return err
+		if err != nil && read < len(b) {
+			return read, err
 		}
 	}
-	return nil
+	return read, nil
 }
 
 // refusal is a registration that parses but is not accepted.

@@ -151,12 +151,12 @@ func (r *registration) enqueue(f *frame, queueBytes int) verdict {
 // gather returns what is to be written next: the rest of the first frame, or,
 // if several fit, as much as fits into buf, so that many small frames leave in
 // one call. It returns nil and gives the writing up (busy) when there is nothing
-// left or the session is closed.
-func (s *session) gather(buf []byte) []byte {
+// left, the session is closed or the hub is frozen.
+func (s *session) gather(buf []byte, frozen bool) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.queue[s.head:]
-	if s.closed != "" || len(waiting) == 0 {
+	if s.closed != "" || len(waiting) == 0 || frozen {
 		s.busy = false
 		return nil
 	}

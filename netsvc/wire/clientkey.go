@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +72,15 @@ func (k *ClientKey) Equal(o *ClientKey) bool {
 	secret := subtle.ConstantTimeCompare(k.secret[:], o.secret[:])
 	iv := subtle.ConstantTimeCompare(k.iv[:], o.iv[:])
 	return secret&iv == 1
+}
+
+// Fingerprint tells keys apart without telling anything of them.
+func (k *ClientKey) Fingerprint() string {
+	h := sha256.New()
+	io.WriteString(h, "pns4ones client key")
+	h.Write(k.secret[:])
+	h.Write(k.iv[:])
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // String returns a fixed text without the key.

@@ -45,18 +45,13 @@ type Service struct {
 	listeners  []net.Listener
 	closed     chan struct{}
 	closeOnce  sync.Once
+	detached   atomic.Bool
 }
 
 // Open listens on the address. If one of its sockets cannot be opened, none is.
 // An error wraps that of the system (syscall.EADDRINUSE and the like).
 func Open(ctx context.Context, address config.Address, o Options) (*Service, error) {
-	s := &Service{
-		options:  o,
-		address:  address,
-		rejected: failurelog.New(o.Logger, "connection from outside the allowed network"),
-		closed:   make(chan struct{}),
-	}
-	s.network.Store(&address.Network)
+	s := newService(address, o)
 	targets, err := resolve(ctx, address)
 	if err != nil {
 		return nil, err
@@ -79,6 +74,26 @@ func Open(ctx context.Context, address config.Address, o Options) (*Service, err
 		return nil, missing
 	}
 	return s, nil
+}
+
+// Adopt goes on with sockets that another process opened for the address.
+func Adopt(sockets []net.Listener, address config.Address, o Options) *Service {
+	s := newService(address, o)
+	for _, ln := range sockets {
+		s.listeners = append(s.listeners, &guarded{Listener: ln, service: s})
+	}
+	return s
+}
+
+func newService(address config.Address, o Options) *Service {
+	s := &Service{
+		options:  o,
+		address:  address,
+		rejected: failurelog.New(o.Logger, "connection from outside the allowed network"),
+		closed:   make(chan struct{}),
+	}
+	s.network.Store(&address.Network)
+	return s
 }
 
 // target is one socket to open; an invalid addr stands for all interfaces.
@@ -152,6 +167,23 @@ func (s *Service) SetNetwork(network netip.Prefix) { s.network.Store(&network) }
 // Rejected counts the peers closed because they are outside the network.
 func (s *Service) Rejected() uint64 { return s.rejects.Load() }
 
+// Detach ends accepting without closing the sockets, which it returns: whoever
+// connects waits until another process accepts. Accept fails as if they were closed.
+// After Close it returns none.
+func (s *Service) Detach() (sockets []*net.TCPListener) {
+	s.closeOnce.Do(func() {
+		s.detached.Store(true)
+		close(s.closed)
+		for _, ln := range s.listeners {
+			socket := ln.(*guarded).Listener.(*net.TCPListener)
+			socket.SetDeadline(time.Unix(1, 0)) // Accept wakes up
+			sockets = append(sockets, socket)
+		}
+		s.rejected.Close()
+	})
+	return sockets
+}
+
 // Close closes the sockets; connections accepted from them go on.
 func (s *Service) Close() error {
 	var errs []error
@@ -190,6 +222,8 @@ func (g *guarded) Accept() (net.Conn, error) {
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return nil, err
+		case g.service.detached.Load():
+			return nil, net.ErrClosed
 		case isAborted(err):
 			continue
 		}
