@@ -44,6 +44,7 @@ type service struct {
 	*hub.Hub
 	t    testing.TB
 	addr string
+	ln   net.Listener
 	key  *wire.ClientKey // of appID
 }
 
@@ -58,7 +59,7 @@ func open(t testing.TB, o hub.Options) (s *service, served <-chan error) {
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
-	s = &service{Hub: hub.New(o), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)}
+	s = &service{Hub: hub.New(o), t: t, addr: ln.Addr().String(), ln: ln, key: clientKey(t, 1)}
 	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ln) }()
