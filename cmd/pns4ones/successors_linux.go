@@ -159,6 +159,7 @@ func (s *successors) upgrade(end context.CancelFunc) func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
 		check := exec.CommandContext(ctx, program, append(append([]string{}, os.Args[1:]...), "-check")...)
+		check.Args[0] = os.Args[0]
 		var said bytes.Buffer
 		check.Stderr = &said
 		check.WaitDelay = time.Second
