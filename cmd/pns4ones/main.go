@@ -159,18 +159,22 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		fmt.Fprintln(d.stdout, text.T("daemon.inherited", "N", inherited.Sessions(), "version", inherited.Version()))
 	}
 	d.ready()
+	// The server has to know what becomes of its sessions before it is stopped.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
 	context.AfterFunc(ctx, func() {
 		d.stopping()
 		if d.successors.expected() {
 			server.KeepSessions()
 		}
+		stopServing()
 	})
 	reloading, stopReloading := context.WithCancel(ctx)
 	var reloader sync.WaitGroup
 	reloader.Go(func() { d.reloadOnSignal(reloading, server) })
 	defer reloader.Wait()
 	defer stopReloading()
-	if err := server.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := server.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
 		return exitFailed
 	}

@@ -284,16 +284,17 @@ func notify(state string, file *os.File) error {
 	if name == "" {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	// Package net does not pass files on through a connected datagram socket.
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("telling systemd: %w", err)
 	}
-	defer conn.Close()
+	defer unix.Close(socket)
 	var rights []byte
 	if file != nil {
 		rights = unix.UnixRights(int(file.Fd()))
 	}
-	if _, _, err := conn.WriteMsgUnix([]byte(state), rights, nil); err != nil {
+	if err := unix.Sendmsg(socket, []byte(state), rights, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("telling systemd: %w", err)
 	}
 	return nil

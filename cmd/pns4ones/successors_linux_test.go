@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,30 +35,14 @@ type installation struct {
 	env     []string
 	client  *control.Client
 	app     control.App
-	log     *lockedBuffer
+	listen  string   // where senders connect
+	log     *os.File // of all processes
 
 	mu       sync.Mutex
 	received [][]string // by session
 	ended    []error    // by session; nil: it goes on
 	messages int
 	token    string
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func install(t *testing.T) *installation {
@@ -66,7 +52,11 @@ func install(t *testing.T) *installation {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	i := &installation{t: t, folder: folder, program: filepath.Join(folder, "pns4ones"), log: new(lockedBuffer)}
+	i := &installation{t: t, folder: folder, program: filepath.Join(folder, "pns4ones")}
+	if i.log, err = os.OpenFile(filepath.Join(folder, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { i.log.Close() })
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -91,10 +81,19 @@ func install(t *testing.T) *installation {
 			syscall.Kill(status.PID, syscall.SIGKILL)
 		}
 		if t.Failed() {
-			t.Logf("the daemons said:\n%s", i.log)
+			t.Logf("the daemons said:\n%s", i.said())
 		}
 	})
 	return i
+}
+
+// said is what the daemons have logged.
+func (i *installation) said() string {
+	text, err := os.ReadFile(i.log.Name())
+	if err != nil {
+		i.t.Error(err)
+	}
+	return string(text)
 }
 
 // replaceProgram puts another file into the place of the program, as a package does.
@@ -150,8 +149,10 @@ func (i *installation) open(sessions int) {
 		i.t.Fatal(err)
 	}
 	status := i.status()
+	i.listen = status.Listen
 	i.received, i.ended = make([][]string, sessions), make([]error, sessions)
 	var reading sync.WaitGroup
+	i.t.Cleanup(reading.Wait)
 	for n := range sessions {
 		c, err := wire.Dial(ctx, status.Service, wire.Registration{AppID: i.app.ID, IbID: "ib", UserID: strconv.Itoa(n)}, key)
 		if err != nil {
@@ -170,7 +171,7 @@ func (i *installation) open(sessions int) {
 				i.mu.Unlock()
 			}
 		})
-		i.t.Cleanup(func() { c.Close(); reading.Wait() })
+		i.t.Cleanup(func() { c.Close() })
 	}
 	i.await("all sessions are registered", func() bool { return i.status().Sessions == sessions })
 	i.authorise()
@@ -187,21 +188,24 @@ func (i *installation) status() control.Status {
 
 func (i *installation) authorise() {
 	i.t.Helper()
-	response, err := http.Get("http://" + i.status().Listen + "/auth?server_key=" + i.app.ServerKey)
+	response, err := http.Get("http://" + i.listen + "/auth?server_key=" + i.app.ServerKey)
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, _ := io.ReadAll(response.Body)
-	_, rest, _ := strings.Cut(string(text), `"access_token":"`)
-	i.token, _, _ = strings.Cut(rest, `"`)
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Token == "" {
+		i.t.Fatalf("no token: %v", err)
+	}
+	i.token = answer.Token
 }
 
 // sendUntil sends messages to all sessions, each with a connection of its own as
 // the 1C extension does, until done is closed. Each must be accepted for all
 // sessions: a sender that connects at the wrong moment waits.
 func (i *installation) sendUntil(done <-chan struct{}) error {
-	listen := i.status().Listen
 	sender := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	for {
 		select {
@@ -210,7 +214,7 @@ func (i *installation) sendUntil(done <-chan struct{}) error {
 		default:
 		}
 		body := fmt.Sprintf(`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"%d"}}`, i.messages)
-		request, err := http.NewRequest("POST", "http://"+listen+"/sendmessage", strings.NewReader(body))
+		request, err := http.NewRequest("POST", "http://"+i.listen+"/sendmessage", strings.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -237,15 +241,16 @@ func (i *installation) check() {
 			return len(i.received[n]) >= i.messages || i.ended[n] != nil
 		})
 		i.mu.Lock()
-		for k, text := range i.received[n] {
+		received, ended := slices.Clone(i.received[n]), i.ended[n]
+		i.mu.Unlock()
+		for k, text := range received {
 			if want := fmt.Sprintf(`{"topic":"%d"}`, k); text != want {
 				i.t.Fatalf("session %d: message %d is %s, want %s", n, k, text, want)
 			}
 		}
-		if i.ended[n] != nil || len(i.received[n]) != i.messages {
-			i.t.Errorf("session %d: %d of %d messages, %v", n, len(i.received[n]), i.messages, i.ended[n])
+		if ended != nil || len(received) != i.messages {
+			i.t.Errorf("session %d: %d of %d messages, %v", n, len(received), i.messages, ended)
 		}
-		i.mu.Unlock()
 	}
 }
 
@@ -319,7 +324,7 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 		t.Error(err)
 	}
 	i.check()
-	if !strings.Contains(i.log.String(), "this version goes on") {
+	if !strings.Contains(i.said(), "this version goes on") {
 		t.Error("nobody said that the upgrade failed")
 	}
 }

@@ -81,8 +81,10 @@ type Server struct {
 	failures    *failurelog.Log
 	drainTime   time.Duration
 
-	closing atomic.Bool
-	silent  sync.Map // net.Conn without a request yet → nothing
+	mu       sync.Mutex
+	busy     map[net.Conn]http.ConnState // those new or active
+	lastDone chan struct{}               // is closed when busy gets empty; nil: nobody waits
+	closing  bool                        // those new are closed at once
 }
 
 // New returns a server that waits for listeners.
@@ -104,6 +106,7 @@ func newServer(o Options, t timeouts) *Server {
 		counters:  newCounters(),
 		failures:  failurelog.New(o.Logger, "request refused"),
 		drainTime: t.drain,
+		busy:      make(map[net.Conn]http.ConnState),
 	}
 	s.SetLimits(o.Limits)
 	if o.Certificate != nil {
@@ -172,22 +175,34 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown accepts nobody any more, waits for requests under way, and at the
 // end of ctx cuts them off: then it returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.closing.Store(true)
-	s.silent.Range(func(conn, _ any) bool {
-		conn.(net.Conn).Close()
-		return true
-	})
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		s.http.Close()
+	s.mu.Lock()
+	s.closing = true
+	var silent []net.Conn
+	for conn, state := range s.busy {
+		if state == http.StateNew {
+			silent = append(silent, conn)
+		}
 	}
-	s.failures.Close()
-	return err
+	s.mu.Unlock()
+	for _, conn := range silent {
+		conn.Close()
+	}
+	return s.end(ctx)
 }
 
 // Finish is Shutdown with patience for those who have connected, but not asked
-// yet: they are about to.
+// yet: they are about to. All calls of Serve must have returned.
 func (s *Server) Finish(ctx context.Context) error {
+	s.http.SetKeepAlivesEnabled(false)
+	// Shutdown of net/http drops requests that it reads after it was called.
+	select {
+	case <-s.idle():
+	case <-ctx.Done():
+	}
+	return s.end(ctx)
+}
+
+func (s *Server) end(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		s.http.Close()
@@ -196,17 +211,41 @@ func (s *Server) Finish(ctx context.Context) error {
 	return err
 }
 
-// watch knows the connections on which no request has come yet. net/http would
-// let each of them hold up Shutdown for 5 s.
+// watch knows the connections on which a request is expected or under way. On
+// some of them none ever comes: net/http would let each hold up Shutdown for 5 s.
 func (s *Server) watch(conn net.Conn, state http.ConnState) {
-	if state != http.StateNew {
-		s.silent.Delete(conn)
-		return
-	}
-	s.silent.Store(conn, nil)
-	if s.closing.Load() {
+	if s.note(conn, state) && state == http.StateNew {
 		conn.Close()
 	}
+}
+
+// note notes the state of a connection, and tells whether the server is closing.
+func (s *Server) note(conn net.Conn, state http.ConnState) (closing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew || state == http.StateActive {
+		s.busy[conn] = state
+	} else {
+		delete(s.busy, conn)
+	}
+	if len(s.busy) == 0 && s.lastDone != nil {
+		close(s.lastDone)
+		s.lastDone = nil
+	}
+	return s.closing
+}
+
+// idle returns a channel that is closed when no connection is busy any more.
+func (s *Server) idle() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	done := make(chan struct{})
+	if len(s.busy) == 0 {
+		close(done)
+	} else {
+		s.lastDone = done
+	}
+	return done
 }
 
 // Handler returns what answers the requests, for tests without a connection.
