@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -333,8 +334,10 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 type serviceManager struct {
 	t      *testing.T
 	socket *net.UnixConn
-	mu     sync.Mutex
-	stored map[string]*os.File
+
+	mu      sync.Mutex
+	stored  map[string]*os.File
+	removed []*os.File
 }
 
 func newServiceManager(t *testing.T, i *installation) *serviceManager {
@@ -355,6 +358,9 @@ func newServiceManager(t *testing.T, i *installation) *serviceManager {
 	t.Cleanup(func() {
 		socket.Close()
 		<-ended
+		for _, f := range slices.AppendSeq(m.removed, maps.Values(m.stored)) {
+			f.Close()
+		}
 	})
 	return m
 }
@@ -386,7 +392,8 @@ func (m *serviceManager) read() bool {
 		m.stored[name] = files[0]
 		return true
 	case values["FDSTOREREMOVE"] == "1" && m.stored[name] != nil:
-		m.stored[name].Close()
+		// The command that was started with it may still be looking at it.
+		m.removed = append(m.removed, m.stored[name])
 		delete(m.stored, name)
 	}
 	for _, f := range files {
