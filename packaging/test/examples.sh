@@ -32,10 +32,10 @@ trap finish EXIT
 ok() { echo "ok: $*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-# within repeats a command for up to five seconds until it succeeds.
+# within repeats a command for up to fifteen seconds until it succeeds.
 within() {
 	local n
-	for n in $(seq 100); do
+	for n in $(seq 300); do
 		if "$@" >/dev/null 2>&1; then return 0; fi
 		sleep 0.05
 	done
