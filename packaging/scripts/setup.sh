@@ -60,11 +60,17 @@ check_settings() {
 	return 1
 }
 
+# own_unit tells whether the unit in /etc is one of ours for the programs that are
+# being installed. The old product's may start a program of the same path, but does
+# not know our manual.
+own_unit() {
+	grep -q "^ExecStart=$program/pns4ones" "/etc/systemd/system/$unit" && grep -q '^Documentation=.*man:pns4ones(8)' "/etc/systemd/system/$unit"
+}
+
 # foreign_unit tells whether a unit of our name in /etc hides the one that is being
 # installed: that of the old product, or of an installation into /opt.
 foreign_unit() {
-	[ -f "/etc/systemd/system/$unit" ] && [ ! -L "/etc/systemd/system/$unit" ] &&
-		! grep -q "^ExecStart=$program/pns4ones" "/etc/systemd/system/$unit"
+	[ -f "/etc/systemd/system/$unit" ] && [ ! -L "/etc/systemd/system/$unit" ] && ! own_unit
 }
 
 # replace_foreign_unit stops that service, which frees its ports, and puts its unit

@@ -122,7 +122,7 @@ install_service() {
 }
 
 uninstall() {
-	if [ -f "/etc/systemd/system/$unit" ] && grep -q "^ExecStart=$program/pns4ones" "/etc/systemd/system/$unit"; then
+	if [ -f "/etc/systemd/system/$unit" ] && own_unit; then
 		if systemd_runs; then
 			systemctl disable --now "$unit" >/dev/null 2>&1 || true
 		else

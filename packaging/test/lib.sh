@@ -139,7 +139,7 @@ old_product() {
 	cp "$here/testdata/keys" "$root/etc/pns4ones/keys"
 	in_root chown -R pns4ones:pns4ones /etc/pns4ones
 	in_root chmod -R go= /etc/pns4ones
-	printf '[Service]\nExecStart=/opt/pns4ones/PNS4OneS\n[Install]\nWantedBy=multi-user.target\n' >"$root/etc/systemd/system/pns4ones.service"
+	printf '[Service]\nExecStart=/opt/pns4ones/pns4ones\n[Install]\nWantedBy=multi-user.target\n' >"$root/etc/systemd/system/pns4ones.service"
 	ln -s /etc/systemd/system/pns4ones.service "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service"
 }
 
