@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// How much the tests under fire do. By hand, for minutes:
+//
+//	go test ./cmd/pns4ones -run UnderFire -fire.sessions 5000 -fire.rounds 20 -timeout 1h
+var (
+	fireSessions = flag.Int("fire.sessions", 100, "how many 1C sessions there are")
+	fireRounds   = flag.Int("fire.rounds", 3, "how often a thing is repeated")
+	fireProgram  = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
+)
+
+// installation is a program on disk, a folder for its data, and an app with
+// sessions and a sender.
+type installation struct {
+	t       *testing.T
+	folder  string
+	program string
+	env     []string
+	client  *control.Client
+	log     *os.File // of all processes
+}
+
+func install(t *testing.T) *installation {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "pns") // paths of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	i := &installation{t: t, folder: folder, program: filepath.Join(folder, "pns4ones")}
+	if i.log, err = os.OpenFile(filepath.Join(folder, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { i.log.Close() })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *fireProgram != "" {
+		self = *fireProgram
+	}
+	i.replaceProgram(func(to *os.File) {
+		from, err := os.Open(self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer from.Close()
+		if _, err := io.Copy(to, from); err != nil {
+			t.Fatal(err)
+		}
+	})
+	i.env = append(os.Environ(), "PNS4ONES_LANG=en", "PNS4ONES_LISTEN=127.0.0.1:0", "PNS4ONES_SERVICE=127.0.0.1:0", "GORACE=atexit_sleep_ms=0",
+		"PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information")
+	i.client = control.NewClient(filepath.Join(folder, "control.sock"))
+	t.Cleanup(i.client.Close)
+	// Whichever process it is by now.
+	t.Cleanup(func() {
+		if status, err := i.client.Status(context.Background()); err == nil {
+			syscall.Kill(status.PID, syscall.SIGKILL)
+		}
+		if t.Failed() {
+			t.Logf("the daemons said:\n%s", i.said())
+		}
+	})
+	return i
+}
+
+// said is what the daemons have logged.
+func (i *installation) said() string {
+	text, err := os.ReadFile(i.log.Name())
+	if err != nil {
+		i.t.Error(err)
+	}
+	return string(text)
+}
+
+// replaceProgram puts another file into the place of the program, as a package does.
+func (i *installation) replaceProgram(write func(*os.File)) {
+	i.t.Helper()
+	f, err := os.OpenFile(i.program+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	write(f)
+	if err := f.Close(); err != nil {
+		i.t.Fatal(err)
+	}
+	if err := os.Rename(i.program+".new", i.program); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// start starts the daemon and returns when it answers.
+func (i *installation) start(cmd *exec.Cmd) *exec.Cmd {
+	i.t.Helper()
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(i.env, cmd.Env...), i.log, i.log
+	if err := cmd.Start(); err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { cmd.Process.Kill() })
+	await(i.t, "the daemon answers", func() bool {
+		_, err := i.client.Status(context.Background())
+		return err == nil
+	})
+	return cmd
+}
+
+func (i *installation) status() control.Status {
+	i.t.Helper()
+	status, err := i.client.Status(context.Background())
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return status
+}
+
+// upgrade has the program on disk take over, and returns when it, or the one that ran,
+// serves.
+func (i *installation) upgrade() {
+	i.t.Helper()
+	before := i.status()
+	if err := i.client.Upgrade(context.Background()); err != nil {
+		i.t.Fatal(err)
+	}
+	var now control.Status
+	await(i.t, "another process answers", func() (ok bool) {
+		var err error
+		now, err = i.client.Status(context.Background())
+		return err == nil && now.PID != before.PID
+	})
+	if now.Sessions != before.Sessions || now.Service != before.Service || now.Listen != before.Listen {
+		i.t.Fatalf("it was %+v and is %+v", before, now)
+	}
+}
+
+// stop ends the daemon as a service manager does, without anybody after it.
+func (i *installation) stop(daemon *exec.Cmd) {
+	i.t.Helper()
+	daemon.Process.Signal(syscall.SIGTERM)
+	if err := daemon.Wait(); err != nil {
+		i.t.Errorf("the daemon ended with %v", err)
+	}
+}
+
+// serviceManager is as much of systemd as keeps descriptors (sd_notify(3)).
+type serviceManager struct {
+	t      *testing.T
+	socket *net.UnixConn
+
+	mu      sync.Mutex
+	stored  map[string]*os.File
+	removed []*os.File
+}
+
+func newServiceManager(t *testing.T, i *installation) *serviceManager {
+	t.Helper()
+	path := filepath.Join(i.folder, "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.env = append(i.env, "NOTIFY_SOCKET="+path)
+	m := &serviceManager{t: t, socket: socket, stored: make(map[string]*os.File)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for m.read() {
+		}
+	}()
+	t.Cleanup(func() {
+		socket.Close()
+		<-ended
+		for _, f := range slices.AppendSeq(m.removed, maps.Values(m.stored)) {
+			f.Close()
+		}
+	})
+	return m
+}
+
+func (m *serviceManager) read() bool {
+	text, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*16))
+	n, rn, _, _, err := m.socket.ReadMsgUnix(text, rights)
+	if err != nil {
+		return false
+	}
+	var files []*os.File
+	messages, _ := unix.ParseSocketControlMessage(rights[:rn])
+	for _, message := range messages {
+		fds, _ := unix.ParseUnixRights(&message)
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+			files = append(files, os.NewFile(uintptr(fd), "stored"))
+		}
+	}
+	values := make(map[string]string)
+	for lines := bufio.NewScanner(bytes.NewReader(text[:n])); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), "=")
+		values[name] = value
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch name := values["FDNAME"]; {
+	case values["FDSTORE"] == "1" && len(files) == 1:
+		m.stored[name] = files[0]
+		return true
+	case values["FDSTOREREMOVE"] == "1" && m.stored[name] != nil:
+		// The command that was started with it may still be looking at it.
+		m.removed = append(m.removed, m.stored[name])
+		delete(m.stored, name)
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	return true
+}
+
+// next is the command of a service that is started with what is in the store.
+func (m *serviceManager) next(program string) *exec.Cmd {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, program)
+	var names []string
+	for name, f := range m.stored {
+		names = append(names, name)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	cmd.Env = []string{"LISTEN_FDS=" + strconv.Itoa(len(names)), "LISTEN_FDNAMES=" + strings.Join(names, ":")}
+	return cmd
+}
+
+func (m *serviceManager) storedFiles() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.stored)
+}
