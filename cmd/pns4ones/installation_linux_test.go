@@ -29,6 +29,7 @@ import (
 var (
 	fireSessions = flag.Int("fire.sessions", 100, "how many 1C sessions there are")
 	fireRounds   = flag.Int("fire.rounds", 3, "how often a thing is repeated")
+	fireControl  = flag.String("fire.control", "", "the control socket of a daemon that runs, for TestWhateverHappensToTheDaemon")
 	fireProgram  = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
 )
 

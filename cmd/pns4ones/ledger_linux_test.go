@@ -53,7 +53,8 @@ func newLedger(t testing.TB, client *control.Client) *ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.listen, l.service = status.Listen, status.Service
+	here := func(address string) string { return strings.Replace(address, "*", "localhost", 1) }
+	l.listen, l.service = here(status.Listen), here(status.Service)
 	if l.app, err = client.CreateApp(ctx, "ledger "+strconv.Itoa(status.Apps)); err != nil {
 		t.Fatal(err)
 	}
@@ -389,13 +390,21 @@ func (l *ledger) check() balance {
 	b := l.balance(func(*listener) bool { return false })
 	l.report(b)
 	if b.doubtful > 0 {
-		for _, s := range l.senders {
-			for of, numbers := range s.doubtful {
-				l.t.Errorf("without an answer: %v %v", of, numbers)
+		l.t.Errorf("%d messages were not answered, among them: %s", b.doubtful, l.aDoubt())
+	}
+	return b
+}
+
+// aDoubt is an example of a message without an answer.
+func (l *ledger) aDoubt() string {
+	for _, s := range l.senders {
+		for of, numbers := range s.doubtful {
+			for number, why := range numbers {
+				return fmt.Sprint(of, " ", number, ": ", why)
 			}
 		}
 	}
-	return b
+	return ""
 }
 
 func (l *ledger) report(b balance) {

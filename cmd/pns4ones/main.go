@@ -163,7 +163,11 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	context.AfterFunc(ctx, func() {
-		d.stopping()
+		if d.successors.upgrades() {
+			d.reloading() // for the manager the service goes on
+		} else {
+			d.stopping()
+		}
 		if d.successors.expected() {
 			server.KeepSessions()
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -142,8 +143,11 @@ func (s *successors) awaitTurn() error {
 
 // expected tells that somebody comes after this process, as far as it can know.
 func (s *successors) expected() bool {
-	return s != nil && (s.upgrading.Load() || os.Getenv("NOTIFY_SOCKET") != "")
+	return s.upgrades() || s != nil && os.Getenv("NOTIFY_SOCKET") != ""
 }
+
+// upgrades tells that this process is about to start the one after it.
+func (s *successors) upgrades() bool { return s != nil && s.upgrading.Load() }
 
 // upgrade returns a function that begins an upgrade by ending this process's
 // service, if the program on disk takes the settings.
@@ -174,7 +178,7 @@ func (s *successors) upgrade(end context.CancelFunc) func() error {
 
 // passOn leaves the sessions to the next process. After an error nobody has them.
 func (s *successors) passOn(left *netsvc.Estate) error {
-	if !s.upgrading.Load() {
+	if !s.upgrades() {
 		return store(left)
 	}
 	program, err := os.Executable()
@@ -205,6 +209,10 @@ func startSuccessor(program string, left *netsvc.Estate) error {
 	successor.Stdin, successor.Stdout, successor.Stderr = os.Stdin, os.Stdout, os.Stderr
 	successor.Env = append(os.Environ(), successorVariable+"=3")
 	successor.ExtraFiles = []*os.File{theirs}
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		// A child of systemd as we are: at a stop it waits for no other process.
+		successor.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_PARENT}
+	}
 	err = successor.Start()
 	theirs.Close()
 	if err != nil {
@@ -212,7 +220,7 @@ func startSuccessor(program string, left *netsvc.Estate) error {
 	}
 	if err := give(socket, successor.Process.Pid, left); err != nil {
 		successor.Process.Kill()
-		successor.Wait()
+		successor.Wait() // fails at once if systemd is the one to wait
 		return fmt.Errorf("handing over to %s: %w", program, err)
 	}
 	return nil

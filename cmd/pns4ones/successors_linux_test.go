@@ -7,6 +7,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 func TestUpgradesLoseNothing(t *testing.T) {
@@ -87,6 +90,25 @@ func TestSystemdRestartsLoseNothing(t *testing.T) {
 		}
 		await(t, "the store is empty", func() bool { return systemd.storedFiles() == 0 })
 	}
+	stop()
+	l.settle()
+	l.check()
+}
+
+// TestWhateverHappensToTheDaemon holds sessions of a daemon and sends, until its input
+// ends, for scripts that restart the daemon meanwhile.
+func TestWhateverHappensToTheDaemon(t *testing.T) {
+	if *fireControl == "" {
+		t.Skip("for a daemon that runs, given by -fire.control")
+	}
+	client := control.NewClient(*fireControl)
+	defer client.Close()
+	l := newLedger(t, client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	t.Log("ready")
+	io.Copy(io.Discard, os.Stdin)
 	stop()
 	l.settle()
 	l.check()

@@ -15,5 +15,6 @@ func (*successors) inherit() (*netsvc.Estate, error)            { return nil, ni
 func (*successors) giveBack(*netsvc.Estate)                     {}
 func (*successors) awaitTurn() error                            { return nil }
 func (*successors) expected() bool                              { return false }
+func (*successors) upgrades() bool                              { return false }
 func (*successors) upgrade(end context.CancelFunc) func() error { return nil }
 func (*successors) passOn(*netsvc.Estate) error                 { return nil }

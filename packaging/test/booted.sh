@@ -7,6 +7,9 @@
 . "$(dirname "$0")/lib.sh"
 new=$(realpath "$1") old=$(realpath "$2") tar=$(realpath "$3")
 need systemd-container util-linux
+fire=${FIRE:-$(mktemp -d)/fire} # holds sessions and sends
+export FIRE=$fire
+[ -e "$fire" ] || (cd "$project" && CGO_ENABLED=0 go test -c -o "$fire" ./cmd/pns4ones)
 own_namespaces "$new" "$old" "$tar"
 
 # boot starts the root and waits until it is up.
@@ -15,7 +18,7 @@ boot() {
 	cp "$new" "$root/packages/new.deb"
 	cp "$old" "$root/packages/old.deb"
 	cp "$tar" "$root/packages/new.tar.gz"
-	cp "$here/use.sh" "$here/testdata/keys" "$root/packages"
+	cp "$here/use.sh" "$here/testdata/keys" "$fire" "$root/packages"
 	UNIFIED_CGROUP_HIERARCHY=no setsid systemd-nspawn -q -D "$root" -M "pns4ones-$$" --boot --register=no --keep-unit --private-network \
 		--console=read-only >"$work/boot.log" 2>&1 </dev/null &
 	nspawn=$!
@@ -94,7 +97,35 @@ eventually "the restart after a crash" sh_inside "systemctl is-active pns4ones &
 inside /packages/use.sh before
 proven "reloaded, restarted, and back by itself after it was killed"
 
+### sessions outlive restarts and upgrades
+# hold opens sessions and sends to them until release, which reads what came of it.
+hold() {
+	mkfifo "$root/packages/hold"
+	inside sh -c 'exec /packages/fire -test.run WhateverHappens -test.v -fire.sessions 2000 -fire.control /run/pns4ones/control.sock </packages/hold' >"$work/held" 2>&1 &
+	holding=$!
+	exec 8>"$root/packages/hold"
+	eventually "2000 sessions" grep -q ready "$work/held"
+}
+release() {
+	exec 8>&-
+	wait "$holding" || fail "$1: $(cat "$work/held"; inside journalctl -u pns4ones --no-pager -n 30)"
+	rm "$root/packages/hold"
+	proven "$1: $(sed -n 's/.*go:[0-9]*: \([0-9]* messages\)/\1/p' "$work/held")"
+}
+hold
+for _ in 1 2 3; do
+	pid=$(main_pid)
+	inside systemctl restart pns4ones
+	[ "$(main_pid)" != "$pid" ] || fail "it was not restarted"
+done
+pid=$(main_pid)
+inside pns4onesadmin upgrade >/dev/null 2>&1
+eventually "systemd follows the new process" sh_inside "[ \$(systemctl show -P MainPID pns4ones) != $pid ] && systemctl is-active pns4ones"
+inside systemctl restart pns4ones
+release "three restarts, an upgrade, a restart"
+
 ### upgrading
+hold
 key=$(inside pns4onesadmin show before --json)
 pid=$(main_pid)
 install new.deb
@@ -103,7 +134,7 @@ active || fail "the service does not run after the upgrade: $(cat "$work/install
 [ "$(inside pns4onesadmin show before --json)" = "$key" ] || fail "the upgrade changed the keys"
 sh_inside 'pns4onesadmin status --json' | grep -qF "\"$(dpkg-deb -f "$new" Version)\"" || fail "another version runs"
 inside /packages/use.sh before
-proven "upgraded: the new version runs, with settings and keys"
+release "upgraded: the new version runs, with settings and keys"
 
 ### a version that could not start does not stop the one that runs
 pid=$(main_pid)
@@ -143,11 +174,11 @@ inside dpkg -P pns4ones >/dev/null 2>&1
 
 ### the old product runs, with its ports
 old_product
-cat >"$root/opt/pns4ones/PNS4OneS" <<-'OLD'
+cat >"$root/opt/pns4ones/pns4ones" <<-'OLD'
 	#!/bin/sh
 	exec systemd-socket-activate --listen=127.0.0.1:7777 --listen=127.0.0.1:8270 sleep 600
 OLD
-chmod +x "$root/opt/pns4ones/PNS4OneS"
+chmod +x "$root/opt/pns4ones/pns4ones"
 sh_inside 'systemctl daemon-reload; systemctl start pns4ones'
 eventually "the old product listens" sh_inside 'grep -q ":1E61 .* 0A " /proc/net/tcp'
 install new.deb
