@@ -17,6 +17,3 @@ var ErrUnsupported = errors.New("connections cannot be handed over on this syste
 // Version is that of the way in which a hand-over travels. It is the first byte of
 // each message.
 const Version = 1
-
-// maxBatch is how many descriptors the kernel takes in one message (SCM_MAX_FD).
-const maxBatch = 253

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxBatch is how many descriptors the kernel takes in one message (SCM_MAX_FD).
+const maxBatch = 253
+
 // Pair returns two ends of a socket for a hand-over.
 func Pair() (here *net.UnixConn, there *os.File, err error) {
 	// Of messages, so that each batch of descriptors is one.
