@@ -86,16 +86,20 @@ const expiryRetry = time.Minute
 // forward.
 const longestWait = time.Minute
 
-// keepKeys removes old keys when their time is over.
+// announceBefore is how long before the end of an old client key the log tells how
+// many sessions will be closed with it.
+var announceBefore = []time.Duration{5 * time.Minute, time.Hour}
+
+// keepKeys removes old keys when their time is over, and announces it.
 func (s *Server) keepKeys(ctx context.Context) error {
+	announced := make(map[announcement]bool)
 	for {
 		var wait <-chan time.Time
 		next, err := s.apps.Expire()
-		switch {
-		case err != nil:
+		if err != nil {
 			s.logger.Error("expired keys could not be removed, trying again", slog.Any("error", err))
 			wait = time.After(expiryRetry)
-		case !next.IsZero():
+		} else if next = s.announceEnds(next, announced); !next.IsZero() {
 			wait = time.After(min(time.Until(next), longestWait))
 		}
 		select {
@@ -105,4 +109,49 @@ func (s *Server) keepKeys(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// announcement is one about a client key.
+type announcement struct {
+	app        string
+	generation int
+	before     time.Duration
+}
+
+// announceEnds tells of the client keys that end soon, once at each of
+// announceBefore, and returns when to look again: at next or earlier.
+func (s *Server) announceEnds(next time.Time, announced map[announcement]bool) time.Time {
+	for _, a := range s.apps.List() {
+		for _, k := range a.ClientKeys[1:] {
+			left := time.Until(k.Until)
+			due := false
+			for _, before := range announceBefore {
+				this := announcement{a.ID, k.Generation, before}
+				switch {
+				case left > before:
+					if at := k.Until.Add(-before); at.Before(next) {
+						next = at
+					}
+				case !announced[this]:
+					announced[this], due = true, true
+				}
+			}
+			if sessions := s.sessionsOn(a.ID, k.Generation); due && sessions > 0 {
+				s.logger.Warn("sessions will be closed when their client key ends", slog.String("app", a.ID), slog.Int("sessions", sessions),
+					slog.Time("at", k.Until), slog.Duration("left", left.Round(time.Second)))
+			}
+		}
+	}
+	return next
+}
+
+// sessionsOn counts the sessions of an app that registered under a client key.
+func (s *Server) sessionsOn(app string, generation int) (n int) {
+	s.hub.Walk(func(session *hub.Session) bool {
+		if session.AppID == app && session.KeyGeneration == generation {
+			n++
+		}
+		return true
+	})
+	return n
 }

@@ -218,7 +218,8 @@ func TestAppsAndTokensSurviveARestart(t *testing.T) {
 
 func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 	t.Parallel()
-	d := start(t, netsvc.Options{Config: settings(t.TempDir())})
+	var log lockedBuffer
+	d := start(t, netsvc.Options{Config: settings(t.TempDir()), Log: slog.NewTextHandler(&log, nil)})
 	ctx := context.Background()
 	a := d.create("app")
 	older := d.session(a, "older")
@@ -233,6 +234,11 @@ func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 	receive(t, older)
 	receive(t, newer)
 	ends(t, older) // a second later
+	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID + " sessions=1 ", `msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
+		if n := strings.Count(log.String(), words); n != 1 {
+			t.Errorf("%d times in the log: %s", n, words)
+		}
+	}
 	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "y"}); err != nil || n != 1 {
 		t.Fatalf("sent to %d sessions, %v; want 1", n, err)
 	}
