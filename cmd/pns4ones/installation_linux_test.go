@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +30,7 @@ import (
 var (
 	fireSessions = flag.Int("fire.sessions", 100, "how many 1C sessions there are")
 	fireRounds   = flag.Int("fire.rounds", 3, "how often a thing is repeated")
+	fireTime     = flag.Duration("fire.time", 300*time.Millisecond, "how long each nuisance goes on")
 	fireControl  = flag.String("fire.control", "", "the control socket of a daemon that runs, for TestWhateverHappensToTheDaemon")
 	fireProgram  = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
 )
@@ -123,6 +125,10 @@ func (i *installation) start(cmd *exec.Cmd) *exec.Cmd {
 	}
 	i.t.Cleanup(func() { cmd.Process.Kill() })
 	await(i.t, "the daemon answers", func() bool {
+		var ended unix.Siginfo
+		if unix.Waitid(unix.P_PID, cmd.Process.Pid, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); ended.Signo != 0 {
+			i.t.Fatal("the daemon has ended")
+		}
 		_, err := i.client.Status(context.Background())
 		return err == nil
 	})
