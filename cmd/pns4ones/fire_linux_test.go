@@ -60,6 +60,17 @@ type fire struct {
 	faults   []string
 }
 
+func newFire(t *testing.T, i *installation) *fire {
+	t.Helper()
+	f := &fire{ledger: newLedger(t, i.client), i: i, sessions: make(map[string]bool)}
+	var err error
+	if f.key, err = wire.ParseClientKey(f.app.ClientKey); err != nil {
+		t.Fatal(err)
+	}
+	f.token = f.newSender(0).token
+	return f
+}
+
 func (f *fire) fault(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,12 +96,7 @@ func underFire(t *testing.T, n nuisance) {
 	i := install(t)
 	i.env = append(i.env, "PNS4ONES_SESSION_QUEUE_SIZE=256KiB", "PNS4ONES_WRITE_TIMEOUT=2s", "PNS4ONES_REGISTRATION_TIMEOUT=2s")
 	daemon := i.start(exec.Command(i.program))
-	f := &fire{ledger: newLedger(t, i.client), i: i, sessions: make(map[string]bool)}
-	var err error
-	if f.key, err = wire.ParseClientKey(f.app.ClientKey); err != nil {
-		t.Fatal(err)
-	}
-	f.token = f.newSender(0).token
+	f := newFire(t, i)
 	f.open(*fireSessions)
 	files := openFiles(t, daemon.Process.Pid)
 
@@ -133,7 +139,7 @@ func (i *installation) endsOfSessions() map[string]string {
 	return reasons
 }
 
-func openFiles(t *testing.T, pid int) int {
+func openFiles(t testing.TB, pid int) int {
 	t.Helper()
 	files, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
@@ -195,7 +201,6 @@ func (f *fire) register(ctx context.Context) (conn *net.TCPConn, ok bool) {
 		return nil, false
 	}
 	conn = c.(*net.TCPConn)
-	conn.SetReadBuffer(4096)
 	if _, err := conn.Write(f.registration()); err != nil {
 		f.fault("registering: %v", err)
 	}
@@ -354,6 +359,7 @@ func stall(ctx context.Context, f *fire) {
 			return
 		}
 		defer conn.Close()
+		conn.SetReadBuffer(4096)
 		if received(ctx, conn) {
 			f.ended(conn)
 		}
@@ -371,6 +377,7 @@ func readByBytes(ctx context.Context, f *fire) {
 			return
 		}
 		defer conn.Close()
+		conn.SetReadBuffer(4096)
 		for first := true; received(ctx, conn); first = false {
 			if first {
 				f.ended(conn)

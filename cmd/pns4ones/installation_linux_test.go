@@ -31,6 +31,7 @@ var (
 	fireSessions = flag.Int("fire.sessions", 100, "how many 1C sessions there are")
 	fireRounds   = flag.Int("fire.rounds", 3, "how often a thing is repeated")
 	fireTime     = flag.Duration("fire.time", 300*time.Millisecond, "how long each nuisance goes on")
+	fireSoak     = flag.Duration("fire.soak", 0, "how long TestSoak goes on")
 	fireControl  = flag.String("fire.control", "", "the control socket of a daemon that runs, for TestWhateverHappensToTheDaemon")
 	fireProgram  = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
 )

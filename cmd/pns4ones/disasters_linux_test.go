@@ -1,0 +1,435 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// TestUpgradesDuringUpgrades asks for several at once: whatever becomes of each request,
+// nothing is lost.
+func TestUpgradesDuringUpgrades(t *testing.T) {
+	i := install(t)
+	i.start(exec.Command(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	for range *fireRounds {
+		before := i.status()
+		var asking sync.WaitGroup
+		for range 4 {
+			asking.Go(func() {
+				client := control.NewClient(filepath.Join(i.folder, "control.sock"))
+				defer client.Close()
+				client.Upgrade(context.Background()) // one of them at least is too late
+			})
+		}
+		asking.Wait()
+		await(t, "another process answers", func() bool {
+			now, err := i.client.Status(context.Background())
+			return err == nil && now.PID != before.PID
+		})
+	}
+	stop()
+	l.settle()
+	l.check()
+}
+
+// TestKillsDuringUpgrades kills the old or the new process at any moment of an upgrade.
+// Sessions may be lost then; but none gets what is not for it, or twice, nothing hangs,
+// and the daemon can be started again.
+func TestKillsDuringUpgrades(t *testing.T) {
+	kept, lost := 0, 0
+	for round := range 2 * *fireRounds {
+		i := install(t)
+		old := i.start(exec.Command(i.program))
+		l := newLedger(t, i.client)
+		l.open(*fireSessions)
+		stop := l.sendAllAround(2, time.Millisecond)
+		moment := time.Duration(rand.Int64N(int64(100 * time.Millisecond)))
+		if err := i.client.Upgrade(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(moment) // any will do
+		switch victim := childOf(old.Process.Pid); {
+		case round%2 == 1 && victim != 0:
+			syscall.Kill(victim, syscall.SIGKILL)
+		default:
+			old.Process.Kill()
+		}
+		// Either somebody serves after a while, or nobody is left.
+		await(t, "the upgrade is over", func() bool {
+			var ended unix.Siginfo
+			unix.Waitid(unix.P_PID, old.Process.Pid, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+			return ended.Signo != 0
+		})
+		old.Wait()
+		i.awaitQuiet()
+		if _, err := i.client.Status(context.Background()); err != nil {
+			stop()
+			i.start(exec.Command(i.program))
+			l.refind()
+		}
+		stop()
+		l.settle()
+		b := l.balance(func(*listener) bool { return true })
+		l.report(b)
+		kept, lost = kept+b.sessions-b.ended, lost+b.ended
+		l.open(1)
+		l.settle()
+		status := i.status()
+		syscall.Kill(status.PID, syscall.SIGTERM)
+	}
+	t.Logf("%d kills: %d sessions kept, %d lost", 2**fireRounds, kept, lost)
+}
+
+// childOf is a process that another one has started; 0: none.
+func childOf(pid int) int {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(pid) + "/children")
+	first, _, _ := strings.Cut(string(text), " ")
+	child, _ := strconv.Atoi(first)
+	return child
+}
+
+// awaitQuiet waits until a process of the installation serves, or none is left.
+func (i *installation) awaitQuiet() {
+	i.t.Helper()
+	await(i.t, "a process serves or none is left", func() bool {
+		if _, err := i.client.Status(context.Background()); err == nil {
+			return true
+		}
+		return len(i.processes()) == 0
+	})
+}
+
+// processes are those of the installation that run.
+func (i *installation) processes() (pids []int) {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range all {
+		environ, _ := os.ReadFile(folder + "/environ")
+		if strings.Contains(string(environ), "PNS4ONES_DATA_DIR="+i.folder+"\x00") {
+			pid, _ := strconv.Atoi(filepath.Base(folder))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// refind tells the senders and later sessions where the daemon is that was started anew.
+func (l *ledger) refind() {
+	l.t.Helper()
+	status, err := l.client.Status(context.Background())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.listen, l.service = status.Listen, status.Service
+}
+
+// TestOutOfDescriptors has more connect than the process may have files open. Those who
+// are connected do not notice; those who come later are let in when there is room.
+func TestOutOfDescriptors(t *testing.T) {
+	i := install(t)
+	daemon := exec.Command("/bin/sh", "-c", `ulimit -n 200; exec "$0"`, i.program)
+	i.start(daemon)
+	l := newLedger(t, i.client)
+	l.open(100)
+	stop := l.sendAllAround(1, time.Millisecond)
+	defer stop()
+	var crowd []net.Conn
+	for range 300 {
+		conn, err := net.DialTimeout("tcp", l.service, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crowd = append(crowd, conn)
+	}
+	await(t, "the log tells of it", func() bool { return strings.Contains(i.said(), "cannot accept connections") })
+	for _, conn := range crowd {
+		conn.Close()
+	}
+	stop()
+	l.open(20)
+	l.settle()
+	l.check()
+	i.stop(daemon)
+}
+
+// TestDiskFull changes keys while nothing can be written. The change is refused, nobody
+// notices, and it works when there is room again.
+func TestDiskFull(t *testing.T) {
+	i := install(t)
+	if err := unix.Mount("tmpfs", i.folder, "tmpfs", 0, "size=512k"); err != nil {
+		t.Skip("needs a file system of its own: ", err)
+	}
+	t.Cleanup(func() { unix.Unmount(i.folder, unix.MNT_DETACH) })
+	i.program = os.Args[0]
+	daemon := exec.Command(i.program)
+	daemon.Args[0] = "pns4ones"
+	i.start(daemon)
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	ctx := context.Background()
+
+	refused := func(what string) {
+		t.Helper()
+		// A small change may still fit into the pages of the database.
+		for n := range 1000 {
+			if _, err := i.client.CreateApp(ctx, what+strconv.Itoa(n)); err != nil {
+				var answer *control.Error
+				if !errors.As(err, &answer) || answer.Status != 507 && answer.Status != 500 {
+					t.Errorf("%s: refused with %v", what, err)
+				}
+				t.Logf("%s: %v", what, err)
+				return
+			}
+		}
+		t.Errorf("%s: everything could be written", what)
+	}
+	filler := filepath.Join(i.folder, "filler")
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	f.Close()
+	refused("disk full")
+	os.Remove(filler)
+	if _, err := i.client.RotateServerKey(ctx, l.app.ID, time.Hour); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	stop()
+	l.settle()
+	l.check()
+	i.stop(daemon)
+}
+
+// TestLittleMemory gives the daemon a limit far below what its slow sessions could make
+// it hold. Those are closed; the others do not notice.
+func TestLittleMemory(t *testing.T) {
+	i := install(t)
+	i.env = append(i.env, "GOMEMLIMIT=64MiB", "PNS4ONES_SESSION_QUEUE_SIZE=256KiB", "PNS4ONES_WRITE_TIMEOUT=2s")
+	daemon := i.start(exec.Command(i.program))
+	f := newFire(t, i)
+	f.open(*fireSessions)
+	stop := f.sendAllAround(2, time.Millisecond)
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(2**fireTime, cancel)
+	stall(ctx, f)
+	stop()
+	f.settle()
+	f.check()
+	t.Logf("at most %d MiB of memory", memory(t, daemon.Process.Pid, "VmHWM:")>>20)
+	i.stop(daemon)
+}
+
+// memory is a size of a process in bytes (proc(5)): resident now, or at most.
+func memory(t testing.TB, pid int, which string) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), which)
+	kB, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kB << 10
+}
+
+// TestPeersVanish takes away the network of sessions, so that no word of their end comes:
+// the daemon finds out by itself, and meanwhile nobody else notices.
+func TestPeersVanish(t *testing.T) {
+	network := newNetwork(t)
+	i := install(t)
+	i.env = append(i.env, "PNS4ONES_SERVICE=*:0", "PNS4ONES_KEEPALIVE=1s", "PNS4ONES_WRITE_TIMEOUT=2s")
+	daemon := i.start(exec.Command(i.program))
+	f := newFire(t, i)
+	f.open(*fireSessions)
+	files := openFiles(t, daemon.Process.Pid)
+	stop := f.sendAllAround(2, time.Millisecond)
+	defer stop()
+
+	_, port, _ := net.SplitHostPort(f.service)
+	var vanishing []net.Conn
+	for range 20 {
+		conn := network.dial(net.JoinHostPort(network.ours, port))
+		if _, err := conn.Write(f.registration()); err != nil {
+			t.Fatal(err)
+		}
+		conn.SetReadDeadline(time.Now().Add(patience))
+		f.answered(context.Background(), f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Topic":"x"}}`), 200)
+		vanishing = append(vanishing, conn)
+	}
+	await(t, "they are registered", func() bool { return i.status().Sessions == *fireSessions+len(vanishing) })
+	network.down()
+	await(t, "the daemon has found out", func() bool { return i.status().Sessions == *fireSessions })
+	await(t, "it has let go of them", func() bool { return openFiles(t, daemon.Process.Pid) <= files+4 })
+	reasons := i.endsOfSessions()
+	count := make(map[string]int)
+	for _, conn := range vanishing {
+		count[reasons[conn.LocalAddr().String()]]++
+	}
+	t.Logf("%d vanished; the reasons in the log: %v", len(vanishing), count)
+	if count[""] > 0 {
+		t.Error("some ended without a reason")
+	}
+	stop()
+	f.settle()
+	f.check()
+	i.stop(daemon)
+}
+
+// network is another network namespace, with a link to ours.
+type network struct {
+	t            *testing.T
+	name, link   string
+	ours, theirs string
+}
+
+func newNetwork(t *testing.T) *network {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root for a network of its own")
+	}
+	id := strconv.Itoa(os.Getpid() % 10000)
+	n := &network{t: t, name: "pns" + id, link: "pnsv" + id, ours: "198.18.77.1", theirs: "198.18.77.2"}
+	t.Cleanup(func() {
+		exec.Command("ip", "link", "del", n.link).Run()
+		exec.Command("ip", "netns", "del", n.name).Run()
+	})
+	for _, command := range []string{
+		"ip netns add " + n.name,
+		"ip link add " + n.link + " type veth peer name peer netns " + n.name,
+		"ip addr add " + n.ours + "/30 dev " + n.link,
+		"ip link set " + n.link + " up",
+		"ip -n " + n.name + " addr add " + n.theirs + "/30 dev peer",
+		"ip -n " + n.name + " link set peer up",
+	} {
+		words := strings.Fields(command)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("no network of its own can be made here: %s: %s%v", command, out, err)
+		}
+	}
+	return n
+}
+
+// dial connects from the other network.
+func (n *network) dial(address string) net.Conn {
+	n.t.Helper()
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	dialled := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		ns, err := os.Open("/run/netns/" + n.name)
+		if err != nil {
+			dialled <- result{nil, err}
+			return
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			dialled <- result{nil, err}
+			return
+		}
+		conn, err := net.DialTimeout("tcp", address, patience)
+		dialled <- result{conn, err}
+	}()
+	got := <-dialled
+	if got.err != nil {
+		n.t.Fatal(got.err)
+	}
+	n.t.Cleanup(func() { got.conn.Close() })
+	return got.conn
+}
+
+// down cuts the link.
+func (n *network) down() {
+	n.t.Helper()
+	if out, err := exec.Command("ip", "link", "set", n.link, "down").CombinedOutput(); err != nil {
+		n.t.Fatalf("%s%v", out, err)
+	}
+}
+
+// TestSoak lets the daemon run, with sessions that come and go, and an upgrade now and
+// then, and checks that nothing grows.
+func TestSoak(t *testing.T) {
+	i := install(t)
+	i.env = append(i.env, "PNS4ONES_METRICS_LISTEN=127.0.0.1:0")
+	i.start(exec.Command(i.program))
+	f := newFire(t, i)
+	f.open(*fireSessions)
+	stop := f.sendAllAround(1, 20*time.Millisecond)
+	defer stop()
+	end := time.Now().Add(*fireSoak)
+	settled := i.size()
+	for round := 1; time.Now().Before(end) || round <= 3; round++ {
+		for range 50 {
+			c, err := wire.Dial(context.Background(), f.service, wire.Registration{AppID: f.app.ID, IbID: infobase, UserID: "nuisance"}, f.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.answered(context.Background(), f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Topic":"x"}}`), 200)
+			c.Close()
+		}
+		await(t, "they are gone", func() bool { return i.status().Sessions == *fireSessions })
+		now := i.size()
+		if now.files > settled.files+10 || now.goroutines > settled.goroutines+20 {
+			t.Errorf("round %d: %+v, after %+v", round, now, settled)
+		}
+		if round%1000 == 0 {
+			t.Logf("round %d: %+v", round, now)
+			i.upgrade()
+			settled = i.size()
+		}
+	}
+	stop()
+	f.settle()
+	f.check()
+}
+
+// size is what a daemon that runs takes.
+type size struct{ files, goroutines, memory int }
+
+func (i *installation) size() (now size) {
+	i.t.Helper()
+	status := i.status()
+	response, err := http.Get("http://" + status.MetricsListen + "/metrics")
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if number, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
+			now.goroutines, _ = strconv.Atoi(number)
+		}
+	}
+	now.files, now.memory = openFiles(i.t, status.PID), memory(i.t, status.PID, "VmRSS:")
+	return now
+}
