@@ -31,6 +31,9 @@ var (
 	ErrTokenInvalid = errors.New("the token is not valid")
 	// ErrTokenExpired: the token is genuine, but its time is over.
 	ErrTokenExpired = errors.New("the token has expired")
+	// ErrNotStored: the disk did not take a change, and nothing was changed. It
+	// comes with the system's reason.
+	ErrNotStored = errors.New("it could not be stored")
 )
 
 // App is a tenant of the service: «приложение сервиса». An App that was handed

@@ -59,7 +59,7 @@ func (s *store) commit(put []*App, remove []string) error {
 	case errors.Is(err, ErrDamaged):
 		s.broken = err
 	}
-	return fmt.Errorf("storing it: %w", err)
+	return fmt.Errorf("%w: %w", ErrNotStored, err)
 }
 
 // backup returns the database as it is on disk.

@@ -27,6 +27,7 @@ const (
 	CodeBadSettings      = "bad_settings"
 	CodeTooManyFollowers = "too_many_followers"
 	CodeCannotUpgrade    = "cannot_upgrade"
+	CodeNotStored        = "not_stored"
 	CodeInternal         = "internal"
 )
 
@@ -72,6 +73,8 @@ func errorOf(err error) *Error {
 		return as(http.StatusBadRequest, CodeBadGrace)
 	case errors.Is(err, app.ErrTooManyKeys):
 		return as(http.StatusConflict, CodeTooManyKeys)
+	case errors.Is(err, app.ErrNotStored):
+		return as(http.StatusInsufficientStorage, CodeNotStored)
 	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):
 		return as(http.StatusBadRequest, CodeBadRequest)
 	}
@@ -82,8 +85,10 @@ func errorOf(err error) *Error {
 // that is our fault is logged and its details stay in the log.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := errorOf(err)
-	if refusal == nil {
+	if refusal == nil || refusal.Status >= http.StatusInternalServerError {
 		s.logger.Error("control request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+	}
+	if refusal == nil {
 		refusal = &Error{http.StatusInternalServerError, CodeInternal, "the daemon could not do it: its log says why"}
 	}
 	writeJSON(w, refusal.Status, errorBody{refusal})
