@@ -54,7 +54,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.sessionCommands()...)
 	root.AddCommand(p.explainCommand(), p.logsCommand(), p.eventsCommand(), p.logLevelCommand(), p.reloadCommand(), p.backupCommand())
 	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.versionCommand())
-	root.SetHelpCommand(&cobra.Command{
+	help := &cobra.Command{
 		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			target, rest, err := root.Find(args)
@@ -63,9 +63,10 @@ func (p *program) rootCommand() *cobra.Command {
 			}
 			return target.Help()
 		},
-	})
+	}
+	root.SetHelpCommand(help)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { p.writeHelp(cmd.OutOrStdout(), cmd) })
-	for _, cmd := range append(root.Commands(), root) {
+	for _, cmd := range append(root.Commands(), help, root) {
 		cmd.DisableFlagsInUseLine = true
 		cmd.Flags().SortFlags = false // the help has them as the commands do
 		cmd.InitDefaultHelpFlag()
