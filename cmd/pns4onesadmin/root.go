@@ -53,7 +53,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.statusCommand())
 	root.AddCommand(p.sessionCommands()...)
 	root.AddCommand(p.explainCommand(), p.logsCommand(), p.eventsCommand(), p.logLevelCommand(), p.reloadCommand(), p.backupCommand())
-	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.versionCommand())
+	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.manCommand(), p.versionCommand())
 	help := &cobra.Command{
 		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -102,7 +102,9 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Long, p.text.T("admin.usage"), p.text.T("admin.usage_line", "program", commandName))
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.commands"))
 		for _, c := range cmd.Commands() {
-			describe(w, c.Name(), c.Short)
+			if !c.Hidden {
+				describe(w, c.Name(), c.Short)
+			}
 		}
 	}
 	p.writeFlags(w, "admin.flags", cmd.LocalNonPersistentFlags())
