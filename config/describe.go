@@ -19,7 +19,7 @@ type Description struct {
 	Default     string        // as it is written in TOML
 	Choices     []Description // the values, if they are few; those that explain themselves have no Help
 	Least, Most string        // the limits, if it has any
-	Reload      string        // how a running daemon follows a change
+	Reload      string        // whether a running daemon follows a change
 }
 
 // DescribeSettings describes all settings, in the order of the table. The

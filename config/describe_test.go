@@ -68,14 +68,14 @@ func TestDescribesHowAReloadGoes(t *testing.T) {
 		reload[d.Name] = d.Reload
 	}
 	for name, want := range map[string]string{
-		"log_level":       "applies when the settings are read again",
-		"data_dir":        "applies after a restart",
-		"listen":          "the network applies when the settings are read again, the rest after a restart",
-		"ssl_mode":        "applies when the settings are read again, except from HTTP to HTTPS or back",
-		"trusted_proxies": "applies when the settings are read again",
+		"log_level":       "yes",
+		"data_dir":        "no, after a restart",
+		"listen":          "the network yes, the rest after a restart",
+		"ssl_mode":        "yes, except from HTTP to HTTPS or back",
+		"trusted_proxies": "yes",
 	} {
 		if reload[name] != want {
-			t.Errorf("%s %s, want: it %s", name, reload[name], want)
+			t.Errorf("%s: %s, want: %s", name, reload[name], want)
 		}
 	}
 }

@@ -106,11 +106,12 @@ func manPage(lang locale.Lang, name string, date time.Time) (string, error) {
 	section := strings.TrimPrefix(path.Ext(name), ".")
 	title := strings.ToUpper(strings.TrimSuffix(name, "."+section))
 	var page strings.Builder
-	fmt.Fprintf(&page, "'\\\" -*- coding: UTF-8 -*-\n")
+	page.WriteString(`'\" -*- coding: UTF-8 -*-` + "\n")
 	fmt.Fprintf(&page, ".\\\" Written by “%s man”.\n", commandName)
 	fmt.Fprintf(&page, ".TH %s %s %s \"pns4ones %s\" \"%s\"\n", title, section, date.Format(time.DateOnly), version, strings.TrimPrefix(manual, "% "))
 	// Words are neither divided nor spread: what is typed must be found in one piece.
-	page.WriteString(".nh\n.ad l\n")
+	// A line of the source that ends a sentence makes no wider gap.
+	page.WriteString(".nh\n.ad l\n.ss 12 0\n")
 	page.WriteString(roff(body))
 	return page.String(), nil
 }
@@ -126,8 +127,8 @@ type manData struct {
 }
 
 type describedCommand struct {
-	Usage, Meaning string
-	Flags          []describedFlag
+	Name, Arguments, Meaning string
+	Flags                    []describedFlag
 }
 
 // describedFlag is a flag; Value names what it takes, if anything.
@@ -150,7 +151,8 @@ func manDataIn(lang locale.Lang) manData {
 	}
 	for _, cmd := range root.Commands() {
 		if !cmd.Hidden {
-			data.Commands = append(data.Commands, describedCommand{cmd.Use, cmd.Short, manFlags(cmd.LocalNonPersistentFlags())})
+			_, arguments, _ := strings.Cut(cmd.Use, " ")
+			data.Commands = append(data.Commands, describedCommand{cmd.Name(), arguments, cmd.Short, manFlags(ownFlags(cmd))})
 		}
 	}
 	return data
@@ -191,7 +193,8 @@ var (
 	manOptional = regexp.MustCompile(`\[([^]*<]*)\]`)
 )
 
-// manUsage is Markdown for a command or a value: «show <app>», «<address>[:<port>]».
+// manUsage is Markdown for what a command or a flag takes: «<app> <title>»,
+// «<address>[:<port>]».
 func manUsage(text string) string {
 	text = manArgument.ReplaceAllString(markdown(text), "*$1*")
 	return manOptional.ReplaceAllString(text, "[*$1*]")

@@ -107,11 +107,18 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 			}
 		}
 	}
-	p.writeFlags(w, "admin.flags", cmd.LocalNonPersistentFlags())
+	p.writeFlags(w, "admin.flags", ownFlags(cmd))
 	p.writeFlags(w, "admin.global_flags", cmd.Root().PersistentFlags())
 	if !cmd.HasParent() {
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.epilogue", "program", commandName))
 	}
+}
+
+// ownFlags are the flags of a command alone, in the order in which it has them.
+func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
+	flags := cmd.LocalNonPersistentFlags()
+	flags.SortFlags = false
+	return flags
 }
 
 // Widths of the help, which fits a terminal of 80 columns.
