@@ -21,6 +21,9 @@ var switches = map[string]Mode{
 	"print_config": ModePrintConfig,
 }
 
+// otherFlags are the flags that are no settings, in the order of the help.
+var otherFlags = []string{"config", "lang", "check", "print_config", "version", "h"}
+
 // languages are the values of -lang, of which locale.Detect makes the most.
 var languages = []string{string(locale.Russian), string(locale.English)}
 

@@ -9,5 +9,18 @@ type Paths struct {
 	Control  string // default of control
 }
 
+// Where the service of the whole machine keeps its files on Linux.
+const (
+	systemSettings = "/etc/pns4ones"
+	systemData     = "/var/lib/pns4ones"
+	systemControl  = "/run/pns4ones/control.sock"
+)
+
+// ServicePaths returns the places of the packaged service on Linux, whatever
+// system and user ask: for texts about it.
+func ServicePaths() Paths {
+	return Paths{Settings: systemSettings, Data: systemData, Control: systemControl}
+}
+
 // file returns the path of a file in the settings folder.
 func (p Paths) file(name string) string { return filepath.Join(p.Settings, name) }

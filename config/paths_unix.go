@@ -12,19 +12,12 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
-// Where the service of the whole machine keeps its files.
-const (
-	systemSettings = "/etc/pns4ones"
-	systemData     = "/var/lib/pns4ones"
-	systemControl  = "/run/pns4ones/control.sock"
-)
-
 // DefaultPaths returns the places for the current user: those of the machine for
 // root and for the packaged service, which systemd tells in the environment, and
 // those of the XDG base directories for others.
 func DefaultPaths(getenv func(string) string) (Paths, error) {
 	if os.Geteuid() == 0 || underSystemd(getenv) {
-		p := Paths{Settings: systemSettings, Data: systemData, Control: systemControl}
+		p := ServicePaths()
 		if folder := firstFolder(getenv("CONFIGURATION_DIRECTORY")); folder != "" {
 			p.Settings = folder
 		}

@@ -38,17 +38,22 @@ func WriteTOML(w io.Writer, r *Result, text *locale.Localizer) error {
 }
 
 func tomlLine(s *setting, r *Result) string {
-	value := s.get(&r.Config)
 	comment := "# "
 	if _, given := r.set[s.name]; given && !s.secret {
 		comment = ""
 	}
+	return comment + s.name + " = " + writtenValue(s, &r.Config)
+}
+
+// writtenValue is the value of a setting as TOML has it; a secret is masked.
+func writtenValue(s *setting, c *Config) string {
+	value := s.get(c)
 	if s.secret && value != "" {
 		value = mask
 	}
 	switch s.kind {
 	case number:
-		return comment + s.name + " = " + value
+		return value
 	case list:
 		var items []string
 		for item := range strings.SplitSeq(value, ", ") {
@@ -56,9 +61,9 @@ func tomlLine(s *setting, r *Result) string {
 				items = append(items, strconv.Quote(item))
 			}
 		}
-		return comment + s.name + " = [" + strings.Join(items, ", ") + "]"
+		return "[" + strings.Join(items, ", ") + "]"
 	}
-	return comment + s.name + " = " + quoteTOML(value)
+	return quoteTOML(value)
 }
 
 // quoteTOML writes a TOML basic string.
@@ -99,14 +104,14 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 	for i := range settings {
 		s := &settings[i]
 		describe(out, s.name, text.T("config.help_"+s.name))
-		if s.name == "ssl_mode" {
-			for _, mode := range sslModes {
-				describe(out, "  "+mode, text.T("config.help_ssl_mode_"+mode))
+		for _, choice := range describeChoices(text, s) {
+			if choice.Help != "" {
+				describe(out, "  "+choice.Name, choice.Help)
 			}
 		}
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.commands"))
-	for _, name := range []string{"config", "lang", "check", "print_config", "version", "h"} {
+	for _, name := range otherFlags {
 		describe(out, name, text.T("config.help_"+name))
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.notes", "program", program))

@@ -17,7 +17,7 @@ func Changes(running, next *Config) (changes []Change, applied Config) {
 		if value == s.get(next) {
 			continue
 		}
-		follows := s.live != nil && s.live(running, next)
+		follows := s.live.follows != nil && s.live.follows(running, next)
 		changes = append(changes, Change{s.name, follows})
 		if follows {
 			continue

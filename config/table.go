@@ -1,8 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +14,7 @@ type setting struct {
 	name    string
 	example string // what a value looks like, in the help: a placeholder text's id
 	live    live   // whether a reload can change it while the daemon runs
+	limits  limits // of its value
 	secret  bool   // never shown
 	free    bool   // any text, a path perhaps: on the command line it may begin with «/»
 	kind    kind
@@ -22,19 +23,31 @@ type setting struct {
 }
 
 // live tells whether a running daemon can go from one Config to another as far
-// as one setting is concerned; nil: it never can.
-type live func(from, to *Config) bool
+// as one setting is concerned. The zero value: it never can.
+type live struct {
+	rule    string // says it to people: a part of a text's id
+	follows func(from, to *Config) bool
+}
 
-func always(*Config, *Config) bool { return true }
+var (
+	always = live{"always", func(*Config, *Config) bool { return true }}
+
+	// certificate is live for the certificate's settings. A service that speaks
+	// plain HTTP does so for good.
+	certificate = live{"certificate", func(from, to *Config) bool { return (from.SSLMode == SSLNone) == (to.SSLMode == SSLNone) }}
+)
 
 // sameSocket is live for an address: the network may change, what is bound may not.
 func sameSocket(address func(*Config) Address) live {
-	return func(from, to *Config) bool { return address(from).sameSocket(address(to)) }
+	return live{"network", func(from, to *Config) bool { return address(from).sameSocket(address(to)) }}
 }
 
-// certificate is live for the certificate's settings. A service that speaks
-// plain HTTP does so for good.
-func certificate(from, to *Config) bool { return (from.SSLMode == SSLNone) == (to.SSLMode == SSLNone) }
+// limits are the values that a setting takes, if they can be listed: these, or
+// all from the least to the most.
+type limits struct {
+	choices     []string
+	least, most string
+}
 
 // kind tells how a value is written in TOML.
 type kind int
@@ -68,8 +81,8 @@ var settings = []setting{
 	{name: "service", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Service }, DefaultSessionsPort),
 		get: func(c *Config) string { return c.Service.String() }, live: sameSocket(func(c *Config) Address { return c.Service })},
 	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
-		get: func(c *Config) string { return c.LogLevel.String() }, live: always},
-	{name: "ssl_mode", example: "mode", live: certificate, set: func(c *Config, s string) error {
+		get: func(c *Config) string { return c.LogLevel.String() }, live: always, limits: limits{choices: levelNames}},
+	{name: "ssl_mode", example: "mode", live: certificate, limits: limits{choices: sslModes}, set: func(c *Config, s string) error {
 		mode, err := parseChoice(s, sslModes)
 		c.SSLMode = SSLMode(mode)
 		return err
@@ -82,7 +95,7 @@ var settings = []setting{
 	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
 	pathSetting("control", "file", func(c *Config) *string { return &c.Control }),
 	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute, 366*24*time.Hour),
-	{name: "expires_in_epoch", example: "epoch", live: always,
+	{name: "expires_in_epoch", example: "epoch", live: always, limits: limits{choices: epochs},
 		set: func(c *Config, s string) (err error) { c.ExpiresInEpoch, err = parseChoice(s, epochs); return err },
 		get: func(c *Config) string { return c.ExpiresInEpoch }},
 	sizeSetting("max_message_size", func(c *Config) *int64 { return &c.MaxMessageSize }, 1<<10, 256<<20),
@@ -90,12 +103,7 @@ var settings = []setting{
 		set: func(c *Config, s string) (err error) { c.TrustedProxies, err = parseNetworks(s); return err },
 		get: func(c *Config) string { return joinNetworks(c.TrustedProxies) }},
 	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout }, 100*time.Millisecond, time.Hour),
-	{name: "max_unregistered", example: "count", live: always, kind: number,
-		set: func(c *Config, s string) (err error) {
-			c.MaxUnregistered, err = parseCount(s, 1, 1_000_000)
-			return err
-		},
-		get: func(c *Config) string { return fmt.Sprint(c.MaxUnregistered) }},
+	countSetting("max_unregistered", func(c *Config) *int { return &c.MaxUnregistered }, 1, 1_000_000),
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),
@@ -112,9 +120,9 @@ var settings = []setting{
 			return ""
 		}
 		return c.MetricsListen.String()
-	}, live: func(from, to *Config) bool {
+	}, live: live{"network", func(from, to *Config) bool {
 		return from.MetricsListen != nil && to.MetricsListen != nil && from.MetricsListen.sameSocket(*to.MetricsListen)
-	}},
+	}}},
 }
 
 // defaults returns the settings as they are when nobody says anything.
@@ -184,15 +192,21 @@ func pathSetting(name, example string, field func(*Config) *string) setting {
 }
 
 func durationSetting(name string, field func(*Config) *time.Duration, least, most time.Duration) setting {
-	return setting{name: name, example: "duration", live: always,
+	return setting{name: name, example: "duration", live: always, limits: limits{least: formatDuration(least), most: formatDuration(most)},
 		set: func(c *Config, s string) (err error) { *field(c), err = parseDuration(s, least, most); return err },
 		get: func(c *Config) string { return formatDuration(*field(c)) }}
 }
 
 func sizeSetting(name string, field func(*Config) *int64, least, most int64) setting {
-	return setting{name: name, example: "size", live: always, kind: size,
+	return setting{name: name, example: "size", live: always, kind: size, limits: limits{least: formatSize(least), most: formatSize(most)},
 		set: func(c *Config, s string) (err error) { *field(c), err = parseSize(s, least, most); return err },
 		get: func(c *Config) string { return formatSize(*field(c)) }}
+}
+
+func countSetting(name string, field func(*Config) *int, least, most int) setting {
+	return setting{name: name, example: "count", live: always, kind: number, limits: limits{least: strconv.Itoa(least), most: strconv.Itoa(most)},
+		set: func(c *Config, s string) (err error) { *field(c), err = parseCount(s, least, most); return err },
+		get: func(c *Config) string { return strconv.Itoa(*field(c)) }}
 }
 
 func joinNetworks(networks []netip.Prefix) string {

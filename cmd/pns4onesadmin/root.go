@@ -53,8 +53,8 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.statusCommand())
 	root.AddCommand(p.sessionCommands()...)
 	root.AddCommand(p.explainCommand(), p.logsCommand(), p.eventsCommand(), p.logLevelCommand(), p.reloadCommand(), p.upgradeCommand(), p.backupCommand())
-	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.versionCommand())
-	root.SetHelpCommand(&cobra.Command{
+	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.manCommand(), p.versionCommand())
+	help := &cobra.Command{
 		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			target, rest, err := root.Find(args)
@@ -63,9 +63,10 @@ func (p *program) rootCommand() *cobra.Command {
 			}
 			return target.Help()
 		},
-	})
+	}
+	root.SetHelpCommand(help)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { p.writeHelp(cmd.OutOrStdout(), cmd) })
-	for _, cmd := range append(root.Commands(), root) {
+	for _, cmd := range append(root.Commands(), help, root) {
 		cmd.DisableFlagsInUseLine = true
 		cmd.Flags().SortFlags = false // the help has them as the commands do
 		cmd.InitDefaultHelpFlag()
@@ -101,14 +102,23 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Long, p.text.T("admin.usage"), p.text.T("admin.usage_line", "program", commandName))
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.commands"))
 		for _, c := range cmd.Commands() {
-			describe(w, c.Name(), c.Short)
+			if !c.Hidden {
+				describe(w, c.Name(), c.Short)
+			}
 		}
 	}
-	p.writeFlags(w, "admin.flags", cmd.LocalNonPersistentFlags())
+	p.writeFlags(w, "admin.flags", ownFlags(cmd))
 	p.writeFlags(w, "admin.global_flags", cmd.Root().PersistentFlags())
 	if !cmd.HasParent() {
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.epilogue", "program", commandName))
 	}
+}
+
+// ownFlags are the flags of a command alone, in the order in which it has them.
+func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
+	flags := cmd.LocalNonPersistentFlags()
+	flags.SortFlags = false
+	return flags
 }
 
 // Widths of the help, which fits a terminal of 80 columns.

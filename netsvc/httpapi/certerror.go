@@ -20,6 +20,7 @@ const (
 	ProblemBadKey         CertificateProblem = "bad_private_key"       // a private key that cannot be parsed or used
 	ProblemMismatch       CertificateProblem = "key_mismatch"          // the key belongs to another certificate
 	ProblemBadPFX         CertificateProblem = "bad_pfx"               // not a PFX file, or an unsupported kind
+	ProblemPEMAsPFX       CertificateProblem = "pem_as_pfx"            // a PEM file where a PFX file belongs
 	ProblemWrongPassword  CertificateProblem = "wrong_password"        // the password does not open the PFX file
 	ProblemStorageName    CertificateProblem = "not_a_storage_name"    // a path where the name of a stored certificate belongs
 	ProblemNotInStorage   CertificateProblem = "not_in_storage"        // the store has no such certificate with a key
@@ -53,13 +54,18 @@ func (p CertificateProblem) advice() string {
 	case ProblemMismatch:
 		return "the private key belongs to another certificate: name the key the certificate was issued for"
 	case ProblemBadPFX:
-		return "not a PFX (PKCS #12) file with one private key and its certificate: export it again"
+		return "not a PFX (PKCS #12) file with one private key and its certificate: export it again," +
+			" or use FromFileWithPrivateKey for PEM files"
+	case ProblemPEMAsPFX:
+		return "a PEM file, not a PFX (PKCS #12) one: convert it with «openssl pkcs12 -export -inkey KEY -in CERTIFICATE -out FILE.pfx»," +
+			" or use FromFileWithPrivateKey"
 	case ProblemWrongPassword:
 		return "ssl_certificate_password does not open the file"
 	case ProblemStorageName:
 		return "FromStorage takes the name of a stored certificate, not a path: use FromFileWithPrivateKey or FromFileWithPassword"
 	case ProblemNotInStorage:
-		return "no such certificate with a private key in the system's certificate store"
+		return "no such certificate with a private key in the system's certificate store:" +
+			" put them there, or use FromFileWithPrivateKey"
 	}
 	return string(p)
 }

@@ -73,7 +73,7 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 		"another key in the PFX":  {pfxOf(file("other.pfx", otherPFX), "correct horse"), filepath.Join(dir, "other.pfx"), httpapi.ProblemMismatch},
 		"a wrong password":        {pfxOf(file("leaf.pfx", pfx), "battery staple"), filepath.Join(dir, "leaf.pfx"), httpapi.ProblemWrongPassword},
 		"a damaged PFX":           {pfxOf(file("bad.pfx", pfx[:200]), "correct horse"), filepath.Join(dir, "bad.pfx"), httpapi.ProblemBadPFX},
-		"PEM instead of PFX":      {pfxOf(crt, "correct horse"), crt, httpapi.ProblemBadPFX},
+		"PEM instead of PFX":      {pfxOf(crt, "correct horse"), crt, httpapi.ProblemPEMAsPFX},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

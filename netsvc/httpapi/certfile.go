@@ -112,6 +112,15 @@ func readPEMBlocks(path string) ([]*pem.Block, error) {
 	if err != nil {
 		return nil, err
 	}
+	blocks := pemBlocks(data)
+	if len(blocks) == 0 {
+		return nil, &CertificateError{Path: path, Problem: ProblemNotPEM}
+	}
+	return blocks, nil
+}
+
+// pemBlocks returns all blocks in a file; none if it is not PEM.
+func pemBlocks(data []byte) []*pem.Block {
 	// Notepad puts a byte order mark before the first block, and encoding/pem
 	// then does not see that block.
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
@@ -119,14 +128,10 @@ func readPEMBlocks(path string) ([]*pem.Block, error) {
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
-			break
+			return blocks
 		}
 		blocks = append(blocks, block)
 	}
-	if len(blocks) == 0 {
-		return nil, &CertificateError{Path: path, Problem: ProblemNotPEM}
-	}
-	return blocks, nil
 }
 
 func readPFX(path, password string) (*tls.Certificate, error) {
@@ -138,6 +143,8 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
 		return nil, &CertificateError{Path: path, Problem: ProblemWrongPassword}
+	case err != nil && len(pemBlocks(data)) > 0:
+		return nil, &CertificateError{Path: path, Problem: ProblemPEMAsPFX}
 	case err != nil:
 		return nil, &CertificateError{Path: path, Problem: ProblemBadPFX, Err: err}
 	}

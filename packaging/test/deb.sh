@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves the deb in fresh Debian roots in which systemd does not run: lintian,
+# Proves the deb in fresh Debian roots in which systemd does not run: lintian, man pages,
 # installing, using, upgrading, removing and purging it, taking over from the old
 # product, and what can go wrong.
 #
@@ -8,7 +8,7 @@
 # What systemd has to do with it is proven by booted.sh.
 . "$(dirname "$0")/lib.sh"
 new=$(realpath "$1") old=$(realpath "$2")
-need lintian
+need lintian man-db groff-base
 own_namespaces "$new" "$old"
 
 version() { dpkg-deb -f "$1" Version; }
@@ -26,8 +26,12 @@ fresh_deb_root() {
 }
 
 ### lintian
-lintian --allow-root --fail-on error,warning --profile debian --suppress-tags bad-whatis-entry "$new" >"$work/lintian" 2>&1 || fail "lintian: $(cat "$work/lintian")"
+lintian --allow-root --fail-on error,warning --profile debian "$new" >"$work/lintian" 2>&1 || fail "lintian: $(cat "$work/lintian")"
 proven "lintian: $(grep -c . "$work/lintian" || true) tags"
+
+### man pages
+dpkg-deb -x "$new" "$work/files"
+"$here/man.sh" "$work/files/usr/share/man"
 
 ### installing and using
 fresh_deb_root use
