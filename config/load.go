@@ -313,6 +313,9 @@ func (l *loader) checkTogether() {
 			missing("ssl_certificate_password")
 		}
 	}
+	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" && c.SSLCertificatePassword != "" && Exposed(password.File) {
+		l.problems = append(l.problems, l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
+	}
 	l.checkAddresses()
 }
 

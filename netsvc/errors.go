@@ -1,6 +1,7 @@
 package netsvc
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
@@ -10,7 +11,8 @@ import (
 type ListenError = listen.OpenError
 
 // DatabaseError says that the database could not be used. It wraps
-// app.ErrLocked, app.ErrNewer, app.ErrDamaged, fs.ErrPermission or whatever else.
+// app.ErrLocked, app.ErrNewer, app.ErrDamaged, ErrExposed, fs.ErrPermission or
+// whatever else.
 type DatabaseError struct {
 	Path string
 	Err  error
@@ -20,6 +22,9 @@ func (e *DatabaseError) Error() string {
 	return fmt.Sprintf("opening the database: %s: %v", e.Path, e.Err)
 }
 func (e *DatabaseError) Unwrap() error { return e.Err }
+
+// ErrExposed: every user of this machine can read a file with secrets.
+var ErrExposed = errors.New("every user of this machine can read it")
 
 // OldKeysError says that the old product's keys could not be taken over.
 type OldKeysError struct {

@@ -195,6 +195,9 @@ func (s *Server) openApps() error {
 	}
 	_, err = os.Lstat(s.options.Config.DataDir)
 	s.newFolder = errors.Is(err, fs.ErrNotExist)
+	if config.Exposed(path) {
+		return &DatabaseError{Path: path, Err: ErrExposed}
+	}
 	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})
 	if err != nil {
 		return &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once

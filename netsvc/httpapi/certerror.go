@@ -12,6 +12,7 @@ const (
 	ProblemNotNamed       CertificateProblem = "not_named"             // no certificate, or no key, was named
 	ProblemNotFound       CertificateProblem = "not_found"             // the file does not exist
 	ProblemUnreadable     CertificateProblem = "unreadable"            // the file, or the key in the store, cannot be read
+	ProblemExposed        CertificateProblem = "exposed"               // every user of the machine can read the private key
 	ProblemNotPEM         CertificateProblem = "not_pem"               // the file holds no PEM blocks at all
 	ProblemNoCertificate  CertificateProblem = "no_certificate"        // PEM blocks, but no certificate
 	ProblemBadCertificate CertificateProblem = "bad_certificate"       // a certificate that cannot be parsed
@@ -37,6 +38,8 @@ func (p CertificateProblem) advice() string {
 		return "no such file: correct the path, or put the file there"
 	case ProblemUnreadable:
 		return "cannot be read: let the user the service runs as read it"
+	case ProblemExposed:
+		return "every user of this machine can read the private key: take it from others with chmod o="
 	case ProblemNotPEM:
 		return "not a PEM file: convert it with «openssl x509 -inform DER» or «openssl pkey -inform DER»," +
 			" or use FromFileWithPassword for a PFX file"

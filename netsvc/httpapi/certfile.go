@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/pns4ones/pns4ones/config"
 )
 
 // maxCertificateFile keeps a path that names something endless from filling
@@ -86,6 +88,9 @@ func readPEMKey(path string) (crypto.PrivateKey, error) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 			return nil, &CertificateError{Path: path, Problem: ProblemEncryptedKey}
 		}
+		if config.Exposed(path) {
+			return nil, &CertificateError{Path: path, Problem: ProblemExposed}
+		}
 		key, err := parseKey(block)
 		if err != nil {
 			return nil, &CertificateError{Path: path, Problem: ProblemBadKey, Err: err}
@@ -147,6 +152,9 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 		return nil, &CertificateError{Path: path, Problem: ProblemPEMAsPFX}
 	case err != nil:
 		return nil, &CertificateError{Path: path, Problem: ProblemBadPFX, Err: err}
+	}
+	if config.Exposed(path) {
+		return nil, &CertificateError{Path: path, Problem: ProblemExposed}
 	}
 	return pair(append([]*x509.Certificate{leaf}, chain...), key, path)
 }

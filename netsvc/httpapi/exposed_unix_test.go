@@ -1,0 +1,41 @@
+//go:build unix
+
+package httpapi_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+)
+
+func TestRefusesAPrivateKeyThatEverybodyCanRead(t *testing.T) {
+	t.Parallel()
+	folder, err := os.MkdirTemp("", "exposed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := writePair(t, newAuthority(t), folder, "site", time.Now().Add(year))
+	for _, test := range []struct {
+		mode    os.FileMode
+		problem httpapi.CertificateProblem
+	}{{0o644, httpapi.ProblemExposed}, {0o604, httpapi.ProblemExposed}, {0o640, ""}, {0o600, ""}} {
+		if err := os.Chmod(o.Key, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := httpapi.OpenCertificate(o, nil)
+		var problem *httpapi.CertificateError
+		switch errors.As(err, &problem); {
+		case test.problem == "" && err != nil:
+			t.Errorf("mode %o: %v", test.mode, err)
+		case test.problem != "" && (problem == nil || problem.Problem != test.problem || problem.Path != o.Key):
+			t.Errorf("mode %o: %v", test.mode, err)
+		}
+	}
+}
