@@ -197,6 +197,7 @@ type sender struct {
 	token  string
 
 	next     map[string]int
+	longest  time.Duration             // that it waited for an answer
 	accepted map[string]int            // by addressee
 	doubtful map[stream]map[int]string // those without an answer of 200: what came instead
 }
@@ -239,7 +240,9 @@ func (s *sender) send(to string) {
 	body, _ := json.Marshal(map[string]any{"Recipient": recipient, "Message": map[string]string{"Topic": fmt.Sprint(s.id, " ", to, " ", number)}})
 	request, _ := http.NewRequest("POST", "http://"+s.ledger.listen+"/sendmessage", strings.NewReader(string(body)))
 	request.Header.Set("Authorization", "Bearer "+s.token)
+	began := time.Now()
 	response, err := s.http.Do(request)
+	s.longest = max(s.longest, time.Since(began))
 	if err == nil {
 		io.Copy(io.Discard, response.Body)
 		response.Body.Close()
@@ -318,12 +321,13 @@ type balance struct {
 	received           int // by all sessions
 	sessions, ended    int
 	lost, wrong        int // messages by session
+	longest            time.Duration
 	problems           []string
 }
 
 func (b balance) String() string {
-	return fmt.Sprintf("%d messages accepted, %d without an answer, %d deliveries; sessions: %d before, %d after; lost %d, doubled or misdelivered %d",
-		b.accepted, b.doubtful, b.received, b.sessions, b.sessions-b.ended, b.lost, b.wrong)
+	return fmt.Sprintf("%d messages accepted, %d without an answer, %d deliveries; sessions: %d before, %d after; lost %d, doubled or misdelivered %d; a sender waited %v at most",
+		b.accepted, b.doubtful, b.received, b.sessions, b.sessions-b.ended, b.lost, b.wrong, b.longest.Round(time.Millisecond))
 }
 
 // balance compares, after settle. mayEnd tells whether the session may have ended.
@@ -333,6 +337,7 @@ func (l *ledger) balance(mayEnd func(*listener) bool) balance {
 	last := make(map[stream]int)
 	for _, s := range l.senders {
 		b.accepted += s.acceptedAll()
+		b.longest = max(b.longest, s.longest)
 		for of, numbers := range s.doubtful {
 			b.doubtful += len(numbers)
 			doubtful[of] = numbers
