@@ -95,6 +95,7 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 	}
 	fmt.Fprintf(out, "%s[-config %s] [-lang ru|en]\n", indent, text.T("config.example_file"))
 	fmt.Fprintf(out, "%s[-check] [-print_config] [-version] [-h]\n", indent)
+	fmt.Fprintf(out, "%s install | uninstall | start | stop | where\n", program)
 	fmt.Fprintf(out, "\n%s\n", text.T("config.parameters"))
 	for i := range settings {
 		s := &settings[i]
@@ -107,6 +108,10 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.commands"))
 	for _, name := range []string{"config", "lang", "check", "print_config", "version", "h"} {
+		describe(out, name, text.T("config.help_"+name))
+	}
+	fmt.Fprintf(out, "\n%s\n", text.T("config.service_commands"))
+	for _, name := range []string{"install", "uninstall", "start", "stop", "where"} {
 		describe(out, name, text.T("config.help_"+name))
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.notes", "program", program))

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // runAsService runs the daemon in the foreground; systemd, if it is the one that
@@ -32,4 +36,22 @@ func runAsService(run func(context.Context, manager) int) int {
 		stderr:   os.Stderr,
 		journal:  err == nil && journaled,
 	})
+}
+
+// systemctl has what the commands for the Windows service are here.
+var systemctl = map[string]string{
+	"install":   "systemctl enable --now pns4ones",
+	"uninstall": "systemctl disable --now pns4ones",
+	"start":     "systemctl start pns4ones",
+	"stop":      "systemctl stop pns4ones",
+	"where":     "systemctl cat pns4ones",
+}
+
+// managesService tells whether the word is a command that manages the service.
+func managesService(word string) bool { return systemctl[word] != "" }
+
+// manageService says which command to use instead.
+func manageService(word string, _ []string, text *locale.Localizer, _, stderr io.Writer) int {
+	fmt.Fprintln(stderr, text.T("service.use_systemctl", "word", word, "command", systemctl[word]))
+	return exitUsage
 }

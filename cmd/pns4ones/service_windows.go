@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -11,10 +13,14 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // serviceName is the name of the Windows service, as the old product's.
 const serviceName = "PNS4OneS"
+
+// logName is the service's log, beside its settings.
+const logName = "pns4ones.log"
 
 // runAsService runs the daemon as a Windows service if the service manager
 // started it, else in the foreground.
@@ -45,6 +51,7 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	ended := make(chan int, 1)
 	go func() {
 		log := logFile()
+		sampleSettings()
 		ended <- s.run(ctx, manager{ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {}, stdout: log, stderr: log})
 	}()
 	for {
@@ -74,5 +81,32 @@ func logFile() io.Writer {
 	if err != nil {
 		return io.Discard // no profile folder: there is nowhere to say so
 	}
-	return &lumberjack.Logger{Filename: filepath.Join(paths.Settings, "pns4ones.log"), MaxSize: 10 /* MB */, MaxBackups: 5}
+	return &lumberjack.Logger{Filename: filepath.Join(paths.Settings, logName), MaxSize: 10 /* MB */, MaxBackups: 5}
+}
+
+// sampleSettings leaves a pns4ones.toml that is all comments for whoever wants to
+// set something, as the packages for Linux do. Nothing depends on it: if it cannot
+// be written, the database beside it cannot either, and that is told.
+func sampleSettings() {
+	paths, err := config.DefaultPaths(os.Getenv)
+	if err != nil {
+		return
+	}
+	old, err := os.Stat(filepath.Join(paths.Settings, "pns4ones.ini"))
+	if old != nil || !errors.Is(err, fs.ErrNotExist) {
+		return // the old product's settings are in force
+	}
+	defaults, err := config.Load(config.LoadOptions{Getenv: func(string) string { return "" }, Paths: config.Paths{Data: paths.Data, Control: paths.Control}})
+	if err != nil {
+		return
+	}
+	if err := os.MkdirAll(paths.Settings, 0o700); err != nil {
+		return
+	}
+	file, err := os.OpenFile(filepath.Join(paths.Settings, "pns4ones.toml"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	config.WriteTOML(file, defaults, locale.New(locale.Detect(os.Getenv, "")))
 }
