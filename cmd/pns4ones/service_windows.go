@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 	"gopkg.in/natefinch/lumberjack.v2"
 
@@ -25,15 +26,28 @@ const logName = "pns4ones.log"
 // runAsService runs the daemon as a Windows service if the service manager
 // started it, else in the foreground.
 func runAsService(run func(context.Context, manager) int) int {
-	inService, err := svc.IsWindowsService()
-	if err != nil || !inService {
-		return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+	if startedAsService() {
+		s := &service{run: run}
+		err := svc.Run(serviceName, s)
+		if err == nil {
+			return s.status
+		}
+		if !errors.Is(err, windows.ERROR_FAILED_SERVICE_CONTROLLER_CONNECT) {
+			return exitFailed
+		}
 	}
-	s := &service{run: run}
-	if err := svc.Run(serviceName, s); err != nil {
-		return exitFailed
+	return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+}
+
+// startedAsService tells that the service manager may have started us: it says so,
+// or there is nobody who could read what we print. The latter is for Wine, whose
+// services are in the session of the user and look like programs of theirs.
+func startedAsService() bool {
+	if inService, err := svc.IsWindowsService(); err == nil && inService {
+		return true
 	}
-	return s.status
+	_, err := os.Stderr.Stat()
+	return err != nil
 }
 
 type service struct {
