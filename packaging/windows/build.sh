@@ -60,5 +60,5 @@ PYTHON
 numbers=$(grep -oE '^[0-9]+(\.[0-9]+)*' <<<"$version" || echo 0)
 numbers=$(printf '%s.0.0.0\n' "$numbers" | cut -d. -f1-4)
 makensis -V2 -WX -NOCD -INPUTCHARSET UTF8 "-DVERSION=$version" "-DNUMBERS=$numbers" "-DFOLDER=$work/pns4ones" "-DFILES=$work/files.nsh" \
-	"-DSIZE_KB=$(du -sk --apparent-size "$work/pns4ones" | cut -f1)" "-DOUTFILE=$out/$name-setup.exe" "$here/pns4ones.nsi"
+	"-DSIZE_KB=$(find "$work/pns4ones" -type f -printf '%s\n' | awk '{ sum += $1 } END { print int(sum / 1024) }')" "-DOUTFILE=$out/$name-setup.exe" "$here/pns4ones.nsi"
 chmod 644 "$out/$name.zip" "$out/$name-setup.exe"

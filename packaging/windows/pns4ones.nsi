@@ -134,6 +134,14 @@ Var Failure
 !macroend
 !define Run "!insertmacro Run"
 
+; RunSystem runs a program of Windows, whose output is not UTF-8, for its status.
+!macro RunSystem COMMAND
+  nsExec::Exec `${COMMAND}`
+  Pop $Status
+  ${Say} '> ${COMMAND} : $Status'
+!macroend
+!define RunSystem "!insertmacro RunSystem"
+
 ; ReadOutput reads the UTF-8 of our programs, which no command of NSIS can.
 !macro DefineReadOutput UN
 Function ${UN}ReadOutput
@@ -237,13 +245,17 @@ Function BringOldBack
   Rename "$INSTDIR\pns4onesadmin.exe.old" "$INSTDIR\pns4onesadmin.exe"
   ${If} $OldImage == ""
     ${Run} '"$PLUGINSDIR\pns4ones.exe" uninstall'
+    ${IfNot} ${FileExists} "$INSTDIR\pns4ones.exe"
+      !insertmacro RemoveFiles
+      RMDir "$INSTDIR"
+    ${EndIf}
     StrCpy $Output $R0
     ${Fail} 2 "$Failure"
   ${EndIf}
   ReadRegStr $0 HKLM "${SERVICE_KEY}" "ImagePath"
   ${If} $0 != $OldImage
     ${WordReplace} '$OldImage' '"' '\"' '+' $0
-    ${Run} '"$SYSDIR\sc.exe" config ${SERVICE} binPath= "$0"'
+    ${RunSystem} '"$SYSDIR\sc.exe" config ${SERVICE} binPath= "$0"'
   ${EndIf}
   ${If} $WasRunning == "no"
     StrCpy $Output $R0
@@ -315,8 +327,8 @@ Section
   WriteRegDWORD HKLM "${UNINSTALL_KEY}" "NoModify" 1
   WriteRegDWORD HKLM "${UNINSTALL_KEY}" "NoRepair" 1
 
-  ${Run} '"$SYSDIR\netsh.exe" advfirewall firewall delete rule name="${RULE}"'
-  ${Run} '"$SYSDIR\netsh.exe" advfirewall firewall add rule name="${RULE}" dir=in action=allow protocol=TCP localport=36695,36696 program="$INSTDIR\pns4ones.exe"'
+  ${RunSystem} '"$SYSDIR\netsh.exe" advfirewall firewall delete rule name="${RULE}"'
+  ${RunSystem} '"$SYSDIR\netsh.exe" advfirewall firewall add rule name="${RULE}" dir=in action=allow protocol=TCP localport=36695,36696 program="$INSTDIR\pns4ones.exe"'
 
   ; The panel and the console need the rights of an administrator, as the control
   ; channel does. The window stays if the panel has something to complain about.
@@ -383,7 +395,7 @@ Section "un."
   ${If} $Status != 0
     ${Fail} 2 "$(UninstallFailed)"
   ${EndIf}
-  ${Run} '"$SYSDIR\netsh.exe" advfirewall firewall delete rule name="${RULE}"'
+  ${RunSystem} '"$SYSDIR\netsh.exe" advfirewall firewall delete rule name="${RULE}"'
   ; In both languages: it may have been installed under the other one.
   Delete "${MENU}\*.lnk"
   RMDir "${MENU}"
