@@ -14,6 +14,13 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
+// How to find out why an address cannot be listened on.
+const (
+	showAddresses = "ip addr"
+	showPort      = "ss -ltnp 'sport = :%d'"
+	portDenied    = "daemon.listen_denied"
+)
+
 // runAsService runs the daemon in the foreground; systemd, if it is the one that
 // started it (Type=notify), is told when it is ready and when it ends.
 func runAsService(run func(context.Context, manager) int) int {

@@ -23,6 +23,13 @@ const serviceName = "PNS4OneS"
 // logName is the service's log, beside its settings.
 const logName = "pns4ones.log"
 
+// How to find out why an address cannot be listened on.
+const (
+	showAddresses = "ipconfig"
+	showPort      = "netstat -ano -p tcp | findstr :%d"
+	portDenied    = "daemon.listen_refused"
+)
+
 // runAsService runs the daemon as a Windows service if the service manager
 // started it, else in the foreground.
 func runAsService(run func(context.Context, manager) int) int {

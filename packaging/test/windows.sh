@@ -140,7 +140,7 @@ use "$zip" proof
 expect "$work/daemon.log" 'C:\users\root\AppData\Local\PNS4OneS\pns4ones.db' "the greeting"
 [ -s "$folder/pns4ones.db" ] || fail "no database in $folder"
 win "$zip/pns4ones.exe" >"$work/second" && fail "a second daemon starts"
-expect "$work/second" "already" "a second daemon"
+expect "$work/second" "netstat -ano -p tcp | findstr :36696" "a second daemon"
 kill "$daemon"
 wait "$daemon" 2>/dev/null || true
 wineserver -k
@@ -148,7 +148,9 @@ proven "the archive: the daemon in the foreground; messages through the pipe, ov
 rm -r "$folder"
 
 ### the tests of the service's code that need Windows
-(cd "$project/cmd/pns4ones" && win "$builds/pns4ones.test.exe" -test.run '^TestService') || fail "tests"
+# Its status tells of a temporary folder, too, that Go cannot remove under Wine 8.
+(cd "$project/cmd/pns4ones" && win "$builds/pns4ones.test.exe" -test.run '^TestService' >"$work/tests") || true
+expect "$work/tests" PASS "the tests that need Windows"
 proven "the tests of cmd/pns4ones that need Windows"
 
 ### the commands for the service
