@@ -58,7 +58,7 @@ func (c *serviceCommand) install(args []string) error {
 		if err := c.change(s, command); err != nil {
 			return err
 		}
-		if before, _ := splitImage(image); strings.EqualFold(before, program) {
+		if before, _ := splitImage(image); sameProgram(before, program) {
 			c.say("service.updated", "command", command)
 		} else {
 			c.say("service.taken_over", "before", image, "command", command)
@@ -163,7 +163,8 @@ func setRecovery(s *mgr.Service) error {
 	return nil
 }
 
-// uninstall stops and removes the service, and its data if told so.
+// uninstall stops and removes the service, and its data if told so. A service that
+// starts another program is left alone.
 func (c *serviceCommand) uninstall() error {
 	paths, pathsErr := servicePaths()
 	databases := c.databaseFolders(paths)
@@ -175,6 +176,12 @@ func (c *serviceCommand) uninstall() error {
 		return err
 	default:
 		defer s.Close()
+		program, other := c.otherProgram()
+		if other {
+			// Somebody has gone back to the old product.
+			c.say("service.not_ours", "program", program)
+			return nil
+		}
 		if err := c.stopService(s); err != nil {
 			return err
 		}
@@ -194,6 +201,32 @@ func (c *serviceCommand) uninstall() error {
 		return nil
 	}
 	return c.removeData(paths, databases)
+}
+
+// otherProgram returns the program that the service starts, and whether there is
+// one that is not us.
+func (c *serviceCommand) otherProgram() (program string, other bool) {
+	image, err := serviceImage()
+	if err != nil {
+		return "", false
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", false
+	}
+	program, _ = splitImage(image)
+	_, err = os.Stat(program)
+	return program, err == nil && !sameProgram(program, self)
+}
+
+// sameProgram tells whether two paths are those of one file.
+func sameProgram(a, b string) bool {
+	if strings.EqualFold(a, b) {
+		return true
+	}
+	aInfo, aErr := os.Stat(a)
+	bInfo, bErr := os.Stat(b)
+	return aErr == nil && bErr == nil && os.SameFile(aInfo, bInfo)
 }
 
 // databaseFolders returns where the service may have its database.

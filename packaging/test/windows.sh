@@ -22,8 +22,8 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 	cp "$dist"/pns4ones-*-windows-amd64-setup.exe "$builds/new-setup.exe"
 	unzip -q "$builds/new.zip" -d "$builds"
 
-	# The version before, and one whose program cannot start: it looks for its database
-	# in a folder that is not there.
+	# The version before, and one whose program cannot start: its database has a
+	# name that no file can have.
 	for version in 0.0.1 99.0.0; do
 		mkdir "$builds/$version"
 		cp -R "$builds"/pns4ones/{doc,pns4onesadmin.exe} LICENSE "$builds/$version"
@@ -31,7 +31,7 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 	for name in pns4ones pns4onesadmin; do
 		CGO_ENABLED=0 GOOS=windows GOARCH=amd64 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=0.0.1" -o "$builds/0.0.1/$name.exe" "./cmd/$name"
 	done
-	sed 's,pns4ones\.db,pns4ones/db,g' "$builds/pns4ones/pns4ones.exe" >"$builds/99.0.0/pns4ones.exe"
+	sed 's,pns4ones\.db,pns4ones?db,g' "$builds/pns4ones/pns4ones.exe" >"$builds/99.0.0/pns4ones.exe"
 	for version in 0.0.1 99.0.0; do
 		SOURCE_DATE_EPOCH=1700000000 packaging/windows/build.sh "$builds/$version" "$builds" "$version"
 	done
@@ -93,8 +93,8 @@ setup() {
 }
 
 # uninstall runs the uninstaller, and waits for it: by itself it goes on after its
-# end, from a copy.
-uninstall() { setup 0 "$program/uninstall.exe" /S "$@" '_?=C:\Program Files\pns4ones'; }
+# end, from a copy. The folder must not be in quotes, so it is given as two words.
+uninstall() { setup 0 "$program/uninstall.exe" /S "$@" '_?=C:\Program' 'Files\pns4ones'; }
 
 # take holds a port until release.
 take() {
@@ -183,6 +183,10 @@ win "$zip/pns4ones.exe" start >"$work/said" && fail "it starts though its port i
 release
 expect "$work/said" "36695" "a taken port"
 win "$zip/pns4ones.exe" stop >/dev/null # Wine's service manager tries again, too
+mkdir "$work/elsewhere"
+cp "$zip/pns4ones.exe" "$work/elsewhere"
+win "$work/elsewhere/pns4ones.exe" uninstall >"$work/said" || fail "uninstall from elsewhere: $(cat "$work/said")"
+expect "$work/said" "left alone" "uninstall from elsewhere"
 win "$zip/pns4ones.exe" uninstall -purge >"$work/said" || fail "uninstall: $(cat "$work/said")"
 win sc query PNS4OneS >/dev/null && fail "the service is still there"
 [ ! -e "$folder" ] || fail "uninstall -purge leaves $(ls "$folder")"
@@ -209,7 +213,7 @@ use "$program" before
 proven "upgraded: the keys are the same"
 
 setup 2 "$builds/pns4ones-99.0.0-windows-amd64-setup.exe" /S
-expect "$work/setup.log" "pns4ones/db" "a version that does not start"
+expect "$work/setup.log" "pns4ones?db" "a version that does not start"
 running || fail "a version that does not start leaves a service that does not run"
 cmp -s "$program/pns4ones.exe" "$zip/pns4ones.exe" || fail "the old program is not back"
 [ "$(keys)" = "$before" ] || fail "the keys were changed"
@@ -234,7 +238,7 @@ touch "$folder/my.crt" "$program/mine.txt"
 uninstall
 win sc query PNS4OneS >/dev/null && fail "the service is still there"
 [ -s "$folder/pns4ones.db" ] || fail "the keys are gone"
-[ "$(ls "$program")" = mine.txt ] || fail "left in the program folder: $(ls "$program")"
+[ "$(ls "$program")" = "$(printf 'mine.txt\nuninstall.exe')" ] || fail "left in the program folder: $(ls "$program")"
 [ ! -e "$menu" ] || fail "left in the start menu: $(ls "$menu")"
 win reg query 'HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall\PNS4OneS' >/dev/null && fail "Windows still lists it"
 proven "uninstalled: settings and keys are kept, and what is not ours"

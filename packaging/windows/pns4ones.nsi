@@ -239,12 +239,14 @@ FunctionEnd
 ; again if it ran, and ends with what is in $Failure.
 Function BringOldBack
   StrCpy $R0 $Output ; why
+  ${If} $OldImage == ""
+    ${Run} '"$INSTDIR\pns4ones.exe" uninstall'
+  ${EndIf}
   Delete "$INSTDIR\pns4ones.exe"
   Delete "$INSTDIR\pns4onesadmin.exe"
   Rename "$INSTDIR\pns4ones.exe.old" "$INSTDIR\pns4ones.exe"
   Rename "$INSTDIR\pns4onesadmin.exe.old" "$INSTDIR\pns4onesadmin.exe"
   ${If} $OldImage == ""
-    ${Run} '"$PLUGINSDIR\pns4ones.exe" uninstall'
     ${IfNot} ${FileExists} "$INSTDIR\pns4ones.exe"
       !insertmacro RemoveFiles
       RMDir "$INSTDIR"
