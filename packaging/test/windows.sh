@@ -6,9 +6,8 @@
 # What Wine cannot do, and what is therefore not proven: accounts (its services run as
 # the one user it has, whatever the account; here that user's folder is registered as
 # the account's), the firewall (netsh does nothing), rights of administrators and
-# on files, the start-menu (only the files are looked at), a certificate in the
-# system's store, and sc.exe config, with which the installer gives a service of
-# another folder its command line back.
+# on files, the start menu (only the files are looked at), and a certificate in the
+# system's store.
 . "$(dirname "$0")/lib.sh"
 
 if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
@@ -255,11 +254,24 @@ uninstall /PURGE
 proven "a taken port is named; /PURGE removes settings and keys, and nothing else"
 rm -r "$folder"
 
-### the old product
+### the old product, of which an earlier version of ours plays the part
 mkdir -p "$folder" "$drive/old product"
 printf 'listen=localhost:7777\nlog_level=Error\n' >"$folder/pns4ones.ini"
 cp "$here/testdata/keys" "$folder/keys"
-win sc create PNS4OneS binPath= 'C:\old product\PNS4OneS.exe -service=localhost:8270' start= demand obj= LocalSystem >/dev/null || fail "sc create: $(cat "$work/out")"
+cp "$builds/0.0.1/pns4ones.exe" "$drive/old product/PNS4OneS.exe"
+old='C:\old product\PNS4OneS.exe -service=localhost:8270'
+win sc create PNS4OneS binPath= "$old" start= demand obj= LocalSystem >/dev/null || fail "sc create: $(cat "$work/out")"
+win sc start PNS4OneS >/dev/null || fail "sc start: $(cat "$work/out")"
+setup 2 "$builds/pns4ones-99.0.0-windows-amd64-setup.exe" /S
+[ "$(image)" = "$old" ] || fail "the service starts $(image)"
+[ "$(win "$zip/pns4onesadmin.exe" status --json | jq -r .version)" = 0.0.1 ] || fail "the old product does not run"
+[ "$(ls "$program")" = "$(printf 'mine.txt\nuninstall.exe')" ] || fail "left: $(ls "$program")"
+proven "a new version that does not start beside the old product: that runs again"
+
+win sc stop PNS4OneS >/dev/null || fail "sc stop: $(cat "$work/out")"
+stopped() { win sc query PNS4OneS | grep -q STOPPED; }
+eventually "the end of the old product" stopped
+rm "$folder/pns4ones.db"
 setup 0 "$builds/new-setup.exe" /S
 expect "$work/setup.log" 'C:\old product\PNS4OneS.exe' "taking over"
 [ "$(image)" = '"C:\Program Files\pns4ones\pns4ones.exe" -service=localhost:8270' ] || fail "the service starts $(image)"

@@ -235,6 +235,18 @@ Function KeepOld
   ClearErrors ; there may be none
 FunctionEnd
 
+; RestoreImage gives the service the command line that it had before.
+Function RestoreImage
+  StrCpy $5 $OldImage
+  System::Call 'advapi32::OpenSCManagerW(p 0, p 0, i 1) p.r1'
+  System::Call 'advapi32::OpenServiceW(p r1, w "${SERVICE}", i 2) p.r2'
+  ; -1: SERVICE_NO_CHANGE
+  System::Call 'advapi32::ChangeServiceConfigW(p r2, i -1, i -1, i -1, w r5, p 0, p 0, p 0, p 0, p 0, p 0) i.r3'
+  System::Call 'advapi32::CloseServiceHandle(p r2)'
+  System::Call 'advapi32::CloseServiceHandle(p r1)'
+  ${Say} 'command line before: $5 : $3'
+FunctionEnd
+
 ; BringOldBack undoes what was done, has the service that was there before run
 ; again if it ran, and ends with what is in $Failure.
 Function BringOldBack
@@ -246,19 +258,15 @@ Function BringOldBack
   Delete "$INSTDIR\pns4onesadmin.exe"
   Rename "$INSTDIR\pns4ones.exe.old" "$INSTDIR\pns4ones.exe"
   Rename "$INSTDIR\pns4onesadmin.exe.old" "$INSTDIR\pns4onesadmin.exe"
+  ${IfNot} ${FileExists} "$INSTDIR\pns4ones.exe"
+    !insertmacro RemoveFiles
+    RMDir "$INSTDIR"
+  ${EndIf}
   ${If} $OldImage == ""
-    ${IfNot} ${FileExists} "$INSTDIR\pns4ones.exe"
-      !insertmacro RemoveFiles
-      RMDir "$INSTDIR"
-    ${EndIf}
     StrCpy $Output $R0
     ${Fail} 2 "$Failure"
   ${EndIf}
-  ReadRegStr $0 HKLM "${SERVICE_KEY}" "ImagePath"
-  ${If} $0 != $OldImage
-    ${WordReplace} '$OldImage' '"' '\"' '+' $0
-    ${RunSystem} '"$SYSDIR\sc.exe" config ${SERVICE} binPath= "$0"'
-  ${EndIf}
+  Call RestoreImage
   ${If} $WasRunning == "no"
     StrCpy $Output $R0
     ${Fail} 2 "$Failure $(OldIsBack)"
