@@ -46,22 +46,22 @@ func (c *serviceCommand) install(args []string) error {
 	if err != nil {
 		return err
 	}
-	command := windows.ComposeCommandLine(append([]string{program}, args...))
+	shown := shownCommand(program, args)
 	if s == nil {
 		s, err = c.create(program, args)
 		if err != nil {
 			return err
 		}
 		defer s.Close()
-		c.say("service.created", "command", command)
+		c.say("service.created", "command", shown)
 	} else {
-		if err := c.change(s, command); err != nil {
+		if err := c.change(s, windows.ComposeCommandLine(append([]string{program}, args...))); err != nil {
 			return err
 		}
 		if before, _ := splitImage(image); sameProgram(before, program) {
-			c.say("service.updated", "command", command)
+			c.say("service.updated", "command", shown)
 		} else {
-			c.say("service.taken_over", "before", image, "command", command)
+			c.say("service.taken_over", "before", shownCommand(before, imageFlags(image)), "command", shown)
 		}
 	}
 	if err := setRecovery(s); err != nil {
@@ -99,14 +99,11 @@ func (c *serviceCommand) checkSettings(flags []string, inherited bool) error {
 	if err != nil {
 		d.fail(c.text, nil, err)
 		if wrong, ok := errors.AsType[*config.Error](err); ok && wrong.Usage && inherited {
-			return locale.NewText("service.inherited_flags", "flags", windows.ComposeCommandLine(flags))
+			return locale.NewText("service.inherited_flags", "flags", shownCommand("", flags))
 		}
 		return errSaid
 	}
 	switch settings.Mode {
-	case config.ModeHelp:
-		config.WriteHelp(c.stdout, c.text, programName())
-		return errSaid
 	case config.ModeVersion:
 		return locale.NewText("service.switch_not_a_flag", "flag", "version")
 	case config.ModePrintConfig:
@@ -331,4 +328,25 @@ func imageFlags(image string) []string {
 		return nil
 	}
 	return words[1:]
+}
+
+// shownCommand returns a command line for people, without the password that may be
+// in it.
+func shownCommand(program string, flags []string) string {
+	words := slices.Clone(flags)
+	for i, word := range words {
+		flag, _, hasValue := strings.Cut(word, "=")
+		name := strings.ReplaceAll(strings.ToLower(strings.TrimLeft(flag, "-/")), "-", "_")
+		switch {
+		case name != "ssl_certificate_password":
+		case hasValue:
+			words[i] = flag + "=********"
+		case i+1 < len(words):
+			words[i+1] = "********"
+		}
+	}
+	if program != "" {
+		words = append([]string{program}, words...)
+	}
+	return windows.ComposeCommandLine(words)
 }

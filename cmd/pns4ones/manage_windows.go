@@ -30,6 +30,11 @@ func managesService(word string) bool {
 // manageService carries out one of the commands that manage the service, and
 // returns the exit status.
 func manageService(word string, args []string, text *locale.Localizer, stdout, stderr io.Writer) int {
+	settings, err := config.Load(config.LoadOptions{Args: args, Getenv: func(string) string { return "" }})
+	if err == nil && settings.Mode == config.ModeHelp {
+		config.WriteHelp(stdout, text, programName())
+		return exitDone
+	}
 	c := &serviceCommand{text: text, stdout: stdout, stderr: stderr}
 	if word == "uninstall" && len(args) > 0 && isSwitch(args[0], "purge") {
 		c.purge, args = true, args[1:]

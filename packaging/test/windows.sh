@@ -155,6 +155,8 @@ proven "the tests of cmd/pns4ones that need Windows"
 ### the commands for the service
 win "$zip/pns4ones.exe" start >"$work/said" && fail "a service that is not there starts"
 expect "$work/said" "To install it: pns4ones install" "start without a service"
+win "$zip/pns4ones.exe" start -h >"$work/said" || fail "the help: $(cat "$work/said")"
+expect "$work/said" "uninstall" "the help"
 win "$zip/pns4ones.exe" install -lissen=localhost >"$work/said" && fail "an unknown flag is installed"
 expect "$work/said" "Did you mean “listen”" "install with an unknown flag"
 win "$zip/pns4ones.exe" install -log_level=Information >"$work/said" || fail "install: $(cat "$work/said")"

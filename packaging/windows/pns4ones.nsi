@@ -244,7 +244,7 @@ Function RestoreImage
   System::Call 'advapi32::ChangeServiceConfigW(p r2, i -1, i -1, i -1, w r5, p 0, p 0, p 0, p 0, p 0, p 0) i.r3'
   System::Call 'advapi32::CloseServiceHandle(p r2)'
   System::Call 'advapi32::CloseServiceHandle(p r1)'
-  ${Say} 'command line before: $5 : $3'
+  ${Say} 'command line of the service restored: $3'
 FunctionEnd
 
 ; BringOldBack undoes what was done, has the service that was there before run
@@ -285,7 +285,7 @@ Section
   ReadRegStr $OldImage HKLM "${SERVICE_KEY}" "ImagePath"
   Call ServiceRuns
   Pop $WasRunning
-  ${Say} "service before: running $WasRunning, $OldImage"
+  ${Say} "service before: running $WasRunning"
   ${If} $WasRunning == "yes"
     ${Run} '"$PLUGINSDIR\pns4ones.exe" stop'
     ${If} $Status != 0

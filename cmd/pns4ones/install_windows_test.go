@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -31,6 +32,19 @@ func TestServiceCommandLines(t *testing.T) {
 		}
 		if flags := imageFlags(tt.image); !slices.Equal(flags, tt.flags) {
 			t.Errorf("%s: flags %q, want %q", tt.image, flags, tt.flags)
+		}
+	}
+}
+
+func TestServicePasswordsAreNotShown(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{
+		{"-ssl_certificate_password=two secrets", "-listen=*"},
+		{"/SSL-Certificate-Password", "secret", "-listen=*"},
+	} {
+		got := shownCommand(`C:\a b\p.exe`, flags)
+		if strings.Contains(got, "secret") || !strings.HasPrefix(got, `"C:\a b\p.exe" `) || !strings.HasSuffix(got, "******** -listen=*") {
+			t.Errorf("%q is shown as %s", flags, got)
 		}
 	}
 }
