@@ -200,6 +200,7 @@ running || fail "the service does not run"
 [ "$(version)" = 0.0.1 ] || fail "it is $(version)"
 [ "$(registry 'Software\Microsoft\Windows\CurrentVersion\Uninstall\PNS4OneS' DisplayVersion)" = 0.0.1 ] || fail "Windows is told another version"
 [ "$(find "$menu" -name '*.lnk' | wc -l)" = 4 ] || fail "the start menu has $(ls "$menu")"
+expect <(tr -d '\0' <"$menu/Settings folder.lnk") 'C:\users\root\AppData\Local\PNS4OneS' "the link to the settings"
 expect "$work/setup.log" 'localport=36695,36696 program="C:\Program Files\pns4ones\pns4ones.exe"' "the firewall rule"
 use "$program" before
 before=$(keys)

@@ -65,7 +65,7 @@ VIAddVersionKey /LANG=0 LegalCopyright "Apache License 2.0"
   "Для PNS4OneS нужна 64-разрядная Windows 10, Windows Server 2016 или новее."
 !insertmacro Text CheckFailed \
   "The new version cannot run with the settings of the service. Nothing was changed, and what runs goes on." \
-  "Новая версия не может работать с настройками службы. Ничего не изменено, то, что работало, работает."
+  "Новая версия не может работать с настройками службы. Ничего не изменено: служба, если она работала, работает дальше."
 !insertmacro Text StopFailed \
   "The service could not be stopped. Nothing was changed." \
   "Не удалось остановить службу. Ничего не изменено."
@@ -149,7 +149,7 @@ Function ${UN}ReadOutput
   System::Call 'kernel32::CreateFileW(w "$PLUGINSDIR\output.txt", i 0x80000000, i 3, p 0, i 3, i 0, p 0) p.r1'
   System::Alloc 1000
   Pop $2
-  System::Call 'kernel32::ReadFile(p r1, p r2, i 1000, *i 0 .r3, p 0)'
+  System::Call 'kernel32::ReadFile(p r1, p r2, i 1000, *i .r3, p 0)'
   ${If} $3 > 0
     System::Call 'kernel32::MultiByteToWideChar(i 65001, i 0, p r2, i r3, w .s, i 1000)'
     Pop $Output
