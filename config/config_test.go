@@ -252,7 +252,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			if _, ok := errors.AsType[*config.Error](err); !ok {
 				t.Fatalf("got %v, want a *config.Error", err)
 			}
-			if got := strings.ReplaceAll(err.Error(), p.Settings, "FOLDER"); got != tt.want {
+			if got := strings.ReplaceAll(err.Error(), p.Settings+string(filepath.Separator), "FOLDER/"); got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 			// In Russian it is said too, and differently.

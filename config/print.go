@@ -100,6 +100,7 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 	}
 	fmt.Fprintf(out, "%s[-config %s] [-lang ru|en]\n", indent, text.T("config.example_file"))
 	fmt.Fprintf(out, "%s[-check] [-print_config] [-version] [-h]\n", indent)
+	fmt.Fprintf(out, "%s install | uninstall | start | stop | where\n", program)
 	fmt.Fprintf(out, "\n%s\n", text.T("config.parameters"))
 	for i := range settings {
 		s := &settings[i]
@@ -112,6 +113,10 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.commands"))
 	for _, name := range otherFlags {
+		describe(out, name, text.T("config.help_"+name))
+	}
+	fmt.Fprintf(out, "\n%s\n", text.T("config.service_commands"))
+	for _, name := range []string{"install", "uninstall", "start", "stop", "where"} {
 		describe(out, name, text.T("config.help_"+name))
 	}
 	fmt.Fprintf(out, "\n%s\n", text.T("config.notes", "program", program))

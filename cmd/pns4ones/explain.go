@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -38,7 +39,7 @@ func explain(text *locale.Localizer, settings *config.Result, err error) string 
 		return text.Error(settings.Blame(certificateSetting(&settings.Config, certificate), what))
 	case errors.As(err, &address):
 		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
-			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port))
+			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port, "command", addressCommand(address)))
 	case errors.As(err, &database):
 		return text.T("daemon.database_error", "path", database.Path,
 			"why", text.T(databaseProblem(database), "error", database.Err))
@@ -71,9 +72,17 @@ func addressProblem(e *netsvc.ListenError) string {
 	case e.NotOurs():
 		return "daemon.listen_not_ours"
 	case e.Denied():
-		return "daemon.listen_denied"
+		return portDenied
 	}
 	return "daemon.listen_other"
+}
+
+// addressCommand is what shows the cause.
+func addressCommand(e *netsvc.ListenError) string {
+	if e.NotOurs() {
+		return showAddresses
+	}
+	return fmt.Sprintf(showPort, e.Address.Port)
 }
 
 func databaseProblem(err error) string {

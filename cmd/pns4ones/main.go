@@ -28,9 +28,15 @@ var version = "dev"
 const (
 	exitDone   = 0
 	exitFailed = 1
+	exitUsage  = 2 // of the commands that manage the service
 )
 
 func main() {
+	if len(os.Args) > 1 && managesService(os.Args[1]) {
+		args := os.Args[2:]
+		text := locale.New(locale.Detect(os.Getenv, config.LangFlag(args)))
+		os.Exit(manageService(os.Args[1], args, text, os.Stdout, os.Stderr))
+	}
 	os.Exit(runAsService(func(ctx context.Context, m manager) int {
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()

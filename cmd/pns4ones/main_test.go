@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,11 +52,21 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":         exits,
 			"refuses":       refuses,
 			"newerdatabase": makeNewerDatabase,
 			"certificate":   makeCertificate,
 		},
 	})
+}
+
+// exits runs a command that must end with the given status.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("it ended with %v, want exit status %s", err, args[0])
+	}
 }
 
 func refuses(ts *testscript.TestScript, _ bool, args []string) {

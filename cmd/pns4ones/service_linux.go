@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -9,6 +11,15 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/sys/unix"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+)
+
+// How to find out why an address cannot be listened on.
+const (
+	showAddresses = "ip addr"
+	showPort      = "ss -ltnp 'sport = :%d'"
+	portDenied    = "daemon.listen_denied"
 )
 
 // runAsService runs the daemon in the foreground; systemd, if it is the one that
@@ -38,4 +49,22 @@ func runAsService(run func(context.Context, manager) int) int {
 
 		successors: newSuccessors(),
 	})
+}
+
+// systemctl has what the commands for the Windows service are here.
+var systemctl = map[string]string{
+	"install":   "systemctl enable --now pns4ones",
+	"uninstall": "systemctl disable --now pns4ones",
+	"start":     "systemctl start pns4ones",
+	"stop":      "systemctl stop pns4ones",
+	"where":     "systemctl cat pns4ones",
+}
+
+// managesService tells whether the word is a command that manages the service.
+func managesService(word string) bool { return systemctl[word] != "" }
+
+// manageService says which command to use instead.
+func manageService(word string, _ []string, text *locale.Localizer, _, stderr io.Writer) int {
+	fmt.Fprintln(stderr, text.T("service.use_systemctl", "word", word, "command", systemctl[word]))
+	return exitUsage
 }

@@ -2,32 +2,59 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // serviceName is the name of the Windows service, as the old product's.
 const serviceName = "PNS4OneS"
 
+// logName is the service's log, beside its settings.
+const logName = "pns4ones.log"
+
+// How to find out why an address cannot be listened on.
+const (
+	showAddresses = "ipconfig"
+	showPort      = "netstat -ano -p tcp | findstr :%d"
+	portDenied    = "daemon.listen_refused"
+)
+
 // runAsService runs the daemon as a Windows service if the service manager
 // started it, else in the foreground.
 func runAsService(run func(context.Context, manager) int) int {
-	inService, err := svc.IsWindowsService()
-	if err != nil || !inService {
-		return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+	if startedAsService() {
+		s := &service{run: run}
+		err := svc.Run(serviceName, s)
+		if err == nil {
+			return s.status
+		}
+		if !errors.Is(err, windows.ERROR_FAILED_SERVICE_CONTROLLER_CONNECT) {
+			return exitFailed
+		}
 	}
-	s := &service{run: run}
-	if err := svc.Run(serviceName, s); err != nil {
-		return exitFailed
+	return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+}
+
+// startedAsService tells that the service manager may have started us: it says so,
+// or there is nobody who could read what we print. The latter is for Wine, whose
+// services are in the session of the user and look like programs of theirs.
+func startedAsService() bool {
+	if inService, err := svc.IsWindowsService(); err == nil && inService {
+		return true
 	}
-	return s.status
+	_, err := os.Stderr.Stat()
+	return err != nil
 }
 
 type service struct {
@@ -45,6 +72,7 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	ended := make(chan int, 1)
 	go func() {
 		log := logFile()
+		sampleSettings()
 		ended <- s.run(ctx, manager{ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {}, stdout: log, stderr: log})
 	}()
 	for {
@@ -74,5 +102,32 @@ func logFile() io.Writer {
 	if err != nil {
 		return io.Discard // no profile folder: there is nowhere to say so
 	}
-	return &lumberjack.Logger{Filename: filepath.Join(paths.Settings, "pns4ones.log"), MaxSize: 10 /* MB */, MaxBackups: 5}
+	return &lumberjack.Logger{Filename: filepath.Join(paths.Settings, logName), MaxSize: 10 /* MB */, MaxBackups: 5}
+}
+
+// sampleSettings leaves a pns4ones.toml that is all comments for whoever wants to
+// set something, as the packages for Linux do. Nothing depends on it: if it cannot
+// be written, the database beside it cannot either, and that is told.
+func sampleSettings() {
+	paths, err := config.DefaultPaths(os.Getenv)
+	if err != nil {
+		return
+	}
+	old, err := os.Stat(filepath.Join(paths.Settings, "pns4ones.ini"))
+	if old != nil || !errors.Is(err, fs.ErrNotExist) {
+		return // the old product's settings are in force
+	}
+	defaults, err := config.Load(config.LoadOptions{Getenv: func(string) string { return "" }, Paths: config.Paths{Data: paths.Data, Control: paths.Control}})
+	if err != nil {
+		return
+	}
+	if err := os.MkdirAll(paths.Settings, 0o700); err != nil {
+		return
+	}
+	file, err := os.OpenFile(filepath.Join(paths.Settings, "pns4ones.toml"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	config.WriteTOML(file, defaults, locale.New(locale.Detect(os.Getenv, "")))
 }

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -162,7 +161,7 @@ func (l *shortOf) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestMakesRoomWhenDescriptorsRunOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		exhausted := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+		exhausted := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errExhausted)}
 		log := new(bytes.Buffer)
 		evictions := 0
 		s := &Service{closed: make(chan struct{}), options: Options{

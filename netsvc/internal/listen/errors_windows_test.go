@@ -1,0 +1,6 @@
+package listen
+
+import "golang.org/x/sys/windows"
+
+// errExhausted is what accept says when handles run out.
+const errExhausted = windows.WSAEMFILE
