@@ -36,7 +36,7 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 	done
 	GOOS=windows GOARCH=amd64 go test -c -o "$builds/pns4ones.test.exe" ./cmd/pns4ones
 
-	PNS4ONES_TEST_INSIDE=$proof timeout 300 unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$builds"
+	PNS4ONES_TEST_INSIDE=$proof timeout 500 unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$builds"
 	exit
 fi
 builds=$1
@@ -65,6 +65,11 @@ virtual=S-1-5-80-$(python3 -c 'import hashlib, struct; print(*struct.unpack("<5I
 for sid in "$virtual" S-1-5-18; do
 	wine reg add "HKLM\\Software\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\$sid" /v ProfileImagePath /d 'C:\users\root' /f >/dev/null
 done
+
+# A prefix that has just been made is started anew. Then one program is kept running:
+# without any, Wine shuts down, and starts the services again with the next one.
+wineserver -k -w
+sleep infinity | wine cmd >/dev/null 2>&1 &
 
 # Wine's pipes end when the program does, before all is read: by way of a file.
 win() {
@@ -142,7 +147,6 @@ win "$zip/pns4ones.exe" >"$work/second" && fail "a second daemon starts"
 expect "$work/second" "netstat -ano -p tcp | findstr :36696" "a second daemon"
 kill "$daemon"
 wait "$daemon" 2>/dev/null || true
-wineserver -k
 proven "the archive: the daemon in the foreground; messages through the pipe, over HTTP, from Linux"
 rm -r "$folder"
 
