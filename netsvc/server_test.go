@@ -235,6 +235,7 @@ func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 	receive(t, newer)
 	ends(t, older) // a second later
 	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID + " sessions=1 ", `msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
+		eventually(t, "the log has "+words, func() bool { return strings.Contains(log.String(), words) })
 		if n := strings.Count(log.String(), words); n != 1 {
 			t.Errorf("%d times in the log: %s", n, words)
 		}
