@@ -176,3 +176,41 @@ func swapCase(s string) string {
 		return r
 	}, s)
 }
+
+func TestAClockThatJumps(t *testing.T) {
+	t.Parallel()
+	r, c := newRegistry(t)
+	a := create(t, r, "a")
+	old := a.ServerKeys[0].Key
+	token := must[app.Token](t)(r.Authorize(old, hour)).Value
+	a = must[*app.App](t)(r.RotateServerKey(a.ID, 3*hour))
+	good := func(when string) {
+		t.Helper()
+		if _, err := r.CheckToken(token); err != nil {
+			t.Errorf("%s: the token: %v", when, err)
+		}
+		for _, key := range []string{old, a.ServerKeys[0].Key} {
+			fresh, err := r.Authorize(key, hour)
+			if err == nil {
+				_, err = r.CheckToken(fresh.Value)
+			}
+			if err != nil {
+				t.Errorf("%s: a new token: %v", when, err)
+			}
+		}
+		if next, err := r.Expire(); err != nil || next.IsZero() {
+			t.Errorf("%s: the next end is %v, %v", when, next, err)
+		}
+	}
+	good("at first")
+	c.advance(-hour)
+	good("an hour back")
+	c.advance(2 * hour) // an hour ahead of the truth
+	if _, err := r.CheckToken(token); !errors.Is(err, app.ErrTokenExpired) {
+		t.Errorf("an hour ahead: the token: %v", err)
+	}
+	token = must[app.Token](t)(r.Authorize(old, hour)).Value // senders ask anew
+	good("an hour ahead")
+	c.advance(-hour)
+	good("right again")
+}

@@ -188,13 +188,13 @@ func TestDiskFull(t *testing.T) {
 	defer stop()
 	ctx := context.Background()
 
-	refused := func(what string) {
+	refused := func(what, why string) {
 		t.Helper()
 		// A small change may still fit into the pages of the database.
 		for n := range 1000 {
 			if _, err := i.client.CreateApp(ctx, what+strconv.Itoa(n)); err != nil {
 				var answer *control.Error
-				if !errors.As(err, &answer) || answer.Code != control.CodeNotStored || !strings.Contains(err.Error(), "no space") {
+				if !errors.As(err, &answer) || answer.Code != control.CodeNotStored || !strings.Contains(err.Error(), why) {
 					t.Errorf("%s: refused with %v", what, err)
 				}
 				t.Logf("%s: %v", what, err)
@@ -212,7 +212,7 @@ func TestDiskFull(t *testing.T) {
 		_, err = f.Write(make([]byte, 4096))
 	}
 	f.Close()
-	refused("disk full")
+	refused("disk full", "no space")
 	os.Remove(filler)
 	if _, err := i.client.RotateServerKey(ctx, l.app.ID, time.Hour); err != nil {
 		t.Errorf("with room again: %v", err)
@@ -221,6 +221,19 @@ func TestDiskFull(t *testing.T) {
 	l.settle()
 	l.check()
 	i.stop(daemon)
+
+	// A start on a disk that became read-only says so.
+	i.log.Close()
+	if err := unix.Mount("", i.folder, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	again := exec.Command(i.program)
+	again.Args[0], again.Env = "pns4ones", i.env
+	out, err := again.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "read-only file system") {
+		t.Errorf("on a read-only disk it says %v: %s", err, out)
+	}
+	t.Logf("on a read-only disk: %s", out)
 }
 
 // TestLittleMemory gives the daemon a limit far below what its slow sessions could make
