@@ -32,9 +32,9 @@ func (a Address) String() string {
 	return a.Host + ":" + port
 }
 
-// sameSocket tells whether what listens on a can serve b without being opened
+// SameSocket tells whether what listens on a can serve b without being opened
 // anew: nothing but the network from which it may be reached differs.
-func (a Address) sameSocket(b Address) bool {
+func (a Address) SameSocket(b Address) bool {
 	if a.Port != b.Port || a.Host != b.Host {
 		return false
 	}

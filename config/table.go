@@ -39,7 +39,7 @@ var (
 
 // sameSocket is live for an address: the network may change, what is bound may not.
 func sameSocket(address func(*Config) Address) live {
-	return live{"network", func(from, to *Config) bool { return address(from).sameSocket(address(to)) }}
+	return live{"network", func(from, to *Config) bool { return address(from).SameSocket(address(to)) }}
 }
 
 // limits are the values that a setting takes, if they can be listed: these, or
@@ -121,7 +121,7 @@ var settings = []setting{
 		}
 		return c.MetricsListen.String()
 	}, live: live{"network", func(from, to *Config) bool {
-		return from.MetricsListen != nil && to.MetricsListen != nil && from.MetricsListen.sameSocket(*to.MetricsListen)
+		return from.MetricsListen != nil && to.MetricsListen != nil && from.MetricsListen.SameSocket(*to.MetricsListen)
 	}}},
 }
 

@@ -47,8 +47,8 @@ type savedSocket struct {
 }
 
 // Estate is what a server leaves: its listening sockets, and its sessions with all
-// that waits to be written to them. It can be sent, or opened by Open, or closed. It is not for
-// concurrent use.
+// that waits to be written to them. It can be sent, or opened by Open in this process
+// or another one, or closed. It is not for concurrent use.
 type Estate struct {
 	document document
 	sockets  []syscall.Conn // one for each of document.Sockets; nil: used, or closed
@@ -124,24 +124,30 @@ func closeAll(connections []syscall.Conn) {
 	}
 }
 
-// takeSockets returns the sockets that listened for the setting, if it has the same
-// address. If it has another one they are closed, for the port may be wanted.
+// takeSockets returns the sockets that listened for the setting, if they can listen
+// for the address. If they cannot they are closed, for the port may be wanted.
 func (e *Estate) takeSockets(setting string, address config.Address) (sockets []net.Listener, err error) {
 	for i, saved := range e.document.Sockets {
-		f, ok := e.sockets[i].(*os.File)
-		if !ok || saved.Setting != setting {
+		if saved.Setting != setting || e.sockets[i] == nil {
 			continue
 		}
-		if saved.Address == address.String() {
-			ln, err := net.FileListener(f)
+		if before, err := config.ParseAddress(saved.Address, address.Port); err != nil || !before.SameSocket(address) {
+			closeAll(e.sockets[i : i+1])
+			e.sockets[i] = nil
+			continue
+		}
+		switch socket := e.sockets[i].(type) {
+		case *os.File: // of another process; it stays open, in case that the estate has to be sent on
+			ln, err := net.FileListener(socket)
 			if err != nil {
 				return nil, fmt.Errorf("taking over the socket of %s: %w", setting, err)
 			}
 			sockets = append(sockets, ln)
-			continue // f stays open, in case that the estate has to be sent on
+		case *net.TCPListener: // of this one
+			socket.SetDeadline(time.Time{})
+			sockets = append(sockets, socket)
+			e.sockets[i] = nil
 		}
-		f.Close()
-		e.sockets[i] = nil
 	}
 	return sockets, nil
 }
@@ -151,13 +157,14 @@ func (e *Estate) takeSockets(setting string, address config.Address) (sockets []
 func (e *Estate) takeSessions() []net.Conn {
 	conns := make([]net.Conn, len(e.sessions))
 	for i, c := range e.sessions {
-		f, ok := c.(*os.File)
-		if !ok {
-			continue
+		switch c := c.(type) {
+		case *os.File: // of another process
+			// An error means that the connection is gone.
+			conns[i], _ = net.FileConn(c)
+			c.Close()
+		case net.Conn: // of this one
+			conns[i] = c
 		}
-		// An error means that the connection is gone.
-		conns[i], _ = net.FileConn(f)
-		f.Close()
 	}
 	e.sessions = nil
 	return conns
@@ -166,6 +173,23 @@ func (e *Estate) takeSessions() []net.Conn {
 // KeepSessions has Run, when its context ends, keep sockets and sessions open
 // instead of closing them: Left returns them.
 func (s *Server) KeepSessions() { s.keepSessions.Store(true) }
+
+// upgrade is Options.Upgrade, after which an earlier failure is of the past.
+func (s *Server) upgrade() func() error {
+	if s.options.Upgrade == nil {
+		return nil
+	}
+	return func() error {
+		err := s.options.Upgrade()
+		if err == nil {
+			s.notUpgraded.Store(nil)
+		}
+		return err
+	}
+}
+
+// Settings are those in force.
+func (s *Server) Settings() config.Config { return *s.settings.Load() }
 
 // Left is what Run has left, nil if that is nothing.
 func (s *Server) Left() *Estate { return s.left }

@@ -22,5 +22,8 @@ func (s *Server) info() control.Info {
 	if certificate := s.certificate.Load(); certificate != nil {
 		info.TLSExpiresAt = certificate.NotAfter()
 	}
+	if err := s.notUpgraded.Load(); err != nil {
+		info.UpgradeFailed = *err
+	}
 	return info
 }

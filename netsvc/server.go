@@ -60,6 +60,9 @@ type Options struct {
 	// Inherited is what a server of another process has left; nil: nothing. Run goes
 	// on with it. If Open fails it is still the caller's.
 	Inherited *Estate
+	// UpgradeFailed is why another process has not taken the place of this one, for
+	// the status; nil: none was to.
+	UpgradeFailed error
 	// Upgrade has the program on disk take the place of this process; nil: it cannot.
 	Upgrade func() error
 }
@@ -99,7 +102,8 @@ type Server struct {
 	newFolder    bool           // the data folder did not exist
 	accepting    sync.WaitGroup // services that accept connections
 	keepSessions atomic.Bool
-	left         *Estate // after Run
+	notUpgraded  atomic.Pointer[error] // why; nil: nothing went wrong
+	left         *Estate               // after Run
 	// known are the apps as they were last told of; appChanged alone uses it.
 	known map[string]*app.App
 
@@ -124,6 +128,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		keysChanged: make(chan struct{}, 1), known: make(map[string]*app.App),
 	}
 	s.settings.Store(&o.Config)
+	if o.UpgradeFailed != nil {
+		s.notUpgraded.Store(&o.UpgradeFailed)
+	}
 	s.restartNeeded.Store(new([]string))
 	defer func() {
 		if err != nil {
@@ -162,7 +169,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	s.stats = stats.New(s.sources(latency))
 	s.control = control.New(control.Options{
 		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
-		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: o.Upgrade,
+		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: s.upgrade(),
 	})
 	return s, nil
 }

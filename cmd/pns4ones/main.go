@@ -140,11 +140,8 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	if err != nil {
 		fmt.Fprintln(d.stderr, text.T("daemon.not_inherited", "error", err))
 	}
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	server, err := netsvc.Open(ctx, netsvc.Options{
-		Inherited: inherited, Upgrade: d.successors.upgrade(end),
-		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
+	o := netsvc.Options{
+		Inherited: inherited, Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
 		Log: newLogHandler(d.stderr, d.journal),
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
@@ -152,17 +149,44 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		Explain: func(lang locale.Lang, settings *config.Result, err error) string {
 			return explain(locale.New(lang), settings, err)
 		},
-	})
+	}
+	for {
+		left, inForce, status := d.serveOnce(ctx, text, settings, o)
+		if left == nil {
+			return status
+		}
+		err := d.successors.passOn(left)
+		if err == nil {
+			return exitDone
+		}
+		if !d.successors.goOn() {
+			fmt.Fprintln(d.stderr, text.T("daemon.not_handed_over", "N", left.Sessions(), "error", err))
+			return exitFailed
+		}
+		fmt.Fprintln(d.stderr, text.T("daemon.upgrade_failed", "error", err))
+		o.Inherited, o.Config, o.UpgradeFailed = left, inForce, err
+	}
+}
+
+// serveOnce serves until ctx ends, or until another process is to take over: then
+// it returns what it has left and the settings that were in force.
+func (d *daemonRun) serveOnce(ctx context.Context, text *locale.Localizer, settings *config.Result, o netsvc.Options) (left *netsvc.Estate, inForce config.Config, status int) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	o.Upgrade = d.successors.upgrade(end)
+	server, err := netsvc.Open(ctx, o)
 	if err != nil {
-		d.successors.giveBack(inherited)
-		return d.fail(text, settings, err)
+		d.successors.giveBack(o.Inherited)
+		return nil, inForce, d.fail(text, settings, err)
 	}
 	if err := d.successors.awaitTurn(); err != nil {
-		return d.fail(text, settings, err)
+		return nil, inForce, d.fail(text, settings, err)
 	}
-	d.welcome(text, settings, server)
-	if inherited != nil {
-		fmt.Fprintln(d.stdout, text.T("daemon.inherited", "N", inherited.Sessions(), "version", inherited.Version()))
+	if o.UpgradeFailed == nil {
+		d.welcome(text, settings, server)
+	}
+	if o.Inherited != nil {
+		fmt.Fprintln(d.stdout, text.T("daemon.inherited", "N", o.Inherited.Sessions(), "version", o.Inherited.Version()))
 	}
 	d.ready()
 	// The server has to know what becomes of its sessions before it is stopped.
@@ -186,15 +210,9 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	defer stopReloading()
 	if err := server.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
-		return exitFailed
+		return nil, inForce, exitFailed
 	}
-	if left := server.Left(); left != nil {
-		if err := d.successors.passOn(left); err != nil {
-			fmt.Fprintln(d.stderr, text.T("daemon.not_handed_over", "N", left.Sessions(), "error", err))
-			return exitFailed
-		}
-	}
-	return exitDone
+	return server.Left(), server.Settings(), exitDone
 }
 
 // reloadOnSignal reads the settings again at each SIGHUP until ctx ends. What

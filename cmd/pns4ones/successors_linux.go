@@ -30,8 +30,8 @@ import (
 //
 // For an upgrade the process starts the program on disk itself and gives them to
 // it. The successor says when it is ready, and serves when it is told to. One that
-// does not get so far is killed, and the program that runs now takes its place:
-// the sessions are kept whatever is on disk.
+// does not get so far is killed, and this process serves the sessions again, with the
+// settings that it had: they are kept whatever is on disk.
 //
 // A nil *successors passes nothing on.
 type successors struct {
@@ -125,7 +125,10 @@ func (s *successors) awaitTurn() error {
 	if s == nil || s.predecessor == nil {
 		return nil
 	}
-	defer s.predecessor.Close()
+	defer func() {
+		s.predecessor.Close()
+		s.predecessor = nil
+	}()
 	s.predecessor.SetDeadline(time.Now().Add(successorTimeout))
 	if _, err := s.predecessor.Write([]byte(wordReady)); err != nil {
 		return nil // it is gone
@@ -176,26 +179,22 @@ func (s *successors) upgrade(end context.CancelFunc) func() error {
 	}
 }
 
-// passOn leaves the sessions to the next process. After an error nobody has them.
+// passOn leaves the sessions to the next process. After an error they are still
+// this one's.
 func (s *successors) passOn(left *netsvc.Estate) error {
 	if !s.upgrades() {
 		return store(left)
 	}
 	program, err := os.Executable()
-	if err == nil {
-		err = startSuccessor(program, left)
+	if err != nil {
+		return fmt.Errorf("finding the program: %w", err)
 	}
-	if err == nil {
-		return nil
-	}
-	// The program that runs now is there as long as it runs, whatever became of
-	// its file.
-	if again := startSuccessor("/proc/self/exe", left); again != nil {
-		return errors.Join(err, again)
-	}
-	fmt.Fprintln(os.Stderr, "pns4ones: the upgrade failed, this version goes on:", err)
-	return nil
+	return startSuccessor(program, left)
 }
+
+// goOn is for when nobody could take the sessions: it tells whether this process has
+// to serve them again, as it was to pass them on for an upgrade only.
+func (s *successors) goOn() bool { return s != nil && s.upgrading.Swap(false) }
 
 // startSuccessor starts a successor and returns when it has the sessions.
 func startSuccessor(program string, left *netsvc.Estate) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -34,9 +35,13 @@ func TestUpgradesLoseNothing(t *testing.T) {
 
 func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 	script := func(text string) func(*os.File) {
-		return func(f *os.File) { io.WriteString(f, "#!/bin/sh\n"+text) }
+		return func(f *os.File) { io.WriteString(f, "#!/bin/bash\n"+text) }
 	}
 	i := install(t)
+	good := i.program + ".good"
+	if err := os.Link(i.program, good); err != nil {
+		t.Fatal(err)
+	}
 	i.start(exec.Command(i.program))
 	l := newLedger(t, i.client)
 	l.open(*fireSessions)
@@ -52,11 +57,37 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 		t.Error("it was upgraded to what refuses the settings")
 	}
 
+	goesOn := func() {
+		t.Helper()
+		before := i.status()
+		if err := i.client.Upgrade(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the version that ran goes on", func() bool {
+			now, err := i.client.Status(context.Background())
+			return err == nil && now.UpgradeFailed != "" && now.PID == before.PID && now.Sessions == before.Sessions && now.Listen == before.Listen
+		})
+	}
 	// It passes the check, and then crashes, says something else, or ends later.
 	for _, text := range []string{"exit 3", "kill -SEGV $$", "printf nonsense >&3", "sleep 0.1; exit 0"} {
 		i.replaceProgram(script("case \"$*\" in *-check*) exit 0;; esac\n" + text))
-		i.upgrade()
+		goesOn()
 	}
+
+	// The program is good, but its settings are not, which only a start shows.
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	i.replaceProgram(script(`case "$*" in *-check*) exit 0;; esac; PNS4ONES_METRICS_LISTEN=` + taken.Addr().String() + ` exec -a pns4ones ` + good + ` "$@"`))
+	goesOn()
+
+	// And then a good one.
+	if err := os.Rename(good, i.program); err != nil {
+		t.Fatal(err)
+	}
+	i.upgrade()
 	stop()
 	l.settle()
 	l.check()

@@ -17,4 +17,5 @@ func (*successors) awaitTurn() error                            { return nil }
 func (*successors) expected() bool                              { return false }
 func (*successors) upgrades() bool                              { return false }
 func (*successors) upgrade(end context.CancelFunc) func() error { return nil }
+func (*successors) goOn() bool                                  { return false }
 func (*successors) passOn(*netsvc.Estate) error                 { return nil }

@@ -53,6 +53,9 @@ func (p *program) statusFields(s control.Status) []field {
 		return fmt.Sprint(n) + "  " + p.text.T("admin.per_second", "rate", formatRate(perSecond))
 	}
 	add("version", s.Version)
+	if s.UpgradeFailed != "" {
+		add("upgrade_failed", locale.Clean(s.UpgradeFailed))
+	}
 	add("uptime", words.Age(time.Duration(s.UptimeSeconds)*time.Second))
 	add("listen", s.Listen)
 	add("service", s.Service)

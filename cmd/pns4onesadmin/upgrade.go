@@ -31,6 +31,10 @@ func (p *program) upgradeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if after.UpgradeFailed != "" {
+				return failure("admin.upgrade_failed", "version", locale.Clean(after.Version), "why", locale.Clean(after.UpgradeFailed),
+					"before", before.Sessions, "after", after.Sessions)
+			}
 			id := "admin.upgraded"
 			if after.Version == before.Version {
 				id = "admin.upgraded_same"
@@ -44,7 +48,8 @@ func (p *program) upgradeCommand() *cobra.Command {
 	})
 }
 
-// awaitOtherProcess waits until another process than pid answers.
+// awaitOtherProcess waits until another process than pid answers, or that one says
+// that none has taken over.
 func awaitOtherProcess(ctx context.Context, client *control.Client, pid int) (control.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, upgradeTimeout)
 	defer cancel()
@@ -52,7 +57,7 @@ func awaitOtherProcess(ctx context.Context, client *control.Client, pid int) (co
 	defer ticker.Stop()
 	for {
 		status, err := client.Status(ctx)
-		if err == nil && status.PID != pid {
+		if err == nil && (status.PID != pid || status.UpgradeFailed != "") {
 			return status, nil
 		}
 		select {

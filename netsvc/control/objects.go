@@ -77,6 +77,7 @@ type Status struct {
 	Control        string            `json:"control"`
 	MetricsListen  string            `json:"metrics_listen,omitempty"`
 	LogLevel       string            `json:"log_level"`
+	UpgradeFailed  string            `json:"upgrade_failed,omitempty"` // why, if the latest one has
 	TLSExpiresAt   *time.Time        `json:"tls_expires_at,omitempty"`
 	Apps           int               `json:"apps"`
 	Sessions       int               `json:"sessions"`

@@ -33,6 +33,7 @@ type Info struct {
 	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
 	LogLevel                 config.Level
+	UpgradeFailed            error    // nil: none has
 	RestartNeeded            []string // settings that wait for a restart
 }
 

@@ -30,6 +30,9 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		object.HTTP.Status[strconv.Itoa(status)] = n
 	}
 	object.RestartNeeded = append(object.RestartNeeded, info.RestartNeeded...)
+	if info.UpgradeFailed != nil {
+		object.UpgradeFailed = info.UpgradeFailed.Error()
+	}
 	if !info.TLSExpiresAt.IsZero() {
 		at := info.TLSExpiresAt.UTC()
 		object.TLSExpiresAt = &at

@@ -70,7 +70,7 @@ func (h *Hub) HandOver() (*State, []net.Conn) {
 	for _, s := range h.snapshot() {
 		if s.closeReason() == "" {
 			saving.add(s)
-			conns = append(conns, s.conn)
+			conns = append(conns, plain(s.conn))
 		}
 	}
 	return &saving.state, conns
@@ -139,8 +139,8 @@ func (v *saving) frame(f *frame) int {
 
 // Adopt goes on with the sessions that another hub handed over. It is called once
 // all apps are known, and before Serve. Sessions whose key is no longer in force
-// are closed; a connection that is nil is gone. It returns how many sessions and connections that are not registered
-// it goes on with, and how many it closed.
+// are closed; a connection that is nil is gone. It returns how many sessions, and
+// connections that are not registered, it goes on with, and how many it closed.
 func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed int) {
 	h.lastID.Store(max(h.lastID.Load(), state.LastID))
 	keys := make([]*key, len(state.Keys))
@@ -281,6 +281,15 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 type earlyConn struct {
 	*net.TCPConn
 	early []byte // the session's goroutine alone reads
+}
+
+// plain returns the connection itself. What was read early of it has been read from
+// the earlyConn since, or is kept again.
+func plain(conn net.Conn) net.Conn {
+	if c, ok := conn.(*earlyConn); ok {
+		return c.TCPConn
+	}
+	return conn
 }
 
 func (c *earlyConn) Read(b []byte) (int, error) {
