@@ -37,7 +37,7 @@ fresh_rpm_root() {
 	fresh_root "$@"
 	mount_system
 	cp "$here/use.sh" "$here/testdata/keys" "$root/run"
-	rpm_in_root --initdb
+	rpm --root "$root" --initdb
 	rpm_in_root -i "$standin"
 }
 
