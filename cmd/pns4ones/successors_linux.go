@@ -53,6 +53,8 @@ const (
 	// How long a successor may take until it is ready.
 	successorTimeout = 30 * time.Second
 	checkTimeout     = 20 * time.Second
+	// How long one that was killed may take to end.
+	endTimeout = 5 * time.Second
 )
 
 // What the two processes say to each other after the hand-over.
@@ -218,11 +220,23 @@ func startSuccessor(program string, left *netsvc.Estate) error {
 		return fmt.Errorf("starting %s: %w", program, err)
 	}
 	if err := give(socket, successor.Process.Pid, left); err != nil {
-		successor.Process.Kill()
-		successor.Wait() // fails at once if systemd is the one to wait
+		end(successor.Process)
 		return fmt.Errorf("handing over to %s: %w", program, err)
 	}
 	return nil
+}
+
+// end kills a successor, and waits until it has let go of the database and of its
+// sockets: this process wants them back.
+func end(successor *os.Process) {
+	descriptor, err := unix.PidfdOpen(successor.Pid, 0)
+	successor.Kill()
+	if err == nil {
+		defer unix.Close(descriptor)
+		ended := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLIN}}
+		unix.Poll(ended, int(endTimeout.Milliseconds()))
+	}
+	successor.Wait() // fails at once if it is systemd's child
 }
 
 // give hands over to a successor, and tells it to go on when it is ready.
