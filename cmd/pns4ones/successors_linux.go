@@ -35,6 +35,7 @@ import (
 //
 // A nil *successors passes nothing on.
 type successors struct {
+	program     string        // where this one was started from: another one may be there by now
 	predecessor *net.UnixConn // waits to be told that we are ready; nil: nobody does
 	stored      bool          // what we inherited came from systemd
 	upgrading   atomic.Bool
@@ -63,7 +64,13 @@ const (
 	wordGo    = "go"
 )
 
-func newSuccessors() *successors { return new(successors) }
+func newSuccessors() *successors {
+	program, err := os.Executable()
+	if err != nil {
+		program = os.Args[0] // without /proc
+	}
+	return &successors{program: program}
+}
 
 // inherit returns what the process before this one has left; nil: nothing.
 func (s *successors) inherit() (*netsvc.Estate, error) {
@@ -161,19 +168,15 @@ func (s *successors) upgrade(end context.CancelFunc) func() error {
 		return nil
 	}
 	return func() error {
-		program, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("finding the program: %w", err)
-		}
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
-		check := exec.CommandContext(ctx, program, append(append([]string{}, os.Args[1:]...), "-check")...)
+		check := exec.CommandContext(ctx, s.program, append(append([]string{}, os.Args[1:]...), "-check")...)
 		check.Args[0] = os.Args[0]
 		var said bytes.Buffer
 		check.Stderr = &said
 		check.WaitDelay = time.Second
 		if err := check.Run(); err != nil {
-			return fmt.Errorf("%s -check: %s: %w", program, strings.TrimSpace(said.String()), err)
+			return fmt.Errorf("%s -check: %s: %w", s.program, strings.TrimSpace(said.String()), err)
 		}
 		s.upgrading.Store(true)
 		end()
@@ -187,11 +190,7 @@ func (s *successors) passOn(left *netsvc.Estate) error {
 	if !s.upgrades() {
 		return store(left)
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding the program: %w", err)
-	}
-	return startSuccessor(program, left)
+	return startSuccessor(s.program, left)
 }
 
 // goOn is for when nobody could take the sessions: it tells whether this process has

@@ -121,8 +121,19 @@ done
 pid=$(main_pid)
 inside pns4onesadmin upgrade >/dev/null 2>&1
 eventually "systemd follows the new process" sh_inside "[ \$(systemctl show -P MainPID pns4ones) != $pid ] && systemctl is-active pns4ones"
+pid=$(main_pid)
+cat >"$root/packages/broken" <<-'BROKEN'
+	#!/bin/sh
+	case "$*" in *-check*) exit 0 ;; esac
+	exit 3
+BROKEN
+sh_inside 'chmod 755 /packages/broken; mv /usr/bin/pns4ones /usr/bin/pns4ones.good; cp /packages/broken /usr/bin/pns4ones'
+inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 && fail "an upgrade to a program that ends passes"
+expect "$work/upgrade" "Nothing was lost" "an upgrade to a program that ends"
+[ "$(main_pid)" = "$pid" ] && active || fail "after a failed upgrade the service is $(inside systemctl is-active pns4ones)"
+sh_inside 'mv /usr/bin/pns4ones.good /usr/bin/pns4ones'
 inside systemctl restart pns4ones
-release "three restarts, an upgrade, a restart"
+release "three restarts, an upgrade, one that fails, a restart"
 
 ### upgrading
 hold
