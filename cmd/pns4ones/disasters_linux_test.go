@@ -443,11 +443,13 @@ func TestSoak(t *testing.T) {
 			t.Logf("round %d: %+v", round, now)
 			i.upgrade()
 			settled = i.size()
+			f.token = f.newSender(0).token // the one before ends after an hour
 		}
 	}
 	stop()
 	f.settle()
 	f.check()
+	f.reportFaults()
 }
 
 // size is what a daemon that runs takes.

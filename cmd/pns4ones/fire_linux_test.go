@@ -77,6 +77,15 @@ func (f *fire) fault(format string, args ...any) {
 	f.faults = append(f.faults, fmt.Sprintf(format, args...))
 }
 
+func (f *fire) reportFaults() {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fault := range f.faults[:min(10, len(f.faults))] {
+		f.t.Error(fault)
+	}
+}
+
 // TestUnderFire has the daemon endure each nuisance, and all of them at once, while its
 // ledger stays clean.
 func TestUnderFire(t *testing.T) {
@@ -108,9 +117,7 @@ func underFire(t *testing.T, n nuisance) {
 	stop()
 	f.settle()
 	b := f.check()
-	for _, fault := range f.faults[:min(10, len(f.faults))] {
-		t.Error(fault)
-	}
+	f.reportFaults()
 	t.Logf("%d times tried", f.tried.Load())
 	if b.accepted == 0 || f.tried.Load() == 0 {
 		t.Error("nothing was tried")

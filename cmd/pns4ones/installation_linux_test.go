@@ -77,7 +77,7 @@ func install(t *testing.T) *installation {
 		}
 	})
 	i.env = append(os.Environ(), "PNS4ONES_LANG=en", "PNS4ONES_LISTEN=127.0.0.1:0", "PNS4ONES_SERVICE=127.0.0.1:0", "GORACE=atexit_sleep_ms=0",
-		"PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information")
+		"CONFIGURATION_DIRECTORY="+filepath.Join(folder, "settings"), "PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information")
 	i.client = control.NewClient(filepath.Join(folder, "control.sock"))
 	t.Cleanup(i.client.Close)
 	// Whichever process it is by now.

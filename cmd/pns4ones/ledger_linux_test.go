@@ -211,19 +211,27 @@ func (l *ledger) newSender(id int) *sender {
 		ledger: l, id: id, next: make(map[string]int), accepted: make(map[string]int), doubtful: make(map[stream]map[int]string),
 		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience},
 	}
-	response, err := s.http.Get("http://" + l.listen + "/auth?server_key=" + l.app.ServerKey)
-	if err != nil {
+	if err := s.authorise(); err != nil {
 		l.t.Fatal(err)
+	}
+	return s
+}
+
+// authorise gets a token, which ends after an hour.
+func (s *sender) authorise() error {
+	response, err := s.http.Get("http://" + s.ledger.listen + "/auth?server_key=" + s.ledger.app.ServerKey)
+	if err != nil {
+		return errors.New("no token: the daemon does not answer")
 	}
 	defer response.Body.Close()
 	var answer struct {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Token == "" {
-		l.t.Fatalf("no token: status %d, %v", response.StatusCode, err)
+		return fmt.Errorf("no token: status %d, %w", response.StatusCode, err)
 	}
 	s.token = answer.Token
-	return s
+	return nil
 }
 
 // send sends the next message for an addressee.
@@ -238,25 +246,39 @@ func (s *sender) send(to string) {
 		recipient["Type"], recipient["UserGroup"] = "group", to
 	}
 	body, _ := json.Marshal(map[string]any{"Recipient": recipient, "Message": map[string]string{"Topic": fmt.Sprint(s.id, " ", to, " ", number)}})
-	request, _ := http.NewRequest("POST", "http://"+s.ledger.listen+"/sendmessage", strings.NewReader(string(body)))
-	request.Header.Set("Authorization", "Bearer "+s.token)
 	began := time.Now()
-	response, err := s.http.Do(request)
+	status, err := s.post(string(body))
+	if status == http.StatusForbidden && s.authorise() == nil { // the token has expired
+		status, err = s.post(string(body))
+	}
 	s.longest = max(s.longest, time.Since(began))
+	if status == http.StatusOK {
+		s.accepted[to]++
+		return
+	}
 	if err == nil {
-		io.Copy(io.Discard, response.Body)
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			s.accepted[to]++
-			return
-		}
-		err = fmt.Errorf("status %d", response.StatusCode)
+		err = fmt.Errorf("status %d", status)
 	}
 	of := stream{s.id, to}
 	if s.doubtful[of] == nil {
 		s.doubtful[of] = make(map[int]string)
 	}
 	s.doubtful[of][number] = err.Error()
+}
+
+func (s *sender) post(body string) (status int, err error) {
+	request, err := http.NewRequest("POST", "http://"+s.ledger.listen+"/sendmessage", strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	io.Copy(io.Discard, response.Body)
+	return response.StatusCode, nil
 }
 
 func (s *sender) acceptedAll() (n int) {
