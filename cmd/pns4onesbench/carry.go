@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,23 +32,24 @@ type carry struct {
 
 	loop   *loop
 	sender *sender
-	table  []CarryStep
 }
 
-// CarryStep is what was measured with a number of sessions.
+// Carry is what «carry» found out.
+type Carry struct {
+	Steps   []CarryStep `json:"steps"`
+	Carried int         `json:"carried"` // sessions at the last step that was good
+}
+
+// CarryStep is what was measured with a number of sessions; times are in seconds.
 type CarryStep struct {
-	Sessions         int     `json:"sessions"`
-	ConnectsASecond  float64 `json:"connects_a_second"`
-	TimeToLast       float64 `json:"time_to_last_seconds"`      // of a message to all, the median
-	TimeToLastWorst  float64 `json:"worst_time_to_last_seconds"`
-	Delivered, Sent  int     `json:"-"`
-	DeliveredShare   float64 `json:"delivered_share"`
-	LatencyP50       float64 `json:"latency_p50_seconds"` // of a message to one
-	LatencyP99       float64 `json:"latency_p99_seconds"`
-	Closed           int     `json:"closed"`
-	WithinTheBound   bool    `json:"within_the_bound"`
-	LatencySamples   int     `json:"latency_samples"`
-	BroadcastSamples int     `json:"broadcast_samples"`
+	Sessions        int     `json:"sessions"`
+	ConnectsASecond float64 `json:"connects_a_second"`
+	TimeToLast      float64 `json:"time_to_last"` // of a message to all, the median
+	WorstTimeToLast float64 `json:"worst_time_to_last"`
+	DeliveredShare  float64 `json:"delivered_share"`
+	LatencyP50      float64 `json:"latency_p50"` // of a message to one
+	LatencyP99      float64 `json:"latency_p99"`
+	Good            bool    `json:"good"` // all was delivered, and in time
 }
 
 // carryCommand ramps up sessions of an app on a running daemon.
@@ -191,7 +192,7 @@ func (c *carry) ramp(ctx context.Context, to *unix.SockaddrInet4) error {
 		c.row(c.text.T("bench.carry_sessions"), c.text.T("bench.carry_connects"), c.text.T("bench.carry_broadcast"),
 			c.text.T("bench.carry_delivered"), c.text.T("bench.carry_p50"), c.text.T("bench.carry_p99"))
 	}
-	carried := 0
+	result := &Carry{Steps: []CarryStep{}}
 	var ended error
 	for _, n := range steps(c.upTo) {
 		step, err := c.step(ctx, to, n)
@@ -199,36 +200,30 @@ func (c *carry) ramp(ctx context.Context, to *unix.SockaddrInet4) error {
 			ended = err
 			break
 		}
-		c.table = append(c.table, step)
+		result.Steps = append(result.Steps, step)
 		if !c.json {
 			c.row(c.number(float64(n)), c.format(step.ConnectsASecond, PerSecond), c.format(step.TimeToLast, Seconds),
 				c.decimal(step.DeliveredShare*100, 2)+" %", c.format(step.LatencyP50, Seconds), c.format(step.LatencyP99, Seconds))
 		}
-		if !step.WithinTheBound {
-			ended = locale.NewText("bench.carry_too_slow", "took", c.format(step.TimeToLastWorst, Seconds), "within", c.within.String())
+		if !step.Good {
+			ended = locale.NewText("bench.carry_too_slow", "took", c.format(step.WorstTimeToLast, Seconds), "share", c.decimal(step.DeliveredShare*100, 2), "within", c.within.String())
 			break
 		}
-		carried = n
+		result.Carried = n
 	}
 	if c.json {
-		c.report.Carry = &Carry{Steps: c.table, Carried: carried}
+		c.report.Carry = result
 		if err := c.writeJSON(); err != nil {
 			return err
 		}
 	}
 	if ended != nil {
-		return locale.NewText("bench.carry_ended", "carried", c.number(float64(carried)), "why", ended)
+		return locale.NewText("bench.carry_ended", "carried", c.number(float64(result.Carried)), "why", ended)
 	}
 	if !c.json {
-		fmt.Fprintln(c.stdout, c.text.T("bench.carry_done", "carried", c.number(float64(carried))))
+		fmt.Fprintln(c.stdout, c.text.T("bench.carry_done", "carried", c.number(float64(result.Carried))))
 	}
 	return nil
-}
-
-// Carry is what «carry» found out.
-type Carry struct {
-	Steps   []CarryStep `json:"steps"`
-	Carried int         `json:"carried"` // sessions at the last step that was good
 }
 
 // row writes a line of the table, which grows while one watches.
@@ -254,10 +249,8 @@ func steps(upTo int) []int {
 
 // step brings the sessions to n and measures with them.
 func (c *carry) step(ctx context.Context, to *unix.SockaddrInet4, n int) (CarryStep, error) {
-	step := CarryStep{Sessions: n, WithinTheBound: true}
+	step := CarryStep{Sessions: n}
 	already, began := len(c.loop.sessions), time.Now()
-	// The daemon may be elsewhere: that it counts a session shows in a message to
-	// the session that came last.
 	if err := c.loop.open(ctx, to, n, func() (int, error) { return c.registered(ctx) }); err != nil {
 		return step, err
 	}
@@ -267,104 +260,89 @@ func (c *carry) step(ctx context.Context, to *unix.SockaddrInet4, n int) (CarryS
 	if err != nil {
 		return step, err
 	}
+	frame := int64(frameBytesOf(m))
 	var times []float64
+	delivered, sent := 0, 0
 	for range c.pick(5, 2) {
-		c.loop.expect(int64(frameBytesOf(m)))
-		took, err := c.send(ctx, wire.Recipient{Type: wire.ToAll, IbID: infobaseID}, m, c.loop.complete)
+		c.loop.expect(frame)
+		took, _, err := c.send(ctx, wire.Recipient{Type: wire.ToAll, IbID: infobaseID}, m, c.loop.complete)
 		if err != nil {
 			return step, err
 		}
 		times = append(times, took.Seconds())
-		step.Sent += n
-		step.Delivered += int(c.loop.bytes) / frameBytesOf(m)
+		sent += n
+		delivered += int(c.loop.bytes / frame)
 	}
-	step.BroadcastSamples = len(times)
-	step.TimeToLast, step.TimeToLastWorst = median(times), quantile(times, 1)
-	step.DeliveredShare = float64(step.Delivered) / float64(step.Sent)
-	step.Closed = c.loop.closed
-	step.WithinTheBound = step.TimeToLastWorst <= c.within.Seconds() && step.Delivered == step.Sent && c.loop.closed == 0
+	step.TimeToLast, step.WorstTimeToLast = median(times), slices.Max(times)
+	step.DeliveredShare = float64(delivered) / float64(sent)
+	step.Good = step.WorstTimeToLast <= c.within.Seconds() && delivered == sent && c.loop.closed == 0
 
 	var latencies []float64
 	for i := range c.pick(200, 5) {
-		number := i * 7919 % n
 		c.loop.expect(0)
-		took, err := c.send(ctx, toUser(number), m, func() bool { return c.loop.bytes >= int64(frameBytesOf(m)) })
+		took, _, err := c.send(ctx, toUser(i*7919%n), m, func() bool { return c.loop.bytes >= frame })
 		if err != nil {
 			return step, err
 		}
 		latencies = append(latencies, took.Seconds())
 	}
-	step.LatencySamples = len(latencies)
 	step.LatencyP50, step.LatencyP99 = quantile(latencies, 0.5), quantile(latencies, 0.99)
 	return step, nil
 }
 
-// registered asks how many sessions the daemon knows, by a message to all that is
-// not looked at.
+// registered tells how many sessions the daemon knows: all, if a message to the
+// one that came last reaches it, else as many as before.
 func (c *carry) registered(ctx context.Context) (int, error) {
 	m := &wire.Message{Topic: "pns4onesbench"}
+	last := len(c.loop.sessions)
 	c.loop.expect(0)
-	reached := 0
-	_, err := c.sendCounting(ctx, wire.Recipient{Type: wire.ToAll, IbID: infobaseID}, m, &reached, func() bool {
-		return c.loop.bytes >= int64(reached*frameBytesOf(m))
-	})
-	return reached, err
-}
-
-// send sends m, and returns how long it took from its start until done.
-func (c *carry) send(ctx context.Context, to wire.Recipient, m *wire.Message, done func() bool) (time.Duration, error) {
-	return c.sendCounting(ctx, to, m, new(int), done)
-}
-
-// sendCounting is send that sets reached to the number of sessions that the daemon
-// names, before it asks whether it is done.
-func (c *carry) sendCounting(ctx context.Context, to wire.Recipient, m *wire.Message, reached *int, done func() bool) (time.Duration, error) {
-	type answer struct {
-		sessions int
-		err      error
+	_, reached, err := c.send(ctx, toUser(last-1), m, func() bool { return c.loop.bytes >= int64(frameBytesOf(m)) })
+	if err != nil || reached == 0 {
+		return c.loop.registered, err
 	}
-	answers := make(chan answer, 1)
+	return last, nil
+}
+
+// send sends m and returns the sessions that the daemon names, and how long it took
+// until done reported true; that is waited for only if there are any.
+func (c *carry) send(ctx context.Context, to wire.Recipient, m *wire.Message, done func() bool) (took time.Duration, reached int, err error) {
 	body, err := bodyOf(to, m)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	type answer struct {
+		reached int
+		err     error
+	}
+	answers := make(chan answer, 1)
 	began := time.Now()
 	go func() {
 		n, err := c.sender.post(ctx, body)
 		answers <- answer{n, err}
 	}()
-	var took time.Duration
 	answered := false
-	for end := began.Add(2*c.within + patience/10); !answered || took == 0; {
+	for {
 		if err := c.loop.turn(time.Millisecond); err != nil {
-			return 0, err
+			return 0, 0, err
+		}
+		if took == 0 && done() {
+			took = time.Since(began)
 		}
 		select {
 		case a := <-answers:
 			if a.err != nil {
-				return 0, a.err
+				return 0, 0, a.err
 			}
-			*reached, answered = a.sessions, true
+			reached, answered = a.reached, true
 		default:
 		}
-		if took == 0 && (answered || *reached == 0) && done() {
-			took = time.Since(began)
-		}
-		if time.Now().After(end) {
-			return time.Since(began), context.Cause(ctx)
+		late := time.Since(began) > c.within
+		if answered && (took > 0 || reached == 0 || late) {
+			break
 		}
 	}
-	return took, nil
-}
-
-// errNotHTTP is an address of senders that is no URL.
-func senderURL(text string) (string, error) {
-	if !strings.Contains(text, "://") {
-		text = "http://" + text
+	if took == 0 {
+		took = time.Since(began)
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		return "", usageError{locale.NewText("bench.bad_url", "url", text)}
-	}
-	return strings.TrimSuffix(text, "/"), nil
+	return took, reached, nil
 }

@@ -15,7 +15,7 @@ const (
 	ahead = 1000
 	// asking is how often the server is asked for their number meanwhile. Asking
 	// costs it a fraction of a millisecond.
-	asking = 5 * time.Millisecond
+	asking = 10 * time.Millisecond
 	// sessionsPerAddress keeps below the number of ports that one source address
 	// has for one destination.
 	sessionsPerAddress = 20_000
@@ -103,7 +103,9 @@ func (l *loop) connected(number int) error {
 }
 
 // introduce says who the session is.
-func (l *loop) introduce(number int) error { return writeAll(int(l.sessions[number].fd), l.packets[number]) }
+func (l *loop) introduce(number int) error {
+	return writeAll(int(l.sessions[number].fd), l.packets[number])
+}
 
 // connect connects from a loopback address of its own to a loopback address, from
 // any to another; source counts the addresses from 0.

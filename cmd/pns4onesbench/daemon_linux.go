@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -89,9 +84,11 @@ func (b *bench) startDaemon(ctx context.Context, more ...string) (_ *daemon, err
 	if d.key, err = wire.ParseClientKey(d.app.ClientKey); err != nil {
 		return nil, err
 	}
-	if d.token, err = authorize(ctx, "http://"+d.host, d.app.ServerKey); err != nil {
+	sender, err := newSender(ctx, d.host, d.app.ServerKey)
+	if err != nil {
 		return nil, d.failed(err)
 	}
+	d.token = sender.token
 	if d.sessions, err = newLoop(); err != nil {
 		return nil, err
 	}
@@ -167,7 +164,7 @@ func (d *daemon) open(ctx context.Context, n int) error {
 func (d *daemon) settle(context.Context) error { return d.quiet() }
 
 // posters is how many connections ask for broadcasts. Each waits for its answer.
-const posters = 4
+const posters = underWay
 
 func (d *daemon) send() (bool, error) {
 	if d.toAll == nil {
@@ -189,30 +186,3 @@ func (d *daemon) poster(to wire.Recipient, m *wire.Message, conns int, fresh boo
 }
 
 func (d *daemon) messageBytes() int { return frameBytesOf(d.message) }
-
-// authorize gets a token (protocol.md section 3.1). Its errors do not show the
-// query, which holds the key.
-func authorize(ctx context.Context, base, serverKey string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/auth?server_key="+url.QueryEscape(serverKey), nil)
-	if err != nil {
-		return "", errors.New("making the request for a token: the address cannot be used")
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err
-		}
-		return "", fmt.Errorf("getting a token: %w", err)
-	}
-	defer response.Body.Close()
-	var answer struct {
-		Token string `json:"access_token"`
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", locale.NewText("bench.key_refused", "status", response.Status)
-	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Token == "" {
-		return "", errors.New("getting a token: the answer holds none")
-	}
-	return answer.Token, nil
-}

@@ -14,7 +14,8 @@ import (
 // Report is all that was measured, as --json prints it. Names are stable.
 type Report struct {
 	Machine   Machine     `json:"machine"`
-	Scenarios []*Scenario `json:"scenarios"`
+	Scenarios []*Scenario `json:"scenarios,omitempty"`
+	Carry     *Carry      `json:"carry,omitempty"`
 }
 
 // Scenario is what one scenario measured.
