@@ -80,6 +80,7 @@ func (c *carry) run(ctx context.Context) error {
 	if err := c.prepare(c.upTo); err != nil {
 		return err
 	}
+	c.report.Machine = describeMachine(&c.placement, "", "")
 	key, err := wire.ParseClientKey(c.clientKey)
 	if err != nil {
 		return usageError{err}

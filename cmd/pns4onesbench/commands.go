@@ -55,6 +55,7 @@ func (b *bench) rootCommand() *cobra.Command {
 	}
 	root.SetOut(b.stdout)
 	root.SetErr(b.stderr)
+	root.SetUsageTemplate(b.usage())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
 	cobra.EnableCommandSorting = false
@@ -79,7 +80,27 @@ func (b *bench) rootCommand() *cobra.Command {
 		return b.measure(ctx, scenarios...)
 	}))
 	root.AddCommand(b.carryCommand())
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.InitDefaultHelpFlag()
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.InitDefaultHelpFlag()
+		cmd.Flags().Lookup("help").Usage = b.text.T("bench.flag_help")
+	}
 	return root
+}
+
+// usage is the template of the help, in the person's language.
+func (b *bench) usage() string {
+	return b.text.T("bench.usage") + `
+  {{.UseLine}}{{if .HasAvailableSubCommands}}
+
+` + b.text.T("bench.commands") + `{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+
+` + b.text.T("bench.flags") + `
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{if .HasAvailableInheritedFlags}}
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+`
 }
 
 func (b *bench) command(name, short string, run func(ctx context.Context) error) *cobra.Command {
@@ -154,7 +175,7 @@ func (b *bench) prepare(sessions int) error {
 	if b.placement, err = place(b.pin); err != nil {
 		return err
 	}
-	if !b.placement.pinned {
+	if b.pin && !b.placement.pinned {
 		b.progress("bench.not_pinned")
 	}
 	return b.placement.pinSelf()

@@ -153,17 +153,6 @@ func (l *loop) expect(bytes int64) {
 	}
 }
 
-// expectMore raises what every session that reads is to get.
-func (l *loop) expectMore(bytes int64) {
-	before := l.want
-	l.want += bytes
-	for i := range l.sessions {
-		if s := &l.sessions[i]; !s.ignored && s.received >= before && s.received < l.want {
-			l.behind++
-		}
-	}
-}
-
 // complete reports that every session that reads has received what it is to.
 func (l *loop) complete() bool { return l.behind == 0 }
 

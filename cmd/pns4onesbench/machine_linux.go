@@ -22,7 +22,7 @@ type Machine struct {
 	ClientCPU   int      `json:"client_cpu"`
 }
 
-// describeMachine says what it can find out.
+// describeMachine says what it can find out; paths may be empty.
 func describeMachine(p *placement, daemonPath, natsPath string) Machine {
 	m := Machine{
 		CPU: cpuModel(), CPUs: p.all.Count(), Pinned: p.pinned, ServerCPU: p.server, ClientCPU: p.client,
@@ -33,15 +33,20 @@ func describeMachine(p *placement, daemonPath, natsPath string) Machine {
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:]) + " " + unix.ByteSliceToString(name.Machine[:])
 	}
-	if said, err := exec.Command(daemonPath, "-version").Output(); err == nil {
-		m.Versions = append(m.Versions, strings.TrimSpace(string(said)))
+	if daemonPath != "" {
+		m.addVersion(daemonPath, "-version")
 	}
 	if natsPath != "" {
-		if said, err := exec.Command(natsPath, "-v").Output(); err == nil {
-			m.Versions = append(m.Versions, strings.ReplaceAll(strings.TrimSpace(string(said)), ": v", " "))
-		}
+		m.addVersion(natsPath, "-v")
 	}
 	return m
+}
+
+// addVersion asks a program for its version, which it prints with its name.
+func (m *Machine) addVersion(path, flag string) {
+	if said, err := exec.Command(path, flag).Output(); err == nil {
+		m.Versions = append(m.Versions, strings.ReplaceAll(strings.TrimSpace(string(said)), ": v", " "))
+	}
 }
 
 func cpuModel() string {
