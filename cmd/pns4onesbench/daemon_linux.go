@@ -182,7 +182,7 @@ func (d *daemon) poster(to wire.Recipient, m *wire.Message, conns int, fresh boo
 	if err != nil {
 		return nil, err
 	}
-	return newPoster(d.sessions, d.senders, postRequest(d.host, d.token, body), conns, fresh)
+	return newPoster(d.sessions, d.senders, postRequest(d.host, d.token, body), conns, fresh), nil
 }
 
 func (d *daemon) messageBytes() int { return frameBytesOf(d.message) }

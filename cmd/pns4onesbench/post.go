@@ -69,9 +69,7 @@ func (b *bench) postOnce(ctx context.Context, s *Scenario, of, mode string) erro
 			return err
 		}
 		// A token as long as the daemon's, which nobody looks at.
-		if p, err = newPoster(l.sessions, l.to, postRequest(l.host, fmt.Sprintf("%064d", 0), body), postConns, fresh); err != nil {
-			return err
-		}
+		p = newPoster(l.sessions, l.to, postRequest(l.host, fmt.Sprintf("%064d", 0), body), postConns, fresh)
 		server = l.process
 	}
 	defer p.close()
@@ -164,7 +162,7 @@ func (b *bench) daemonLatency(ctx context.Context, s *Scenario) error {
 		if err != nil {
 			return err
 		}
-		err = b.latencies(ctx, s, ofDaemon, mode, d, func() error {
+		err = b.latencies(ctx, s, ofDaemon, mode, d, p.idle, func() error {
 			_, err := p.post()
 			return err
 		})
@@ -185,11 +183,13 @@ func (b *bench) rawLatency(ctx context.Context, s *Scenario) error {
 	if err := l.open(ctx, 1); err != nil {
 		return err
 	}
-	return b.latencies(ctx, s, ofRaw, "kept", l, func() error { return l.tell(rawToOne) })
+	always := func() bool { return true }
+	return b.latencies(ctx, s, ofRaw, "kept", l, always, func() error { return l.tell(rawToOne) })
 }
 
-// latencies sends to the one session again and again.
-func (b *bench) latencies(ctx context.Context, s *Scenario, of, mode string, t target, send func() error) error {
+// latencies sends to the one session again and again; ready tells whether the next
+// message can be sent.
+func (b *bench) latencies(ctx context.Context, s *Scenario, of, mode string, t target, ready func() bool, send func() error) error {
 	l := t.clients()
 	var all []float64
 	for range b.pick(2000, 10) {
@@ -202,6 +202,9 @@ func (b *bench) latencies(ctx context.Context, s *Scenario, of, mode string, t t
 			return err
 		}
 		all = append(all, time.Since(began).Seconds())
+		if err := l.until(ctx, "the answer", ready); err != nil {
+			return err
+		}
 		if err := l.rest(ctx, time.Millisecond); err != nil { // both sides go to sleep
 			return err
 		}

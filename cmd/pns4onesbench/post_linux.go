@@ -41,29 +41,22 @@ type postConn struct {
 // loopback address: those that have ended keep their ports for a minute.
 const connectionsPerAddress = 5000
 
-// newPoster makes a poster with a number of connections.
-func newPoster(l *loop, to *unix.SockaddrInet4, request []byte, conns int, fresh bool) (*poster, error) {
+// newPoster makes a poster with up to a number of connections, each opened when it
+// is first needed: the daemon closes one that stays silent.
+func newPoster(l *loop, to *unix.SockaddrInet4, request []byte, conns int, fresh bool) *poster {
 	p := &poster{loop: l, to: to, request: request, fresh: fresh}
 	for range conns {
 		c := &postConn{poster: p, fd: -1}
 		c.slot = l.handler(c.readable)
 		p.conns = append(p.conns, c)
-		if fresh {
-			continue
-		}
-		if err := c.dial(); err != nil {
-			return nil, err
-		}
 	}
-	return p, nil
+	return p
 }
 
 // close closes the connections.
 func (p *poster) close() {
 	for _, c := range p.conns {
-		if c.fd >= 0 {
-			unix.Close(c.fd)
-		}
+		c.close()
 	}
 }
 
@@ -80,6 +73,13 @@ func (p *poster) post() (bool, error) {
 
 // idle reports that every request was answered.
 func (p *poster) idle() bool { return p.answered == p.posted }
+
+func (c *postConn) close() {
+	if c.fd >= 0 {
+		unix.Close(c.fd)
+		c.fd = -1
+	}
+}
 
 func (c *postConn) dial() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -118,6 +118,10 @@ func (c *postConn) readable() error {
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return nil
 	}
+	if n <= 0 && !c.busy { // it was idle for long
+		c.close()
+		return nil
+	}
 	if n <= 0 {
 		return errors.New("posting: the server closed the connection")
 	}
@@ -132,8 +136,7 @@ func (c *postConn) readable() error {
 	c.busy = false
 	c.poster.answered++
 	if c.poster.fresh {
-		unix.Close(c.fd)
-		c.fd = -1
+		c.close()
 	}
 	if c.poster.again {
 		return c.post()
