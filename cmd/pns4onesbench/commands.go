@@ -136,11 +136,20 @@ func (b *bench) measure(ctx context.Context, list ...scenario) error {
 		b.writeMachine()
 	}
 	for _, s := range list {
+		watch, err := b.watchOthers()
+		if err != nil {
+			return err
+		}
 		results, err := s.run(ctx, b)
 		if err != nil {
 			return err
 		}
+		others, err := watch.share()
+		if err != nil {
+			return err
+		}
 		for _, r := range results {
+			r.OthersShare = others
 			r.finish()
 			b.report.Scenarios = append(b.report.Scenarios, r)
 			if !b.json {

@@ -62,7 +62,7 @@ func (b *bench) startDaemon(ctx context.Context, more ...string) (_ *daemon, err
 	cmd := exec.Command(b.daemonPath, "-config", settings)
 	// What this machine has of pns4ones is none of our business.
 	cmd.Env = append(withoutSettings(os.Environ()), "PNS4ONES_LANG=en", "CONFIGURATION_DIRECTORY="+d.folder, "STATE_DIRECTORY="+d.folder)
-	if d.process, err = startProcess("pns4ones", &b.placement, cmd); err != nil {
+	if d.process, err = b.startProcess("pns4ones", cmd); err != nil {
 		return nil, err
 	}
 	d.control = control.NewClient(socket)

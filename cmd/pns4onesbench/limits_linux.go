@@ -205,7 +205,7 @@ func (b *bench) startLimit(kind string) (_ *limit, err error) {
 		return nil, fmt.Errorf("starting %s: %w", kind, err)
 	}
 	l.stdout = bufio.NewReader(stdout)
-	if l.process, err = startProcess(kind, &b.placement, cmd); err != nil {
+	if l.process, err = b.startProcess(kind, cmd); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -23,6 +23,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 )
@@ -70,9 +71,10 @@ type bench struct {
 	natsPath   string
 	quick      bool // as little as shows that everything works; for tests
 
-	placement placement
-	report    Report
-	cleanup   []func()
+	placement  placement
+	serversCPU time.Duration // of servers that have ended
+	report     Report
+	cleanup    []func()
 }
 
 // run executes the command line and returns the exit status.

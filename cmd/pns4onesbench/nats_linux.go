@@ -48,7 +48,7 @@ func (b *bench) startNATS(ctx context.Context) (_ *nats, err error) {
 		return nil, fmt.Errorf("writing the settings of nats-server: %w", err)
 	}
 	cmd := exec.Command(b.natsPath, "-c", settings)
-	if n.process, err = startProcess("nats-server", &b.placement, cmd); err != nil {
+	if n.process, err = b.startProcess("nats-server", cmd); err != nil {
 		return nil, err
 	}
 	if n.to, err = n.awaitPort(ctx); err != nil {

@@ -20,16 +20,17 @@ type process struct {
 	name   string
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
+	ended  func(cpu time.Duration) // is told the CPU time it had in all
 }
 
 // startProcess starts a command on the servers' CPU. The caller has locked its
 // thread, and may have set pipes.
-func startProcess(name string, p *placement, cmd *exec.Cmd) (*process, error) {
-	s := &process{name: name, cmd: cmd}
+func (b *bench) startProcess(name string, cmd *exec.Cmd) (*process, error) {
+	s := &process{name: name, cmd: cmd, ended: func(cpu time.Duration) { b.serversCPU += cpu }}
 	cmd.Stderr = &s.stderr
 	// It must not outlive us, however we end.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.onServerCPU(cmd.Start); err != nil {
+	if err := b.placement.onServerCPU(cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	return s, nil
@@ -44,6 +45,9 @@ func (s *process) stop() {
 	defer late.Stop()
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	s.cmd.Wait() // how it ends is of no interest any more
+	if s.ended != nil && s.cmd.ProcessState != nil {
+		s.ended(s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime())
+	}
 }
 
 // failed adds to an error what the process said of itself.

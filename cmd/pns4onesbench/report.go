@@ -20,11 +20,13 @@ type Report struct {
 
 // Scenario is what one scenario measured.
 type Scenario struct {
-	Name       string    `json:"name"`
-	Sessions   int       `json:"sessions"`
-	FrameBytes int       `json:"frame_bytes"`
-	Runs       int       `json:"runs"`
-	Figures    []*Figure `json:"figures"`
+	Name       string `json:"name"`
+	Sessions   int    `json:"sessions"`
+	FrameBytes int    `json:"frame_bytes"`
+	Runs       int    `json:"runs"`
+	// OthersShare is how much of the CPUs processes had that are none of ours.
+	OthersShare float64   `json:"others_share"`
+	Figures     []*Figure `json:"figures"`
 }
 
 // Figure is one thing that was measured of several subjects by turns.
@@ -219,7 +221,13 @@ func (b *bench) writeScenario(s *Scenario) {
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	w.Flush()
+	if s.OthersShare > noisy {
+		fmt.Fprintln(b.stdout, b.text.T("bench.others", "share", b.format(s.OthersShare, Share)))
+	}
 }
+
+// noisy is the share of the CPUs from which on other processes spoil the figures.
+const noisy = 0.05
 
 func (b *bench) figureName(f *Figure) string {
 	name := b.text.T("bench.figure_" + f.Name)
