@@ -67,6 +67,7 @@ func (b *bench) rootCommand() *cobra.Command {
 	flags.StringVar(&b.daemonPath, "daemon", "", b.text.T("bench.flag_daemon"))
 	flags.StringVar(&b.natsPath, "nats", "", b.text.T("bench.flag_nats"))
 	flags.BoolVar(&b.pin, "pin", true, b.text.T("bench.flag_pin"))
+	flags.BoolVar(&b.realtime, "realtime", false, b.text.T("bench.flag_realtime"))
 	flags.BoolVar(&b.json, "json", false, b.text.T("bench.flag_json"))
 	flags.StringVar(&b.lang, "lang", "", b.text.T("bench.flag_lang"))
 	flags.BoolVar(&b.quick, "quick", false, b.text.T("bench.flag_quick"))
@@ -186,6 +187,11 @@ func (b *bench) prepare(sessions int) error {
 	}
 	if b.pin && !b.placement.pinned {
 		b.progress("bench.not_pinned")
+	}
+	if b.realtime {
+		if err := goAhead(); err != nil {
+			return err
+		}
 	}
 	return b.placement.pinSelf()
 }

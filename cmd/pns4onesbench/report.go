@@ -221,7 +221,7 @@ func (b *bench) writeScenario(s *Scenario) {
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	w.Flush()
-	if s.OthersShare > noisy {
+	if s.OthersShare > noisy && !b.realtime {
 		fmt.Fprintln(b.stdout, b.text.T("bench.others", "share", b.format(s.OthersShare, Share)))
 	}
 }
