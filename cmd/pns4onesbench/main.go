@@ -64,6 +64,7 @@ type bench struct {
 	json       bool
 	lang       string
 	pin        bool
+	realtime   bool
 	runs       int
 	sessions   int
 	frameBytes int
