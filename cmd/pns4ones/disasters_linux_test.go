@@ -84,7 +84,6 @@ func killDuringUpgrade(t *testing.T, killNew bool, after time.Duration) balance 
 	} else {
 		old.Process.Kill()
 	}
-	old.Wait()
 	i.awaitQuiet()
 	stop()
 	if _, err := i.client.Status(context.Background()); err != nil {

@@ -1,0 +1,88 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// fewSessions is for how many sessions «sustained» is measured too: fewer of them
+// have more messages each.
+const fewSessions = 1000
+
+// sustained measures messages to all as fast as they go.
+func sustained(ctx context.Context, b *bench) ([]*Scenario, error) {
+	many, err := b.sustainedWith(ctx, "sustained", b.sessions)
+	if err != nil || b.sessions <= fewSessions {
+		return []*Scenario{many}, err
+	}
+	few, err := b.sustainedWith(ctx, "sustained1000", fewSessions)
+	return []*Scenario{many, few}, err
+}
+
+// underWay is how many messages to all may be sent and not received yet. It
+// bounds the queues, so that no session is dropped as too slow.
+const underWay = 32
+
+func (b *bench) sustainedWith(ctx context.Context, name string, n int) (*Scenario, error) {
+	s := b.result(name, n)
+	err := b.alternate(ctx, s, b.subjects(ofRaw), func(of string, t target) error {
+		if err := t.open(ctx, n); err != nil {
+			return err
+		}
+		if err := t.settle(ctx); err != nil {
+			return err
+		}
+		l := t.clients()
+		l.expect(0)
+		sent := int64(0)
+		size := int64(t.messageBytes())
+		flood := func(d time.Duration) error {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				for sent*int64(n)-l.bytes/size < underWay*int64(n) {
+					ok, err := t.send()
+					if err != nil {
+						return err
+					}
+					if !ok {
+						break
+					}
+					sent++
+				}
+				if err := l.turn(time.Until(end)); err != nil {
+					return err
+				}
+			}
+			return context.Cause(ctx)
+		}
+		if err := flood(b.duration() / 3); err != nil {
+			return err
+		}
+		m, err := newMeter(t.server())
+		if err != nil {
+			return err
+		}
+		before := l.bytes
+		if err := flood(b.duration()); err != nil {
+			return err
+		}
+		took, serverCPU, share, err := m.read()
+		if err != nil {
+			return err
+		}
+		delivered := float64(l.bytes-before) / float64(size)
+		s.note(of, "deliveries", PerSecond, delivered/took.Seconds())
+		s.note(of, "cpu_per_delivery", Seconds, serverCPU.Seconds()/delivered)
+		s.note(of, "client_share", Share, share)
+		if err := l.until(ctx, "the last messages", func() bool { return l.bytes >= sent*int64(n)*size }); err != nil {
+			return t.server().failed(err)
+		}
+		if err := l.rest(ctx, pause); err != nil {
+			return err
+		}
+		l.want = sent * size
+		return l.exact()
+	})
+	return s, err
+}
