@@ -105,6 +105,8 @@ func channelProblem(err error) string {
 	switch {
 	case errors.Is(err, control.ErrInUse):
 		return "daemon.channel_in_use"
+	case errors.Is(err, control.ErrOpenFolder):
+		return "daemon.channel_open_folder"
 	case errors.Is(err, fs.ErrPermission):
 		return "daemon.channel_denied"
 	}

@@ -16,8 +16,13 @@ import (
 	"time"
 )
 
-// ErrInUse: another daemon listens on the control channel.
-var ErrInUse = errors.New("another daemon listens there")
+var (
+	// ErrInUse: another daemon listens on the control channel.
+	ErrInUse = errors.New("another daemon listens there")
+	// ErrOpenFolder: every user could put a socket of their own in place of the
+	// channel.
+	ErrOpenFolder = errors.New("every user may write into its folder")
+)
 
 const (
 	// groupName is the group whose members may administer, if it exists.
@@ -42,6 +47,13 @@ func Listen(path string) (net.Listener, error) {
 	folder := filepath.Dir(path)
 	if err := makeFolder(folder); err != nil {
 		return nil, fmt.Errorf("making the folder: %w", err)
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&os.ModeSticky == 0 {
+		return nil, ErrOpenFolder
 	}
 	unlock, err := lockFolder(folder)
 	if err != nil {

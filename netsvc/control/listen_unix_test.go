@@ -111,6 +111,26 @@ func TestAFolderThatIsThereStaysAsItIs(t *testing.T) {
 	}
 }
 
+func TestAFolderIntoWhichEverybodyMayWriteIsRefused(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for _, test := range []struct {
+		mode fs.FileMode
+		want error
+	}{{0o777, control.ErrOpenFolder}, {0o777 | fs.ModeSticky, nil}, {0o770, nil}} {
+		if err := os.Chmod(folder, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		ln, err := control.Listen(filepath.Join(folder, "s"))
+		if err == nil {
+			ln.Close()
+		}
+		if !errors.Is(err, test.want) {
+			t.Errorf("mode %v: %v, want %v", test.mode, err, test.want)
+		}
+	}
+}
+
 func TestAStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -12,8 +12,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// ErrInUse: another daemon listens on the control channel.
-var ErrInUse = errors.New("another daemon listens there")
+var (
+	// ErrInUse: another daemon listens on the control channel.
+	ErrInUse = errors.New("another daemon listens there")
+	// ErrOpenFolder does not happen here: pipes are in no folder.
+	ErrOpenFolder = errors.New("every user may write into its folder")
+)
 
 // pipeSDDL admits SYSTEM (SY), the Administrators (BA) and the account that the
 // daemon runs as (its SID goes into %s), and nobody else; P keeps inherited rights
