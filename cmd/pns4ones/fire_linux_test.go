@@ -348,9 +348,14 @@ func (f *fire) awaitEnd(conn net.Conn) {
 	}
 }
 
+// large is a request with a large message to the sessions of nuisances.
+func (f *fire) large() string {
+	return f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Notification":{"Title":"` + strings.Repeat("x", 1<<18) + `"}}}`)
+}
+
 // sendLarge sends much to the sessions of nuisances.
 func (f *fire) sendLarge(ctx context.Context) {
-	large := f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Notification":{"Title":"` + strings.Repeat("x", 1<<18) + `"}}}`)
+	large := f.large()
 	for ctx.Err() == nil {
 		f.answered(ctx, large, 200)
 	}
