@@ -304,9 +304,15 @@ func replay(ctx context.Context, f *fire) {
 
 // received waits until the daemon has sent something, so it has registered the session.
 func received(ctx context.Context, conn net.Conn) bool {
-	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		conn.SetReadDeadline(time.Unix(1, 0))
+	})
 	_, err := conn.Read(make([]byte, 1))
+	if !stop() {
+		<-interrupted // or it would meet the deadline that the caller sets next
+	}
 	return err == nil
 }
 
