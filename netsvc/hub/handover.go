@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -230,10 +231,8 @@ func (h *Hub) restored(saved *SavedSession, conn net.Conn) *session {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		s.raw, _ = tcp.SyscallConn()
 		h.setKeepAlive(s)
-		if len(saved.Early) > 0 {
-			s.conn = &earlyConn{TCPConn: tcp, early: saved.Early}
-		}
 	}
+	s.unread(saved.Early)
 	h.mu.Lock()
 	h.sessions[s.id] = s
 	h.mu.Unlock()
@@ -272,8 +271,16 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 		h.startWriting()
 		h.flusherOf(s).push(s)
 	}
-	h.goroutines.Go(func() { h.attend(s) })
+	h.rest(s)
 	return true
+}
+
+// unread puts back what was read of the connection. Nobody else may know the
+// session yet.
+func (s *session) unread(early []byte) {
+	if tcp, ok := s.conn.(*net.TCPConn); ok && len(early) > 0 {
+		s.conn = &earlyConn{TCPConn: tcp, early: bytes.Clone(early)}
+	}
 }
 
 // earlyConn is a connection of which something was read before. It is still one of
@@ -281,6 +288,12 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 type earlyConn struct {
 	*net.TCPConn
 	early []byte // the session's goroutine alone reads
+}
+
+// hasUnread reports that the next read takes what was put back.
+func (s *session) hasUnread() bool {
+	c, ok := s.conn.(*earlyConn)
+	return ok && len(c.early) > 0
 }
 
 // plain returns the connection itself. What was read early of it has been read from

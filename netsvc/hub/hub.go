@@ -64,23 +64,24 @@ type Hub struct {
 	shards   [shardCount]shard
 	pending  pendingList
 	flushers []*flusher
+	watch    *watch
 	counters counters
 	lastID   atomic.Uint64
 	// mostKeys is the greatest number of keys an app has had. A refused
 	// registration costs that many HMACs, whether its app exists or not.
 	mostKeys atomic.Int64
 
-	stopFlushers sync.Once
-	goroutines   sync.WaitGroup // connections, flushers and blocked writers
-	writing      atomic.Int64   // sessions with something to write
-	drained      chan struct{}  // told when writing falls to zero
-	frozen       atomic.Bool    // nothing is read or written any more; see HandOver
+	goroutines sync.WaitGroup // connections, flushers, the watch and blocked writers
+	writing    atomic.Int64   // sessions with something to write
+	drained    chan struct{}  // told when writing falls to zero
+	frozen     atomic.Bool    // nothing is read or written any more; see HandOver
 
 	appsMu sync.RWMutex
 	apps   map[string]*tenant
 
 	mu        sync.Mutex
 	closing   bool
+	stopped   bool // no goroutine may begin any more, but from one that goes on
 	listeners map[net.Listener]struct{}
 	sessions  map[uint64]*session
 	early     map[*session][]byte // read of registrations when the hub froze
@@ -137,6 +138,7 @@ func New(o Options) *Hub {
 		h.flushers = append(h.flushers, f)
 		h.goroutines.Go(f.run)
 	}
+	h.watch = newWatch(h)
 	return h
 }
 
@@ -306,11 +308,16 @@ func (h *Hub) Drain(ctx context.Context) error {
 
 // stop ends the goroutines of a hub whose sessions are closed or frozen.
 func (h *Hub) stop() {
-	h.stopFlushers.Do(func() {
+	h.mu.Lock()
+	first := !h.stopped
+	h.stopped = true
+	h.mu.Unlock()
+	if first {
 		for _, f := range h.flushers {
 			f.stop()
 		}
-	})
+		h.watch.stop()
+	}
 	h.goroutines.Wait()
 	h.refusals.Close()
 }

@@ -6,25 +6,18 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// inlineRecipients is up to how many sessions the publisher writes to itself.
-// That saves a switch to another goroutine where it would cost more than the
-// write; above it, the flushers share the work and the sender has its answer
-// sooner. The writes never block either way.
-const inlineRecipients = 4
-
 // publication is the working memory of one Publish, reused.
 type publication struct {
 	recipients []*registration
 	plaintext  []byte
 	delivery   *delivery
 	frames     []*frame // one for each key among the recipients
-	out        *outlet
 }
 
 // maxPooledPlaintext bounds the memory that an idle publication keeps.
 const maxPooledPlaintext = 64 << 10
 
-var publications = sync.Pool{New: func() any { return &publication{out: newOutlet()} }}
+var publications = sync.Pool{New: func() any { return new(publication) }}
 
 // Publish queues the message for every session of the app that the recipient
 // names, and returns their number. It never waits for a session. Messages
@@ -42,7 +35,6 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 
 	queueBytes := h.limits.Load().QueueBytes
 	reached := 0
-	inline := len(p.recipients) <= inlineRecipients
 	for _, r := range p.recipients {
 		switch r.enqueue(p.frame(r.key, m), queueBytes) {
 		case notFor:
@@ -52,11 +44,7 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 			continue
 		case wakeable:
 			h.startWriting()
-			if inline {
-				h.flush(r.session, p.out)
-			} else {
-				h.flusherOf(r.session).push(r.session)
-			}
+			h.flusherOf(r.session).push(r.session)
 		}
 		reached++
 	}

@@ -46,6 +46,7 @@ func (h *Hub) Serve(ln net.Listener) error {
 		delete(h.listeners, ln)
 		h.mu.Unlock()
 	}()
+	in, buf := newTryReader(), make([]byte, 2+wire.MaxRegistrationBytes)
 	for {
 		conn, err := ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -54,20 +55,27 @@ func (h *Hub) Serve(ln net.Listener) error {
 		if err != nil {
 			return err
 		}
-		h.admit(conn)
+		h.admit(conn, in, buf)
 	}
 }
 
-// admit starts the session of a new connection.
-func (h *Hub) admit(conn net.Conn) {
-	now := time.Now()
-	s := &session{id: h.lastID.Add(1), conn: conn, since: now.UnixNano()}
+// admit starts the session of a new connection. What it said already is in buf,
+// which is room for a registration.
+func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
+	s := &session{id: h.lastID.Add(1), conn: conn, since: time.Now().UnixNano()}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		// An error here means that the peer is gone, which reading will tell.
 		s.raw, _ = tcp.SyscallConn()
 		h.setKeepAlive(s)
 	}
-	h.setReadDeadline(s, now.Add(h.limits.Load().RegistrationTimeout))
+	// Nearly always the registration is there, whole. Then the session needs no
+	// goroutine to wait for it.
+	early := buf[:in.tryRead(s.raw, buf)]
+	packet, whole := wholeRegistration(early)
+	if !whole {
+		h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
+		s.unread(early)
+	}
 
 	h.mu.Lock()
 	if h.closing {
@@ -77,11 +85,37 @@ func (h *Hub) admit(conn net.Conn) {
 	}
 	h.sessions[s.id] = s
 	pending := h.pending.add(s)
-	h.goroutines.Go(func() { h.greet(s) })
+	h.goroutines.Add(1)
+	defer h.goroutines.Done()
 	h.mu.Unlock()
+
+	switch {
+	case !whole:
+		h.goroutines.Go(func() { h.greet(s) })
+	default:
+		if err := h.enter(s, packet); err != nil {
+			h.goroutines.Go(func() { h.refuse(s, err) })
+		} else {
+			h.rest(s)
+		}
+	}
 	if pending > h.limits.Load().MaxUnregistered {
 		h.EvictUnregistered()
 	}
+}
+
+// wholeRegistration parses what a connection has said, and reports whether it is
+// one registration that can be read, no less and no more.
+func wholeRegistration(b []byte) (packet wire.Packet, ok bool) {
+	if len(b) < 2 {
+		return packet, false
+	}
+	n, err := wire.PacketLen([2]byte(b))
+	if err != nil || len(b) != 2+n {
+		return packet, false
+	}
+	packet, err = wire.ParseRegistration(b[2:])
+	return packet, err == nil
 }
 
 // setKeepAlive has the system notice a dead peer.
@@ -109,38 +143,47 @@ func (h *Hub) greet(s *session) {
 	if err := h.readRegistration(s); err != nil {
 		if !h.froze(err) {
 			h.refuse(s, err)
-			h.forget(s)
 		}
 		return
 	}
 	h.setReadDeadline(s, time.Time{})
-	// A new goroutine, since this one's stack has grown by verifying and the
-	// session may now wait for years.
-	h.goroutines.Go(func() { h.attend(s) })
+	h.rest(s)
 }
 
-// attend waits for what a registered session sends: another registration, or
-// the end.
-func (h *Hub) attend(s *session) {
-	for {
-		if _, err := io.ReadFull(s.conn, s.header[:1]); err != nil {
-			if h.froze(err) {
-				return
-			}
-			h.closeSession(s, closedByPeer)
-			break
-		}
-		h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
-		if err := h.readRegistrationAfter(s, 1); err != nil {
-			if h.froze(err) {
-				return
-			}
-			h.refuse(s, err)
-			break
-		}
-		h.setReadDeadline(s, time.Time{})
+// rest leaves a registered session alone until it sends something or ends.
+func (h *Hub) rest(s *session) {
+	if !h.watch.await(s) {
+		// A new goroutine, since this one's stack has grown by verifying and the
+		// session may now wait for years.
+		h.goroutines.Go(func() { h.attend(s) })
 	}
-	h.forget(s)
+}
+
+// attend handles what a registered session sends, and its end.
+func (h *Hub) attend(s *session) {
+	for h.hear(s) && !h.watch.await(s) {
+	}
+}
+
+// hear waits for another registration, or for the end. It reports whether the
+// session goes on.
+func (h *Hub) hear(s *session) bool {
+	if _, err := io.ReadFull(s.conn, s.header[:1]); err != nil {
+		if !h.froze(err) {
+			h.closeSession(s, closedByPeer)
+			h.forget(s)
+		}
+		return false
+	}
+	h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
+	if err := h.readRegistrationAfter(s, 1); err != nil {
+		if !h.froze(err) {
+			h.refuse(s, err)
+		}
+		return false
+	}
+	h.setReadDeadline(s, time.Time{})
+	return true
 }
 
 // setReadDeadline bounds reading, unless the hub froze: then that has ended.
@@ -163,6 +206,20 @@ func (h *Hub) forget(s *session) {
 		h.logSession("session closed", &last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
 			slog.Duration("age", time.Since(last.Since).Round(time.Second)))
 		h.observe(SessionClosed, last, string(why))
+	}
+}
+
+// forgetResting takes a closed session that has no goroutine off the books,
+// without having the caller wait for the log.
+func (h *Hub) forgetResting(s *session) {
+	h.mu.Lock()
+	stopped := h.stopped
+	if !stopped {
+		h.goroutines.Go(func() { h.forget(s) })
+	}
+	h.mu.Unlock()
+	if stopped {
+		h.forget(s)
 	}
 }
 
@@ -277,6 +334,7 @@ func (h *Hub) verify(t *tenant, packet wire.Packet) *key {
 
 // refuse ends a connection whose registration failed.
 func (h *Hub) refuse(s *session, err error) {
+	defer h.forget(s)
 	var (
 		packetError *wire.PacketError
 		refused     *refusal

@@ -28,8 +28,9 @@ var closeReasons = []closeReason{
 	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout, closedWriteFailed, closedRefused,
 }
 
-// session is one connection of a 1C client, registered or not yet. Its own
-// goroutine reads (see serve.go); whoever set busy writes (see flush.go).
+// session is one connection of a 1C client, registered or not yet. Its goroutine
+// reads, or while it waits there is none (see serve.go and watch_linux.go);
+// whoever set busy writes (see flush.go).
 // It is kept small: there are tens of thousands of them, mostly idle.
 type session struct {
 	id    uint64
@@ -38,6 +39,7 @@ type session struct {
 	since int64           // Unix nanoseconds
 
 	header  [2]byte     // of the packet being read
+	watched bool        // the watch knows the connection
 	pending pendingLink // guarded by the list it is in
 
 	mu           sync.Mutex
@@ -49,6 +51,7 @@ type session struct {
 	inFlight     int  // frames gathered from head on and being written
 	queuedBytes  int  // of queue[head:], written ones included
 	busy         bool // somebody writes, or is about to
+	resting      bool // it has no goroutine: watch waits for what it sends
 	delivered    uint64
 	bytes        uint64
 	lastDelivery int64 // Unix nanoseconds; 0: none
@@ -91,7 +94,20 @@ func (h *Hub) detach(s *session, why closeReason) bool {
 func (h *Hub) closeSession(s *session, why closeReason) bool {
 	first := h.detach(s, why)
 	s.conn.Close()
+	if s.wake() {
+		h.forgetResting(s)
+	}
 	return first
+}
+
+// wake makes the caller the one who goes on with a resting session. It reports
+// false if somebody else does.
+func (s *session) wake() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.resting
+	s.resting = false
+	return was
 }
 
 // registered returns the session's registration, nil if it has none.

@@ -5,7 +5,7 @@ package hub
 import "syscall"
 
 // tryWriter leaves every write to a goroutine that may wait: overlapped sockets
-// have no write that does not.
+// have none that does not.
 type tryWriter struct{}
 
 func newTryWriter() *tryWriter { return new(tryWriter) }
@@ -13,3 +13,10 @@ func newTryWriter() *tryWriter { return new(tryWriter) }
 func (*tryWriter) tryWrite(syscall.RawConn, []byte) (n int, full bool, err error) {
 	return 0, true, nil
 }
+
+// tryReader leaves every read to a goroutine that may wait, too.
+type tryReader struct{}
+
+func newTryReader() *tryReader { return new(tryReader) }
+
+func (*tryReader) tryRead(syscall.RawConn, []byte) (n int) { return 0 }

@@ -49,3 +49,31 @@ func (w *tryWriter) tryWrite(raw syscall.RawConn, b []byte) (n int, full bool, e
 	}
 	return w.n, w.n < len(b), nil
 }
+
+// tryReader makes reads that never wait, like tryWriter.
+type tryReader struct {
+	b    []byte
+	n    int
+	read func(fd uintptr) bool
+}
+
+func newTryReader() *tryReader {
+	r := new(tryReader)
+	r.read = func(fd uintptr) bool {
+		r.n, _ = unix.Read(int(fd), r.b)
+		return true
+	}
+	return r
+}
+
+// tryRead reads what is there. It tells nothing of errors and of the end: whoever
+// reads next meets them again.
+func (r *tryReader) tryRead(raw syscall.RawConn, b []byte) (n int) {
+	if raw == nil {
+		return 0
+	}
+	r.b, r.n = b, 0
+	raw.Read(r.read)
+	r.b = nil
+	return max(r.n, 0)
+}

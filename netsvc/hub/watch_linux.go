@@ -1,0 +1,101 @@
+package hub
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// watch waits for what resting sessions send, all of them in one epoll instance
+// and one goroutine. A goroutine for each would be more than half of the memory
+// that an idle session takes. What an instance has to tell, package net's own
+// poller tells us: it is a descriptor like others.
+type watch struct {
+	hub   *Hub
+	epoll *os.File // nil: there is none, and each session has its goroutine
+	raw   syscall.RawConn
+}
+
+func newWatch(h *Hub) *watch {
+	w := &watch{hub: h}
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return w
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // for os.NewFile
+		unix.Close(fd)
+		return w
+	}
+	epoll := os.NewFile(uintptr(fd), "epoll")
+	if w.raw, err = epoll.SyscallConn(); err != nil {
+		epoll.Close()
+		return w
+	}
+	w.epoll = epoll
+	h.goroutines.Go(w.run)
+	return w
+}
+
+// await has the session rest: until it sends something or ends, or is closed here,
+// it needs no goroutine. It reports false if it cannot. Only the session's goroutine
+// calls it.
+func (w *watch) await(s *session) bool {
+	if w.epoll == nil || s.raw == nil || s.hasUnread() {
+		return false
+	}
+	s.mu.Lock()
+	s.resting = s.closed == ""
+	resting := s.resting
+	s.mu.Unlock()
+	if !resting {
+		return false
+	}
+	op := unix.EPOLL_CTL_MOD
+	if !s.watched {
+		op, s.watched = unix.EPOLL_CTL_ADD, true
+	}
+	// The event carries the session's id: a descriptor might be another's by then.
+	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(s.id), Pad: int32(s.id >> 32)}
+	var err error = unix.EBADF
+	w.raw.Control(func(epoll uintptr) {
+		s.raw.Control(func(fd uintptr) { err = unix.EpollCtl(int(epoll), op, int(fd), &e) })
+	})
+	// If it failed, whoever closed the session meanwhile has woken it and goes on
+	// with it; else nobody has.
+	return err == nil || !s.wake()
+}
+
+func (w *watch) run() {
+	events := make([]unix.EpollEvent, 128)
+	for {
+		n := 0
+		stopped := w.raw.Read(func(epoll uintptr) bool {
+			n, _ = unix.EpollWait(int(epoll), events, 0) // it fails with EINTR only
+			return n > 0
+		})
+		if stopped != nil {
+			return
+		}
+		for _, e := range events[:n] {
+			w.hub.wakeSession(uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32)
+		}
+	}
+}
+
+// wakeSession gives a resting session a goroutine, unless it rests no more or the
+// hub has frozen.
+func (h *Hub) wakeSession(id uint64) {
+	h.mu.Lock()
+	s := h.sessions[id]
+	h.mu.Unlock()
+	if s != nil && !h.frozen.Load() && s.wake() {
+		h.goroutines.Go(func() { h.attend(s) })
+	}
+}
+
+func (w *watch) stop() {
+	if w.epoll != nil {
+		w.epoll.Close()
+	}
+}
