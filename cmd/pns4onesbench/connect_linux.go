@@ -12,10 +12,10 @@ const (
 	// ahead is how many sessions may be open that the server does not count yet:
 	// fewer than wait to be accepted in a queue of the usual 4096, for a SYN that
 	// finds it full is sent again only a second later.
-	ahead = 1000
+	ahead = 3000
 	// asking is how often the server is asked for their number meanwhile. Asking
 	// costs it a fraction of a millisecond.
-	asking = 10 * time.Millisecond
+	asking = 5 * time.Millisecond
 	// sessionsPerAddress keeps below the number of ports that one source address
 	// has for one destination.
 	sessionsPerAddress = 20_000

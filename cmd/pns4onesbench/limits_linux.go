@@ -161,6 +161,10 @@ func runParse() error {
 		return err
 	}
 	fmt.Println(ln.Addr())
+	go func() { // it ends with the process that started it
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
 	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
