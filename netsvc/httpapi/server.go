@@ -276,7 +276,13 @@ func (s *Server) routes() http.Handler {
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, refusal{http.StatusNotFound, ReasonUnknownPath, "there are only /auth and /sendmessage here"})
 	})
-	return router
+	// Router.ServeHTTP would make two copies of the request, to put into its context
+	// what nobody looks for here.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var match mux.RouteMatch
+		router.Match(r, &match)
+		match.Handler.ServeHTTP(w, r)
+	})
 }
 
 // serverLog receives what net/http has to say: lines of text, each in one

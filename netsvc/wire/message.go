@@ -85,21 +85,14 @@ func (w *objectWriter) name(name string) {
 // further (section 4.2).
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
+	if !utf8.ValidString(s) {
+		s = string([]rune(s)) // each wrong byte becomes U+FFFD
+	}
 	dst = append(dst, '"')
 	done := 0 // how much of s was appended
-	for i := 0; i < len(s); {
+	for i := range len(s) {
 		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(append(dst, s[done:i]...), "\uFFFD"...)
-				done = i + 1
-			}
-			i += size
-			continue
-		}
 		if c >= ' ' && c != '"' && c != '\\' {
-			i++
 			continue
 		}
 		dst = append(dst, s[done:i]...)
@@ -119,8 +112,7 @@ func appendString(dst []byte, s string) []byte {
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 		}
-		i++
-		done = i
+		done = i + 1
 	}
 	return append(append(dst, s[done:]...), '"')
 }
