@@ -290,12 +290,6 @@ type earlyConn struct {
 	early []byte // the session's goroutine alone reads
 }
 
-// hasUnread reports that the next read takes what was put back.
-func (s *session) hasUnread() bool {
-	c, ok := s.conn.(*earlyConn)
-	return ok && len(c.early) > 0
-}
-
 // plain returns the connection itself. What was read early of it has been read from
 // the earlyConn since, or is kept again.
 func plain(conn net.Conn) net.Conn {

@@ -39,7 +39,6 @@ type session struct {
 	since int64           // Unix nanoseconds
 
 	header  [2]byte     // of the packet being read
-	watched bool        // the watch knows the connection
 	pending pendingLink // guarded by the list it is in
 
 	mu           sync.Mutex

@@ -51,19 +51,26 @@ func (w *watch) await(s *session) bool {
 	if !resting {
 		return false
 	}
-	op := unix.EPOLL_CTL_MOD
-	if !s.watched {
-		op, s.watched = unix.EPOLL_CTL_ADD, true
-	}
 	// The event carries the session's id: a descriptor might be another's by then.
 	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(s.id), Pad: int32(s.id >> 32)}
 	var err error = unix.EBADF
 	w.raw.Control(func(epoll uintptr) {
-		s.raw.Control(func(fd uintptr) { err = unix.EpollCtl(int(epoll), op, int(fd), &e) })
+		s.raw.Control(func(fd uintptr) {
+			err = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, int(fd), &e)
+			if err == unix.EEXIST { // it rested before
+				err = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_MOD, int(fd), &e)
+			}
+		})
 	})
 	// If it failed, whoever closed the session meanwhile has woken it and goes on
 	// with it; else nobody has.
 	return err == nil || !s.wake()
+}
+
+// hasUnread reports that the next read takes what was put back.
+func (s *session) hasUnread() bool {
+	c, ok := s.conn.(*earlyConn)
+	return ok && len(c.early) > 0
 }
 
 func (w *watch) run() {
