@@ -134,7 +134,11 @@ func (h *Hub) EvictUnregistered() bool {
 	if s == nil {
 		return false
 	}
-	h.closeSession(s, closedEvicted)
+	// Told before the peer can notice, as every refusal is.
+	if h.detach(s, closedEvicted) {
+		h.countRefusal(s, ReasonEvicted, wire.Packet{})
+	}
+	s.conn.Close()
 	return true
 }
 
@@ -353,9 +357,6 @@ func (h *Hub) refuse(s *session, err error) {
 		// The connection ended: by the peer, or by us for another reason. A port
 		// scanner or a health check does that too.
 		h.closeSession(s, closedByPeer)
-		if s.closeReason() == closedEvicted {
-			h.countRefusal(s, ReasonEvicted, wire.Packet{})
-		}
 		return
 	}
 	h.detach(s, closedRefused)

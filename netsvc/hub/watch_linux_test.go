@@ -3,7 +3,8 @@ package hub_test
 import (
 	"context"
 	"fmt"
-	"runtime"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,13 +12,19 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// TestARestingSessionHasNoGoroutine runs alone, for it counts them.
+// attending is how many goroutines wait for what a registered session sends.
+func attending() int {
+	var stacks strings.Builder
+	pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+	return strings.Count(stacks.String(), "netsvc/hub.(*Hub).attend(")
+}
+
+// TestARestingSessionHasNoGoroutine runs alone, for it counts goroutines.
 func TestARestingSessionHasNoGoroutine(t *testing.T) {
 	s, served := open(t, hub.Options{})
-	before := runtime.NumGoroutine()
 	rest := func(what string) {
 		t.Helper()
-		eventually(t, what+" and no goroutine waits for a session", func() bool { return runtime.NumGoroutine() <= before })
+		eventually(t, what+" and no goroutine waits for a session", func() bool { return attending() == 0 })
 	}
 	var clients []*wire.Client
 	for i := range 40 {
@@ -46,7 +53,7 @@ func TestARestingSessionHasNoGoroutine(t *testing.T) {
 	rest("it is registered")
 	again := packet(32, fields(appID, "ib", "whole", ""))
 	half.Write(again[:40])
-	eventually(t, "somebody reads it", func() bool { return runtime.NumGoroutine() == before+1 })
+	eventually(t, "somebody reads it", func() bool { return attending() == 1 })
 	half.Write(again[40:])
 	eventually(t, "it is registered again", func() bool {
 		page, err := s.Sessions(hub.Query{UserID: "whole"})
