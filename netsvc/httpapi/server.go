@@ -262,8 +262,8 @@ func (s *Server) routes() http.Handler {
 		path, method string
 		handler      http.HandlerFunc
 	}{
+		{"/sendmessage", http.MethodPost, s.sendMessage}, // the first is found soonest
 		{"/auth", http.MethodGet, s.auth},
-		{"/sendmessage", http.MethodPost, s.sendMessage},
 	} {
 		router.HandleFunc(route.path, route.handler).Methods(route.method)
 		allowed[route.path] = route.method
