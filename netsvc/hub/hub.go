@@ -14,6 +14,10 @@
 // among them, and puts the frame into each session's queue. A flusher then
 // writes the queues with calls that never block; only a session whose socket
 // buffer is full gets a goroutine that waits for it.
+//
+// A session that says nothing costs no goroutine either: one epoll instance waits
+// for all of them (watch), and a session has a goroutine from its first byte
+// until it has been heard. Where there is no epoll, each has one.
 package hub
 
 import (
