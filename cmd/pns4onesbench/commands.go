@@ -39,8 +39,11 @@ func runLimit(args []string) error {
 	if err != nil {
 		return err
 	}
-	if args[0] == limitParse {
+	switch args[0] {
+	case limitParse:
 		return runParse()
+	case limitForward:
+		return runForward(frame)
 	}
 	return runRawLoop(frame, packet)
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -22,8 +23,9 @@ import (
 // own.
 const (
 	limitCommand = "limit"
-	limitRaw     = "raw"   // accepts, reads a packet, and writes a frame in a loop
-	limitParse   = "parse" // net/http, parses a message and answers
+	limitRaw     = "raw"     // accepts, reads a packet, and writes a frame in a loop
+	limitParse   = "parse"   // net/http, parses a message and answers
+	limitForward = "forward" // the same, which also writes a frame to a session
 )
 
 // What the raw loop is told, a byte each.
@@ -156,19 +158,51 @@ func (r *rawLoop) obey() error {
 // runParse listens on a free loopback port, which it prints, and answers posts as
 // /sendmessage would, after parsing and nothing else.
 func runParse() error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	web, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Println(ln.Addr())
-	go func() { // it ends with the process that started it
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	fmt.Println(web.Addr())
+	go obeyUntilEnd(func() int { return 0 })
+	return serveParsed(web, func() error { return nil })
+}
+
+// runForward is runParse with one session, which it takes at a second port and
+// writes a frame to for each post: no queue, no book-keeping.
+func runForward(frameBytes int) error {
+	web, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	sessions, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(web.Addr())
+	fmt.Println(sessions.Addr())
+	var count atomic.Int32
+	go obeyUntilEnd(func() int { return int(count.Load()) })
+	session, err := sessions.Accept()
+	if err != nil {
+		return err
+	}
+	count.Add(1)
+	frame := make([]byte, frameBytes)
+	return serveParsed(web, func() error {
+		_, err := session.Write(frame)
+		return err
+	})
+}
+
+// serveParsed answers posts after parsing and deliver.
+func serveParsed(web net.Listener, deliver func() error) error {
+	return http.Serve(web, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
 			_, _, err = wire.ParseRequest(body)
+		}
+		if err == nil {
+			err = deliver()
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -176,11 +210,26 @@ func runParse() error {
 	}))
 }
 
+// obeyUntilEnd says how many sessions there are when it is asked, and ends this
+// program with the one that started it.
+func obeyUntilEnd(sessions func() int) {
+	said := bufio.NewReader(os.Stdin)
+	for {
+		c, err := said.ReadByte()
+		if err != nil {
+			os.Exit(0)
+		}
+		if c == rawCount {
+			fmt.Println(sessions())
+		}
+	}
+}
+
 // limit is the clients' side of one of these servers.
 type limit struct {
 	*process
-	to       *unix.SockaddrInet4
-	host     string
+	web      string              // where the handlers take posts; "" for the raw loop
+	to       *unix.SockaddrInet4 // where sessions connect; nil for the parsing handler
 	frame    int
 	stdin    io.WriteCloser
 	stdout   *bufio.Reader
@@ -217,11 +266,19 @@ func (b *bench) startLimit(kind string) (_ *limit, err error) {
 			l.stop()
 		}
 	}()
-	if l.host, err = l.line(); err != nil {
-		return nil, err
+	if kind != limitRaw {
+		if l.web, err = l.line(); err != nil {
+			return nil, err
+		}
 	}
-	if l.to, err = sockaddr(l.host); err != nil {
-		return nil, err
+	if kind != limitParse {
+		at, err := l.line()
+		if err != nil {
+			return nil, err
+		}
+		if l.to, err = sockaddr(at); err != nil {
+			return nil, err
+		}
 	}
 	l.sessions, err = newLoop()
 	return l, err
@@ -279,6 +336,24 @@ func (l *limit) open(ctx context.Context, n int) error {
 		}
 		return strconv.Atoi(said)
 	})
+}
+
+// poster posts a message as long as the daemon would get.
+func (l *limit) poster(frameBytes int, fresh bool) (*poster, error) {
+	m, err := messageOf(frameBytes)
+	if err != nil {
+		return nil, err
+	}
+	body, err := bodyOf(toUser(0), m)
+	if err != nil {
+		return nil, err
+	}
+	to, err := sockaddr(l.web)
+	if err != nil {
+		return nil, err
+	}
+	// A token as long as the daemon's, which nobody looks at.
+	return newPoster(l.sessions, to, postRequest(l.web, fmt.Sprintf("%064d", 0), body), postConns, fresh), nil
 }
 
 func (l *limit) settle(context.Context) error { return l.quiet() }

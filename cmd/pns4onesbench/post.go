@@ -18,7 +18,7 @@ const postConns = 16
 func posts(ctx context.Context, b *bench) ([]*Scenario, error) {
 	s := b.result("post", 1)
 	for run := range b.runs {
-		for _, of := range []string{ofDaemon, ofParsing} {
+		for _, of := range []string{ofDaemon, ofParsing, ofForwarding} {
 			for _, mode := range []string{"kept", "fresh"} {
 				b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+of), "run", run+1, "runs", b.runs)
 				if err := b.postOnce(ctx, s, of, mode); err != nil {
@@ -37,7 +37,8 @@ func (b *bench) postOnce(ctx context.Context, s *Scenario, of, mode string) erro
 		server *process
 		frame  int64 // what the session gets for a post; 0: there is none
 	)
-	if of == ofDaemon {
+	switch of {
+	case ofDaemon:
 		d, err := b.startDaemon(ctx)
 		if err != nil {
 			return err
@@ -54,23 +55,29 @@ func (b *bench) postOnce(ctx context.Context, s *Scenario, of, mode string) erro
 		}
 		server, frame = d.process, int64(d.messageBytes())
 		s.FrameBytes = d.messageBytes()
-	} else {
+	case ofParsing:
 		l, err := b.startLimit(limitParse)
 		if err != nil {
 			return err
 		}
 		defer l.stop()
-		m, err := messageOf(b.frameBytes)
-		if err != nil {
+		if p, err = l.poster(b.frameBytes, fresh); err != nil {
 			return err
 		}
-		body, err := bodyOf(toUser(0), m)
-		if err != nil {
-			return err
-		}
-		// A token as long as the daemon's, which nobody looks at.
-		p = newPoster(l.sessions, l.to, postRequest(l.host, fmt.Sprintf("%064d", 0), body), postConns, fresh)
 		server = l.process
+	case ofForwarding:
+		l, err := b.startLimit(limitForward)
+		if err != nil {
+			return err
+		}
+		defer l.stop()
+		if err := l.open(ctx, 1); err != nil {
+			return err
+		}
+		if p, err = l.poster(b.frameBytes, fresh); err != nil {
+			return err
+		}
+		server, frame = l.process, int64(l.messageBytes())
 	}
 	defer p.close()
 	rate, cpu, share, err := b.flood(ctx, p, server)

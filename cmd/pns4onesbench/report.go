@@ -73,11 +73,12 @@ type Goal struct {
 
 // The subjects.
 const (
-	ofDaemon  = "pns4ones"
-	ofRaw     = "raw_loop"
-	ofAccept  = "accept_loop"
-	ofParsing = "parsing_handler"
-	ofNATS    = "nats-server"
+	ofDaemon     = "pns4ones"
+	ofRaw        = "raw_loop"
+	ofAccept     = "accept_loop"
+	ofParsing    = "parsing_handler"
+	ofForwarding = "forwarding_handler"
+	ofNATS       = "nats-server"
 )
 
 // note keeps a value of a subject. Figures appear in the order of their first
