@@ -22,13 +22,13 @@ func connects(ctx context.Context, b *bench) ([]*Scenario, error) {
 		if err := t.open(ctx, b.sessions); err != nil {
 			return err
 		}
-		took, serverCPU, share, err := m.read()
+		took, serverCPU, ours, err := m.read()
 		if err != nil {
 			return err
 		}
 		s.note(of, "connects", PerSecond, float64(b.sessions)/took.Seconds())
 		s.note(of, "cpu_per_connect", Seconds, serverCPU.Seconds()/float64(b.sessions))
-		s.note(of, "client_share", Share, share)
+		s.note(of, "client_share", Share, ours.Seconds()/took.Seconds())
 		if err := t.settle(ctx); err != nil {
 			return err
 		}

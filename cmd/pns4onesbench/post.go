@@ -18,83 +18,112 @@ const postConns = 16
 func posts(ctx context.Context, b *bench) ([]*Scenario, error) {
 	s := b.result("post", 1)
 	for run := range b.runs {
-		for _, of := range []string{ofDaemon, ofParsing, ofForwarding} {
-			for _, mode := range []string{"kept", "fresh"} {
-				b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+of), "run", run+1, "runs", b.runs)
-				if err := b.postOnce(ctx, s, of, mode); err != nil {
-					return nil, fmt.Errorf("post: %s: %w", of, err)
-				}
+		for _, mode := range []string{"kept", "fresh"} {
+			b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.figure_posts_"+mode), "run", run+1, "runs", b.runs)
+			if err := b.postRun(ctx, s, mode); err != nil {
+				return nil, fmt.Errorf("post: %w", err)
 			}
 		}
 	}
 	return []*Scenario{s}, nil
 }
 
-func (b *bench) postOnce(ctx context.Context, s *Scenario, of, mode string) error {
-	fresh := mode == "fresh"
-	var (
-		p      *poster
-		server *process
-		frame  int64 // what the session gets for a post; 0: there is none
-	)
-	switch of {
-	case ofDaemon:
+// postSlices is in how many parts a run posts to each server. They take turns, so
+// that a noisy second falls on all of them.
+const postSlices = 10
+
+func (b *bench) postRun(ctx context.Context, s *Scenario, mode string) error {
+	var posted []*posted
+	for _, of := range []string{ofDaemon, ofParsing, ofForwarding} {
+		p, err := b.startPosted(ctx, of, mode == "fresh")
+		if err != nil {
+			return fmt.Errorf("%s: %w", of, err)
+		}
+		defer p.stop()
+		posted = append(posted, p)
+	}
+	s.FrameBytes = int(posted[0].frame)
+	for range postSlices {
+		for _, p := range posted {
+			if err := p.slice(ctx, b.duration()/postSlices); err != nil {
+				return fmt.Errorf("%s: %w", p.of, p.server.failed(err))
+			}
+		}
+	}
+	for _, p := range posted {
+		s.note(p.of, "posts_"+mode, PerSecond, p.answered/p.took.Seconds())
+		s.note(p.of, "cpu_per_post_"+mode, Seconds, p.cpu.Seconds()/p.answered)
+		s.note(p.of, "client_share_"+mode, Share, p.ours.Seconds()/p.took.Seconds())
+	}
+	return nil
+}
+
+// posted is a server that is posted to, and what it has done so far.
+type posted struct {
+	of     string
+	server *process
+	stop   func()
+	frame  int64 // bytes that the session gets for a post; 0: there is none
+	poster *poster
+
+	answered        float64
+	took, cpu, ours time.Duration // the CPU time is the server's, and the clients'
+}
+
+// startPosted starts a server and one session of it, if it has sessions.
+func (b *bench) startPosted(ctx context.Context, of string, fresh bool) (p *posted, err error) {
+	p = &posted{of: of}
+	defer func() {
+		if err != nil && p.stop != nil {
+			p.stop()
+		}
+	}()
+	if of == ofDaemon {
 		d, err := b.startDaemon(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		defer d.stop()
+		p.server, p.stop, p.frame = d.process, d.stop, int64(d.messageBytes())
 		if err := d.open(ctx, 1); err != nil {
-			return err
+			return p, err
 		}
-		if err := d.settle(ctx); err != nil {
-			return err
-		}
-		if p, err = d.poster(toUser(0), d.message, postConns, fresh); err != nil {
-			return err
-		}
-		server, frame = d.process, int64(d.messageBytes())
-		s.FrameBytes = d.messageBytes()
-	case ofParsing:
-		l, err := b.startLimit(limitParse)
-		if err != nil {
-			return err
-		}
-		defer l.stop()
-		if p, err = l.poster(b.frameBytes, fresh); err != nil {
-			return err
-		}
-		server = l.process
-	case ofForwarding:
-		l, err := b.startLimit(limitForward)
-		if err != nil {
-			return err
-		}
-		defer l.stop()
-		if err := l.open(ctx, 1); err != nil {
-			return err
-		}
-		if p, err = l.poster(b.frameBytes, fresh); err != nil {
-			return err
-		}
-		server, frame = l.process, int64(l.messageBytes())
+		p.poster, err = d.poster(toUser(0), d.message, postConns, fresh)
+		return p, err
 	}
-	defer p.close()
-	rate, cpu, share, err := b.flood(ctx, p, server)
+	kind := map[string]string{ofParsing: limitParse, ofForwarding: limitForward}[of]
+	l, err := b.startLimit(kind)
 	if err != nil {
-		return server.failed(err)
+		return nil, err
 	}
-	s.note(of, "posts_"+mode, PerSecond, rate)
-	s.note(of, "cpu_per_post_"+mode, Seconds, cpu)
-	s.note(of, "client_share_"+mode, Share, share)
-	if frame == 0 {
-		return nil
+	p.server, p.stop = l.process, l.stop
+	if kind == limitForward {
+		p.frame = int64(l.messageBytes())
+		if err := l.open(ctx, 1); err != nil {
+			return p, err
+		}
 	}
-	if err := p.loop.until(ctx, "the last messages", func() bool { return p.loop.bytes >= int64(p.answered)*frame }); err != nil {
+	p.poster, err = l.poster(b.frameBytes, fresh)
+	return p, err
+}
+
+// slice posts for a while, and counts. In the end no request is open, and every
+// message is there.
+func (p *posted) slice(ctx context.Context, d time.Duration) error {
+	before := p.poster.answered
+	f, err := flood(ctx, p.poster, p.server, d)
+	if err != nil {
 		return err
 	}
-	p.loop.want = int64(p.answered) * frame
-	return p.loop.exact()
+	p.answered += f.answered
+	p.took += f.took
+	p.cpu += f.cpu
+	p.ours += f.ours
+	l := p.poster.loop
+	l.want = int64(p.poster.answered-before) * p.frame
+	if err := l.until(ctx, "the last messages", func() bool { return l.bytes >= l.want }); err != nil {
+		return err
+	}
+	return l.exact()
 }
 
 // toUser names the session with that number.
@@ -102,36 +131,40 @@ func toUser(number int) wire.Recipient {
 	return wire.Recipient{Type: wire.ToUser, IbID: infobaseID, UserID: userID(number)}
 }
 
-// flood posts over all connections as fast as answers come, and returns posts a
-// second, the server's CPU time for each, and the share of a CPU that posting
-// took. In the end no request is open.
-func (b *bench) flood(ctx context.Context, p *poster, server *process) (rate, cpu, share float64, err error) {
+// flooded is what a flood did: requests answered, the time it took, and the CPU
+// time of the server and of the clients' side.
+type flooded struct {
+	answered        float64
+	took, cpu, ours time.Duration
+}
+
+// flood posts over all connections as fast as answers come, for a while after a
+// shorter one that is not counted. In the end no request is open.
+func flood(ctx context.Context, p *poster, server *process, d time.Duration) (f flooded, err error) {
 	p.loop.expect(0)
 	p.again = true
 	for range p.conns {
 		if _, err := p.post(); err != nil {
-			return 0, 0, 0, err
+			return f, err
 		}
 	}
-	if err := p.loop.rest(ctx, b.duration()/3); err != nil {
-		return 0, 0, 0, err
+	if err := p.loop.rest(ctx, d/3); err != nil {
+		return f, err
 	}
 	m, err := newMeter(server)
 	if err != nil {
-		return 0, 0, 0, err
+		return f, err
 	}
 	before := p.answered
-	if err := p.loop.rest(ctx, b.duration()); err != nil {
-		return 0, 0, 0, err
+	if err := p.loop.rest(ctx, d); err != nil {
+		return f, err
 	}
-	took, serverCPU, share, err := m.read()
-	if err != nil {
-		return 0, 0, 0, err
+	if f.took, f.cpu, f.ours, err = m.read(); err != nil {
+		return f, err
 	}
-	answered := float64(p.answered - before)
+	f.answered = float64(p.answered - before)
 	p.again = false
-	err = p.loop.until(ctx, "the last answers", p.idle)
-	return answered / took.Seconds(), serverCPU.Seconds() / answered, share, err
+	return f, p.loop.until(ctx, "the last answers", p.idle)
 }
 
 // latency measures an unloaded service: from the start of a POST to its bytes at

@@ -72,11 +72,11 @@ func (b *bench) scalePost(ctx context.Context, s *Scenario, d *daemon, withName 
 		return err
 	}
 	defer p.close()
-	_, cpu, _, err := b.flood(ctx, p, d.process)
+	f, err := flood(ctx, p, d.process, b.duration())
 	if err != nil {
 		return d.failed(err)
 	}
-	s.noteWith(ofDaemon, "cpu_per_post_kept", Seconds, withName, with, cpu)
+	s.noteWith(ofDaemon, "cpu_per_post_kept", Seconds, withName, with, f.cpu.Seconds()/f.answered)
 	return nil
 }
 

@@ -127,13 +127,13 @@ func newMeter(server *process) (meter, error) {
 	return m, err
 }
 
-// read returns the time that has passed, the CPU time of the server, and the share
-// of a CPU that the clients' side had.
-func (m *meter) read() (took, serverCPU time.Duration, clientShare float64, err error) {
+// read returns the time that has passed, and the CPU time of the server and of the
+// clients' side.
+func (m *meter) read() (took, serverCPU, ours time.Duration, err error) {
 	took = time.Since(m.began)
 	if serverCPU, err = m.server.cpu(); err != nil {
 		return 0, 0, 0, err
 	}
-	ours, err := cpuOf("self")
-	return took, serverCPU - m.serverCPU, float64(ours-m.ours) / float64(took), err
+	ours, err = cpuOf("self")
+	return took, serverCPU - m.serverCPU, ours - m.ours, err
 }

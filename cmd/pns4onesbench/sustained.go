@@ -67,14 +67,14 @@ func (b *bench) sustainedWith(ctx context.Context, name string, n int) (*Scenari
 		if err := flood(b.duration()); err != nil {
 			return err
 		}
-		took, serverCPU, share, err := m.read()
+		took, serverCPU, ours, err := m.read()
 		if err != nil {
 			return err
 		}
 		delivered := float64(l.bytes-before) / float64(size)
 		s.note(of, "deliveries", PerSecond, delivered/took.Seconds())
 		s.note(of, "cpu_per_delivery", Seconds, serverCPU.Seconds()/delivered)
-		s.note(of, "client_share", Share, share)
+		s.note(of, "client_share", Share, ours.Seconds()/took.Seconds())
 		if err := l.until(ctx, "the last messages", func() bool { return l.bytes >= sent*int64(n)*size }); err != nil {
 			return t.server().failed(err)
 		}
