@@ -73,7 +73,7 @@ func TestScenarios(t *testing.T) {
 	const runs = 2
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			args := []string{s.name, "--json", "--sessions", "50", "--runs", fmt.Sprint(runs)}
+			args := []string{s.name, "--json", "--sessions", "50", "--runs", fmt.Sprint(runs), "--vs", daemonPath}
 			if nats, err := exec.LookPath("nats-server"); err == nil {
 				args = append(args, "--nats", nats)
 			}

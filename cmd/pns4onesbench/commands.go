@@ -68,6 +68,7 @@ func (b *bench) rootCommand() *cobra.Command {
 	flags.IntVar(&b.frameBytes, "frame", 400, b.text.T("bench.flag_frame"))
 	flags.IntVar(&b.runs, "runs", 5, b.text.T("bench.flag_runs"))
 	flags.StringVar(&b.daemonPath, "daemon", "", b.text.T("bench.flag_daemon"))
+	flags.StringVar(&b.otherPath, "vs", "", b.text.T("bench.flag_vs"))
 	flags.StringVar(&b.natsPath, "nats", "", b.text.T("bench.flag_nats"))
 	flags.BoolVar(&b.pin, "pin", true, b.text.T("bench.flag_pin"))
 	flags.BoolVar(&b.realtime, "realtime", false, b.text.T("bench.flag_realtime"))

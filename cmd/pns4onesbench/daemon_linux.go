@@ -37,7 +37,12 @@ type daemon struct {
 const startTime = 10 * time.Second
 
 // startDaemon starts a daemon with one app. More settings are lines of TOML.
-func (b *bench) startDaemon(ctx context.Context, more ...string) (_ *daemon, err error) {
+func (b *bench) startDaemon(ctx context.Context, more ...string) (*daemon, error) {
+	return b.startDaemonAt(ctx, b.daemonPath, more...)
+}
+
+// startDaemonAt is startDaemon with another binary.
+func (b *bench) startDaemonAt(ctx context.Context, path string, more ...string) (_ *daemon, err error) {
 	d := &daemon{}
 	if d.message, err = messageOf(b.frameBytes); err != nil {
 		return nil, err
@@ -59,7 +64,7 @@ func (b *bench) startDaemon(ctx context.Context, more ...string) (_ *daemon, err
 	if err := os.WriteFile(settings, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the daemon's settings: %w", err)
 	}
-	cmd := exec.Command(b.daemonPath, "-config", settings)
+	cmd := exec.Command(path, "-config", settings)
 	// What this machine has of pns4ones is none of our business.
 	cmd.Env = append(withoutSettings(os.Environ()), "PNS4ONES_LANG=en", "CONFIGURATION_DIRECTORY="+d.folder, "STATE_DIRECTORY="+d.folder)
 	if d.process, err = b.startProcess("pns4ones", cmd); err != nil {

@@ -69,6 +69,7 @@ type bench struct {
 	sessions   int
 	frameBytes int
 	daemonPath string
+	otherPath  string
 	natsPath   string
 	quick      bool // as little as shows that everything works; for tests
 

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -34,7 +35,11 @@ const postSlices = 10
 
 func (b *bench) postRun(ctx context.Context, s *Scenario, mode string) error {
 	var posted []*posted
-	for _, of := range []string{ofDaemon, ofParsing, ofForwarding} {
+	subjects := []string{ofDaemon, ofParsing, ofForwarding}
+	if b.otherPath != "" {
+		subjects = slices.Insert(subjects, 1, ofOther)
+	}
+	for _, of := range subjects {
 		p, err := b.startPosted(ctx, of, mode == "fresh")
 		if err != nil {
 			return fmt.Errorf("%s: %w", of, err)
@@ -78,8 +83,8 @@ func (b *bench) startPosted(ctx context.Context, of string, fresh bool) (p *post
 			p.stop()
 		}
 	}()
-	if of == ofDaemon {
-		d, err := b.startDaemon(ctx)
+	if path := map[string]string{ofDaemon: b.daemonPath, ofOther: b.otherPath}[of]; path != "" {
+		d, err := b.startDaemonAt(ctx, path)
 		if err != nil {
 			return nil, err
 		}

@@ -74,6 +74,7 @@ type Goal struct {
 // The subjects.
 const (
 	ofDaemon     = "pns4ones"
+	ofOther      = "other_build"
 	ofRaw        = "raw_loop"
 	ofAccept     = "accept_loop"
 	ofParsing    = "parsing_handler"

@@ -51,10 +51,14 @@ type subject struct {
 	start func(ctx context.Context) (target, error)
 }
 
-// subjects are the daemon, a limit, and nats-server if it was named.
+// subjects are the daemon, another build of it, a limit, and nats-server: those that
+// were named.
 func (b *bench) subjects(limit string) []subject {
 	all := []subject{
 		{ofDaemon, func(ctx context.Context) (target, error) { return b.startDaemon(ctx) }},
+	}
+	if b.otherPath != "" {
+		all = append(all, subject{ofOther, func(ctx context.Context) (target, error) { return b.startDaemonAt(ctx, b.otherPath) }})
 	}
 	if limit != "" {
 		all = append(all, subject{limit, func(context.Context) (target, error) { return b.startLimit(limitRaw) }})
