@@ -219,6 +219,84 @@ func (b *bench) daemonLatency(ctx context.Context, s *Scenario) error {
 	return nil
 }
 
+// asideID is an infobase beside the one that messages to all are for.
+const asideID = "pns4onesbench-aside"
+
+// latencyBeside measures the same while a message to all sessions of another infobase
+// is being delivered.
+func latencyBeside(ctx context.Context, b *bench) ([]*Scenario, error) {
+	s := b.result("beside", b.sessions)
+	subjects := b.subjects("")[:1]
+	if b.otherPath != "" {
+		subjects = b.subjects("")[:2]
+	}
+	err := b.alternate(ctx, s, subjects, func(of string, t target) error {
+		d := t.(*daemon)
+		n := b.sessions
+		if err := d.prepare(n + 1); err != nil {
+			return err
+		}
+		one := wire.Registration{AppID: d.app.ID, IbID: asideID, UserID: userID(n)}
+		packet, err := wire.AppendRegistration(nil, one, d.key)
+		if err != nil {
+			return fmt.Errorf("making the packet of a session: %w", err)
+		}
+		d.sessions.packets[n] = packet
+		if err := d.open(ctx, n+1); err != nil {
+			return err
+		}
+		if err := d.settle(ctx); err != nil {
+			return err
+		}
+		p, err := d.poster(wire.Recipient{Type: wire.ToUser, IbID: asideID, UserID: one.UserID}, d.message, 1, false)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		var all []float64
+		for range b.pick(50, 3) {
+			took, err := d.postBeside(ctx, p, n)
+			if err != nil {
+				return d.failed(err)
+			}
+			all = append(all, took.Seconds())
+		}
+		s.note(of, "beside_p50", Seconds, quantile(all, 0.5))
+		s.note(of, "beside_p90", Seconds, quantile(all, 0.9))
+		s.note(of, "beside_worst", Seconds, quantile(all, 1))
+		return nil
+	})
+	return []*Scenario{s}, err
+}
+
+// postBeside sends a message to all and, when the first session has it, one to the
+// session number that is aside. It returns how long that took.
+func (d *daemon) postBeside(ctx context.Context, p *poster, number int) (time.Duration, error) {
+	l := d.sessions
+	l.expect(int64(d.messageBytes()))
+	if _, err := d.send(); err != nil {
+		return 0, err
+	}
+	if err := l.until(ctx, "a message to all", func() bool { return l.bytes > 0 }); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if _, err := p.post(); err != nil {
+		return 0, err
+	}
+	if err := l.until(ctx, "a message to one", func() bool { return l.sessions[number].received > 0 }); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	if err := l.until(ctx, "both messages", func() bool { return l.complete() && p.idle() && d.toAll.idle() }); err != nil {
+		return 0, err
+	}
+	if err := l.rest(ctx, pause); err != nil {
+		return 0, err
+	}
+	return took, l.exact()
+}
+
 func (b *bench) rawLatency(ctx context.Context, s *Scenario) error {
 	l, err := b.startLimit(limitRaw)
 	if err != nil {

@@ -23,6 +23,7 @@ var scenarios = []scenario{
 	{"connect", flagSessions, connects},
 	{"post", func(*bench) int { return 1 }, posts},
 	{"latency", func(*bench) int { return 1 }, latency},
+	{"beside", func(b *bench) int { return b.sessions + 1 }, latencyBeside},
 	{"slowhalf", flagSessions, slowHalf},
 	{"scale", func(b *bench) int { return b.most() }, scale},
 }

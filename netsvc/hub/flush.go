@@ -13,16 +13,32 @@ import (
 const coalesceBytes = 16 << 10
 
 // flusher writes the queues of the sessions pushed to it, one goroutine for
-// each processor. Its list is bounded by the number of sessions: busy admits a
-// session once.
+// each processor. It takes from two lists by turns, so that a message to one user
+// does not wait for one to ten thousand that came before. The lists are bounded by
+// the number of sessions: busy admits a session once.
 type flusher struct {
 	hub  *Hub
 	wake chan struct{}
 	done chan struct{}
 
-	mu         sync.Mutex
-	head, tail *session
+	mu    sync.Mutex
+	lists [2]sessionList
+	last  rank // of the list that was taken from
 }
+
+// rank is the list of a flusher that a session waits in.
+type rank int
+
+const (
+	among rank = iota // many recipients
+	alone             // or nearly so
+)
+
+// fewRecipients is up to how many recipients of a message are alone.
+const fewRecipients = 16
+
+// sessionList is a list in the order of coming, linked by session.next.
+type sessionList struct{ head, tail *session }
 
 func newFlusher(h *Hub) *flusher {
 	return &flusher{hub: h, wake: make(chan struct{}, 1), done: make(chan struct{})}
@@ -33,17 +49,12 @@ func (h *Hub) flusherOf(s *session) *flusher {
 }
 
 // push adds a session whose busy mark the caller has just set.
-func (f *flusher) push(s *session) {
+func (f *flusher) push(s *session, r rank) {
 	f.mu.Lock()
-	empty := f.head == nil
-	if empty {
-		f.head = s
-	} else {
-		f.tail.next = s
-	}
-	f.tail = s
+	idle := f.lists[among].head == nil && f.lists[alone].head == nil
+	f.lists[r].push(s)
 	f.mu.Unlock()
-	if empty {
+	if idle {
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -51,12 +62,31 @@ func (f *flusher) push(s *session) {
 	}
 }
 
+// pop takes the next session, nil if there is none.
 func (f *flusher) pop() *session {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.head
+	next := alone - f.last
+	if f.lists[next].head == nil {
+		next = f.last
+	}
+	f.last = next
+	return f.lists[next].pop()
+}
+
+func (l *sessionList) push(s *session) {
+	if l.head == nil {
+		l.head = s
+	} else {
+		l.tail.next = s
+	}
+	l.tail = s
+}
+
+func (l *sessionList) pop() *session {
+	s := l.head
 	if s != nil {
-		f.head, s.next = s.next, nil
+		l.head, s.next = s.next, nil
 	}
 	return s
 }
@@ -107,7 +137,6 @@ func (h *Hub) flush(s *session, out *outlet) {
 		n, full, err := out.tryWrite(s.raw, b)
 		out.finished = h.advance(s, n, out.finished)
 		switch {
-		case err != nil && h.froze(err):
 		case err != nil:
 			h.closeSession(s, closedWriteFailed)
 		case full:
@@ -115,7 +144,7 @@ func (h *Hub) flush(s *session, out *outlet) {
 			return
 		}
 	}
-	h.flusherOf(s).push(s)
+	h.flusherOf(s).push(s, among)
 }
 
 // flushBlocking writes a slow session's queue, waiting for it, and ends when the
@@ -134,10 +163,7 @@ func (h *Hub) flushBlocking(s *session) {
 		n, err := s.conn.Write(b)
 		h.advance(s, n, nil)
 		switch {
-		case err == nil:
-			// Writes that do not block look at the deadline too.
-			s.conn.SetWriteDeadline(time.Time{})
-		case h.froze(err):
+		case err == nil, h.froze(err):
 		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
 			// It is slow, but it reads.
 		case errors.Is(err, os.ErrDeadlineExceeded):

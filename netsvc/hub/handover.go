@@ -269,7 +269,7 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
 	if s.busy {
 		h.startWriting()
-		h.flusherOf(s).push(s)
+		h.flusherOf(s).push(s, among)
 	}
 	h.rest(s)
 	return true

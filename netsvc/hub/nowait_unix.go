@@ -14,16 +14,16 @@ type tryWriter struct {
 	b     []byte
 	n     int
 	err   error
-	write func(fd uintptr) bool
+	write func(fd uintptr)
 }
 
 func newTryWriter() *tryWriter {
 	w := new(tryWriter)
-	w.write = func(fd uintptr) bool {
+	w.write = func(fd uintptr) {
 		for {
 			w.n, w.err = unix.Write(int(fd), w.b)
 			if w.err != unix.EINTR {
-				return true // done, whatever came of it; false would wait
+				return
 			}
 		}
 	}
@@ -37,7 +37,8 @@ func (w *tryWriter) tryWrite(raw syscall.RawConn, b []byte) (n int, full bool, e
 		return 0, true, nil
 	}
 	w.b = b
-	err = raw.Write(w.write)
+	// Not raw.Write: that gets ready to wait.
+	err = raw.Control(w.write)
 	w.b = nil
 	switch {
 	case err != nil:
@@ -54,15 +55,12 @@ func (w *tryWriter) tryWrite(raw syscall.RawConn, b []byte) (n int, full bool, e
 type tryReader struct {
 	b    []byte
 	n    int
-	read func(fd uintptr) bool
+	read func(fd uintptr)
 }
 
 func newTryReader() *tryReader {
 	r := new(tryReader)
-	r.read = func(fd uintptr) bool {
-		r.n, _ = unix.Read(int(fd), r.b)
-		return true
-	}
+	r.read = func(fd uintptr) { r.n, _ = unix.Read(int(fd), r.b) }
 	return r
 }
 
@@ -73,7 +71,7 @@ func (r *tryReader) tryRead(raw syscall.RawConn, b []byte) (n int) {
 		return 0
 	}
 	r.b, r.n = b, 0
-	raw.Read(r.read)
+	raw.Control(r.read)
 	r.b = nil
 	return max(r.n, 0)
 }

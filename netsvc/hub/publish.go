@@ -35,6 +35,10 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 
 	queueBytes := h.limits.Load().QueueBytes
 	reached := 0
+	rank := among
+	if len(p.recipients) <= fewRecipients {
+		rank = alone
+	}
 	for _, r := range p.recipients {
 		switch r.enqueue(p.frame(r.key, m), queueBytes) {
 		case notFor:
@@ -44,7 +48,7 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 			continue
 		case wakeable:
 			h.startWriting()
-			h.flusherOf(r.session).push(r.session)
+			h.flusherOf(r.session).push(r.session, rank)
 		}
 		reached++
 	}
