@@ -15,7 +15,7 @@ const coalesceBytes = 16 << 10
 // flusher writes the queues of the sessions pushed to it, one goroutine for
 // each processor. It takes from two lists by turns, so that a message to one user
 // does not wait for one to ten thousand that came before. The lists are bounded by
-// the number of sessions: busy admits a session once.
+// the number of sessions: listed admits a session once.
 type flusher struct {
 	hub  *Hub
 	wake chan struct{}
@@ -48,7 +48,7 @@ func (h *Hub) flusherOf(s *session) *flusher {
 	return h.flushers[s.id%uint64(len(h.flushers))]
 }
 
-// push adds a session whose busy mark the caller has just set.
+// push adds a session that the caller has just marked as listed.
 func (f *flusher) push(s *session, r rank) {
 	f.mu.Lock()
 	idle := f.lists[among].head == nil && f.lists[alone].head == nil
@@ -96,7 +96,11 @@ func (f *flusher) run() {
 	out := newOutlet()
 	for {
 		for s := f.pop(); s != nil; s = f.pop() {
-			f.hub.flush(s, out)
+			if s.unlist() {
+				f.hub.flush(s, out)
+			} else {
+				f.hub.endWriting()
+			}
 		}
 		select {
 		case <-f.wake:
@@ -122,6 +126,23 @@ func newOutlet() *outlet {
 	return &outlet{tryWriter: newTryWriter(), buf: make([]byte, 0, coalesceBytes)}
 }
 
+// outlets are those of publishers that help.
+var outlets = sync.Pool{New: func() any { return newOutlet() }}
+
+// help has a publisher write to a session whose queue is full only because no
+// flusher has come to it yet: the queue's bound is for peers that do not read.
+// Afterwards there is room, or the session is blocked, or it is worth trying again.
+func (h *Hub) help(s *session) {
+	if !s.beginWriting() {
+		runtime.Gosched() // whoever writes does not wait
+		return
+	}
+	h.startWriting()
+	out := outlets.Get().(*outlet)
+	defer outlets.Put(out)
+	h.flush(s, out)
+}
+
 // flush writes a session's queue without blocking. The caller owns the writing;
 // flush gives it up when the queue is empty, or passes it to a goroutine that
 // waits if the socket's buffer is full.
@@ -140,11 +161,16 @@ func (h *Hub) flush(s *session, out *outlet) {
 		case err != nil:
 			h.closeSession(s, closedWriteFailed)
 		case full:
+			s.block()
 			h.goroutines.Go(func() { h.flushBlocking(s) })
 			return
 		}
 	}
-	h.flusherOf(s).push(s, among)
+	if s.relist() {
+		h.flusherOf(s).push(s, among)
+	} else {
+		h.endWriting()
+	}
 }
 
 // flushBlocking writes a slow session's queue, waiting for it, and ends when the
@@ -189,7 +215,7 @@ func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
 	return finished[:0]
 }
 
-// startWriting counts the sessions with something to write, for Shutdown.
+// startWriting counts, for Drain, how often a session is in a list or being written.
 func (h *Hub) startWriting() { h.writing.Add(1) }
 
 func (h *Hub) endWriting() {

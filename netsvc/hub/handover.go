@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -71,7 +70,7 @@ func (h *Hub) HandOver() (*State, []net.Conn) {
 	for _, s := range h.snapshot() {
 		if s.closeReason() == "" {
 			saving.add(s)
-			conns = append(conns, plain(s.conn))
+			conns = append(conns, s.conn)
 		}
 	}
 	return &saving.state, conns
@@ -164,7 +163,8 @@ func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed 
 		s := h.restored(saved, conns[i])
 		switch {
 		case saved.Key < 0:
-			h.resumeGreeting(s)
+			h.pending.add(s)
+			h.goroutines.Go(func() { h.greet(s, saved.Early) })
 			unregistered++
 		case h.resume(s, saved, keys[saved.Key], frames):
 			kept++
@@ -232,18 +232,10 @@ func (h *Hub) restored(saved *SavedSession, conn net.Conn) *session {
 		s.raw, _ = tcp.SyscallConn()
 		h.setKeepAlive(s)
 	}
-	s.unread(saved.Early)
 	h.mu.Lock()
 	h.sessions[s.id] = s
 	h.mu.Unlock()
 	return s
-}
-
-// resumeGreeting waits for the registration of a connection, or for its rest.
-func (h *Hub) resumeGreeting(s *session) {
-	h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
-	h.pending.add(s)
-	h.goroutines.Go(func() { h.greet(s) })
 }
 
 // resume goes on with a registered session, and reports false if it had to be
@@ -264,46 +256,13 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 		s.conn.Close()
 		return false
 	}
-	s.busy = len(s.queue) > 0
+	s.listed = len(s.queue) > 0
 	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup}
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
-	if s.busy {
+	if s.listed {
 		h.startWriting()
 		h.flusherOf(s).push(s, among)
 	}
-	h.rest(s)
+	h.rest(s, saved.Early)
 	return true
-}
-
-// unread puts back what was read of the connection. Nobody else may know the
-// session yet.
-func (s *session) unread(early []byte) {
-	if tcp, ok := s.conn.(*net.TCPConn); ok && len(early) > 0 {
-		s.conn = &earlyConn{TCPConn: tcp, early: bytes.Clone(early)}
-	}
-}
-
-// earlyConn is a connection of which something was read before. It is still one of
-// a descriptor (syscall.Conn), which can be handed over again.
-type earlyConn struct {
-	*net.TCPConn
-	early []byte // the session's goroutine alone reads
-}
-
-// plain returns the connection itself. What was read early of it has been read from
-// the earlyConn since, or is kept again.
-func plain(conn net.Conn) net.Conn {
-	if c, ok := conn.(*earlyConn); ok {
-		return c.TCPConn
-	}
-	return conn
-}
-
-func (c *earlyConn) Read(b []byte) (int, error) {
-	if len(c.early) == 0 {
-		return c.TCPConn.Read(b)
-	}
-	n := copy(b, c.early)
-	c.early = c.early[n:]
-	return n, nil
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math"
 	"sync"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -40,7 +41,16 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 		rank = alone
 	}
 	for _, r := range p.recipients {
-		switch r.enqueue(p.frame(r.key, m), queueBytes) {
+		verdict := r.enqueue(p.frame(r.key, m), queueBytes)
+		for verdict == crowded {
+			if h.frozen.Load() {
+				queueBytes = math.MaxInt // nobody writes any more: it is handed over
+			} else {
+				h.help(r.session)
+			}
+			verdict = r.enqueue(p.frame(r.key, m), queueBytes)
+		}
+		switch verdict {
 		case notFor:
 			continue
 		case tooSlow:

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -59,8 +60,8 @@ func (h *Hub) Serve(ln net.Listener) error {
 	}
 }
 
-// admit starts the session of a new connection. What it said already is in buf,
-// which is room for a registration.
+// admit starts the session of a new connection. buf is room for what it has said
+// already.
 func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 	s := &session{id: h.lastID.Add(1), conn: conn, since: time.Now().UnixNano()}
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -68,14 +69,7 @@ func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 		s.raw, _ = tcp.SyscallConn()
 		h.setKeepAlive(s)
 	}
-	// Nearly always the registration is there, whole. Then the session needs no
-	// goroutine to wait for it.
-	early := buf[:in.tryRead(s.raw, buf)]
-	packet, whole := wholeRegistration(early)
-	if !whole {
-		h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
-		s.unread(early)
-	}
+	early := bytes.Clone(buf[:in.tryRead(s.raw, buf)])
 
 	h.mu.Lock()
 	if h.closing {
@@ -85,37 +79,12 @@ func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 	}
 	h.sessions[s.id] = s
 	pending := h.pending.add(s)
-	h.goroutines.Add(1)
-	defer h.goroutines.Done()
+	h.goroutines.Go(func() { h.greet(s, early) })
 	h.mu.Unlock()
 
-	switch {
-	case !whole:
-		h.goroutines.Go(func() { h.greet(s) })
-	default:
-		if err := h.enter(s, packet); err != nil {
-			h.goroutines.Go(func() { h.refuse(s, err) })
-		} else {
-			h.rest(s)
-		}
-	}
 	if pending > h.limits.Load().MaxUnregistered {
 		h.EvictUnregistered()
 	}
-}
-
-// wholeRegistration parses what a connection has said, and reports whether it is
-// one registration that can be read, no less and no more.
-func wholeRegistration(b []byte) (packet wire.Packet, ok bool) {
-	if len(b) < 2 {
-		return packet, false
-	}
-	n, err := wire.PacketLen([2]byte(b))
-	if err != nil || len(b) != 2+n {
-		return packet, false
-	}
-	packet, err = wire.ParseRegistration(b[2:])
-	return packet, err == nil
 }
 
 // setKeepAlive has the system notice a dead peer.
@@ -142,37 +111,73 @@ func (h *Hub) EvictUnregistered() bool {
 	return true
 }
 
-// greet reads the registration of a new connection.
-func (h *Hub) greet(s *session) {
-	if err := h.readRegistration(s); err != nil {
+// input reads a connection of which something was read before.
+type input struct {
+	conn  net.Conn
+	early []byte
+}
+
+func (in *input) Read(b []byte) (int, error) {
+	if len(in.early) == 0 {
+		in.early = nil
+		return in.conn.Read(b)
+	}
+	n := copy(b, in.early)
+	in.early = in.early[n:]
+	return n, nil
+}
+
+// greet reads the registration of a new connection, of which something was read
+// already.
+func (h *Hub) greet(s *session, early []byte) {
+	// Nearly always the registration is there, whole: then nobody has to wait.
+	waits := !holdsRegistration(early)
+	if waits {
+		h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
+	}
+	in := &input{s.conn, early}
+	if err := h.readRegistration(s, in, 0); err != nil {
 		if !h.froze(err) {
 			h.refuse(s, err)
 		}
 		return
 	}
-	h.setReadDeadline(s, time.Time{})
-	h.rest(s)
+	if waits {
+		h.setReadDeadline(s, time.Time{})
+	}
+	h.rest(s, in.early)
 }
 
-// rest leaves a registered session alone until it sends something or ends.
-func (h *Hub) rest(s *session) {
-	if !h.watch.await(s) {
+// holdsRegistration reports whether a registration that has come is whole.
+func holdsRegistration(b []byte) bool {
+	if len(b) < 2 {
+		return false
+	}
+	n, err := wire.PacketLen([2]byte(b))
+	return err == nil && len(b) >= 2+n
+}
+
+// rest leaves a registered session alone until it sends something or ends. What
+// was read of it already is in early.
+func (h *Hub) rest(s *session, early []byte) {
+	if len(early) > 0 || !h.watch.await(s) {
 		// A new goroutine, since this one's stack has grown by verifying and the
 		// session may now wait for years.
-		h.goroutines.Go(func() { h.attend(s) })
+		h.goroutines.Go(func() { h.attend(s, early) })
 	}
 }
 
 // attend handles what a registered session sends, and its end.
-func (h *Hub) attend(s *session) {
-	for h.hear(s) && !h.watch.await(s) {
+func (h *Hub) attend(s *session, early []byte) {
+	in := &input{s.conn, early}
+	for h.hear(s, in) && (len(in.early) > 0 || !h.watch.await(s)) {
 	}
 }
 
 // hear waits for another registration, or for the end. It reports whether the
 // session goes on.
-func (h *Hub) hear(s *session) bool {
-	if _, err := io.ReadFull(s.conn, s.header[:1]); err != nil {
+func (h *Hub) hear(s *session, in *input) bool {
+	if _, err := io.ReadFull(in, s.header[:1]); err != nil {
 		if !h.froze(err) {
 			h.closeSession(s, closedByPeer)
 			h.forget(s)
@@ -180,7 +185,7 @@ func (h *Hub) hear(s *session) bool {
 		return false
 	}
 	h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
-	if err := h.readRegistrationAfter(s, 1); err != nil {
+	if err := h.readRegistration(s, in, 1); err != nil {
 		if !h.froze(err) {
 			h.refuse(s, err)
 		}
@@ -230,12 +235,10 @@ func (h *Hub) forgetResting(s *session) {
 // packets are the buffers for registrations being read.
 var packets = sync.Pool{New: func() any { return new([wire.MaxRegistrationBytes]byte) }}
 
-func (h *Hub) readRegistration(s *session) error { return h.readRegistrationAfter(s, 0) }
-
-// readRegistrationAfter reads a registration, of whose header a number of bytes
-// was read already, and puts it into force.
-func (h *Hub) readRegistrationAfter(s *session, got int) error {
-	if read, err := h.readFull(s, s.header[got:]); err != nil {
+// readRegistration reads a registration, of whose header got bytes were read
+// already, and puts it into force.
+func (h *Hub) readRegistration(s *session, in *input, got int) error {
+	if read, err := h.readFull(s, in, s.header[got:]); err != nil {
 		h.keepEarly(s, err, s.header[:got+read])
 		return err
 	}
@@ -245,7 +248,7 @@ func (h *Hub) readRegistrationAfter(s *session, got int) error {
 	}
 	buf := packets.Get().(*[wire.MaxRegistrationBytes]byte)
 	defer packets.Put(buf)
-	if read, err := h.readFull(s, buf[:n]); err != nil {
+	if read, err := h.readFull(s, in, buf[:n]); err != nil {
 		h.keepEarly(s, err, s.header[:], buf[:read])
 		return err
 	}
@@ -258,9 +261,9 @@ func (h *Hub) readRegistrationAfter(s *session, got int) error {
 
 // readFull fills b, which may arrive in any number of pieces, and notes that an
 // unregistered connection was heard. It returns how much of b it filled.
-func (h *Hub) readFull(s *session, b []byte) (read int, err error) {
+func (h *Hub) readFull(s *session, in *input, b []byte) (read int, err error) {
 	for read < len(b) {
-		n, err := s.conn.Read(b[read:])
+		n, err := in.Read(b[read:])
 		if n > 0 {
 			h.pending.touch(s)
 			read += n
@@ -275,7 +278,7 @@ func (h *Hub) readFull(s *session, b []byte) (read int, err error) {
 // refusal is a registration that parses but is not accepted.
 type refusal struct {
 	reason  wire.Reason
-	claimed wire.Packet // who it said it is
+	claimed wire.Packet // who it said it is; the rest of the packet is gone
 	app     *tenant     // nil: there is no such app
 }
 
@@ -345,21 +348,22 @@ func (h *Hub) refuse(s *session, err error) {
 	)
 	switch {
 	case errors.As(err, &packetError):
-		h.countRefusal(s, packetError.Reason, wire.Packet{})
+		refused = &refusal{reason: packetError.Reason}
 	case errors.As(err, &refused):
-		h.countRefusal(s, refused.reason, refused.claimed)
-		if refused.app != nil {
-			refused.app.refused.Add(1)
-		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		h.countRefusal(s, ReasonTimeout, wire.Packet{})
+		refused = &refusal{reason: ReasonTimeout}
 	default:
 		// The connection ended: by the peer, or by us for another reason. A port
 		// scanner or a health check does that too.
 		h.closeSession(s, closedByPeer)
 		return
 	}
-	h.detach(s, closedRefused)
+	if h.detach(s, closedRefused) { // nobody has closed it for another reason
+		h.countRefusal(s, refused.reason, refused.claimed)
+		if refused.app != nil {
+			refused.app.refused.Add(1)
+		}
+	}
 	s.linger()
 	s.conn.Close()
 }

@@ -30,7 +30,7 @@ var closeReasons = []closeReason{
 
 // session is one connection of a 1C client, registered or not yet. Its goroutine
 // reads, or while it waits there is none (see serve.go and watch_linux.go);
-// whoever set busy writes (see flush.go).
+// whoever set writing writes (see flush.go).
 // It is kept small: there are tens of thousands of them, mostly idle.
 type session struct {
 	id    uint64
@@ -49,7 +49,9 @@ type session struct {
 	written      int  // bytes of queue[head] that are written
 	inFlight     int  // frames gathered from head on and being written
 	queuedBytes  int  // of queue[head:], written ones included
-	busy         bool // somebody writes, or is about to
+	listed       bool // it is in a flusher's list, or about to be
+	writing      bool // somebody writes the queue
+	blocked      bool // that somebody waits: the socket's buffer was full
 	resting      bool // it has no goroutine: watch waits for what it sends
 	delivered    uint64
 	bytes        uint64
@@ -136,14 +138,14 @@ type verdict int
 
 const (
 	notFor   verdict = iota // closed, or no longer the one that was meant
-	tooSlow                 // its queue is full: it is to be dropped
-	queued                  // somebody is writing already
-	wakeable                // queued, and the caller has to see that it is written
+	tooSlow                 // its queue is full, and the peer does not read: it is to be dropped
+	crowded                 // its queue is full of what we have not written yet: see help
+	queued                  // somebody writes already, or will
+	wakeable                // queued, and the caller has to hand the session to a flusher
 )
 
-// enqueue puts a frame into the queue of the session that r belongs to. After
-// wakeable the caller owns the writing (busy is set) and must hand the session
-// to a flusher or flush it.
+// enqueue puts a frame into the queue of the session that r belongs to, if the
+// verdict is queued or wakeable.
 func (r *registration) enqueue(f *frame, queueBytes int) verdict {
 	s := r.session
 	s.mu.Lock()
@@ -152,27 +154,68 @@ func (r *registration) enqueue(f *frame, queueBytes int) verdict {
 		return notFor
 	}
 	if s.head < len(s.queue) && s.queuedBytes+len(f.bytes) > queueBytes {
-		return tooSlow
+		if s.blocked {
+			return tooSlow
+		}
+		return crowded
 	}
 	s.queue = append(s.queue, f)
 	s.queuedBytes += len(f.bytes)
-	if s.busy {
+	if s.listed || s.writing {
 		return queued
 	}
-	s.busy = true
+	s.listed = true
 	return wakeable
+}
+
+// beginWriting makes the caller the one who writes the queue. It reports false if
+// somebody does.
+func (s *session) beginWriting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.writing
+	s.writing = true
+	return !was
+}
+
+// unlist is beginWriting for the flusher that took the session from its list.
+func (s *session) unlist() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listed = false
+	was := s.writing
+	s.writing = true
+	return !was
+}
+
+// relist gives the writing up, and reports whether the caller has to hand the
+// session to a flusher: it may be in the list.
+func (s *session) relist() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+	was := s.listed
+	s.listed = true
+	return !was
+}
+
+// block notes that whoever writes will wait for the peer.
+func (s *session) block() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked = true
 }
 
 // gather returns what is to be written next: the rest of the first frame, or,
 // if several fit, as much as fits into buf, so that many small frames leave in
-// one call. It returns nil and gives the writing up (busy) when there is nothing
+// one call. It returns nil and gives the writing up when there is nothing
 // left, the session is closed or the hub is frozen.
 func (s *session) gather(buf []byte, frozen bool) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.queue[s.head:]
 	if s.closed != "" || len(waiting) == 0 || frozen {
-		s.busy = false
+		s.writing, s.blocked = false, false
 		return nil
 	}
 	s.inFlight = 1

@@ -1,8 +1,11 @@
 package hub
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,29 +22,41 @@ type watch struct {
 
 func newWatch(h *Hub) *watch {
 	w := &watch{hub: h}
+	if err := w.open(); err != nil {
+		h.logger.Warn("idle sessions need a goroutine each", slog.String("error", err.Error()))
+		return w
+	}
+	h.goroutines.Go(w.run)
+	return w
+}
+
+func (w *watch) open() error {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return w
+		return fmt.Errorf("making an epoll instance: %w", err)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil { // for os.NewFile
 		unix.Close(fd)
-		return w
+		return fmt.Errorf("making an epoll instance: %w", err)
 	}
 	epoll := os.NewFile(uintptr(fd), "epoll")
-	if w.raw, err = epoll.SyscallConn(); err != nil {
-		epoll.Close()
-		return w
+	raw, err := epoll.SyscallConn()
+	if err == nil {
+		err = epoll.SetReadDeadline(time.Time{}) // tells whether it can be waited for
 	}
-	w.epoll = epoll
-	h.goroutines.Go(w.run)
-	return w
+	if err != nil {
+		epoll.Close()
+		return fmt.Errorf("waiting for an epoll instance: %w", err)
+	}
+	w.epoll, w.raw = epoll, raw
+	return nil
 }
 
 // await has the session rest: until it sends something or ends, or is closed here,
 // it needs no goroutine. It reports false if it cannot. Only the session's goroutine
 // calls it.
 func (w *watch) await(s *session) bool {
-	if w.epoll == nil || s.raw == nil || s.hasUnread() {
+	if w.epoll == nil || s.raw == nil {
 		return false
 	}
 	s.mu.Lock()
@@ -67,21 +82,17 @@ func (w *watch) await(s *session) bool {
 	return err == nil || !s.wake()
 }
 
-// hasUnread reports that the next read takes what was put back.
-func (s *session) hasUnread() bool {
-	c, ok := s.conn.(*earlyConn)
-	return ok && len(c.early) > 0
-}
-
 func (w *watch) run() {
 	events := make([]unix.EpollEvent, 128)
 	for {
 		n := 0
 		stopped := w.raw.Read(func(epoll uintptr) bool {
-			n, _ = unix.EpollWait(int(epoll), events, 0) // it fails with EINTR only
+			for n = -1; n < 0; { // it fails with EINTR only
+				n, _ = unix.EpollWait(int(epoll), events, 0)
+			}
 			return n > 0
 		})
-		if stopped != nil {
+		if stopped != nil { // by stop
 			return
 		}
 		for _, e := range events[:n] {
@@ -97,7 +108,7 @@ func (h *Hub) wakeSession(id uint64) {
 	s := h.sessions[id]
 	h.mu.Unlock()
 	if s != nil && !h.frozen.Load() && s.wake() {
-		h.goroutines.Go(func() { h.attend(s) })
+		h.goroutines.Go(func() { h.attend(s, nil) })
 	}
 }
 

@@ -7,9 +7,15 @@ import (
 	"syscall"
 )
 
-// isExhausted tells a shortage of file descriptors or memory.
+// isExhausted tells a shortage of file descriptors, of memory, or of what epoll may
+// watch (ENOSPC).
 func isExhausted(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC} {
+		if errors.Is(err, shortage) {
+			return true
+		}
+	}
+	return false
 }
 
 // isAborted tells a connection that ended before it was accepted.
