@@ -88,6 +88,7 @@ type Server struct {
 	history      *history.History
 	stats        *stats.Recorder
 	started      time.Time
+	ballast      []byte
 	certificate  atomic.Pointer[httpapi.Certificate] // nil: plain HTTP
 	senders      *listen.Service
 	sessions     *listen.Service
@@ -124,7 +125,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	level.Set(o.Config.LogLevel.Slog())
 	log := logring.New(o.Log, level)
 	s := &Server{
-		options: o, level: level, log: log, logger: slog.New(log), history: history.New(), started: time.Now(),
+		options: o, level: level, log: log, logger: slog.New(log), history: history.New(), started: time.Now(), ballast: newBallast(),
 		keysChanged: make(chan struct{}, 1), known: make(map[string]*app.App),
 	}
 	s.settings.Store(&o.Config)

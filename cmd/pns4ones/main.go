@@ -135,7 +135,6 @@ func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 
 // serve runs the daemon until ctx ends.
 func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result, paths config.Paths) int {
-	defer holdBallast()()
 	d.warn(text, settings)
 	inherited, err := d.successors.inherit()
 	if err != nil {

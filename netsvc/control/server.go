@@ -35,6 +35,7 @@ type Info struct {
 	LogLevel                 config.Level
 	UpgradeFailed            error    // nil: none has
 	RestartNeeded            []string // settings that wait for a restart
+	BallastBytes             uint64   // of memory that is never touched
 }
 
 // Options are what a Server needs, all of it.
