@@ -24,7 +24,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes,
 		},
 		Rejected: s.stats.Rejected(), Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
-		Followers: int(s.followers.Load()), MemoryBytes: s.memory(), RestartNeeded: []string{},
+		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
 	}
 	for status, n := range answered.Status {
 		object.HTTP.Status[strconv.Itoa(status)] = n
@@ -77,7 +77,7 @@ func (s *Server) statusByApp() []AppStatus {
 func (s *Server) statistics() *Statistics {
 	counts := s.hub.Stats()
 	return &Statistics{
-		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()), MemoryBytes: s.memory(),
+		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()), MemoryBytes: memory() - s.info().BallastBytes,
 		Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
 	}
 }
@@ -102,12 +102,12 @@ func latencyOf(q stats.Quantiles) Latency {
 	return object
 }
 
-// memory is what the process has from the system, without what it gave back or never
-// touches.
-func (s *Server) memory() uint64 {
+// memory is what the process has from the system, without what it gave back. The
+// ballast is in it.
+func memory() uint64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64() - samples[1].Value.Uint64() - s.info().BallastBytes
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) (any, error) {
