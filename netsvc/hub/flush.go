@@ -129,14 +129,8 @@ func newOutlet() *outlet {
 // outlets are those of publishers that help.
 var outlets = sync.Pool{New: func() any { return newOutlet() }}
 
-// help has a publisher write to a session whose queue is full only because no
-// flusher has come to it yet: the queue's bound is for peers that do not read.
-// Afterwards there is room, or the session is blocked, or it is worth trying again.
+// help is flush by a publisher, which owns the writing.
 func (h *Hub) help(s *session) {
-	if !s.beginWriting() {
-		runtime.Gosched() // whoever writes does not wait
-		return
-	}
 	h.startWriting()
 	out := outlets.Get().(*outlet)
 	defer outlets.Put(out)
@@ -166,6 +160,11 @@ func (h *Hub) flush(s *session, out *outlet) {
 			return
 		}
 	}
+	h.passOn(s)
+}
+
+// passOn gives the writing of a session to its flusher.
+func (h *Hub) passOn(s *session) {
 	if s.relist() {
 		h.flusherOf(s).push(s, among)
 	} else {
@@ -173,8 +172,9 @@ func (h *Hub) flush(s *session, out *outlet) {
 	}
 }
 
-// flushBlocking writes a slow session's queue, waiting for it, and ends when the
-// queue is empty or the session is dropped.
+// flushBlocking writes a frame of a session whose socket was full, waiting for the
+// peer, and passes the rest on; where only it can write, it writes the rest too. It
+// ends when that is done or the session is dropped.
 func (h *Hub) flushBlocking(s *session) {
 	for {
 		b := s.gather(nil, h.frozen.Load())
@@ -189,6 +189,9 @@ func (h *Hub) flushBlocking(s *session) {
 		n, err := s.conn.Write(b)
 		h.advance(s, n, nil)
 		switch {
+		case err == nil && triesWrites:
+			h.passOn(s)
+			return
 		case err == nil, h.froze(err):
 		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
 			// It is slow, but it reads.

@@ -51,12 +51,13 @@ var past = time.Unix(1, 0)
 
 // HandOver ends the hub without ending its sessions: nothing is read or written
 // any more, and no goroutine is left. It returns what another hub needs to go on
-// with them, and their connections, which are open and now the caller's. Nothing
-// may be published and nobody may Serve after it was called.
+// with them, and their connections, which are open and now the caller's. Nobody may
+// Serve after it was called.
 func (h *Hub) HandOver() (*State, []net.Conn) {
 	h.mu.Lock()
 	h.closing = true
 	h.mu.Unlock()
+	h.endPublishing()
 	// Whoever sets a deadline after this looks at frozen again.
 	h.frozen.Store(true)
 	for _, s := range h.snapshot() {
@@ -164,7 +165,8 @@ func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed 
 		switch {
 		case saved.Key < 0:
 			h.pending.add(s)
-			h.goroutines.Go(func() { h.greet(s, saved.Early) })
+			early := saved.Early // not all of state, which the goroutine would keep
+			h.goroutines.Go(func() { h.greet(s, early) })
 			unregistered++
 		case h.resume(s, saved, keys[saved.Key], frames):
 			kept++
@@ -187,7 +189,7 @@ func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed 
 // names is there.
 func (state *State) Whole() bool {
 	for _, f := range state.Frames {
-		if f.Key < 0 || f.Key >= len(state.Keys) {
+		if f.Key < 0 || f.Key >= len(state.Keys) || len(f.Bytes) == 0 {
 			return false
 		}
 	}
@@ -200,7 +202,7 @@ func (state *State) Whole() bool {
 				return false
 			}
 		}
-		if s.Written > 0 && (len(s.Queue) == 0 || s.Written > len(state.Frames[s.Queue[0]].Bytes)) {
+		if s.Written > 0 && (len(s.Queue) == 0 || s.Written >= len(state.Frames[s.Queue[0]].Bytes)) {
 			return false
 		}
 	}

@@ -205,6 +205,7 @@ func TestAStateThatIsNotWholeIsRecognised(t *testing.T) {
 	for _, text := range []string{
 		`{"frames":[{"key":0}]}`, `{"sessions":[{"key":0}]}`, `{"sessions":[{"key":-2}]}`, `{"sessions":[{"key":-1,"queue":[0]}]}`,
 		`{"sessions":[{"key":-1,"written":1}]}`, `{"keys":[{}],"frames":[{"key":0,"bytes":"AAAA"}],"sessions":[{"key":0,"queue":[0],"written":4}]}`,
+		`{"keys":[{}],"frames":[{"key":0,"bytes":"AAAA"}],"sessions":[{"key":0,"queue":[0],"written":3}]}`, `{"keys":[{}],"frames":[{"key":0}]}`,
 	} {
 		var state hub.State
 		if err := json.Unmarshal([]byte(text), &state); err != nil {

@@ -80,6 +80,9 @@ type Hub struct {
 	drained    chan struct{}  // told when writing falls to zero
 	frozen     atomic.Bool    // nothing is read or written any more; see HandOver
 
+	publishing sync.RWMutex // is held while somebody publishes
+	silent     bool         // guarded by it: nobody may any more
+
 	appsMu sync.RWMutex
 	apps   map[string]*tenant
 
@@ -279,8 +282,7 @@ func (h *Hub) snapshot() []*session {
 
 // Shutdown stops accepting, lets the queues drain until ctx ends, closes every
 // session and waits for all goroutines. It returns ctx's error if frames were
-// left undelivered. Nothing may be published after it was called. Calling it again
-// does nothing more.
+// left undelivered. Calling it again does nothing more.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
@@ -288,6 +290,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		ln.Close()
 	}
 	h.mu.Unlock()
+	h.endPublishing()
 
 	err := h.Drain(ctx)
 	for _, s := range h.snapshot() {

@@ -5,7 +5,8 @@ package hub
 import "syscall"
 
 // tryWriter leaves every write to a goroutine that may wait: overlapped sockets
-// have none that does not.
+// have none that does not. So a session is too slow here as soon as its queue is
+// full, whether the peer reads or not.
 type tryWriter struct{}
 
 func newTryWriter() *tryWriter { return new(tryWriter) }
@@ -13,6 +14,9 @@ func newTryWriter() *tryWriter { return new(tryWriter) }
 func (*tryWriter) tryWrite(syscall.RawConn, []byte) (n int, full bool, err error) {
 	return 0, true, nil
 }
+
+// triesWrites tells whether tryWriter ever writes.
+const triesWrites = false
 
 // tryReader leaves every read to a goroutine that may wait, too.
 type tryReader struct{}

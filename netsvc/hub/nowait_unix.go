@@ -51,6 +51,9 @@ func (w *tryWriter) tryWrite(raw syscall.RawConn, b []byte) (n int, full bool, e
 	return w.n, w.n < len(b), nil
 }
 
+// triesWrites tells whether tryWriter ever writes.
+const triesWrites = true
+
 // tryReader makes reads that never wait, like tryWriter.
 type tryReader struct {
 	b    []byte

@@ -1,8 +1,9 @@
 package hub
 
 import (
-	"math"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -23,8 +24,13 @@ var publications = sync.Pool{New: func() any { return new(publication) }}
 // Publish queues the message for every session of the app that the recipient
 // names, and returns their number. It never waits for a session. Messages
 // published one after the other reach a session in that order. m must not be
-// changed meanwhile; it is not kept.
+// changed meanwhile; it is not kept. After Shutdown or HandOver it reaches nobody.
 func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
+	h.publishing.RLock()
+	defer h.publishing.RUnlock()
+	if h.silent {
+		return 0
+	}
 	p := publications.Get().(*publication)
 	defer p.release()
 	p.delivery = h.begin()
@@ -41,16 +47,7 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 		rank = alone
 	}
 	for _, r := range p.recipients {
-		verdict := r.enqueue(p.frame(r.key, m), queueBytes)
-		for verdict == crowded {
-			if h.frozen.Load() {
-				queueBytes = math.MaxInt // nobody writes any more: it is handed over
-			} else {
-				h.help(r.session)
-			}
-			verdict = r.enqueue(p.frame(r.key, m), queueBytes)
-		}
-		switch verdict {
+		switch h.offer(r, p.frame(r.key, m), queueBytes) {
 		case notFor:
 			continue
 		case tooSlow:
@@ -67,6 +64,40 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 	}
 	h.countPublished(sender, reached)
 	return reached
+}
+
+const (
+	// eagerTurns is how often a publisher looks for room in a queue that somebody
+	// else writes, which takes microseconds unless that one has lost its processor.
+	eagerTurns = 32
+	// lazyTurn is how long it waits from then on.
+	lazyTurn = 50 * time.Microsecond
+)
+
+// offer is enqueue that makes room in a queue that is full only because no flusher has
+// come to it yet: the bound is for peers that do not read. Then the publisher writes
+// itself, never waiting for the peer.
+func (h *Hub) offer(r *registration, f *frame, queueBytes int) verdict {
+	for turn := 0; ; turn++ {
+		v := r.enqueue(f, queueBytes)
+		switch {
+		case v != crowded:
+			return v
+		case r.session.beginWriting():
+			h.help(r.session)
+		case turn < eagerTurns:
+			runtime.Gosched()
+		default:
+			time.Sleep(lazyTurn)
+		}
+	}
+}
+
+// endPublishing returns when nobody publishes, and nobody will.
+func (h *Hub) endPublishing() {
+	h.publishing.Lock()
+	defer h.publishing.Unlock()
+	h.silent = true
 }
 
 // countPublished counts a message for the whole and for its app, which is nil if

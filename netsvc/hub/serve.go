@@ -297,7 +297,7 @@ func (h *Hub) enter(s *session, packet wire.Packet) error {
 	}
 	first := s.registered() == nil
 	if first && !h.pending.remove(s) {
-		return net.ErrClosed // evicted meanwhile; a registered session never is
+		return &refusal{ReasonEvicted, packet, nil} // meanwhile; a registered session never is
 	}
 	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup}
 	if !h.register(r, infobaseKey{t.id, packet.IbID}) {

@@ -49,9 +49,9 @@ type session struct {
 	written      int  // bytes of queue[head] that are written
 	inFlight     int  // frames gathered from head on and being written
 	queuedBytes  int  // of queue[head:], written ones included
-	listed       bool // it is in a flusher's list, or about to be
+	listed       bool // it is in a flusher's list, or whoever has set this is about to put it there
 	writing      bool // somebody writes the queue
-	blocked      bool // that somebody waits: the socket's buffer was full
+	blocked      bool // that somebody waits for the peer: the socket's buffer is full
 	resting      bool // it has no goroutine: watch waits for what it sends
 	delivered    uint64
 	bytes        uint64
@@ -139,7 +139,7 @@ type verdict int
 const (
 	notFor   verdict = iota // closed, or no longer the one that was meant
 	tooSlow                 // its queue is full, and the peer does not read: it is to be dropped
-	crowded                 // its queue is full of what we have not written yet: see help
+	crowded                 // its queue is full of what we have not written yet: see offer
 	queued                  // somebody writes already, or will
 	wakeable                // queued, and the caller has to hand the session to a flusher
 )
@@ -193,7 +193,7 @@ func (s *session) unlist() bool {
 func (s *session) relist() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing = false
+	s.writing, s.blocked = false, false
 	was := s.listed
 	s.listed = true
 	return !was
@@ -262,8 +262,14 @@ func (s *session) advance(n int, finished []*delivery) (frames int, ended []*del
 		s.head++
 		frames++
 	}
-	if s.head == len(s.queue) {
+	switch {
+	case s.head == len(s.queue):
 		s.resetQueue()
+	case s.head > keptQueueSlots && 2*s.head > len(s.queue):
+		// A peer that is always a frame behind would have it grow forever.
+		n := copy(s.queue, s.queue[s.head:])
+		clear(s.queue[n:])
+		s.queue, s.head = s.queue[:n], 0
 	}
 	if frames > 0 {
 		s.delivered += uint64(frames)

@@ -53,8 +53,8 @@ func (w *watch) open() error {
 }
 
 // await has the session rest: until it sends something or ends, or is closed here,
-// it needs no goroutine. It reports false if it cannot. Only the session's goroutine
-// calls it.
+// it needs no goroutine. It reports false if it cannot. Only whoever goes on
+// with the session calls it.
 func (w *watch) await(s *session) bool {
 	if w.epoll == nil || s.raw == nil {
 		return false

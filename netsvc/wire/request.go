@@ -94,12 +94,12 @@ var parsers = sync.Pool{New: func() any { return new(requestParser) }}
 // maxKeptScratch bounds the memory that a parser keeps.
 const maxKeptScratch = 64 << 10
 
-// release keeps the parser for another request, without anything of this one.
+// release keeps the parser for another request, without the contents of this one.
 func (p *requestParser) release() {
 	p.in = bytes.Buffer{}
 	p.dec.Reset(&p.in)
 	p.text = strings.Builder{}
-	if clear(p.scratch); cap(p.scratch) > maxKeptScratch {
+	if clear(p.scratch[:cap(p.scratch)]); cap(p.scratch) > maxKeptScratch {
 		p.scratch = nil
 	}
 	parsers.Put(p)
