@@ -122,7 +122,7 @@ func checkFigure(t *testing.T, f *Figure, runs int) {
 
 // TestTable runs a scenario for people.
 func TestTable(t *testing.T) {
-	status, stdout, stderr := runBench(t, nil, "broadcast", "--sessions", "20", "--runs", "1")
+	status, stdout, stderr := runBench(t, nil, "broadcast", "--sessions", "20", "--runs", "1", "--awake")
 	if status != exitDone {
 		t.Fatalf("status %d: %s", status, stderr)
 	}

@@ -26,7 +26,7 @@ func isUsage(err error) bool {
 	return ok
 }
 
-// runLimit is the program as one of the limits: KIND FRAME PACKET.
+// runLimit is the program as one of the limits: KIND FRAME PACKET, or spin CPU 0.
 func runLimit(args []string) error {
 	if len(args) != 3 {
 		return errors.New("limit: wrong arguments")
@@ -44,6 +44,8 @@ func runLimit(args []string) error {
 		return runParse()
 	case limitForward:
 		return runForward(frame)
+	case limitSpin:
+		return runSpin(frame)
 	}
 	return runRawLoop(frame, packet)
 }
@@ -72,6 +74,7 @@ func (b *bench) rootCommand() *cobra.Command {
 	flags.StringVar(&b.natsPath, "nats", "", b.text.T("bench.flag_nats"))
 	flags.BoolVar(&b.pin, "pin", true, b.text.T("bench.flag_pin"))
 	flags.BoolVar(&b.realtime, "realtime", false, b.text.T("bench.flag_realtime"))
+	flags.BoolVar(&b.awake, "awake", false, b.text.T("bench.flag_awake"))
 	flags.BoolVar(&b.json, "json", false, b.text.T("bench.flag_json"))
 	flags.StringVar(&b.lang, "lang", "", b.text.T("bench.flag_lang"))
 	flags.BoolVar(&b.quick, "quick", false, b.text.T("bench.flag_quick"))
@@ -197,7 +200,10 @@ func (b *bench) prepare(sessions int) error {
 			return err
 		}
 	}
-	return b.placement.pinSelf()
+	if err := b.placement.pinSelf(); err != nil || !b.awake {
+		return err
+	}
+	return b.keepAwake()
 }
 
 const daemonPackage = "github.com/pns4ones/pns4ones/cmd/pns4ones"

@@ -65,6 +65,7 @@ type bench struct {
 	lang       string
 	pin        bool
 	realtime   bool
+	awake      bool
 	runs       int
 	sessions   int
 	frameBytes int
@@ -75,6 +76,7 @@ type bench struct {
 
 	placement  placement
 	serversCPU time.Duration // of servers that have ended
+	spinning   []*process    // what keeps the CPUs awake
 	report     Report
 	cleanup    []func()
 }

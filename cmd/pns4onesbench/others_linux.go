@@ -17,7 +17,7 @@ type others struct {
 	bench   *bench
 	began   time.Time
 	busy    time.Duration // of the CPUs, at the beginning
-	ours    time.Duration // this process
+	ours    time.Duration // this process and what keeps the CPUs awake
 	servers time.Duration // those that have ended
 }
 
@@ -27,8 +27,22 @@ func (b *bench) watchOthers() (others, error) {
 	if o.busy, err = b.placement.busy(); err != nil {
 		return o, err
 	}
-	o.ours, err = cpuOf("self")
+	o.ours, err = b.ownCPU()
 	return o, err
+}
+
+// ownCPU is the CPU time that is neither a server's nor another process's.
+func (b *bench) ownCPU() (time.Duration, error) {
+	sum, err := cpuOf("self")
+	for _, s := range b.spinning {
+		if err != nil {
+			break
+		}
+		var cpu time.Duration
+		cpu, err = s.cpu()
+		sum += cpu
+	}
+	return sum, err
 }
 
 // share is their part of the time of the CPUs that are measured on, while every
@@ -38,7 +52,7 @@ func (o *others) share() (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	ours, err := cpuOf("self")
+	ours, err := o.bench.ownCPU()
 	if err != nil {
 		return 0, err
 	}
@@ -52,6 +66,14 @@ func (p *placement) count() int {
 		return 2
 	}
 	return p.all.Count()
+}
+
+// uses reports whether a CPU is measured on.
+func (p *placement) uses(cpu int) bool {
+	if p.pinned {
+		return cpu == p.server || cpu == p.client
+	}
+	return p.all.IsSet(cpu)
 }
 
 // busy is how long these CPUs were not idle since the system began.
@@ -69,7 +91,7 @@ func (p *placement) busy() (time.Duration, error) {
 		if !isCPU || err != nil || len(fields) < 9 {
 			continue
 		}
-		if p.pinned && cpu != p.server && cpu != p.client || !p.all.IsSet(cpu) {
+		if !p.uses(cpu) {
 			continue
 		}
 		// user nice system, not idle and iowait, irq softirq steal
