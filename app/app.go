@@ -34,6 +34,18 @@ var (
 	// ErrNotStored: the disk did not take a change, and nothing was changed. It
 	// comes with the system's reason.
 	ErrNotStored = errors.New("it could not be stored")
+	// ErrOutcomeUnknown: the disk was given a change, and did not say that it has it.
+	// What is in the file holds: look whether the change is there.
+	ErrOutcomeUnknown = errors.New("whether it was stored is not known")
+	// ErrUnavailable: the registry serves from memory, since its database cannot be
+	// opened. Apps, keys and tokens work; nothing can be changed.
+	ErrUnavailable = errors.New("the database is not available")
+	// ErrHandingOver: the sessions are on their way to another process. Changes are
+	// possible again in a moment.
+	ErrHandingOver = errors.New("the service is being handed over to another process")
+	// ErrAnother: the file at the path is a database, but not the one that was there
+	// before.
+	ErrAnother = errors.New("it is another database")
 )
 
 // App is a tenant of the service: «приложение сервиса». An App that was handed
