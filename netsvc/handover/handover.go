@@ -1,19 +1,17 @@
-// Package handover carries open connections with a document about them from one
-// process to the next one over a Unix socket.
+// Package handover moves descriptors and bytes from one process to another one on the
+// same machine, over Unix sockets.
 //
-// The document travels as a file in memory, and all descriptors as ancillary data
-// (unix(7), SCM_RIGHTS): nothing but a few bytes for each batch of them has to fit
-// into the socket's buffer. So a whole hand-over can wait in a socket that nobody
-// reads yet, which systemd keeps while no process of the service runs.
+// A Link carries short messages with a few descriptors. Many connections travel in
+// trays: sockets that are filled with descriptors and then passed on as descriptors
+// themselves, so that any number of connections fits into one message, which nobody has
+// to be reading. What is long travels in memory files: a document, or chunks of what
+// waits to be written, which the other process uses where they are. So a whole hand-over
+// can wait in a socket that systemd keeps while no process of the service runs.
 //
-// What the document says is the business of netsvc.
+// netsvc decides what is said and in which order; nothing here knows of sessions.
 package handover
 
 import "errors"
 
 // ErrUnsupported: descriptors cannot be handed over on this system.
 var ErrUnsupported = errors.New("connections cannot be handed over on this system")
-
-// Version is that of the way in which a hand-over travels. It is the first byte of
-// each message.
-const Version = 1

@@ -192,7 +192,7 @@ func (h *Hub) flushBlocking(s *session) {
 		case err == nil && triesWrites:
 			h.passOn(s)
 			return
-		case err == nil, h.froze(err):
+		case err == nil, h.frozen.Load():
 		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
 			// It is slow, but it reads.
 		case errors.Is(err, os.ErrDeadlineExceeded):

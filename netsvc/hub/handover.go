@@ -3,88 +3,113 @@ package hub
 import (
 	"errors"
 	"net"
-	"os"
+	"slices"
 	"time"
 )
-
-// State is what a hub hands over to the one of another process: all that its
-// sessions are. Their connections come beside it, in the same order. Messages are
-// in it as they go to the sessions, encrypted; keys are not.
-type State struct {
-	LastID   uint64         `json:"last_id"`
-	Keys     []SavedKey     `json:"keys"`
-	Frames   []SavedFrame   `json:"frames"`
-	Sessions []SavedSession `json:"sessions"`
-}
-
-// SavedKey names a client key.
-type SavedKey struct {
-	AppID       string `json:"app_id"`
-	Generation  int    `json:"generation"`
-	Fingerprint string `json:"fingerprint"` // wire.ClientKey.Fingerprint
-}
-
-// SavedFrame is a message that waits for one session or many.
-type SavedFrame struct {
-	Key   int    `json:"key"` // place in State.Keys
-	Bytes []byte `json:"bytes"`
-}
-
-// SavedSession is a connection, registered or not.
-type SavedSession struct {
-	ID           uint64 `json:"id"`
-	Since        int64  `json:"since"`           // Unix nanoseconds
-	Early        []byte `json:"early,omitempty"` // read already, of a registration that is not whole
-	Key          int    `json:"key"`             // place in State.Keys; -1: it is not registered, and the rest is empty
-	IbID         string `json:"ib_id,omitempty"`
-	UserID       string `json:"user_id,omitempty"`
-	UserGroup    string `json:"user_group,omitempty"`
-	Delivered    uint64 `json:"delivered,omitempty"`
-	Bytes        uint64 `json:"bytes,omitempty"`
-	LastDelivery int64  `json:"last_delivery,omitempty"` // Unix nanoseconds; 0: none
-	Queue        []int  `json:"queue,omitempty"`         // places in State.Frames
-	Written      int    `json:"written,omitempty"`       // bytes of the first of them
-}
 
 // past is a deadline that has gone by: whoever waits is woken.
 var past = time.Unix(1, 0)
 
-// HandOver ends the hub without ending its sessions: nothing is read or written
-// any more, and no goroutine is left. It returns what another hub needs to go on
-// with them, and their connections, which are open and now the caller's. Nobody may
-// Serve after it was called.
-func (h *Hub) HandOver() (*State, []net.Conn) {
+// HandOver freezes the hub between two bytes: until TakeBack nothing is read, written,
+// registered or closed, and no goroutine is left. What is published meanwhile waits. It
+// returns all that another hub needs to go on with the sessions (TakeOver). The
+// connections in it are still this hub's, which goes on with them after TakeBack.
+//
+// All calls of Serve must have returned.
+func (h *Hub) HandOver() *State {
+	h.publishing.Lock() // until TakeBack or Shutdown
 	h.mu.Lock()
 	h.closing = true
 	h.mu.Unlock()
-	h.endPublishing()
-	// Whoever sets a deadline after this looks at frozen again.
+	h.changing.Lock()
 	h.frozen.Store(true)
+	h.changing.Unlock()
+	// Whoever sets a deadline after this looks at frozen again.
 	for _, s := range h.snapshot() {
-		s.conn.SetDeadline(past)
-	}
-	h.stop()
-
-	saving := saving{keys: make(map[*key]int), frames: make(map[*frame]int), early: h.early}
-	saving.state.LastID = h.lastID.Load()
-	var conns []net.Conn
-	for _, s := range h.snapshot() {
-		if s.closeReason() == "" {
-			saving.add(s)
-			conns = append(conns, s.conn)
+		if s.waits() {
+			s.conn.SetDeadline(past)
 		}
 	}
-	return &saving.state, conns
+	h.stop()
+	return h.state()
 }
 
-// froze tells an error that says no more than that the hub has frozen.
-func (h *Hub) froze(err error) bool {
-	return h.frozen.Load() && errors.Is(err, os.ErrDeadlineExceeded)
+// waits reports whether somebody may be waiting for the session's peer.
+func (s *session) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.resting || s.writing
+}
+
+// state describes a frozen hub. Sessions are in the order of their numbers.
+func (h *Hub) state() *State {
+	saving := saving{keys: make(map[*key]int), frames: make(map[*frame]int), early: h.early}
+	saving.state.LastID = h.lastID.Load()
+	sessions := h.snapshot()
+	slices.SortFunc(sessions, func(a, b *session) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	saving.state.Sessions = make([]SavedSession, 0, len(sessions))
+	for _, s := range sessions {
+		if s.closeReason() == "" {
+			saving.add(s)
+		}
+	}
+	return &saving.state
+}
+
+// TakeBack goes on after HandOver, as if it had not been. Keys that are no longer in
+// force close their sessions now.
+func (h *Hub) TakeBack() {
+	h.mu.Lock()
+	h.closing, h.stopped = false, false
+	early := h.early
+	h.early = make(map[*session][]byte)
+	h.mu.Unlock()
+	h.changing.Lock()
+	h.frozen.Store(false)
+	h.changing.Unlock()
+	h.writing.Store(0)
+	for i := range h.flushers {
+		h.flushers[i] = newFlusher(h)
+	}
+	h.start()
+	for _, s := range h.snapshot() {
+		h.resume(s, early[s])
+	}
+	h.closeRevoked()
+	h.publishing.Unlock()
+}
+
+// resume goes on with a session that was frozen, of which early was read already.
+func (h *Hub) resume(s *session, early []byte) {
+	s.conn.SetDeadline(time.Time{})
+	s.mu.Lock()
+	s.next, s.inFlight = nil, 0
+	s.writing, s.blocked, s.resting = false, false, false
+	s.listed = s.closed == "" && s.head < len(s.queue)
+	listed, closed, registered := s.listed, s.closed != "", s.registration != nil
+	s.mu.Unlock()
+	switch {
+	case closed: // its end is being told
+		return
+	case !registered:
+		h.goroutines.Go(func() { h.greet(s, early) })
+		return
+	}
+	if listed {
+		h.startWriting()
+		h.flusherOf(s).push(s, among)
+	}
+	h.rest(s, early)
 }
 
 // keepEarly keeps what was read of a registration when the hub froze.
-func (h *Hub) keepEarly(s *session, err error, parts ...[]byte) {
-	if !h.froze(err) {
+func (h *Hub) keepEarly(s *session, parts ...[]byte) {
+	if !h.frozen.Load() {
 		return
 	}
 	var early []byte
@@ -105,7 +130,7 @@ type saving struct {
 }
 
 func (v *saving) add(s *session) {
-	saved := SavedSession{ID: s.id, Since: s.since, Early: v.early[s], Key: -1}
+	saved := SavedSession{ID: s.id, Since: s.since, Early: v.early[s], Key: -1, Conn: s.conn}
 	if r := s.registration; r != nil {
 		saved.Key = v.key(r.key)
 		saved.IbID, saved.UserID, saved.UserGroup = r.infobase.ib, r.user, r.group
@@ -133,16 +158,23 @@ func (v *saving) frame(f *frame) int {
 	if !saved {
 		at = len(v.state.Frames)
 		v.frames[f] = at
-		v.state.Frames = append(v.state.Frames, SavedFrame{v.key(f.key), f.bytes})
+		v.state.Frames = append(v.state.Frames, SavedFrame{Key: v.key(f.key), Size: len(f.bytes), Bytes: f.bytes, Keep: f.keep, live: f})
 	}
 	return at
 }
 
-// Adopt goes on with the sessions that another hub handed over. It is called once
-// all apps are known, and before Serve. Sessions whose key is no longer in force
-// are closed; a connection that is nil is gone. It returns how many sessions, and
-// connections that are not registered, it goes on with, and how many it closed.
-func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed int) {
+// TakenOver is what became of the sessions of a State.
+type TakenOver struct {
+	Sessions     int // that go on
+	Unregistered int // connections that go on and have not registered yet
+	Revoked      int // sessions closed, for their key is no longer in force
+	Missing      int // sessions and connections that did not come with the state
+}
+
+// TakeOver goes on with the sessions of another hub. It is called once, when all apps
+// are known, before Serve. A session whose key is no longer in force is closed; one
+// whose connection is nil is missing.
+func (h *Hub) TakeOver(state *State) (became TakenOver) {
 	h.lastID.Store(max(h.lastID.Load(), state.LastID))
 	keys := make([]*key, len(state.Keys))
 	for i, saved := range state.Keys {
@@ -151,30 +183,30 @@ func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed 
 	frames := make([]*frame, len(state.Frames))
 	for i, saved := range state.Frames {
 		if k := keys[saved.Key]; k != nil {
-			frames[i] = &frame{key: k, delivery: h.begin(), bytes: saved.Bytes}
+			frames[i] = &frame{key: k, delivery: h.begin(), bytes: saved.Bytes, keep: saved.Keep}
 		}
 	}
 	copies := make([]int, len(frames))
 	for i := range state.Sessions {
 		saved := &state.Sessions[i]
-		if conns[i] == nil {
-			closed++
+		if saved.Conn == nil {
+			became.Missing++
 			continue
 		}
-		s := h.restored(saved, conns[i])
+		s := h.restored(saved)
 		switch {
 		case saved.Key < 0:
 			h.pending.add(s)
 			early := saved.Early // not all of state, which the goroutine would keep
 			h.goroutines.Go(func() { h.greet(s, early) })
-			unregistered++
-		case h.resume(s, saved, keys[saved.Key], frames):
-			kept++
+			became.Unregistered++
+		case h.reinstate(s, saved, keys[saved.Key], frames):
+			became.Sessions++
 			for _, f := range saved.Queue {
 				copies[f]++
 			}
 		default:
-			closed++
+			became.Revoked++
 		}
 	}
 	for i, f := range frames {
@@ -182,31 +214,7 @@ func (h *Hub) Adopt(state *State, conns []net.Conn) (kept, unregistered, closed 
 			h.finished(f.delivery)
 		}
 	}
-	return kept, unregistered, closed
-}
-
-// Whole tells whether a state that was read can be that of a hub: every place it
-// names is there.
-func (state *State) Whole() bool {
-	for _, f := range state.Frames {
-		if f.Key < 0 || f.Key >= len(state.Keys) || len(f.Bytes) == 0 {
-			return false
-		}
-	}
-	for _, s := range state.Sessions {
-		if s.Key < -1 || s.Key >= len(state.Keys) || s.Written < 0 {
-			return false
-		}
-		for _, at := range s.Queue {
-			if at < 0 || at >= len(state.Frames) {
-				return false
-			}
-		}
-		if s.Written > 0 && (len(s.Queue) == 0 || s.Written >= len(state.Frames[s.Queue[0]].Bytes)) {
-			return false
-		}
-	}
-	return true
+	return became
 }
 
 // savedKey finds the key in force that has been saved, nil if it is gone.
@@ -224,15 +232,10 @@ func (h *Hub) savedKey(saved SavedKey) *key {
 }
 
 // restored returns a session on a connection that is open already.
-func (h *Hub) restored(saved *SavedSession, conn net.Conn) *session {
+func (h *Hub) restored(saved *SavedSession) *session {
 	s := &session{
-		id: saved.ID, conn: conn, since: saved.Since,
+		id: saved.ID, conn: saved.Conn, raw: rawOf(saved.Conn), since: saved.Since,
 		delivered: saved.Delivered, bytes: saved.Bytes, lastDelivery: saved.LastDelivery, written: saved.Written,
-	}
-	conn.SetDeadline(time.Time{})
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		s.raw, _ = tcp.SyscallConn()
-		h.setKeepAlive(s)
 	}
 	h.mu.Lock()
 	h.sessions[s.id] = s
@@ -240,9 +243,9 @@ func (h *Hub) restored(saved *SavedSession, conn net.Conn) *session {
 	return s
 }
 
-// resume goes on with a registered session, and reports false if it had to be
-// closed, since the key it has is gone.
-func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) bool {
+// reinstate registers a session as it was, and reports false if it had to be closed,
+// since the key it has is gone.
+func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame) bool {
 	for _, at := range saved.Queue {
 		if frames[at] == nil {
 			k = nil
@@ -255,7 +258,7 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 		h.mu.Lock()
 		delete(h.sessions, s.id)
 		h.mu.Unlock()
-		s.conn.Close()
+		hangUp(s.conn, s.raw)
 		return false
 	}
 	s.listed = len(s.queue) > 0
@@ -267,4 +270,15 @@ func (h *Hub) resume(s *session, saved *SavedSession, k *key, frames []*frame) b
 	}
 	h.rest(s, saved.Early)
 	return true
+}
+
+// errWhole is wrapped by what ParseState finds wrong.
+var errWhole = errors.New("the sessions that were handed over cannot be read")
+
+// Connections calls visit for each connection there is, registered or not, with its
+// number, in no order. The connection stays the hub's, and may be closed at any moment.
+func (h *Hub) Connections(visit func(id uint64, conn net.Conn)) {
+	for _, s := range h.snapshot() {
+		visit(s.id, s.conn)
+	}
 }

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,39 +16,43 @@ import (
 )
 
 // handOver ends the service and returns what it left, as it is after a journey.
-func handOver(t *testing.T, s *service, served <-chan error) (*hub.State, []net.Conn) {
+func handOver(t *testing.T, s *service, served <-chan error) *hub.State {
 	t.Helper()
 	s.ln.Close()
 	if err := <-served; err != nil {
 		t.Fatalf("serve: %v", err)
 	}
-	state, conns := s.HandOver()
-	text, err := json.Marshal(state)
+	return journey(t, s.HandOver())
+}
+
+// journey takes a state from one process to another.
+func journey(t *testing.T, state *hub.State) *hub.State {
+	t.Helper()
+	came, err := hub.ParseState(state.AppendBinary(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	came := new(hub.State)
-	if err := json.Unmarshal(text, came); err != nil {
-		t.Fatal(err)
+	for i := range came.Frames {
+		came.Frames[i].Bytes = bytes.Clone(state.Frames[i].Bytes)
 	}
-	if !came.Whole() || len(conns) != len(came.Sessions) {
-		t.Fatalf("%d connections for %d sessions: %s", len(conns), len(came.Sessions), text)
+	for i := range came.Sessions {
+		came.Sessions[i].Conn = state.Sessions[i].Conn
 	}
-	return came, conns
+	return came
 }
 
 // successor is a hub with the keys that goes on with them.
-func successor(t *testing.T, state *hub.State, conns []net.Conn, keys ...hub.Key) (s *service, kept, unregistered, closed int) {
+func successor(t *testing.T, state *hub.State, keys ...hub.Key) (*service, hub.TakenOver) {
 	t.Helper()
-	s = &service{Hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: roomy}), t: t, key: keys[0].Secret}
+	s := &service{Hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: roomy}), t: t, key: keys[0].Secret}
 	s.SetApp(appID, keys)
-	kept, unregistered, closed = s.Adopt(state, conns)
+	became := s.TakeOver(state)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		s.Shutdown(ctx)
 	})
-	return s, kept, unregistered, closed
+	return s, became
 }
 
 // roomy lets a slow session have messages that no socket takes whole.
@@ -86,10 +91,10 @@ func TestSessionsGoOnInAnotherHub(t *testing.T) {
 		return before.Delivered == 1
 	})
 
-	state, conns := handOver(t, first, served)
-	second, kept, unregistered, closed := successor(t, state, conns, key)
-	if kept != 3 || unregistered != 1 || closed != 0 {
-		t.Fatalf("kept %d, unregistered %d, closed %d", kept, unregistered, closed)
+	state := handOver(t, first, served)
+	second, became := successor(t, state, key)
+	if became != (hub.TakenOver{Sessions: 3, Unregistered: 1}) {
+		t.Fatalf("%+v", became)
 	}
 	page, err := second.Sessions(hub.Query{UserID: "ann"})
 	if err != nil || len(page.Sessions) != 1 || page.Sessions[0] != before {
@@ -132,13 +137,13 @@ func TestSessionsUnderAKeyThatIsGoneAreClosed(t *testing.T) {
 	underOld := first.connect("ib", "old", "")
 	first.SetApp(appID, []hub.Key{next, old})
 	underNext := first.register(wire.Registration{AppID: appID, IbID: "ib", UserID: "next"}, next.Secret)
-	state, conns := handOver(t, first, served)
+	state := handOver(t, first, served)
 
 	// The same number, but another key: a database of another day.
 	forged := hub.Key{Generation: 1, Secret: clientKey(t, 3)}
-	second, kept, _, closed := successor(t, state, conns, next, forged)
-	if kept != 1 || closed != 1 {
-		t.Fatalf("kept %d, closed %d", kept, closed)
+	second, became := successor(t, state, next, forged)
+	if became != (hub.TakenOver{Sessions: 1, Revoked: 1}) {
+		t.Fatalf("%+v", became)
 	}
 	ends(t, underOld)
 	second.Publish(appID, toAll("ib"), topic("x"))
@@ -180,11 +185,11 @@ func TestNothingIsLostOrDoubledOnTheWay(t *testing.T) {
 			s.ln.Close()
 			<-served
 		}
-		state, conns := s.HandOver()
+		state := journey(t, s.HandOver())
 		s = &service{Hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)}), t: t, key: key.Secret}
 		s.SetApp(appID, []hub.Key{key})
-		if kept, _, closed := s.Adopt(state, conns); kept != sessions || closed != 0 {
-			t.Fatalf("kept %d, closed %d", kept, closed)
+		if became := s.TakeOver(state); became != (hub.TakenOver{Sessions: sessions}) {
+			t.Fatalf("%+v", became)
 		}
 	}
 	for range sessions {

@@ -78,9 +78,15 @@ type Hub struct {
 	goroutines sync.WaitGroup // connections, flushers, the watch and blocked writers
 	writing    atomic.Int64   // sessions with something to write
 	drained    chan struct{}  // told when writing falls to zero
-	frozen     atomic.Bool    // nothing is read or written any more; see HandOver
 
-	publishing sync.RWMutex // is held while somebody publishes
+	// frozen: nothing is read, written, registered or closed; see HandOver. It is set
+	// while changing is held, which everybody holds for reading who registers or ends
+	// a session: so none is half-way.
+	frozen   atomic.Bool
+	changing sync.RWMutex
+	left     atomic.Bool // Shutdown was called while it was frozen
+
+	publishing sync.RWMutex // is held while somebody publishes, and while the hub is frozen
 	silent     bool         // guarded by it: nobody may any more
 
 	appsMu sync.RWMutex
@@ -141,12 +147,18 @@ func New(o Options) *Hub {
 		h.shards[i].infobases = make(map[infobaseKey]*infobase)
 	}
 	for range runtime.GOMAXPROCS(0) {
-		f := newFlusher(h)
-		h.flushers = append(h.flushers, f)
+		h.flushers = append(h.flushers, newFlusher(h))
+	}
+	h.start()
+	return h
+}
+
+// start starts what every hub has: the flushers and the watch.
+func (h *Hub) start() {
+	for _, f := range h.flushers {
 		h.goroutines.Go(f.run)
 	}
 	h.watch = newWatch(h)
-	return h
 }
 
 // SetLimits replaces the limits. They hold at once, for the sessions there are
@@ -251,8 +263,14 @@ func (h *Hub) revoke(old, current []*key) (closed int) {
 	if len(gone) == 0 {
 		return 0
 	}
+	return h.closeRevoked()
+}
+
+// closeRevoked closes the sessions whose key is no longer in force, and counts them.
+// While the hub is frozen it closes none: TakeBack or another hub's TakeOver does.
+func (h *Hub) closeRevoked() (closed int) {
 	for _, s := range h.snapshot() {
-		if r := s.registered(); r != nil && gone[r.key] && h.closeSession(s, closedKeyRevoked) {
+		if r := s.registered(); r != nil && r.key.revoked.Load() && h.closeSession(s, closedKeyRevoked) {
 			closed++
 		}
 	}
@@ -282,7 +300,8 @@ func (h *Hub) snapshot() []*session {
 
 // Shutdown stops accepting, lets the queues drain until ctx ends, closes every
 // session and waits for all goroutines. It returns ctx's error if frames were
-// left undelivered. Calling it again does nothing more.
+// left undelivered. Calling it again does nothing more. After HandOver it leaves the
+// sessions alone, and what waits to be published reaches nobody.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
@@ -290,6 +309,15 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		ln.Close()
 	}
 	h.mu.Unlock()
+	if h.frozen.Load() {
+		// The sessions are another hub's.
+		if h.left.CompareAndSwap(false, true) {
+			h.silent = true
+			h.publishing.Unlock()
+			h.refusals.Close()
+		}
+		return nil
+	}
 	h.endPublishing()
 
 	err := h.Drain(ctx)
@@ -297,6 +325,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.closeSession(s, closedShutdown)
 	}
 	h.stop()
+	h.refusals.Close()
 	return err
 }
 
@@ -326,5 +355,4 @@ func (h *Hub) stop() {
 		h.watch.stop()
 	}
 	h.goroutines.Wait()
-	h.refusals.Close()
 }

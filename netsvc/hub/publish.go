@@ -24,7 +24,8 @@ var publications = sync.Pool{New: func() any { return new(publication) }}
 // Publish queues the message for every session of the app that the recipient
 // names, and returns their number. It never waits for a session. Messages
 // published one after the other reach a session in that order. m must not be
-// changed meanwhile; it is not kept. After Shutdown or HandOver it reaches nobody.
+// changed meanwhile; it is not kept. While the hub is frozen (HandOver) it waits; after
+// Shutdown it reaches nobody.
 func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 	h.publishing.RLock()
 	defer h.publishing.RUnlock()

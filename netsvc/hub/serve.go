@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -64,11 +65,8 @@ func (h *Hub) Serve(ln net.Listener) error {
 // already.
 func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 	s := &session{id: h.lastID.Add(1), conn: conn, since: time.Now().UnixNano()}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		// An error here means that the peer is gone, which reading will tell.
-		s.raw, _ = tcp.SyscallConn()
-		h.setKeepAlive(s)
-	}
+	s.raw = rawOf(conn)
+	h.setKeepAlive(s)
 	early := bytes.Clone(buf[:in.tryRead(s.raw, buf)])
 
 	h.mu.Lock()
@@ -87,9 +85,21 @@ func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 	}
 }
 
+// rawOf returns the descriptor of a connection, for what never waits; nil: it has none.
+func rawOf(conn net.Conn) syscall.RawConn {
+	if has, ok := conn.(syscall.Conn); ok {
+		// An error here means that the peer is gone, which reading will tell.
+		raw, _ := has.SyscallConn()
+		return raw
+	}
+	return nil
+}
+
 // setKeepAlive has the system notice a dead peer.
 func (h *Hub) setKeepAlive(s *session) {
-	if tcp, ok := s.conn.(*net.TCPConn); ok {
+	if tcp, ok := s.conn.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
 		every := h.limits.Load().KeepAlive
 		// It fails if the connection is gone, which reading will tell.
 		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: every, Interval: max(every/3, time.Second), Count: 3})
@@ -99,15 +109,22 @@ func (h *Hub) setKeepAlive(s *session) {
 // EvictUnregistered closes the unregistered connection that has been silent
 // longest. It reports false if there is none.
 func (h *Hub) EvictUnregistered() bool {
+	h.changing.RLock()
+	if h.frozen.Load() {
+		h.changing.RUnlock()
+		return false
+	}
 	s := h.pending.takeSilent()
+	first := s != nil && h.detach(s, closedEvicted)
+	h.changing.RUnlock()
 	if s == nil {
 		return false
 	}
 	// Told before the peer can notice, as every refusal is.
-	if h.detach(s, closedEvicted) {
+	if first {
 		h.countRefusal(s, ReasonEvicted, wire.Packet{})
 	}
-	s.conn.Close()
+	hangUp(s.conn, s.raw)
 	return true
 }
 
@@ -137,9 +154,7 @@ func (h *Hub) greet(s *session, early []byte) {
 	}
 	in := &input{s.conn, early}
 	if err := h.readRegistration(s, in, 0); err != nil {
-		if !h.froze(err) {
-			h.refuse(s, err)
-		}
+		h.refuse(s, err)
 		return
 	}
 	if waits {
@@ -178,17 +193,13 @@ func (h *Hub) attend(s *session, early []byte) {
 // session goes on.
 func (h *Hub) hear(s *session, in *input) bool {
 	if _, err := io.ReadFull(in, s.header[:1]); err != nil {
-		if !h.froze(err) {
-			h.closeSession(s, closedByPeer)
-			h.forget(s)
-		}
+		h.closeSession(s, closedByPeer)
+		h.forget(s)
 		return false
 	}
 	h.setReadDeadline(s, time.Now().Add(h.limits.Load().RegistrationTimeout))
 	if err := h.readRegistration(s, in, 1); err != nil {
-		if !h.froze(err) {
-			h.refuse(s, err)
-		}
+		h.refuse(s, err)
 		return false
 	}
 	h.setReadDeadline(s, time.Time{})
@@ -203,8 +214,12 @@ func (h *Hub) setReadDeadline(s *session, at time.Time) {
 	}
 }
 
-// forget takes a closed session off the books.
+// forget takes a session off the books, unless it was not closed since the hub is
+// frozen.
 func (h *Hub) forget(s *session) {
+	if s.closeReason() == "" {
+		return
+	}
 	h.pending.remove(s)
 	h.mu.Lock()
 	delete(h.sessions, s.id)
@@ -239,24 +254,52 @@ var packets = sync.Pool{New: func() any { return new([wire.MaxRegistrationBytes]
 // already, and puts it into force.
 func (h *Hub) readRegistration(s *session, in *input, got int) error {
 	if read, err := h.readFull(s, in, s.header[got:]); err != nil {
-		h.keepEarly(s, err, s.header[:got+read])
+		h.keepEarly(s, s.header[:got+read])
 		return err
 	}
 	n, err := wire.PacketLen(s.header)
 	if err != nil {
-		return err
+		n = 0 // there is no more to read
 	}
 	buf := packets.Get().(*[wire.MaxRegistrationBytes]byte)
 	defer packets.Put(buf)
 	if read, err := h.readFull(s, in, buf[:n]); err != nil {
-		h.keepEarly(s, err, s.header[:], buf[:read])
+		h.keepEarly(s, s.header[:], buf[:read])
 		return err
 	}
-	packet, err := wire.ParseRegistration(buf[:n])
+	opened, err := h.judge(s, in, err, buf[:n])
 	if err != nil {
 		return err
 	}
-	return h.enter(s, packet)
+	return h.tell(s, opened)
+}
+
+// errFrozen: the hub froze before the packet was judged. The packet is kept.
+var errFrozen = errors.New("the sessions are being handed over")
+
+// judge puts a packet that was read into force, or marks the session closed if that
+// cannot be: at once, so that a session is never handed over between the two. bad is
+// what is wrong with the packet's header already. It reports whether the session is new.
+func (h *Hub) judge(s *session, in *input, bad error, packet []byte) (opened bool, err error) {
+	h.changing.RLock()
+	defer h.changing.RUnlock()
+	if h.frozen.Load() {
+		h.keepEarly(s, s.header[:], packet, in.early)
+		return false, errFrozen
+	}
+	var registration wire.Packet
+	if err = bad; err == nil {
+		registration, err = wire.ParseRegistration(packet)
+	}
+	if err == nil {
+		opened, err = h.enter(s, registration)
+	}
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return opened, err
+	}
+	refused := refusalOf(err)
+	refused.ended = h.detach(s, closedRefused)
+	return false, refused
 }
 
 // readFull fills b, which may arrive in any number of pieces, and notes that an
@@ -275,46 +318,72 @@ func (h *Hub) readFull(s *session, in *input, b []byte) (read int, err error) {
 	return read, nil
 }
 
-// refusal is a registration that parses but is not accepted.
+// refusal is a registration that is not accepted.
 type refusal struct {
 	reason  wire.Reason
 	claimed wire.Packet // who it said it is; the rest of the packet is gone
 	app     *tenant     // nil: there is no such app
+	ended   bool        // the session was closed for it
 }
 
 func (r *refusal) Error() string { return "registration refused: " + string(r.reason) }
 
-// enter verifies the packet and registers the session with it.
-func (h *Hub) enter(s *session, packet wire.Packet) error {
+// refusalOf says why a registration is refused; nil: it is not, the connection ended.
+func refusalOf(err error) *refusal {
+	var (
+		packetError *wire.PacketError
+		refused     *refusal
+	)
+	switch {
+	case errors.As(err, &packetError):
+		return &refusal{reason: packetError.Reason}
+	case errors.As(err, &refused):
+		return refused
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &refusal{reason: ReasonTimeout}
+	}
+	return nil
+}
+
+// enter verifies the packet and registers the session with it. It reports whether
+// that is the session's first registration.
+func (h *Hub) enter(s *session, packet wire.Packet) (first bool, err error) {
 	t := h.app(packet.AppID)
 	k := h.verify(t, packet)
 	switch {
 	case k != nil:
 	case t == nil:
-		return &refusal{ReasonUnknownApp, packet, nil}
+		return false, &refusal{reason: ReasonUnknownApp, claimed: packet}
 	default:
-		return &refusal{ReasonWrongHMAC, packet, t}
+		return false, &refusal{reason: ReasonWrongHMAC, claimed: packet, app: t}
 	}
-	first := s.registered() == nil
+	first = s.registered() == nil
 	if first && !h.pending.remove(s) {
-		return &refusal{ReasonEvicted, packet, nil} // meanwhile; a registered session never is
+		return false, &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
 	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup}
 	if !h.register(r, infobaseKey{t.id, packet.IbID}) {
-		return net.ErrClosed
+		return false, net.ErrClosed
 	}
 	h.counters.registrations.Add(1)
 	t.counters.registrations.Add(1)
-	event, kind := "session registered again", SessionChanged
 	if first {
-		event, kind = "session opened", SessionOpened
 		h.counters.opened.Add(1)
+	}
+	return first, nil
+}
+
+// tell tells of a registration that was put into force.
+func (h *Hub) tell(s *session, opened bool) error {
+	event, kind := "session registered again", SessionChanged
+	if opened {
+		event, kind = "session opened", SessionOpened
 	}
 	// Closed already, perhaps: then this tells what it was before that.
 	now, _, _ := s.describe()
 	h.logSession(event, &now)
 	h.observe(kind, now, "")
-	if k.revoked.Load() { // while we were at it; see revoke
+	if r := s.registered(); r.key.revoked.Load() { // while we were at it; see revoke
 		h.closeSession(s, closedKeyRevoked)
 		return net.ErrClosed
 	}
@@ -339,33 +408,40 @@ func (h *Hub) verify(t *tenant, packet wire.Packet) *key {
 	return nil
 }
 
-// refuse ends a connection whose registration failed.
+// refuse ends a connection whose registration failed, unless the hub is frozen: then
+// whoever goes on with it reads it again.
 func (h *Hub) refuse(s *session, err error) {
 	defer h.forget(s)
-	var (
-		packetError *wire.PacketError
-		refused     *refusal
-	)
-	switch {
-	case errors.As(err, &packetError):
-		refused = &refusal{reason: packetError.Reason}
-	case errors.As(err, &refused):
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		refused = &refusal{reason: ReasonTimeout}
-	default:
+	refused := refusalOf(err)
+	if refused == nil {
 		// The connection ended: by the peer, or by us for another reason. A port
 		// scanner or a health check does that too.
 		h.closeSession(s, closedByPeer)
 		return
 	}
-	if h.detach(s, closedRefused) { // nobody has closed it for another reason
+	if !refused.ended && !h.endRefused(s, refused) {
+		return
+	}
+	if refused.ended { // nobody has closed it for another reason
 		h.countRefusal(s, refused.reason, refused.claimed)
 		if refused.app != nil {
 			refused.app.refused.Add(1)
 		}
 	}
-	s.linger()
-	s.conn.Close()
+	h.linger(s)
+	hangUp(s.conn, s.raw)
+}
+
+// endRefused marks a refused session closed, where judge has not done so. It reports
+// false if the hub is frozen.
+func (h *Hub) endRefused(s *session, refused *refusal) bool {
+	h.changing.RLock()
+	defer h.changing.RUnlock()
+	if h.frozen.Load() {
+		return false
+	}
+	refused.ended = h.detach(s, closedRefused)
+	return true
 }
 
 // maxClaimBytes bounds what a stranger may have us remember of each word.
@@ -390,11 +466,11 @@ func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet) 
 
 // linger lets the peer read the end of the stream: it takes what is still
 // arriving, so that the close that follows is not a reset.
-func (s *session) linger() {
+func (h *Hub) linger(s *session) {
 	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	s.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	h.setReadDeadline(s, time.Now().Add(lingerTime))
 	io.CopyN(io.Discard, s.conn, lingerBytes)
 }
 

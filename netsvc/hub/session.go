@@ -65,11 +65,13 @@ type frame struct {
 	key      *key
 	delivery *delivery // of the message, shared by its frames
 	bytes    []byte
+	keep     any // what bytes lie in, if that is not the heap; nil: it is
 }
 
 // detach marks the session closed, drops its queue and takes it out of the
 // index, so that nothing more is sent to it. It reports false if that was done
-// before. The connection stays open.
+// before. The connection stays open. The caller has seen that the hub is not frozen,
+// and holds changing.
 func (h *Hub) detach(s *session, why closeReason) bool {
 	s.mu.Lock()
 	if s.closed != "" {
@@ -91,10 +93,16 @@ func (h *Hub) detach(s *session, why closeReason) bool {
 }
 
 // closeSession ends a session: its connection is closed, not reset. It reports
-// false if it was closed before.
+// false if it was closed before, or if the hub is frozen: then whoever goes on with
+// the session finds the reason again.
 func (h *Hub) closeSession(s *session, why closeReason) bool {
+	h.changing.RLock()
+	defer h.changing.RUnlock()
+	if h.frozen.Load() {
+		return false
+	}
 	first := h.detach(s, why)
-	s.conn.Close()
+	hangUp(s.conn, s.raw)
 	if s.wake() {
 		h.forgetResting(s)
 	}

@@ -107,9 +107,18 @@ func (h *Hub) wakeSession(id uint64) {
 	h.mu.Lock()
 	s := h.sessions[id]
 	h.mu.Unlock()
-	if s != nil && !h.frozen.Load() && s.wake() {
-		h.goroutines.Go(func() { h.attend(s, nil) })
+	if s == nil || !s.wake() {
+		return
 	}
+	// Looked at after the session was woken: HandOver looks the other way round, so
+	// one of the two sees the other.
+	if h.frozen.Load() {
+		s.mu.Lock()
+		s.resting = s.closed == ""
+		s.mu.Unlock()
+		return
+	}
+	h.goroutines.Go(func() { h.attend(s, nil) })
 }
 
 func (w *watch) stop() {
