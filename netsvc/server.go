@@ -24,6 +24,7 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
@@ -69,12 +70,12 @@ type Options struct {
 
 // OpenCertificate reads and checks the certificate that the settings name; it is
 // nil if they ask for plain HTTP.
-func OpenCertificate(c *config.Config, logger *slog.Logger) (*httpapi.Certificate, error) {
+func OpenCertificate(c *config.Config, logger *slog.Logger) (*certificate.Certificate, error) {
 	if c.SSLMode == config.SSLNone {
 		return nil, nil
 	}
-	return httpapi.OpenCertificate(httpapi.TLSOptions{
-		Mode: httpapi.TLSMode(c.SSLMode), Certificate: c.SSLCertificate, Key: c.SSLCertificateKey, Password: c.SSLCertificatePassword,
+	return certificate.Open(certificate.Options{
+		Mode: c.SSLMode, Certificate: c.SSLCertificate, Key: c.SSLCertificateKey, Password: c.SSLCertificatePassword,
 	}, logger)
 }
 
@@ -89,7 +90,7 @@ type Server struct {
 	stats        *stats.Recorder
 	started      time.Time
 	ballast      []byte
-	certificate  atomic.Pointer[httpapi.Certificate] // nil: plain HTTP
+	certificate  atomic.Pointer[certificate.Certificate] // nil: plain HTTP
 	senders      *listen.Service
 	sessions     *listen.Service
 	metrics      *listen.Service // nil: off
@@ -115,7 +116,7 @@ type Server struct {
 
 // Open checks and opens everything in an order that leaves nothing changed on
 // disk if the settings, the certificate or an address are wrong. The errors of
-// its parts can be told apart: *httpapi.CertificateError, *ListenError, *DatabaseError,
+// its parts can be told apart: *certificate.Error, *ListenError, *DatabaseError,
 // *OldKeysError, *ControlError.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Log == nil {

@@ -1,4 +1,11 @@
-package httpapi
+// Package certificate is the certificate of the senders' port: read from PEM
+// files, a PFX file or the system's store, proven to be able to serve, and read
+// again when its files change.
+//
+// httpapi serves it, netsvc opens it and says when it expires, and the daemon's
+// check of the settings opens it only to see what is wrong. The package knows the
+// names of the settings, for what it advises, and nothing of requests.
+package certificate
 
 import (
 	"bytes"
@@ -10,27 +17,18 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/pns4ones/pns4ones/config"
 )
 
-// TLSMode is the setting ssl_mode: where the certificate comes from.
-type TLSMode string
-
-// The four modes of the manual.
-const (
-	TLSNone                   TLSMode = "None"                   // plain HTTP
-	TLSFromStorage            TLSMode = "FromStorage"            // the system's certificate store
-	TLSFromFileWithPrivateKey TLSMode = "FromFileWithPrivateKey" // two PEM files
-	TLSFromFileWithPassword   TLSMode = "FromFileWithPassword"   // one PFX file
-)
-
-// TLSOptions names a certificate, as the settings ssl_mode, ssl_certificate,
+// Options names a certificate, as the settings ssl_mode, ssl_certificate,
 // ssl_certificate_key and ssl_certificate_password do. Fields a mode does not
 // use are ignored, as the manual says.
-type TLSOptions struct {
-	Mode        TLSMode // "" is TLSNone
-	Certificate string  // path of the file; with TLSFromStorage the name in the store
-	Key         string  // path of the private key: TLSFromFileWithPrivateKey
-	Password    string  // of the PFX file: TLSFromFileWithPassword
+type Options struct {
+	Mode        config.SSLMode // "" is config.SSLNone
+	Certificate string         // path of the file; with config.SSLFromStorage the name in the store
+	Key         string         // path of the private key: config.SSLFromFileWithPrivateKey
+	Password    string         // of the PFX file: config.SSLFromFileWithPassword
 }
 
 const (
@@ -69,53 +67,53 @@ type Certificate struct {
 	now     func() time.Time
 	started time.Time // looks are timed from here, so that a step of the clock does not matter
 
-	state       atomic.Pointer[certificateState]
+	state       atomic.Pointer[reading]
 	nextLook    atomic.Int64 // since started
 	nextWarning atomic.Int64 // since started; about expiry
 }
 
-// certificateState is what the last reading found; it is never modified.
-type certificateState struct {
+// reading is what the last reading found; it is never modified.
+type reading struct {
 	inUse   *tls.Certificate
 	files   []fs.FileInfo // as they were, in the order of source.paths; nil: was not there
 	failure string        // why the files as they are now cannot be used; "": they are in use
 }
 
-// OpenCertificate reads the certificate the options name and proves that it can
-// be served: everything parses, the key belongs to the certificate and can
-// sign. Errors are [*CertificateError]. An expired certificate is served
-// nevertheless, with a warning: senders that do not check it go on working,
-// and those that do say more clearly than a closed port what is wrong.
+// Open reads the certificate the options name and proves that it can be served:
+// everything parses, the key belongs to the certificate and can sign. Errors are
+// [*Error]. An expired certificate is served nevertheless, with a warning: senders
+// that do not check it go on working, and those that do say more clearly than a
+// closed port what is wrong.
 //
-// With TLSNone the result is nil, without an error: plain HTTP.
-func OpenCertificate(o TLSOptions, log *slog.Logger) (*Certificate, error) {
+// With config.SSLNone the result is nil, without an error: plain HTTP.
+func Open(o Options, log *slog.Logger) (*Certificate, error) {
 	if log == nil {
 		log = slog.Default()
 	}
 	switch o.Mode {
-	case TLSNone, "":
+	case config.SSLNone, "":
 		return nil, nil
-	case TLSFromStorage:
+	case config.SSLFromStorage:
 		src, err := storageSource(o.Certificate)
 		if err != nil {
 			return nil, err
 		}
-		return openCertificate(src, log, time.Now)
-	case TLSFromFileWithPrivateKey:
+		return openSource(src, log, time.Now)
+	case config.SSLFromFileWithPrivateKey:
 		if o.Certificate == "" || o.Key == "" {
-			return nil, &CertificateError{Problem: ProblemNotNamed}
+			return nil, &Error{Problem: ProblemNotNamed}
 		}
-		return openCertificate(pemSource(o.Certificate, o.Key), log, time.Now)
-	case TLSFromFileWithPassword:
+		return openSource(pemSource(o.Certificate, o.Key), log, time.Now)
+	case config.SSLFromFileWithPassword:
 		if o.Certificate == "" {
-			return nil, &CertificateError{Problem: ProblemNotNamed}
+			return nil, &Error{Problem: ProblemNotNamed}
 		}
-		return openCertificate(pfxSource(o.Certificate, o.Password), log, time.Now)
+		return openSource(pfxSource(o.Certificate, o.Password), log, time.Now)
 	}
-	return nil, &CertificateError{Path: string(o.Mode), Problem: ProblemUnknownMode}
+	return nil, &Error{Path: string(o.Mode), Problem: ProblemUnknownMode}
 }
 
-func openCertificate(src source, log *slog.Logger, now func() time.Time) (*Certificate, error) {
+func openSource(src source, log *slog.Logger, now func() time.Time) (*Certificate, error) {
 	c := &Certificate{source: src, log: log, now: now, started: now()}
 	// Before the files are read, not after: what changes in between is seen
 	// by the next look.
@@ -124,7 +122,7 @@ func openCertificate(src source, log *slog.Logger, now func() time.Time) (*Certi
 	if err != nil {
 		return nil, err
 	}
-	c.state.Store(&certificateState{inUse: inUse, files: files})
+	c.state.Store(&reading{inUse: inUse, files: files})
 	c.nextLook.Store(int64(src.gap()))
 	c.warnOfExpiry()
 	return c, nil
@@ -150,7 +148,7 @@ func (c *Certificate) Reload() error {
 // it is at the time of a handshake.
 func (c *Certificate) TLSConfig() *tls.Config {
 	return &tls.Config{
-		GetCertificate: c.getCertificate,
+		GetCertificate: c.GetCertificate,
 		MinVersion:     tls.VersionTLS12,
 		// CipherSuites stays nil: the default of crypto/tls is forward secret
 		// throughout and still has the ECDHE-CBC suites, the only ones that
@@ -162,7 +160,8 @@ func (c *Certificate) TLSConfig() *tls.Config {
 	}
 }
 
-func (c *Certificate) getCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// GetCertificate is what [tls.Config] asks at each handshake. It never fails.
+func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.look()
 	return c.state.Load().inUse, nil
 }
@@ -187,8 +186,8 @@ func (c *Certificate) look() {
 
 // readAgain replaces old by what the source holds now. It reports false if
 // someone else was faster, and then has done nothing.
-func (c *Certificate) readAgain(old *certificateState) (done bool, err error) {
-	next := &certificateState{files: stat(c.source.paths)}
+func (c *Certificate) readAgain(old *reading) (done bool, err error) {
+	next := &reading{files: stat(c.source.paths)}
 	next.inUse, err = c.source.read()
 	if err != nil {
 		next.inUse, next.failure = old.inUse, err.Error()

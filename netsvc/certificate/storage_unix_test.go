@@ -1,6 +1,6 @@
 //go:build !windows
 
-package httpapi_test
+package certificate_test
 
 import (
 	"errors"
@@ -10,22 +10,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 )
 
 func TestFindsACertificateInTheDistributionsStore(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
+	a := certificatetest.NewAuthority(t)
 	for _, place := range []string{"ssl .pem", "ssl .crt", "pki/tls .pem", "pki/tls .crt"} {
 		t.Run(place, func(t *testing.T) {
 			dir := t.TempDir()
 			roots := []string{filepath.Join(dir, "ssl"), filepath.Join(dir, "pki/tls")}
 			root, extension := filepath.Join(dir, place[:len(place)-5]), place[len(place)-4:]
-			o := writePair(t, a, dir, "stored", time.Now().Add(year))
+			o := a.WritePair(t, dir, "stored", time.Now().Add(year))
 			move(t, o.Certificate, filepath.Join(root, "certs", "MyCompany"+extension))
 			move(t, o.Key, filepath.Join(root, "private", "MyCompany.key"))
-			log, _ := newLogger()
-			c, err := httpapi.OpenStored(roots, "MyCompany", log)
+			log, _ := testlog.New()
+			c, err := certificate.OpenStored(roots, "MyCompany", log)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,14 +40,14 @@ func TestFindsACertificateInTheDistributionsStore(t *testing.T) {
 
 func TestPrefersAStoredCertificateThatHasItsKey(t *testing.T) {
 	t.Parallel()
-	a, dir := newAuthority(t), t.TempDir()
+	a, dir := certificatetest.NewAuthority(t), t.TempDir()
 	roots := []string{filepath.Join(dir, "ssl"), filepath.Join(dir, "pki/tls")}
-	o := writePair(t, a, dir, "with key", time.Now().Add(year))
-	writeFile(t, filepath.Join(roots[0], "certs", "my.crt"), certificatePEM(a.root))
+	o := a.WritePair(t, dir, "with key", time.Now().Add(year))
+	certificatetest.WriteFile(t, filepath.Join(roots[0], "certs", "my.crt"), certificatetest.CertificatePEM(a.Root))
 	move(t, o.Certificate, filepath.Join(roots[1], "certs", "my.crt"))
 	move(t, o.Key, filepath.Join(roots[1], "private", "my.key"))
-	log, _ := newLogger()
-	c, err := httpapi.OpenStored(roots, "my", log)
+	log, _ := testlog.New()
+	c, err := certificate.OpenStored(roots, "my", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +59,10 @@ func TestPrefersAStoredCertificateThatHasItsKey(t *testing.T) {
 func TestTellsWhereAStoredCertificateWasLookedFor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	_, err := httpapi.OpenStored([]string{filepath.Join(dir, "ssl"), filepath.Join(dir, "tls")}, "my", nil)
-	var problem *httpapi.CertificateError
-	if !errors.As(err, &problem) || problem.Problem != httpapi.ProblemNotInStorage {
-		t.Fatalf("got %v, want %s", err, httpapi.ProblemNotInStorage)
+	_, err := certificate.OpenStored([]string{filepath.Join(dir, "ssl"), filepath.Join(dir, "tls")}, "my", nil)
+	var problem *certificate.Error
+	if !errors.As(err, &problem) || problem.Problem != certificate.ProblemNotInStorage {
+		t.Fatalf("got %v, want %s", err, certificate.ProblemNotInStorage)
 	}
 	want := []string{
 		filepath.Join(dir, "ssl/certs/my.pem"), filepath.Join(dir, "ssl/certs/my.crt"), filepath.Join(dir, "ssl/private/my.key"),
@@ -73,11 +75,11 @@ func TestTellsWhereAStoredCertificateWasLookedFor(t *testing.T) {
 
 func TestTellsThatTheKeyOfAStoredCertificateIsMissing(t *testing.T) {
 	t.Parallel()
-	a, root := newAuthority(t), t.TempDir()
-	writeFile(t, filepath.Join(root, "certs", "my.crt"), certificatePEM(a.root))
-	_, err := httpapi.OpenStored([]string{root}, "my", nil)
-	var problem *httpapi.CertificateError
-	if !errors.As(err, &problem) || problem.Problem != httpapi.ProblemNotFound ||
+	a, root := certificatetest.NewAuthority(t), t.TempDir()
+	certificatetest.WriteFile(t, filepath.Join(root, "certs", "my.crt"), certificatetest.CertificatePEM(a.Root))
+	_, err := certificate.OpenStored([]string{root}, "my", nil)
+	var problem *certificate.Error
+	if !errors.As(err, &problem) || problem.Problem != certificate.ProblemNotFound ||
 		problem.Path != filepath.Join(root, "private", "my.key") {
 		t.Errorf("got %v, want the missing key named", err)
 	}
@@ -89,5 +91,5 @@ func move(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, to, data)
+	certificatetest.WriteFile(t, to, data)
 }

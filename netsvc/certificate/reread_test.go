@@ -1,4 +1,4 @@
-package httpapi_test
+package certificate_test
 
 import (
 	"os"
@@ -8,42 +8,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testclock"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 )
-
-// clock is a clock that a test moves by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // followed is a certificate whose files a test replaces.
 type followed struct {
-	*httpapi.Certificate
-	authority *authority
+	*certificate.Certificate
+	authority *certificatetest.Authority
 	dir       string
-	clock     *clock
-	log       *logBuffer
+	clock     *testclock.Clock
+	log       *testlog.Buffer
 }
 
 func newFollowed(t *testing.T, notAfter time.Time) *followed {
 	t.Helper()
-	log, out := newLogger()
-	f := &followed{authority: newAuthority(t), dir: t.TempDir(), clock: &clock{now: time.Now()}, log: out}
-	o := writePair(t, f.authority, f.dir, "first", notAfter)
-	c, err := httpapi.OpenCertificateAt(o, log, f.clock.Now)
+	log, out := testlog.New()
+	f := &followed{authority: certificatetest.NewAuthority(t), dir: t.TempDir(), clock: testclock.New(time.Now()), log: out}
+	o := f.authority.WritePair(t, f.dir, "first", notAfter)
+	c, err := certificate.OpenAt(o, log, f.clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,31 +49,31 @@ func TestReadsTheFilesAgainWhenTheyChange(t *testing.T) {
 	f := newFollowed(t, time.Now().Add(year))
 	f.wantServed(t, "first")
 	later := time.Now().Add(2 * year)
-	writePair(t, f.authority, f.dir, "second", later)
+	f.authority.WritePair(t, f.dir, "second", later)
 	f.wantServed(t, "first") // not yet a second since the last look
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	f.wantServed(t, "second")
 	if f.NotAfter().Unix() != later.Unix() {
 		t.Errorf("NotAfter() = %v, want the new certificate's %v", f.NotAfter(), later)
 	}
-	if f.log.count("certificate read again") != 1 {
+	if f.log.Count("certificate read again") != 1 {
 		t.Errorf("want one record of it, got:\n%s", f.log)
 	}
 }
 
 func TestReadsTheFilesAgainWhenALinkMoves(t *testing.T) {
 	t.Parallel()
-	a, dir := newAuthority(t), t.TempDir()
-	writePair(t, a, filepath.Join(dir, "1"), "first", time.Now().Add(year))
-	writePair(t, a, filepath.Join(dir, "2"), "second", time.Now().Add(year))
+	a, dir := certificatetest.NewAuthority(t), t.TempDir()
+	a.WritePair(t, filepath.Join(dir, "1"), "first", time.Now().Add(year))
+	a.WritePair(t, filepath.Join(dir, "2"), "second", time.Now().Add(year))
 	live := filepath.Join(dir, "live")
 	if err := os.Symlink("1", live); err != nil {
 		t.Skip(err)
 	}
-	now := &clock{now: time.Now()}
-	log, _ := newLogger()
-	c, err := httpapi.OpenCertificateAt(httpapi.TLSOptions{
-		Mode:        httpapi.TLSFromFileWithPrivateKey,
+	now := testclock.New(time.Now())
+	log, _ := testlog.New()
+	c, err := certificate.OpenAt(certificate.Options{
+		Mode:        config.SSLFromFileWithPrivateKey,
 		Certificate: filepath.Join(live, "a.crt"), Key: filepath.Join(live, "a.key"),
 	}, log, now.Now)
 	if err != nil {
@@ -99,7 +85,7 @@ func TestReadsTheFilesAgainWhenALinkMoves(t *testing.T) {
 	if err := os.Symlink("2", live); err != nil {
 		t.Fatal(err)
 	}
-	now.advance(time.Second)
+	now.Advance(time.Second)
 	if got := servedName(t, c, a); got != "second" {
 		t.Errorf("served %q after the link moved, want the second", got)
 	}
@@ -108,12 +94,12 @@ func TestReadsTheFilesAgainWhenALinkMoves(t *testing.T) {
 func TestKeepsTheOldCertificateWhileTheNewOneIsBroken(t *testing.T) {
 	t.Parallel()
 	f := newFollowed(t, time.Now().Add(year))
-	writeFile(t, filepath.Join(f.dir, "a.crt"), []byte("half writ"))
+	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.crt"), []byte("half writ"))
 	for range 5 {
-		f.clock.advance(time.Second)
+		f.clock.Advance(time.Second)
 		f.wantServed(t, "first")
 	}
-	if got := f.log.count("cannot be used"); got != 1 {
+	if got := f.log.Count("cannot be used"); got != 1 {
 		t.Errorf("%d records about one change, want 1:\n%s", got, f.log)
 	}
 	if !strings.Contains(f.log.String(), "a.crt") {
@@ -122,34 +108,34 @@ func TestKeepsTheOldCertificateWhileTheNewOneIsBroken(t *testing.T) {
 	if err := f.Reload(); err == nil {
 		t.Error("Reload() of a broken file = nil, want an error")
 	}
-	writeFile(t, filepath.Join(f.dir, "a.crt"), []byte("broken differently"))
-	f.clock.advance(time.Second)
+	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.crt"), []byte("broken differently"))
+	f.clock.Advance(time.Second)
 	f.wantServed(t, "first")
-	if got := f.log.count("cannot be used"); got != 2 {
+	if got := f.log.Count("cannot be used"); got != 2 {
 		t.Errorf("%d records about two changes, want 2:\n%s", got, f.log)
 	}
 	os.Remove(filepath.Join(f.dir, "a.crt"))
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	f.wantServed(t, "first")
 }
 
 func TestRecoversFromAHalfReplacedPair(t *testing.T) {
 	t.Parallel()
 	f := newFollowed(t, time.Now().Add(year))
-	key := newECDSAKey(t)
-	writeFile(t, filepath.Join(f.dir, "a.crt"),
-		certificatePEM(f.authority.issue(t, "second", key, time.Now().Add(year)), f.authority.intermediate))
-	f.clock.advance(time.Second)
+	key := certificatetest.ECDSAKey(t)
+	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.crt"),
+		certificatetest.CertificatePEM(f.authority.Issue(t, "second", key, time.Now().Add(year)), f.authority.Intermediate))
+	f.clock.Advance(time.Second)
 	f.wantServed(t, "first")
-	writeFile(t, filepath.Join(f.dir, "a.key"), keyPEM(t, key))
-	f.clock.advance(time.Second)
+	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.key"), certificatetest.KeyPEM(t, key))
+	f.clock.Advance(time.Second)
 	f.wantServed(t, "second")
 }
 
 func TestReloadDoesNotWaitForTheNextLook(t *testing.T) {
 	t.Parallel()
 	f := newFollowed(t, time.Now().Add(year))
-	writePair(t, f.authority, f.dir, "second", time.Now().Add(year))
+	f.authority.WritePair(t, f.dir, "second", time.Now().Add(year))
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +143,7 @@ func TestReloadDoesNotWaitForTheNextLook(t *testing.T) {
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.log.count("certificate read again"); got != 1 {
+	if got := f.log.Count("certificate read again"); got != 1 {
 		t.Errorf("%d records, want 1: the second time nothing was new", got)
 	}
 }
@@ -166,22 +152,22 @@ func TestWarnsOfExpiryFrom30DaysBefore(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	f := newFollowed(t, time.Now().Add(32*day))
-	if f.log.count("level=WARN") != 0 {
+	if f.log.Count("level=WARN") != 0 {
 		t.Errorf("warned 32 days before the end:\n%s", f.log)
 	}
 	for range 3 * 24 * 4 { // three days, a handshake each quarter of an hour
-		f.clock.advance(15 * time.Minute)
+		f.clock.Advance(15 * time.Minute)
 		f.NotAfter()
 	}
-	if got := f.log.count("expires soon"); got < 1 || got > 2 {
+	if got := f.log.Count("expires soon"); got < 1 || got > 2 {
 		t.Errorf("%d warnings on the first day within the last 30, want one a day:\n%s", got, f.log)
 	}
-	writePair(t, f.authority, f.dir, "second", time.Now().Add(20*day))
-	before := f.log.count("expires soon")
+	f.authority.WritePair(t, f.dir, "second", time.Now().Add(20*day))
+	before := f.log.Count("expires soon")
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if f.log.count("expires soon") != before+1 {
+	if f.log.Count("expires soon") != before+1 {
 		t.Errorf("a new certificate that expires soon is not warned about:\n%s", f.log)
 	}
 }
@@ -189,7 +175,7 @@ func TestWarnsOfExpiryFrom30DaysBefore(t *testing.T) {
 func TestServesAnExpiredCertificateWithAWarning(t *testing.T) {
 	t.Parallel()
 	f := newFollowed(t, time.Now().Add(-time.Hour))
-	if f.log.count("has expired") != 1 {
+	if f.log.Count("has expired") != 1 {
 		t.Errorf("no warning:\n%s", f.log)
 	}
 	if f.NotAfter().After(time.Now()) {
@@ -204,7 +190,7 @@ func TestLooksWhileManyHandshakesRun(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 50 {
-				f.clock.advance(time.Second)
+				f.clock.Advance(time.Second)
 				if _, err := f.TLSConfig().GetCertificate(nil); err != nil {
 					t.Error(err)
 				}
@@ -213,11 +199,11 @@ func TestLooksWhileManyHandshakesRun(t *testing.T) {
 	}
 	group.Go(func() {
 		for range 20 {
-			writePair(t, f.authority, f.dir, "second", time.Now().Add(year))
+			f.authority.WritePair(t, f.dir, "second", time.Now().Add(year))
 			f.Reload()
 		}
 	})
 	group.Wait()
-	f.clock.advance(time.Second)
+	f.clock.Advance(time.Second)
 	f.wantServed(t, "second")
 }

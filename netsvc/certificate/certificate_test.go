@@ -1,4 +1,4 @@
-package httpapi_test
+package certificate_test
 
 import (
 	"crypto/ecdsa"
@@ -15,14 +15,17 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 )
 
 const year = 365 * 24 * time.Hour
 
 // handshake connects to a server with the certificate and returns what the
 // client saw. The client trusts only the root, so that a missing chain fails.
-func handshake(t *testing.T, c *httpapi.Certificate, a *authority, client *tls.Config) (tls.ConnectionState, error) {
+func handshake(t *testing.T, c *certificate.Certificate, a *certificatetest.Authority, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,7 +45,7 @@ func handshake(t *testing.T, c *httpapi.Certificate, a *authority, client *tls.C
 	if client == nil {
 		client = &tls.Config{}
 	}
-	client.RootCAs, client.ServerName = a.pool(), "localhost"
+	client.RootCAs, client.ServerName = a.Pool(), "localhost"
 	conn, err := tls.Dial("tcp", listener.Addr().String(), client)
 	if err != nil {
 		<-done
@@ -53,7 +56,7 @@ func handshake(t *testing.T, c *httpapi.Certificate, a *authority, client *tls.C
 	return conn.ConnectionState(), nil
 }
 
-func servedName(t *testing.T, c *httpapi.Certificate, a *authority) string {
+func servedName(t *testing.T, c *certificate.Certificate, a *certificatetest.Authority) string {
 	t.Helper()
 	state, err := handshake(t, c, a, nil)
 	if err != nil {
@@ -71,39 +74,39 @@ func block(kind string, der []byte, err error) []byte {
 
 func TestServesPEMFilesOfEveryForm(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
-	ec, rsaKey, ed := newECDSAKey(t), newRSAKey(t), newEd25519Key(t)
+	a := certificatetest.NewAuthority(t)
+	ec, rsaKey, ed := certificatetest.ECDSAKey(t), certificatetest.RSAKey(t), certificatetest.Ed25519Key(t)
 	end := time.Now().Add(year)
-	ecChain := certificatePEM(a.issue(t, "leaf", ec, end), a.intermediate)
+	ecChain := certificatetest.CertificatePEM(a.Issue(t, "leaf", ec, end), a.Intermediate)
 	ecDER, ecErr := x509.MarshalECPrivateKey(ec.(*ecdsa.PrivateKey))
 	sec1 := block("EC PRIVATE KEY", ecDER, ecErr)
-	both := slices.Concat(keyPEM(t, ec), ecChain)
+	both := slices.Concat(certificatetest.KeyPEM(t, ec), ecChain)
 	tests := map[string]struct{ certificate, key []byte }{
-		"ECDSA, PKCS 8": {ecChain, keyPEM(t, ec)},
+		"ECDSA, PKCS 8": {ecChain, certificatetest.KeyPEM(t, ec)},
 		"ECDSA, SEC 1":  {ecChain, sec1},
 		"ECDSA with EC PARAMETERS first": {ecChain, slices.Concat(
 			block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}, nil), sec1)},
-		"RSA, PKCS 8": {certificatePEM(a.issue(t, "leaf", rsaKey, end), a.intermediate), keyPEM(t, rsaKey)},
-		"RSA, PKCS 1": {certificatePEM(a.issue(t, "leaf", rsaKey, end), a.intermediate),
+		"RSA, PKCS 8": {certificatetest.CertificatePEM(a.Issue(t, "leaf", rsaKey, end), a.Intermediate), certificatetest.KeyPEM(t, rsaKey)},
+		"RSA, PKCS 1": {certificatetest.CertificatePEM(a.Issue(t, "leaf", rsaKey, end), a.Intermediate),
 			block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey.(*rsa.PrivateKey)), nil)},
-		"Ed25519":             {certificatePEM(a.issue(t, "leaf", ed, end), a.intermediate), keyPEM(t, ed)},
+		"Ed25519":             {certificatetest.CertificatePEM(a.Issue(t, "leaf", ed, end), a.Intermediate), certificatetest.KeyPEM(t, ed)},
 		"all in one file":     {both, both},
-		"root first":          {certificatePEM(a.root, a.intermediate, a.issue(t, "leaf", ec, end)), keyPEM(t, ec)},
-		"byte order mark":     {slices.Concat([]byte("\ufeff"), ecChain), slices.Concat([]byte("\ufeff"), keyPEM(t, ec))},
-		"CRLF and text aside": {[]byte("subject=leaf\r\n" + strings.ReplaceAll(string(ecChain), "\n", "\r\n")), keyPEM(t, ec)},
+		"root first":          {certificatetest.CertificatePEM(a.Root, a.Intermediate, a.Issue(t, "leaf", ec, end)), certificatetest.KeyPEM(t, ec)},
+		"byte order mark":     {slices.Concat([]byte("\ufeff"), ecChain), slices.Concat([]byte("\ufeff"), certificatetest.KeyPEM(t, ec))},
+		"CRLF and text aside": {[]byte("subject=leaf\r\n" + strings.ReplaceAll(string(ecChain), "\n", "\r\n")), certificatetest.KeyPEM(t, ec)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			log, _ := newLogger()
-			c, err := httpapi.OpenCertificate(httpapi.TLSOptions{
-				Mode:        httpapi.TLSFromFileWithPrivateKey,
-				Certificate: writeFile(t, filepath.Join(dir, "a.crt"), test.certificate),
-				Key:         writeFile(t, filepath.Join(dir, "a.key"), test.key),
+			log, _ := testlog.New()
+			c, err := certificate.Open(certificate.Options{
+				Mode:        config.SSLFromFileWithPrivateKey,
+				Certificate: certificatetest.WriteFile(t, filepath.Join(dir, "a.crt"), test.certificate),
+				Key:         certificatetest.WriteFile(t, filepath.Join(dir, "a.key"), test.key),
 				Password:    "ignored in this mode",
 			}, log)
 			if err != nil {
-				t.Fatalf("OpenCertificate: %v", err)
+				t.Fatalf("Open: %v", err)
 			}
 			if got := servedName(t, c, a); got != "leaf" {
 				t.Errorf("served %q first, want the leaf", got)
@@ -117,9 +120,9 @@ func TestServesPEMFilesOfEveryForm(t *testing.T) {
 
 func TestServesPFXFilesModernAndLegacy(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
-	key := newRSAKey(t)
-	leaf := a.issue(t, "leaf", key, time.Now().Add(year))
+	a := certificatetest.NewAuthority(t)
+	key := certificatetest.RSAKey(t)
+	leaf := a.Issue(t, "leaf", key, time.Now().Add(year))
 	tests := map[string]struct {
 		encoder  *pkcs12.Encoder
 		password string
@@ -134,21 +137,21 @@ func TestServesPFXFilesModernAndLegacy(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			first, rest := leaf, []*x509.Certificate{a.intermediate, a.root}
+			first, rest := leaf, []*x509.Certificate{a.Intermediate, a.Root}
 			if test.rootLead {
-				first, rest = a.root, []*x509.Certificate{a.intermediate, leaf}
+				first, rest = a.Root, []*x509.Certificate{a.Intermediate, leaf}
 			}
 			data, err := test.encoder.Encode(key, first, rest, test.password)
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := writeFile(t, filepath.Join(t.TempDir(), "a.pfx"), data)
-			log, _ := newLogger()
-			c, err := httpapi.OpenCertificate(httpapi.TLSOptions{
-				Mode: httpapi.TLSFromFileWithPassword, Certificate: path, Password: test.password,
+			path := certificatetest.WriteFile(t, filepath.Join(t.TempDir(), "a.pfx"), data)
+			log, _ := testlog.New()
+			c, err := certificate.Open(certificate.Options{
+				Mode: config.SSLFromFileWithPassword, Certificate: path, Password: test.password,
 			}, log)
 			if err != nil {
-				t.Fatalf("OpenCertificate: %v", err)
+				t.Fatalf("Open: %v", err)
 			}
 			if got := servedName(t, c, a); got != "leaf" {
 				t.Errorf("served %q first, want the leaf", got)
@@ -158,8 +161,8 @@ func TestServesPFXFilesModernAndLegacy(t *testing.T) {
 }
 
 func TestModeNoneIsPlainHTTP(t *testing.T) {
-	for _, mode := range []httpapi.TLSMode{"", httpapi.TLSNone} {
-		c, err := httpapi.OpenCertificate(httpapi.TLSOptions{Mode: mode, Certificate: "/nowhere"}, nil)
+	for _, mode := range []config.SSLMode{"", config.SSLNone} {
+		c, err := certificate.Open(certificate.Options{Mode: mode, Certificate: "/nowhere"}, nil)
 		if c != nil || err != nil {
 			t.Errorf("mode %q: got %v, %v; want nothing at all", mode, c, err)
 		}
@@ -168,8 +171,8 @@ func TestModeNoneIsPlainHTTP(t *testing.T) {
 
 func TestServesTLS12AndLaterOverHTTP1Only(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
-	c, _ := openPair(t, a, "leaf", time.Now().Add(year))
+	a := certificatetest.NewAuthority(t)
+	c, _ := a.OpenPair(t, "leaf", time.Now().Add(year))
 	for version, works := range map[uint16]bool{
 		tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true,
 	} {
@@ -182,28 +185,5 @@ func TestServesTLS12AndLaterOverHTTP1Only(t *testing.T) {
 		if works && state.NegotiatedProtocol != "http/1.1" {
 			t.Errorf("%s: negotiated %q, want http/1.1", tls.VersionName(version), state.NegotiatedProtocol)
 		}
-	}
-}
-
-// openPair opens a fresh PEM pair and returns its two paths' folder.
-func openPair(t *testing.T, a *authority, name string, notAfter time.Time) (*httpapi.Certificate, httpapi.TLSOptions) {
-	t.Helper()
-	o := writePair(t, a, t.TempDir(), name, notAfter)
-	log, _ := newLogger()
-	c, err := httpapi.OpenCertificate(o, log)
-	if err != nil {
-		t.Fatalf("OpenCertificate: %v", err)
-	}
-	return c, o
-}
-
-// writePair writes a.crt and a.key into dir with a new key.
-func writePair(t *testing.T, a *authority, dir, name string, notAfter time.Time) httpapi.TLSOptions {
-	t.Helper()
-	key := newECDSAKey(t)
-	return httpapi.TLSOptions{
-		Mode:        httpapi.TLSFromFileWithPrivateKey,
-		Certificate: writeFile(t, filepath.Join(dir, "a.crt"), certificatePEM(a.issue(t, name, key, notAfter), a.intermediate)),
-		Key:         writeFile(t, filepath.Join(dir, "a.key"), keyPEM(t, key)),
 	}
 }

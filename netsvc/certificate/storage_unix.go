@@ -1,6 +1,6 @@
 //go:build !windows
 
-package httpapi
+package certificate
 
 import (
 	"crypto/tls"
@@ -22,10 +22,10 @@ func storageSource(name string) (source, error) { return storageIn(storageRoots(
 // certificate may move.
 func storageIn(roots []string, name string) (source, error) {
 	if name == "" {
-		return source{}, &CertificateError{Problem: ProblemNotNamed}
+		return source{}, &Error{Problem: ProblemNotNamed}
 	}
 	if strings.ContainsRune(name, '/') {
-		return source{}, &CertificateError{Path: name, Problem: ProblemStorageName}
+		return source{}, &Error{Path: name, Problem: ProblemStorageName}
 	}
 	var places []storagePlace
 	var paths []string
@@ -57,9 +57,9 @@ func readStored(name string, places []storagePlace, paths []string) (*tls.Certif
 		}
 	}
 	if keyless != "" {
-		return nil, &CertificateError{Path: keyless, Problem: ProblemNotFound}
+		return nil, &Error{Path: keyless, Problem: ProblemNotFound}
 	}
-	return nil, &CertificateError{Path: name, Problem: ProblemNotInStorage, Tried: paths}
+	return nil, &Error{Path: name, Problem: ProblemNotInStorage, Tried: paths}
 }
 
 // absent is true only for what is certainly not there: a folder that may not

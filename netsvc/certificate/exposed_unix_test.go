@@ -1,6 +1,6 @@
 //go:build unix
 
-package httpapi_test
+package certificate_test
 
 import (
 	"errors"
@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
 )
 
 func TestRefusesAPrivateKeyThatEverybodyCanRead(t *testing.T) {
@@ -21,16 +22,16 @@ func TestRefusesAPrivateKeyThatEverybodyCanRead(t *testing.T) {
 	if err := os.Chmod(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o := writePair(t, newAuthority(t), folder, "site", time.Now().Add(year))
+	o := certificatetest.NewAuthority(t).WritePair(t, folder, "site", time.Now().Add(year))
 	for _, test := range []struct {
 		mode    os.FileMode
-		problem httpapi.CertificateProblem
-	}{{0o644, httpapi.ProblemExposed}, {0o604, httpapi.ProblemExposed}, {0o640, ""}, {0o600, ""}} {
+		problem certificate.Problem
+	}{{0o644, certificate.ProblemExposed}, {0o604, certificate.ProblemExposed}, {0o640, ""}, {0o600, ""}} {
 		if err := os.Chmod(o.Key, test.mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := httpapi.OpenCertificate(o, nil)
-		var problem *httpapi.CertificateError
+		_, err := certificate.Open(o, nil)
+		var problem *certificate.Error
 		switch errors.As(err, &problem); {
 		case test.problem == "" && err != nil:
 			t.Errorf("mode %o: %v", test.mode, err)

@@ -1,4 +1,4 @@
-package httpapi
+package certificate
 
 import (
 	"crypto/sha1"
@@ -25,10 +25,10 @@ const (
 // or thumbprint, as certlm.msc shows them.
 func storageSource(name string) (source, error) {
 	if name == "" {
-		return source{}, &CertificateError{Problem: ProblemNotNamed}
+		return source{}, &Error{Problem: ProblemNotNamed}
 	}
 	if strings.ContainsAny(name, `/\`) {
-		return source{}, &CertificateError{Path: name, Problem: ProblemStorageName}
+		return source{}, &Error{Path: name, Problem: ProblemStorageName}
 	}
 	return source{
 		storeGap: time.Minute, // a store has no time of change to compare
@@ -38,7 +38,7 @@ func storageSource(name string) (source, error) {
 
 func readStored(name string) (*tls.Certificate, error) {
 	unreadable := func(err error) error {
-		return &CertificateError{Path: machineStoreName, Problem: ProblemUnreadable, Err: err}
+		return &Error{Path: machineStoreName, Problem: ProblemUnreadable, Err: err}
 	}
 	storeName, err := windows.UTF16PtrFromString(machineStore)
 	if err != nil {
@@ -57,13 +57,13 @@ func readStored(name string) (*tls.Certificate, error) {
 		return nil, unreadable(err)
 	}
 	if stored == nil {
-		return nil, &CertificateError{Path: name, Problem: ProblemNotInStorage, Tried: []string{machineStoreName}}
+		return nil, &Error{Path: name, Problem: ProblemNotInStorage, Tried: []string{machineStoreName}}
 	}
 	defer windows.CertFreeCertificateContext(stored)
 
 	key, err := openStoredKey(stored, leaf.PublicKey)
 	if err != nil {
-		return nil, &CertificateError{Path: name, Problem: ProblemUnreadable, Err: err}
+		return nil, &Error{Path: name, Problem: ProblemUnreadable, Err: err}
 	}
 	certificate, err := pair(append([]*x509.Certificate{leaf}, intermediates(stored)...), key, name)
 	if err != nil {

@@ -1,34 +1,34 @@
-package httpapi
+package certificate
 
 import "strings"
 
-// CertificateProblem says what is wrong with a certificate: a stable slug, by
+// Problem says what is wrong with a certificate: a stable slug, by
 // which a command can find its text in the user's language.
-type CertificateProblem string
+type Problem string
 
 // What can be wrong with a certificate.
 const (
-	ProblemUnknownMode    CertificateProblem = "unknown_mode"          // TLSOptions.Mode is none of the four
-	ProblemNotNamed       CertificateProblem = "not_named"             // no certificate, or no key, was named
-	ProblemNotFound       CertificateProblem = "not_found"             // the file does not exist
-	ProblemUnreadable     CertificateProblem = "unreadable"            // the file, or the key in the store, cannot be read
-	ProblemExposed        CertificateProblem = "exposed"               // every user of the machine can read the private key
-	ProblemNotPEM         CertificateProblem = "not_pem"               // the file holds no PEM blocks at all
-	ProblemNoCertificate  CertificateProblem = "no_certificate"        // PEM blocks, but no certificate
-	ProblemBadCertificate CertificateProblem = "bad_certificate"       // a certificate that cannot be parsed
-	ProblemNoKey          CertificateProblem = "no_private_key"        // PEM blocks, but no private key
-	ProblemEncryptedKey   CertificateProblem = "encrypted_private_key" // the private key wants a password
-	ProblemBadKey         CertificateProblem = "bad_private_key"       // a private key that cannot be parsed or used
-	ProblemMismatch       CertificateProblem = "key_mismatch"          // the key belongs to another certificate
-	ProblemBadPFX         CertificateProblem = "bad_pfx"               // not a PFX file, or an unsupported kind
-	ProblemPEMAsPFX       CertificateProblem = "pem_as_pfx"            // a PEM file where a PFX file belongs
-	ProblemWrongPassword  CertificateProblem = "wrong_password"        // the password does not open the PFX file
-	ProblemStorageName    CertificateProblem = "not_a_storage_name"    // a path where the name of a stored certificate belongs
-	ProblemNotInStorage   CertificateProblem = "not_in_storage"        // the store has no such certificate with a key
+	ProblemUnknownMode    Problem = "unknown_mode"          // Options.Mode is none of the four
+	ProblemNotNamed       Problem = "not_named"             // no certificate, or no key, was named
+	ProblemNotFound       Problem = "not_found"             // the file does not exist
+	ProblemUnreadable     Problem = "unreadable"            // the file, or the key in the store, cannot be read
+	ProblemExposed        Problem = "exposed"               // every user of the machine can read the private key
+	ProblemNotPEM         Problem = "not_pem"               // the file holds no PEM blocks at all
+	ProblemNoCertificate  Problem = "no_certificate"        // PEM blocks, but no certificate
+	ProblemBadCertificate Problem = "bad_certificate"       // a certificate that cannot be parsed
+	ProblemNoKey          Problem = "no_private_key"        // PEM blocks, but no private key
+	ProblemEncryptedKey   Problem = "encrypted_private_key" // the private key wants a password
+	ProblemBadKey         Problem = "bad_private_key"       // a private key that cannot be parsed or used
+	ProblemMismatch       Problem = "key_mismatch"          // the key belongs to another certificate
+	ProblemBadPFX         Problem = "bad_pfx"               // not a PFX file, or an unsupported kind
+	ProblemPEMAsPFX       Problem = "pem_as_pfx"            // a PEM file where a PFX file belongs
+	ProblemWrongPassword  Problem = "wrong_password"        // the password does not open the PFX file
+	ProblemStorageName    Problem = "not_a_storage_name"    // a path where the name of a stored certificate belongs
+	ProblemNotInStorage   Problem = "not_in_storage"        // the store has no such certificate with a key
 )
 
 // advice says in English what happened and what to do about it.
-func (p CertificateProblem) advice() string {
+func (p Problem) advice() string {
 	switch p {
 	case ProblemUnknownMode:
 		return "unknown ssl_mode: use None, FromStorage, FromFileWithPrivateKey or FromFileWithPassword"
@@ -73,17 +73,16 @@ func (p CertificateProblem) advice() string {
 	return string(p)
 }
 
-// CertificateError says which certificate cannot be used and why. It holds no
-// secret.
-type CertificateError struct {
-	Path    string             // the file, or the name in the store
-	Problem CertificateProblem // what is wrong, for a program
-	Tried   []string           // with ProblemNotInStorage: where it was looked for
-	Err     error              // the cause, if there is one
+// Error says which certificate cannot be used and why. It holds no secret.
+type Error struct {
+	Path    string   // the file, or the name in the store
+	Problem Problem  // what is wrong, for a program
+	Tried   []string // with ProblemNotInStorage: where it was looked for
+	Err     error    // the cause, if there is one
 }
 
 // Error tells in English what is wrong, with which file, and what to do.
-func (e *CertificateError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("certificate")
 	if e.Path != "" {
@@ -104,4 +103,4 @@ func (e *CertificateError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *CertificateError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }

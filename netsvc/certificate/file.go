@@ -1,4 +1,4 @@
-package httpapi
+package certificate
 
 import (
 	"bytes"
@@ -66,12 +66,12 @@ func readPEMCertificates(path string) ([]*x509.Certificate, error) {
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, &CertificateError{Path: path, Problem: ProblemBadCertificate, Err: err}
+			return nil, &Error{Path: path, Problem: ProblemBadCertificate, Err: err}
 		}
 		certificates = append(certificates, certificate)
 	}
 	if len(certificates) == 0 {
-		return nil, &CertificateError{Path: path, Problem: ProblemNoCertificate}
+		return nil, &Error{Path: path, Problem: ProblemNoCertificate}
 	}
 	return certificates, nil
 }
@@ -86,18 +86,18 @@ func readPEMKey(path string) (crypto.PrivateKey, error) {
 			continue
 		}
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, &CertificateError{Path: path, Problem: ProblemEncryptedKey}
+			return nil, &Error{Path: path, Problem: ProblemEncryptedKey}
 		}
 		if config.Exposed(path) {
-			return nil, &CertificateError{Path: path, Problem: ProblemExposed}
+			return nil, &Error{Path: path, Problem: ProblemExposed}
 		}
 		key, err := parseKey(block)
 		if err != nil {
-			return nil, &CertificateError{Path: path, Problem: ProblemBadKey, Err: err}
+			return nil, &Error{Path: path, Problem: ProblemBadKey, Err: err}
 		}
 		return key, nil
 	}
-	return nil, &CertificateError{Path: path, Problem: ProblemNoKey}
+	return nil, &Error{Path: path, Problem: ProblemNoKey}
 }
 
 func parseKey(block *pem.Block) (crypto.PrivateKey, error) {
@@ -119,7 +119,7 @@ func readPEMBlocks(path string) ([]*pem.Block, error) {
 	}
 	blocks := pemBlocks(data)
 	if len(blocks) == 0 {
-		return nil, &CertificateError{Path: path, Problem: ProblemNotPEM}
+		return nil, &Error{Path: path, Problem: ProblemNotPEM}
 	}
 	return blocks, nil
 }
@@ -147,14 +147,14 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 	key, leaf, chain, err := pkcs12.DecodeChain(data, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
-		return nil, &CertificateError{Path: path, Problem: ProblemWrongPassword}
+		return nil, &Error{Path: path, Problem: ProblemWrongPassword}
 	case err != nil && len(pemBlocks(data)) > 0:
-		return nil, &CertificateError{Path: path, Problem: ProblemPEMAsPFX}
+		return nil, &Error{Path: path, Problem: ProblemPEMAsPFX}
 	case err != nil:
-		return nil, &CertificateError{Path: path, Problem: ProblemBadPFX, Err: err}
+		return nil, &Error{Path: path, Problem: ProblemBadPFX, Err: err}
 	}
 	if config.Exposed(path) {
-		return nil, &CertificateError{Path: path, Problem: ProblemExposed}
+		return nil, &Error{Path: path, Problem: ProblemExposed}
 	}
 	return pair(append([]*x509.Certificate{leaf}, chain...), key, path)
 }
@@ -162,10 +162,10 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 func readFile(path string) ([]byte, error) {
 	data, err := readAtMost(path, maxCertificateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &CertificateError{Path: path, Problem: ProblemNotFound}
+		return nil, &Error{Path: path, Problem: ProblemNotFound}
 	}
 	if err != nil {
-		return nil, &CertificateError{Path: path, Problem: ProblemUnreadable, Err: withoutPath(err)}
+		return nil, &Error{Path: path, Problem: ProblemUnreadable, Err: withoutPath(err)}
 	}
 	return data, nil
 }
@@ -186,8 +186,7 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// withoutPath drops the path from an error of package os: CertificateError
-// names it already.
+// withoutPath drops the path from an error of package os: Error names it already.
 func withoutPath(err error) error {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
@@ -203,14 +202,14 @@ func withoutPath(err error) error {
 func pair(certificates []*x509.Certificate, key crypto.PrivateKey, path string) (*tls.Certificate, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, &CertificateError{Path: path, Problem: ProblemBadKey, Err: fmt.Errorf("a key of type %T", key)}
+		return nil, &Error{Path: path, Problem: ProblemBadKey, Err: fmt.Errorf("a key of type %T", key)}
 	}
 	leaf := leafOf(certificates, signer)
 	if leaf == nil {
-		return nil, &CertificateError{Path: path, Problem: ProblemMismatch}
+		return nil, &Error{Path: path, Problem: ProblemMismatch}
 	}
 	if err := proveSigner(signer); err != nil {
-		return nil, &CertificateError{Path: path, Problem: ProblemBadKey, Err: err}
+		return nil, &Error{Path: path, Problem: ProblemBadKey, Err: err}
 	}
 	result := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: signer, Leaf: leaf}
 	for _, c := range certificates {
