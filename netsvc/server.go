@@ -26,6 +26,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
@@ -162,7 +163,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err = s.openApps(); err != nil {
 		return nil, err
 	}
-	if s.controlLn, err = control.Listen(c.Control); err != nil {
+	if s.controlLn, err = socket.Listen(c.Control); err != nil {
 		return nil, &ControlError{Path: c.Control, Err: err}
 	}
 	s.http = httpapi.New(httpapi.Options{

@@ -11,7 +11,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
-	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
 
 // explain turns an error that keeps the daemon from starting into what a person
@@ -103,9 +103,9 @@ func databaseProblem(err error) string {
 
 func channelProblem(err error) string {
 	switch {
-	case errors.Is(err, control.ErrInUse):
+	case errors.Is(err, socket.ErrInUse):
 		return "daemon.channel_in_use"
-	case errors.Is(err, control.ErrOpenFolder):
+	case errors.Is(err, socket.ErrOpenFolder):
 		return "daemon.channel_open_folder"
 	case errors.Is(err, fs.ErrPermission):
 		return "daemon.channel_denied"

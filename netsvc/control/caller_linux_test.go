@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
 
 // callerVariable makes the test binary call the channel it names, and print what
@@ -71,7 +72,7 @@ func TestOtherUsersAreAdmittedByGroupOnly(t *testing.T) {
 	t.Parallel()
 	const socketGroup = 54321
 	path := filepath.Join(publicFolder(t), "s")
-	ln, err := control.Listen(path)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestOtherUsersAreAdmittedByGroupOnly(t *testing.T) {
 	if err := errors.Join(os.Chown(filepath.Dir(path), 0, socketGroup), os.Chmod(filepath.Dir(path), 0o755|os.ModeSetgid)); err != nil {
 		t.Fatal(err)
 	}
-	if ln, err = control.Listen(path); err != nil {
+	if ln, err = socket.Listen(path); err != nil {
 		t.Fatal(err)
 	}
 	d := serve(t, path, ln, nil)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 )
 
 // unreachable checks that the daemon was found to be unreachable, and why.
@@ -28,7 +30,7 @@ func unreachable(t *testing.T, err error, path string, kind control.ConnectKind)
 
 func TestNoDaemonIsToldApart(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	c := control.NewClient(path)
 	_, err := c.Status(t.Context())
 	unreachable(t, err, path, control.ConnectMissing)
@@ -41,7 +43,7 @@ func TestNoDaemonIsToldApart(t *testing.T) {
 
 func TestTheClientWaitsForADaemonThatIsStarting(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	c := control.NewClient(path)
 	c.Wait = patience
 	got := make(chan error, 1)
@@ -49,7 +51,7 @@ func TestTheClientWaitsForADaemonThatIsStarting(t *testing.T) {
 		_, err := c.Status(context.Background())
 		got <- err
 	}()
-	ln, err := control.Listen(path)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func TestTheClientWaitsForADaemonThatIsStarting(t *testing.T) {
 
 func TestTheClientWaitsNoLongerThanItShould(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	c := control.NewClient(path)
 	c.Wait = 50 * time.Millisecond
 	_, err := c.Status(t.Context())
@@ -84,11 +86,11 @@ func TestTheClientWaitsNoLongerThanItShould(t *testing.T) {
 
 func TestTheClientSurvivesARestartOfTheDaemon(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	c := control.NewClient(path)
 	defer c.Close()
 	for range 3 {
-		ln, err := control.Listen(path)
+		ln, err := socket.Listen(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,8 +137,8 @@ func TestManyCallersAreServedAtOnce(t *testing.T) {
 // stranger is something that speaks HTTP at the path, but is not our daemon.
 func stranger(t *testing.T, handle http.HandlerFunc) *control.Client {
 	t.Helper()
-	path := newPath(t)
-	ln, err := control.Listen(path)
+	path := sockettest.Path(t)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +232,7 @@ func TestARequestThatIsNoHTTPIsRefused(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
 	for _, text := range []string{"hello\r\n\r\n", "\x16\x03\x01\x00\x05hello\r\n\r\n", "GET /v1/status HTTP/1.1\r\n\r\n", "GET /v1/status HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"} {
-		conn, err := control.Dial(t.Context(), d.path)
+		conn, err := socket.Dial(t.Context(), d.path)
 		if err != nil {
 			t.Fatal(err)
 		}

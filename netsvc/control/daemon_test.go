@@ -20,6 +20,8 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
@@ -54,8 +56,8 @@ type daemon struct {
 // start runs a daemon until the end of the test. info nil: the simplest.
 func start(t testing.TB, info func() control.Info) *daemon {
 	t.Helper()
-	path := newPath(t)
-	ln, err := control.Listen(path)
+	path := sockettest.Path(t)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatalf("opening the channel: %v", err)
 	}
@@ -220,7 +222,7 @@ func (d *daemon) do(method, target, body string, header ...string) answer {
 func (d *daemon) doReading(method, target string, body io.Reader, header ...string) answer {
 	d.t.Helper()
 	client := &http.Client{Transport: &http.Transport{
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return control.Dial(ctx, d.path) },
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return socket.Dial(ctx, d.path) },
 		DisableKeepAlives: true,
 	}}
 	request, err := http.NewRequest(method, "http://pns"+target, body)

@@ -3,36 +3,29 @@ package control
 import (
 	"context"
 	"log/slog"
-)
 
-// peer is who is on the other side of a connection, as the operating system told
-// when it was accepted.
-type peer struct {
-	uid     int
-	user    string // its name, or its number if it has none
-	known   bool   // false: the system does not tell here
-	refusal string // why it may not call; empty: it may
-}
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+)
 
 type peerKey struct{}
 
-func withPeer(ctx context.Context, p peer) context.Context {
+func withPeer(ctx context.Context, p socket.Peer) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
 // peerOf returns the peer that withPeer put there. Without one nobody may call.
-func peerOf(ctx context.Context) peer {
-	p, ok := ctx.Value(peerKey{}).(peer)
+func peerOf(ctx context.Context) socket.Peer {
+	p, ok := ctx.Value(peerKey{}).(socket.Peer)
 	if !ok {
-		p.refusal = "it is not known who calls"
+		p.Refusal = "it is not known who calls"
 	}
 	return p
 }
 
-// attrs are the peer for a log record.
-func (p peer) attrs() []slog.Attr {
-	if !p.known {
+// peerAttrs are the peer for a log record.
+func peerAttrs(p socket.Peer) []slog.Attr {
+	if !p.Known {
 		return []slog.Attr{slog.String("user", "unknown")}
 	}
-	return []slog.Attr{slog.Int("uid", p.uid), slog.String("user", p.user)}
+	return []slog.Attr{slog.Int("uid", p.UID), slog.String("user", p.User)}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
@@ -93,13 +94,13 @@ func New(o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return withPeer(ctx, peerOn(s.served(), conn))
+			return withPeer(ctx, socket.PeerOf(s.served(), conn))
 		},
 	}
 	return s
 }
 
-// Serve answers on ln, which Listen opened, until Shutdown; then it returns nil.
+// Serve answers on ln, which socket.Listen opened, until Shutdown; then it returns nil.
 // It is called once.
 func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
@@ -133,12 +134,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := peerOf(r.Context())
-		why := p.refusal
+		why := p.Refusal
 		if why == "" && len(r.Header["Origin"]) > 0 {
 			why = "requests from web pages are refused"
 		}
 		if why != "" {
-			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "control request refused", append(p.attrs(), slog.String("reason", why))...)
+			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "control request refused", append(peerAttrs(p), slog.String("reason", why))...)
 			s.writeError(w, r, &Error{http.StatusForbidden, CodeForbidden, why})
 			return
 		}
@@ -148,7 +149,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 
 // audit logs an administrative change with who made it.
 func (s *Server) audit(r *http.Request, action string, attrs ...slog.Attr) {
-	who := append([]slog.Attr{slog.String("action", action)}, peerOf(r.Context()).attrs()...)
+	who := append([]slog.Attr{slog.String("action", action)}, peerAttrs(peerOf(r.Context()))...)
 	s.logger.LogAttrs(r.Context(), slog.LevelInfo, "administration", append(who, attrs...)...)
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 )
 
 // Not parallel: it counts the goroutines of the process.
@@ -22,7 +24,7 @@ func TestLeavesNoGoroutineBehind(t *testing.T) {
 	if _, err := d.Sessions(t.Context(), control.SessionQuery{}); err != nil {
 		t.Fatal(err)
 	}
-	silent, err := control.Dial(t.Context(), d.path) // it never asks anything
+	silent, err := socket.Dial(t.Context(), d.path) // it never asks anything
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func TestShutdownLetsARequestFinish(t *testing.T) {
 		close(stopped)
 	}()
 	eventually(t, "nobody listens any more", func() bool {
-		conn, err := control.Dial(context.Background(), d.path)
+		conn, err := socket.Dial(context.Background(), d.path)
 		if err == nil {
 			conn.Close()
 		}
@@ -75,14 +77,14 @@ func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
 	server := control.New(control.Options{Apps: d.apps, Hub: d.hub, Stats: d.stats, Logger: discard(), Info: func() control.Info { return control.Info{} }})
-	path := newPath(t)
-	ln, err := control.Listen(path)
+	path := sockettest.Path(t)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	conn, err := control.Dial(t.Context(), path)
+	conn, err := socket.Dial(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

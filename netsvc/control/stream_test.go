@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -213,7 +214,7 @@ func TestOneFollowerTooManyIsRefused(t *testing.T) {
 func TestAFollowerThatDoesNotReadLosesRecords(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	conn, err := control.Dial(t.Context(), d.path)
+	conn, err := socket.Dial(t.Context(), d.path)
 	if err != nil {
 		t.Fatal(err)
 	}

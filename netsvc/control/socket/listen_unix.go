@@ -1,6 +1,6 @@
 //go:build unix
 
-package control
+package socket
 
 import (
 	"context"
@@ -35,7 +35,7 @@ const (
 	maxSocketPath = 107
 )
 
-// Listen opens the control channel at path. The folder is made if it is missing,
+// Listen opens the channel at path. The folder is made if it is missing,
 // and stays as it is if it is there. A socket that a crashed daemon left is
 // replaced; one that is listened on is not, nor is anything that is no socket. The
 // error wraps ErrInUse, fs.ErrPermission or another one of the system. Closing the
@@ -199,24 +199,15 @@ func (s *socket) Close() error {
 	return err
 }
 
-func dial(ctx context.Context, path string) (net.Conn, error) {
+// Dial connects to the channel at path. Its error, one of the system's, does not
+// name the path.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer
-	return d.DialContext(ctx, "unix", path)
-}
-
-// connectError tells why dial failed.
-func connectError(path string, err error) *ConnectError {
-	e := &ConnectError{Path: path, Err: reason(err)}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		e.Kind = ConnectMissing
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Kind = ConnectRefused
-	case errors.Is(err, fs.ErrPermission):
-		e.Kind = ConnectDenied
-		e.Group = groupOf(path)
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, reason(err)
 	}
-	return e
+	return conn, nil
 }
 
 // reason is a network error without the address, which is said anyway.
@@ -227,9 +218,10 @@ func reason(err error) error {
 	return err
 }
 
-// groupOf names the group of a socket, or of the folder that hides it, if it is
-// one that a person may be told to join: neither root's nor some user's own.
-func groupOf(path string) string {
+// Group names the group whose members may connect, that of the socket or of the
+// folder that hides it, if it is one that a person may be told to join: neither
+// root's nor some user's own.
+func Group(path string) string {
 	for _, p := range []string{path, filepath.Dir(path)} {
 		info, err := os.Stat(p)
 		if err != nil {

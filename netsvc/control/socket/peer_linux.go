@@ -1,4 +1,4 @@
-package control
+package socket
 
 import (
 	"net"
@@ -11,22 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerOn tells who is at the other end of a connection that ln accepted, and
+// PeerOf tells who is at the other end of a connection that ln accepted, and
 // whether it may call. One that the system does not name may not.
-func peerOn(ln net.Listener, conn net.Conn) peer {
+func PeerOf(ln net.Listener, conn net.Conn) Peer {
 	c, known := credentialsOf(conn)
 	if !known {
-		return peer{refusal: "the system does not tell who you are"}
+		return Peer{Refusal: "the system does not tell who you are"}
 	}
-	p := peer{uid: c.uid, user: userNamed(c.uid), known: true}
+	p := Peer{UID: c.uid, User: userNamed(c.uid), Known: true}
 	s, ours := ln.(*socket)
 	if !ours {
-		p.refusal = "the socket's group is not known"
+		p.Refusal = "the socket's group is not known"
 		return p
 	}
 	g := gate{ownUID: os.Geteuid(), socketGID: int(s.file.Sys().(*syscall.Stat_t).Gid), groupsOf: groupsOf}
 	if !g.admits(c) {
-		p.refusal = "user " + p.user + " may not administer this daemon: only root, the user " + userNamed(g.ownUID) +
+		p.Refusal = "user " + p.User + " may not administer this daemon: only root, the user " + userNamed(g.ownUID) +
 			" and members of the group " + groupNamed(g.socketGID) + " may"
 	}
 	return p

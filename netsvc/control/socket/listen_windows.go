@@ -1,4 +1,4 @@
-package control
+package socket
 
 import (
 	"context"
@@ -29,7 +29,7 @@ const pipeSDDL = "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%s)"
 // every write would wait for its reader.
 const pipeBufferBytes = 64 << 10
 
-// Listen opens the control channel at path, \\.\pipe\NAME. The error wraps
+// Listen opens the channel at path, \\.\pipe\NAME. The error wraps
 // ErrInUse or another one of the system. Closing the listener removes the pipe.
 func Listen(path string) (net.Listener, error) {
 	self, err := user.Current()
@@ -48,23 +48,15 @@ func Listen(path string) (net.Listener, error) {
 	return ln, err
 }
 
-// dial connects without lending the daemon our identity, as is go-winio's rule.
-func dial(ctx context.Context, path string) (net.Conn, error) {
-	return winio.DialPipeContext(ctx, path)
+// Dial connects to the channel at path, without lending the daemon our identity, as
+// is go-winio's rule. Its error, one of the system's, does not name the path.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
+	conn, err := winio.DialPipeContext(ctx, path)
+	if inPath, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, inPath.Err
+	}
+	return conn, err
 }
 
-// connectError tells why dial failed.
-func connectError(path string, err error) *ConnectError {
-	e := &ConnectError{Path: path, Err: err}
-	if inPath, ok := errors.AsType[*fs.PathError](err); ok {
-		e.Err = inPath.Err // the path is said once
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		e.Kind = ConnectMissing
-	case errors.Is(err, fs.ErrPermission):
-		e.Kind = ConnectDenied
-		e.Group = "Administrators"
-	}
-	return e
-}
+// Group names the group whose members may connect.
+func Group(string) string { return "Administrators" }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package control_test
+package socket_test
 
 import (
 	"errors"
@@ -15,29 +15,19 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 )
 
 // listen opens a channel until the end of the test.
 func listen(t *testing.T, path string) net.Listener {
 	t.Helper()
-	ln, err := control.Listen(path)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatalf("listening: %v", err)
 	}
 	t.Cleanup(func() { ln.Close() })
 	return ln
-}
-
-// stale leaves a socket as a crashed daemon does.
-func stale(t *testing.T, path string) {
-	t.Helper()
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.SetUnlinkOnClose(false)
-	ln.Close()
 }
 
 func connects(t *testing.T, path string) bool {
@@ -55,8 +45,8 @@ func TestModesDoNotDependOnTheUmask(t *testing.T) {
 	folder := t.TempDir()
 	for _, umask := range []int{0, 0o022, 0o077, 0o777} {
 		old := syscall.Umask(umask)
-		path := filepath.Join(folder, strconv.FormatInt(int64(umask), 8), "deeper", "control.sock")
-		ln, err := control.Listen(path)
+		path := filepath.Join(folder, strconv.FormatInt(int64(umask), 8), "deeper", "socket.sock")
+		ln, err := socket.Listen(path)
 		syscall.Umask(old)
 		if err != nil {
 			t.Fatalf("umask %03o: %v", umask, err)
@@ -117,11 +107,11 @@ func TestAFolderIntoWhichEverybodyMayWriteIsRefused(t *testing.T) {
 	for _, test := range []struct {
 		mode fs.FileMode
 		want error
-	}{{0o777, control.ErrOpenFolder}, {0o777 | fs.ModeSticky, nil}, {0o770, nil}} {
+	}{{0o777, socket.ErrOpenFolder}, {0o777 | fs.ModeSticky, nil}, {0o770, nil}} {
 		if err := os.Chmod(folder, test.mode); err != nil {
 			t.Fatal(err)
 		}
-		ln, err := control.Listen(filepath.Join(folder, "s"))
+		ln, err := socket.Listen(filepath.Join(folder, "s"))
 		if err == nil {
 			ln.Close()
 		}
@@ -133,15 +123,15 @@ func TestAFolderIntoWhichEverybodyMayWriteIsRefused(t *testing.T) {
 
 func TestAStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	stale(t, path)
+	path := sockettest.Path(t)
+	sockettest.Stale(t, path)
 	ln := listen(t, path)
 	before, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Listen(path); !errors.Is(err, control.ErrInUse) {
-		t.Errorf("a second daemon: %v, want %v", err, control.ErrInUse)
+	if _, err := socket.Listen(path); !errors.Is(err, socket.ErrInUse) {
+		t.Errorf("a second daemon: %v, want %v", err, socket.ErrInUse)
 	}
 	after, err := os.Stat(path)
 	if err != nil || !os.SameFile(before, after) || !connects(t, path) {
@@ -155,7 +145,7 @@ func TestAStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 // A daemon that hangs, so that callers pile up, is alive nevertheless.
 func TestASocketWithAFullQueueIsLive(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -169,16 +159,16 @@ func TestASocketWithAFullQueueIsLive(t *testing.T) {
 			defer conn.Close()
 		}
 	}
-	if _, err := control.Listen(path); !errors.Is(err, control.ErrInUse) {
-		t.Errorf("got %v, want %v", err, control.ErrInUse)
+	if _, err := socket.Listen(path); !errors.Is(err, socket.ErrInUse) {
+		t.Errorf("got %v, want %v", err, socket.ErrInUse)
 	}
 }
 
 func TestOfManyDaemonsOverAStaleSocketOneGetsIt(t *testing.T) {
 	t.Parallel()
 	for range 20 {
-		path := newPath(t)
-		stale(t, path)
+		path := sockettest.Path(t)
+		sockettest.Stale(t, path)
 		var (
 			wg      sync.WaitGroup
 			mu      sync.Mutex
@@ -186,14 +176,14 @@ func TestOfManyDaemonsOverAStaleSocketOneGetsIt(t *testing.T) {
 		)
 		for range 8 {
 			wg.Go(func() {
-				ln, err := control.Listen(path)
+				ln, err := socket.Listen(path)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
 				case err == nil:
 					winners = append(winners, ln)
-				case !errors.Is(err, control.ErrInUse):
-					t.Errorf("a loser got %v, want %v", err, control.ErrInUse)
+				case !errors.Is(err, socket.ErrInUse):
+					t.Errorf("a loser got %v, want %v", err, socket.ErrInUse)
 				}
 			})
 		}
@@ -209,7 +199,7 @@ func TestWhatIsNoSocketIsNotTouched(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	live := filepath.Join(folder, "live")
-	stale(t, live)
+	sockettest.Stale(t, live)
 	for name, make := range map[string]func(path string) error{
 		"file":    func(path string) error { return os.WriteFile(path, []byte("mine"), 0o600) },
 		"folder":  func(path string) error { return os.Mkdir(path, 0o700) },
@@ -224,21 +214,21 @@ func TestWhatIsNoSocketIsNotTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := control.Listen(path); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		if _, err := socket.Listen(path); err == nil || !strings.Contains(err.Error(), "not a socket") {
 			t.Errorf("%s: got %v, want a refusal", name, err)
 		}
 		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) || after.Mode() != before.Mode() {
 			t.Errorf("%s: was touched: %v", name, err)
 		}
 	}
-	if _, err := control.Listen(filepath.Join(folder, "file", "s")); err == nil {
+	if _, err := socket.Listen(filepath.Join(folder, "file", "s")); err == nil {
 		t.Error("listens in a folder that is a file")
 	}
 }
 
 func TestClosingRemovesTheSocketOnlyIfItIsOurs(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	first := listen(t, path)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
@@ -274,7 +264,7 @@ func TestAPathThatIsTooLongIsRefusedClearly(t *testing.T) {
 	if !connects(t, longest) {
 		t.Error("the longest path does not work")
 	}
-	_, err := control.Listen(longest + "x")
+	_, err := socket.Listen(longest + "x")
 	if err == nil || !strings.Contains(err.Error(), "108 bytes") || !strings.Contains(err.Error(), "107") {
 		t.Errorf("got %v, want the lengths", err)
 	}
@@ -290,7 +280,7 @@ func TestAFolderThatMayNotBeWrittenIsAPermissionError(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(folder, "s"), filepath.Join(folder, "new", "s")} {
-		if _, err := control.Listen(path); !errors.Is(err, fs.ErrPermission) {
+		if _, err := socket.Listen(path); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: got %v, want %v", path, err, fs.ErrPermission)
 		}
 	}

@@ -1,4 +1,4 @@
-package control
+package socket
 
 import (
 	"net"
@@ -10,7 +10,7 @@ import (
 // accept connects to a listener and returns its end of the connection.
 func accept(t *testing.T, ln net.Listener) net.Conn {
 	t.Helper()
-	client, err := dial(t.Context(), ln.Addr().String())
+	client, err := Dial(t.Context(), ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +56,14 @@ func TestAPeerThatCannotBeCheckedIsRefused(t *testing.T) {
 	defer one.Close()
 	defer other.Close()
 
-	if p := peerOn(ln, accept(t, ln)); p.refusal != "" || !p.known || p.uid != os.Getuid() {
+	if p := PeerOf(ln, accept(t, ln)); p.Refusal != "" || !p.Known || p.UID != os.Getuid() {
 		t.Errorf("we are %+v, want to be admitted", p)
 	}
-	for name, p := range map[string]peer{
-		"no credentials":             peerOn(ln, one),
-		"a socket that is not ours":  peerOn(plain, accept(t, plain)),
-		"a context without any peer": peerOf(t.Context()),
+	for name, p := range map[string]Peer{
+		"no credentials":            PeerOf(ln, one),
+		"a socket that is not ours": PeerOf(plain, accept(t, plain)),
 	} {
-		if p.refusal == "" {
+		if p.Refusal == "" {
 			t.Errorf("%s: admitted %+v", name, p)
 		}
 	}
