@@ -25,7 +25,7 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
-	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
@@ -98,7 +98,7 @@ type Server struct {
 	apps         *app.Registry
 	hub          *hub.Hub
 	http         *httpapi.Server
-	control      *control.Server
+	control      *server.Server
 	controlLn    net.Listener
 	keysChanged  chan struct{} // wakes the keeper of key expiry
 	imported     *app.ImportReport
@@ -170,7 +170,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
 	})
 	s.stats = stats.New(s.sources(latency))
-	s.control = control.New(control.Options{
+	s.control = server.New(server.Options{
 		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: s.upgrade(),
 	})

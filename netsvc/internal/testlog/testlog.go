@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // New returns a logger of every level, below Trace too, and what it writes.
@@ -37,3 +38,24 @@ func (b *Buffer) String() string {
 
 // Count returns how often part was written.
 func (b *Buffer) Count(part string) int { return strings.Count(b.String(), part) }
+
+// Line returns the record that has all the parts; without one the test fails.
+func (b *Buffer) Line(t testing.TB, parts ...string) string {
+	t.Helper()
+	for line := range strings.Lines(b.String()) {
+		if containsAll(line, parts) {
+			return line
+		}
+	}
+	t.Fatalf("no record has %q:\n%s", parts, b)
+	return ""
+}
+
+func containsAll(s string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,7 +1,6 @@
-package control_test
+package server_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
@@ -27,6 +27,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -44,7 +45,7 @@ type daemon struct {
 	apps     *app.Registry
 	hub      *hub.Hub
 	sessions string // address for 1C sessions
-	log      *logBuffer
+	log      *testlog.Buffer
 	logger   *slog.Logger
 	history  *history.History
 	stats    *stats.Recorder
@@ -54,7 +55,7 @@ type daemon struct {
 }
 
 // start runs a daemon until the end of the test. info nil: the simplest.
-func start(t testing.TB, info func() control.Info) *daemon {
+func start(t testing.TB, info func() server.Info) *daemon {
 	t.Helper()
 	path := sockettest.Path(t)
 	ln, err := socket.Listen(path)
@@ -64,9 +65,9 @@ func start(t testing.TB, info func() control.Info) *daemon {
 	return serve(t, path, ln, info)
 }
 
-func serve(t testing.TB, path string, ln net.Listener, info func() control.Info) *daemon {
+func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) *daemon {
 	t.Helper()
-	d := &daemon{t: t, path: path, log: new(logBuffer), Client: control.NewClient(path)}
+	d := &daemon{t: t, path: path, log: new(testlog.Buffer), Client: control.NewClient(path)}
 	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	records := logring.New(logger.Handler(), slog.LevelDebug)
 	logger = slog.New(records)
@@ -84,7 +85,7 @@ func serve(t testing.TB, path string, ln net.Listener, info func() control.Info)
 	}
 	d.sessions = sessions.Addr().String()
 	if info == nil {
-		info = func() control.Info { return control.Info{Version: "1.2.3"} }
+		info = func() server.Info { return server.Info{Version: "1.2.3"} }
 	}
 	measured := stats.New(stats.Sources{
 		Hub: d.hub.Stats, Apps: d.apps.List, AppStats: d.hub.AppStats, Latency: latency,
@@ -93,7 +94,7 @@ func serve(t testing.TB, path string, ln net.Listener, info func() control.Info)
 		TLSExpiresAt: func() time.Time { return time.Time{} },
 	})
 	d.history, d.logger, d.stats = past, logger, measured
-	server := control.New(control.Options{
+	server := server.New(server.Options{
 		Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info, Logger: logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
 		SetLogLevel: func(level config.Level) { d.level = level },
@@ -259,42 +260,3 @@ func refused(t *testing.T, err error, status int, code string) *control.Error {
 
 // discard is a logger for what nobody looks at.
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-// logBuffer collects what the daemon logs.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// line returns the record that has all the parts.
-func (b *logBuffer) line(t *testing.T, parts ...string) string {
-	t.Helper()
-	for line := range strings.Lines(b.String()) {
-		if containsAll(line, parts) {
-			return line
-		}
-	}
-	t.Fatalf("no record has %q:\n%s", parts, b)
-	return ""
-}
-
-func containsAll(s string, parts []string) bool {
-	for _, part := range parts {
-		if !strings.Contains(s, part) {
-			return false
-		}
-	}
-	return true
-}

@@ -1,4 +1,4 @@
-package control_test
+package server_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 )
 
 func TestUnknownRoutesAreNotFound(t *testing.T) {
@@ -158,12 +159,12 @@ func TestARequestFromAWebPageIsRefused(t *testing.T) {
 	if n := len(d.apps.List()); n != 0 {
 		t.Errorf("%d apps were created", n)
 	}
-	d.log.line(t, "level=WARN", "control request refused", "web pages")
+	d.log.Line(t, "level=WARN", "control request refused", "web pages")
 }
 
 func TestAPanicIsAnInternalErrorInTheLog(t *testing.T) {
 	t.Parallel()
-	d := start(t, func() control.Info { panic("out of order") })
+	d := start(t, func() server.Info { panic("out of order") })
 	for range 2 {
 		_, err := d.Status(t.Context())
 		refusal := refused(t, err, http.StatusInternalServerError, control.CodeInternal)
@@ -171,7 +172,7 @@ func TestAPanicIsAnInternalErrorInTheLog(t *testing.T) {
 			t.Errorf("the answer shows the inside: %s", refusal.Message)
 		}
 	}
-	d.log.line(t, "level=ERROR", "out of order", "status.go", "path=/v1/status")
+	d.log.Line(t, "level=ERROR", "out of order", "status.go", "path=/v1/status")
 }
 
 func TestAnswersAreNotCached(t *testing.T) {

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"encoding/json"
@@ -8,28 +8,9 @@ import (
 	"net/http"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
-
-// messageBody is what the client sends to /messages; the server reads the
-// recipient and the message as those of a sender.
-type messageBody struct {
-	AppID     string          `json:"app_id"`
-	Recipient recipientBody   `json:"recipient"`
-	Message   json.RawMessage `json:"message"`
-}
-
-type recipientBody struct {
-	Type      wire.RecipientType `json:"type"`
-	IbID      string             `json:"ib_id"`
-	UserID    string             `json:"user_id"`
-	UserGroup string             `json:"user_group"`
-}
-
-// sent answers a message.
-type sent struct {
-	Sessions int `json:"sessions"`
-}
 
 func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error) {
 	body, err := io.ReadAll(r.Body)
@@ -46,7 +27,7 @@ func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error
 	}
 	sessions := s.hub.Publish(a.ID, to, &message)
 	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", sessions))
-	return sent{sessions}, nil
+	return control.Sent{Sessions: sessions}, nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -8,17 +8,10 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/internal/fold"
 	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
 )
-
-// LogQuery selects records of the daemon's log. The zero value selects all that
-// come.
-type LogQuery struct {
-	Level string // this and above; empty: all that is kept
-	Text  string // must be part of the message or an attribute, in any letter case
-	Tail  int    // how many of the last records come first
-}
 
 // logFilter is a LogQuery ready for use.
 type logFilter struct {
@@ -79,7 +72,7 @@ func (s *Server) listLogs(w http.ResponseWriter, r *http.Request) (any, error) {
 		return followRing(ctx, cursor, out, filter.keeps,
 			func(r *logring.Record) any { return logRecordOf(r) },
 			func(lost uint64) any {
-				return LogRecord{
+				return control.LogRecord{
 					Time: time.Now().UTC(), Level: config.LevelWarning.String(), Lost: lost,
 					Message: "records were lost because this follower is too slow",
 				}
@@ -87,13 +80,8 @@ func (s *Server) listLogs(w http.ResponseWriter, r *http.Request) (any, error) {
 	})
 }
 
-// levelBody changes the level of the log.
-type levelBody struct {
-	Level string `json:"level"`
-}
-
 func (s *Server) changeLogLevel(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var body levelBody
+	var body control.LevelBody
 	if err := readJSON(r, &body, "level"); err != nil {
 		return nil, err
 	}
@@ -103,5 +91,5 @@ func (s *Server) changeLogLevel(_ http.ResponseWriter, r *http.Request) (any, er
 	}
 	s.setLogLevel(level)
 	s.audit(r, "change log level", slog.String("log_level", level.String()))
-	return levelBody{level.String()}, nil
+	return control.LevelBody{Level: level.String()}, nil
 }

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/internal/ring"
 )
 
@@ -78,7 +79,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, follow bool, wri
 	if follow {
 		if s.followers.Add(1) > maxFollowers {
 			s.followers.Add(-1)
-			return &Error{http.StatusServiceUnavailable, CodeTooManyFollowers, "too many follow already: " + strconv.Itoa(maxFollowers)}
+			return refuse(http.StatusServiceUnavailable, control.CodeTooManyFollowers, "too many follow already: "+strconv.Itoa(maxFollowers))
 		}
 		defer s.followers.Add(-1)
 	}

@@ -1,4 +1,4 @@
-package control_test
+package server_test
 
 import (
 	"context"
@@ -123,7 +123,7 @@ func TestOtherUsersAreAdmittedByGroupOnly(t *testing.T) {
 			t.Errorf("a stranger past the mode: %s, want %s", got, refused)
 		}
 	}
-	d.log.line(t, "level=WARN", "control request refused", "uid=65534")
+	d.log.Line(t, "level=WARN", "control request refused", "uid=65534")
 	who := &syscall.Credential{Uid: 65534, Gid: 65534, Groups: append(many(40), gid)}
 	if got := callAs(t, path, who); got != done {
 		t.Errorf("a member among many groups: %s", got)

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 // maxBodyBytes bounds the body of a request, unless its route says otherwise.
@@ -74,11 +75,11 @@ func (s *Server) router() http.Handler {
 		allow := strings.Join(methods[path], ", ")
 		router.Path("/v1" + path).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow)
-			s.writeError(w, r, &Error{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "the method is not allowed here, only " + allow})
+			s.writeError(w, r, refuse(http.StatusMethodNotAllowed, control.CodeMethodNotAllowed, "the method is not allowed here, only "+allow))
 		})
 	}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.writeError(w, r, &Error{http.StatusNotFound, CodeNotFound, "there is no such route"})
+		s.writeError(w, r, refuse(http.StatusNotFound, control.CodeNotFound, "there is no such route"))
 	})
 	return router
 }

@@ -1,4 +1,4 @@
-package control_test
+package server_test
 
 import (
 	"bytes"

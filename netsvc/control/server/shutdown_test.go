@@ -1,4 +1,4 @@
-package control_test
+package server_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 )
@@ -40,10 +41,10 @@ func TestLeavesNoGoroutineBehind(t *testing.T) {
 func TestShutdownLetsARequestFinish(t *testing.T) {
 	t.Parallel()
 	asked, answer := make(chan struct{}), make(chan struct{})
-	d := start(t, func() control.Info {
+	d := start(t, func() server.Info {
 		close(asked)
 		<-answer
-		return control.Info{Version: "slow"}
+		return server.Info{Version: "slow"}
 	})
 	got := make(chan error, 1)
 	go func() {
@@ -76,7 +77,7 @@ func TestShutdownLetsARequestFinish(t *testing.T) {
 func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	server := control.New(control.Options{Apps: d.apps, Hub: d.hub, Stats: d.stats, Logger: discard(), Info: func() control.Info { return control.Info{} }})
+	server := server.New(server.Options{Apps: d.apps, Hub: d.hub, Stats: d.stats, Logger: discard(), Info: func() server.Info { return server.Info{} }})
 	path := sockettest.Path(t)
 	ln, err := socket.Listen(path)
 	if err != nil {

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"log/slog"
@@ -6,12 +6,9 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
-
-// titleBody creates or renames an app.
-type titleBody struct {
-	Title string `json:"title"`
-}
 
 // graceBody rotates a key. Grace is a duration such as "24h", or seconds.
 type graceBody struct {
@@ -19,7 +16,7 @@ type graceBody struct {
 }
 
 func (g graceBody) duration() (time.Duration, error) {
-	bad := &Error{http.StatusBadRequest, CodeBadGrace, `grace: expected a duration such as "24h", or seconds`}
+	bad := refuse(http.StatusBadRequest, control.CodeBadGrace, `grace: expected a duration such as "24h", or seconds`)
 	switch v := g.Grace.(type) {
 	case nil:
 		return 0, nil
@@ -39,13 +36,13 @@ func (g graceBody) duration() (time.Duration, error) {
 }
 
 // describe tells of an app with its sessions.
-func (s *Server) describe(a *app.App) App {
+func (s *Server) describe(a *app.App) control.App {
 	sessions, old := s.hub.AppSessions(a.ID)
-	return AppOf(a, sessions, old)
+	return describe.App(a, sessions, old)
 }
 
 func (s *Server) listApps(http.ResponseWriter, *http.Request) (any, error) {
-	objects := []App{}
+	objects := []control.App{}
 	for _, a := range s.apps.List() {
 		objects = append(objects, s.describe(a))
 	}
@@ -70,7 +67,7 @@ func (s *Server) showApp(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) {
-	var body titleBody
+	var body control.TitleBody
 	if err := readJSON(r, &body, "title"); err != nil {
 		return nil, err
 	}
@@ -85,7 +82,7 @@ func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) 
 }
 
 func (s *Server) renameApp(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var body titleBody
+	var body control.TitleBody
 	if err := readJSON(r, &body, "title"); err != nil {
 		return nil, err
 	}
@@ -109,7 +106,7 @@ func (s *Server) removeApp(_ http.ResponseWriter, r *http.Request) (any, error) 
 	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", last.Sessions))
 	closed := last.Sessions
 	last.Sessions = 0
-	return AppChange{App: last, ClosedSessions: closed}, nil
+	return control.AppChange{App: last, ClosedSessions: closed}, nil
 }
 
 func (s *Server) rotateServerKey(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -122,7 +119,7 @@ func (s *Server) rotateServerKey(_ http.ResponseWriter, r *http.Request) (any, e
 		return nil, err
 	}
 	s.auditApp(r, "new server key", a, slog.Duration("grace", grace))
-	return AppChange{App: s.describe(a)}, nil
+	return control.AppChange{App: s.describe(a)}, nil
 }
 
 func (s *Server) rotateClientKey(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -139,7 +136,7 @@ func (s *Server) rotateClientKey(_ http.ResponseWriter, r *http.Request) (any, e
 	object := s.describe(a)
 	closed := max(before-object.Sessions, 0)
 	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
-	return AppChange{App: object, ClosedSessions: closed}, nil
+	return control.AppChange{App: object, ClosedSessions: closed}, nil
 }
 
 func readGrace(r *http.Request) (time.Duration, error) {

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"net/http"
@@ -7,12 +7,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
 
 func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	info, counts, answered := s.info(), s.hub.Stats(), s.stats.HTTP()
-	object := Status{
+	object := control.Status{
 		Version: info.Version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
 		LogLevel: info.LogLevel.String(),
@@ -20,7 +21,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		Registrations: counts.Registrations, Messages: counts.Published, NoRecipient: counts.NoRecipient,
 		Delivered: counts.Delivered, DeliveredBytes: counts.Bytes, DroppedAsSlow: counts.TooSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
-		HTTP: HTTPStatus{
+		HTTP: control.HTTPStatus{
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes,
 		},
 		Rejected: s.stats.Rejected(), Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
@@ -56,15 +57,15 @@ func byWord[K ~string](counts map[K]uint64) map[string]uint64 {
 	return words
 }
 
-func (s *Server) statusByApp() []AppStatus {
+func (s *Server) statusByApp() []control.AppStatus {
 	counts, rates := s.hub.AppStats(), s.stats.AppRates()
-	objects := []AppStatus{}
+	objects := []control.AppStatus{}
 	for _, a := range s.apps.List() {
 		n, rate := counts[a.ID], rates[a.ID]
-		objects = append(objects, AppStatus{
+		objects = append(objects, control.AppStatus{
 			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.OldKey, Registrations: n.Registrations, Refused: n.Refused,
 			Messages: n.Published, NoRecipient: n.NoRecipient, Delivered: n.Delivered, DeliveredBytes: n.Bytes, DroppedAsSlow: n.TooSlow,
-			Rates: AppRates{
+			Rates: control.AppRates{
 				Registrations: rate.Registrations, Messages: rate.Messages, NoRecipient: rate.NoRecipient,
 				Delivered: rate.Delivered, DeliveredBytes: rate.Bytes,
 			},
@@ -74,24 +75,24 @@ func (s *Server) statusByApp() []AppStatus {
 }
 
 // statistics is what followers of events get each second.
-func (s *Server) statistics() *Statistics {
+func (s *Server) statistics() *control.Statistics {
 	counts := s.hub.Stats()
-	return &Statistics{
+	return &control.Statistics{
 		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()), MemoryBytes: memory() - s.info().BallastBytes,
 		Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
 	}
 }
 
-func ratesOf(r stats.Rates) Rates {
-	return Rates{
+func ratesOf(r stats.Rates) control.Rates {
+	return control.Rates{
 		Opened: r.Opened, Closed: r.Closed, Registrations: r.Registrations, Refused: r.Refused,
 		Messages: r.Messages, NoRecipient: r.NoRecipient, Delivered: r.Delivered, DeliveredBytes: r.Bytes,
 		DroppedAsSlow: r.TooSlow, Requests: r.Requests,
 	}
 }
 
-func latencyOf(q stats.Quantiles) Latency {
-	object := Latency{WindowSeconds: int(q.Window.Seconds()), Messages: q.Messages}
+func latencyOf(q stats.Quantiles) control.Latency {
+	object := control.Latency{WindowSeconds: int(q.Window.Seconds()), Messages: q.Messages}
 	if q.Messages > 0 {
 		seconds := func(d time.Duration) *float64 {
 			s := d.Seconds()

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
@@ -48,7 +49,7 @@ type Options struct {
 	Stats   *stats.Recorder
 	Info    func() Info
 	// Reload reads the settings again. Its error is an *Error, in that language.
-	Reload      func(locale.Lang) (ReloadReport, error)
+	Reload      func(locale.Lang) (control.ReloadReport, error)
 	SetLogLevel func(config.Level)
 	// Upgrade begins to have the program on disk take the place of this one; its
 	// error tells the person why that is not possible. nil: never.
@@ -66,7 +67,7 @@ type Server struct {
 	stats          *stats.Recorder
 	metricsHandler http.Handler
 	info           func() Info
-	reloadSettings func(locale.Lang) (ReloadReport, error)
+	reloadSettings func(locale.Lang) (control.ReloadReport, error)
 	setLogLevel    func(config.Level)
 	beginUpgrade   func() error
 	logger         *slog.Logger
@@ -140,7 +141,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		if why != "" {
 			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "control request refused", append(peerAttrs(p), slog.String("reason", why))...)
-			s.writeError(w, r, &Error{http.StatusForbidden, CodeForbidden, why})
+			s.writeError(w, r, refuse(http.StatusForbidden, control.CodeForbidden, why))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -9,26 +9,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/fold"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 )
-
-// EventKinds returns the kinds that a follower can choose from.
-func EventKinds() []string {
-	return []string{
-		string(hub.SessionOpened), string(hub.SessionChanged), string(hub.SessionClosed), string(hub.RegistrationRefused),
-		EventAppChanged, EventStatistics,
-	}
-}
-
-// EventQuery selects events. The zero value selects all of them.
-type EventQuery struct {
-	Kinds []string // of EventKinds; empty: all
-	AppID string   // the app's events only, and statistics
-	Text  string   // must be part of an id, a group, an address, a title or a reason, in any letter case; not of statistics
-	Tail  int      // how many of the last events come first
-}
 
 // eventFilter is an EventQuery ready for use.
 type eventFilter struct {
@@ -59,8 +44,8 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) (any, error)
 	if kinds := values.Get("event"); kinds != "" {
 		filter.kinds = strings.Split(kinds, ",")
 		for _, kind := range filter.kinds {
-			if !slices.Contains(EventKinds(), kind) {
-				return nil, badRequest("event %q: expected %s, or several of them with commas between", kind, oneOf(EventKinds()))
+			if !slices.Contains(control.EventKinds(), kind) {
+				return nil, badRequest("event %q: expected %s, or several of them with commas between", kind, oneOf(control.EventKinds()))
 			}
 		}
 	}
@@ -83,10 +68,10 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) (any, error)
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
 			return followRing(ctx, cursor, out, filter.keeps, func(e *history.Event) any { return eventOf(e) }, func(lost uint64) any {
-				return Event{Time: time.Now().UTC(), Event: EventLost, Lost: lost}
+				return control.Event{Time: time.Now().UTC(), Event: control.EventLost, Lost: lost}
 			})
 		})
-		if filter.wants(EventStatistics) {
+		if filter.wants(control.EventStatistics) {
 			group.Go(func() error { return s.tellStatistics(ctx, out) })
 		}
 		return group.Wait()
@@ -101,14 +86,14 @@ func (s *Server) tellStatistics(ctx context.Context, out *records) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := out.write(Event{Time: time.Now().UTC(), Event: EventStatistics, Statistics: s.statistics()}); err != nil {
+		if err := out.write(control.Event{Time: time.Now().UTC(), Event: control.EventStatistics, Statistics: s.statistics()}); err != nil {
 			return err
 		}
 	}
 }
 
-func eventOf(e *history.Event) Event {
-	object := Event{Time: e.Time.UTC(), Event: string(e.Kind), Reason: e.Reason}
+func eventOf(e *history.Event) control.Event {
+	object := control.Event{Time: e.Time.UTC(), Event: string(e.Kind), Reason: e.Reason}
 	switch e.Kind {
 	case history.KindAppChanged:
 		object.AppID, object.Title, object.Change = e.Session.AppID, e.Title, string(e.Change)

@@ -1,4 +1,4 @@
-package control_test
+package server_test
 
 import (
 	"encoding/json"
@@ -114,7 +114,7 @@ func TestANewClientKeyClosesTheSessionsUnderTheOldOne(t *testing.T) {
 		t.Errorf("got %+v, want another client key and no old one", change)
 	}
 	ended(t, c)
-	d.log.line(t, "level=INFO", `action="new client key"`, "closed_sessions=1")
+	d.log.Line(t, "level=INFO", `action="new client key"`, "closed_sessions=1")
 }
 
 func TestInAGraceTheSessionsUnderTheOldKeyStay(t *testing.T) {
@@ -337,7 +337,7 @@ func TestEveryChangeIsLoggedWithWhoMadeItButNoSecret(t *testing.T) {
 		if !strings.HasSuffix(step.action, "file") && step.action != "close session" {
 			parts = append(parts, id, "title=Склад")
 		}
-		d.log.line(t, parts...)
+		d.log.Line(t, parts...)
 	}
 	d.stop()
 	for _, secret := range secrets {

@@ -1,4 +1,4 @@
-package control_test
+package server_test
 
 import (
 	"encoding/json"
@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 func TestStatusTellsHowTheDaemonIs(t *testing.T) {
 	t.Parallel()
 	expires := time.Date(2027, 1, 2, 3, 4, 5, 0, time.FixedZone("MSK", 3*3600))
-	d := start(t, func() control.Info {
-		return control.Info{
+	d := start(t, func() server.Info {
+		return server.Info{
 			Version: "1.2.3", Uptime: 90*time.Second + time.Millisecond, TLSExpiresAt: expires,
 			Listen: "*:36696", Service: "192.168.10.0/24:36695", Control: "/run/pns4ones/control.sock",
 		}

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"log/slog"
@@ -7,29 +7,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 )
 
 // sessionParameters are what /sessions takes.
 var sessionParameters = []string{"app", "ib", "user", "group", "q", "sort", "limit", "after", "offset"}
-
-// values are the parameters that ask for the query.
-func (q SessionQuery) values() url.Values {
-	values := make(url.Values)
-	for name, value := range map[string]string{
-		"app": q.AppID, "ib": q.IbID, "user": q.UserID, "group": q.UserGroup, "q": q.Text, "sort": q.Sort, "after": q.After,
-	} {
-		if value != "" {
-			values.Set(name, value)
-		}
-	}
-	for name, value := range map[string]int{"limit": q.Limit, "offset": q.Offset} {
-		if value != 0 {
-			values.Set(name, strconv.Itoa(value))
-		}
-	}
-	return values
-}
 
 func hubQuery(values url.Values) (hub.Query, error) {
 	query := hub.Query{
@@ -62,7 +45,7 @@ func (s *Server) listSessions(_ http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	object := SessionPage{Sessions: []Session{}, Total: page.Total, Next: page.Next}
+	object := control.SessionPage{Sessions: []control.Session{}, Total: page.Total, Next: page.Next}
 	for _, session := range page.Sessions {
 		object.Sessions = append(object.Sessions, sessionOf(session))
 	}
@@ -70,7 +53,7 @@ func (s *Server) listSessions(_ http.ResponseWriter, r *http.Request) (any, erro
 }
 
 func (s *Server) closeSession(_ http.ResponseWriter, r *http.Request) (any, error) {
-	notFound := &Error{http.StatusNotFound, CodeSessionNotFound, "there is no such session"}
+	notFound := refuse(http.StatusNotFound, control.CodeSessionNotFound, "there is no such session")
 	id, err := strconv.ParseUint(pathID(r), 10, 64)
 	if err != nil {
 		return nil, notFound

@@ -1,10 +1,11 @@
-package control
+package server
 
 import (
 	"net/http"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 )
@@ -17,13 +18,16 @@ const (
 	maxRefusals     = 10
 )
 
+// explanation is the answer while it is put together.
+type explanation struct{ control.Explanation }
+
 // explain tells why a message did or did not reach a user or a group.
 func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	values := r.URL.Query()
-	about := Explanation{
+	about := explanation{control.Explanation{
 		IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
-		Connected: []Session{}, OtherPlaces: []Session{}, RefusedElsewhere: []Refusal{}, Nameless: []Refusal{},
-	}
+		Connected: []control.Session{}, OtherPlaces: []control.Session{}, RefusedElsewhere: []control.Refusal{}, Nameless: []control.Refusal{},
+	}}
 	switch {
 	case values.Get("app") == "":
 		return nil, badRequest("app: is required")
@@ -39,11 +43,11 @@ func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	about.AppID = a.ID
 	about.lookAtSessions(s.hub)
 	about.lookAtHistory(s.history)
-	return about, nil
+	return about.Explanation, nil
 }
 
 // lookAtSessions finds the sessions that a message would reach, and what is near.
-func (about *Explanation) lookAtSessions(h *hub.Hub) {
+func (about *explanation) lookAtSessions(h *hub.Hub) {
 	groups, infobases := make(map[string]int), make(map[string]int)
 	h.Walk(func(s *hub.Session) bool {
 		here := s.AppID == about.AppID && s.IbID == about.IbID
@@ -75,7 +79,7 @@ func (about *Explanation) lookAtSessions(h *hub.Hub) {
 }
 
 // means tells whether a session of the infobase is one of those asked about.
-func (about *Explanation) means(s *hub.Session) bool {
+func (about *explanation) means(s *hub.Session) bool {
 	return (about.UserID == "" || s.UserID == about.UserID) && (about.UserGroup == "" || s.UserGroup == about.UserGroup)
 }
 
@@ -92,7 +96,7 @@ func count(words map[string]int, word string) {
 }
 
 // lookAtHistory finds out what happened to the user's sessions before.
-func (about *Explanation) lookAtHistory(h *history.History) {
+func (about *explanation) lookAtHistory(h *history.History) {
 	about.Nameless = refusalsOf(h.Nameless())
 	if about.UserID == "" {
 		return
@@ -108,8 +112,8 @@ func (about *Explanation) lookAtHistory(h *history.History) {
 	about.RefusedElsewhere = refusalsOf(h.RefusedElsewhere(about.AppID, about.IbID, about.UserID))
 }
 
-func refusalsOf(all []history.Refusal) []Refusal {
-	objects := []Refusal{}
+func refusalsOf(all []history.Refusal) []control.Refusal {
+	objects := []control.Refusal{}
 	for _, r := range all[:min(len(all), maxRefusals)] {
 		objects = append(objects, refusalOfHistory(r))
 	}

@@ -1,8 +1,10 @@
-package control
+package server
 
 import (
 	"log/slog"
 	"net/http"
+
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
 
 func (s *Server) importKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -15,7 +17,7 @@ func (s *Server) importKeys(_ http.ResponseWriter, r *http.Request) (any, error)
 	}
 	s.audit(r, "import keys file", slog.Int("apps", len(report.Imported)),
 		slog.Int("present", len(report.Present)), slog.Int("problems", len(report.Problems)+report.Omitted))
-	return ImportReportOf(report, s.describe), nil
+	return describe.Import(report, s.describe), nil
 }
 
 func (s *Server) exportKeys(w http.ResponseWriter, r *http.Request) (any, error) {

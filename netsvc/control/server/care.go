@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"log/slog"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 // reload reads the settings again, and says what is wrong with them in the
@@ -24,7 +25,7 @@ func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
 // upgrade has the program on disk take over. The answer comes before that happens;
 // whether it did is told by the status of who answers next.
 func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
-	cannot := func(why string) error { return &Error{http.StatusConflict, CodeCannotUpgrade, why} }
+	cannot := func(why string) error { return refuse(http.StatusConflict, control.CodeCannotUpgrade, why) }
 	if s.beginUpgrade == nil {
 		return nil, cannot("this system cannot hand over connections: restart the service instead, which ends all sessions")
 	}
