@@ -89,6 +89,8 @@ func serve(t testing.TB, path string, ln net.Listener, info func() control.Info)
 		HTTP:         func() httpapi.Stats { return httpapi.Stats{} },
 		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 0} },
 		TLSExpiresAt: func() time.Time { return time.Time{} },
+		LastHandover: func() *stats.Handover { return nil },
+		Database:     func() bool { return true },
 	})
 	d.history, d.logger, d.stats = past, logger, measured
 	server := control.New(control.Options{
