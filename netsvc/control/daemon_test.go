@@ -48,6 +48,7 @@ type daemon struct {
 	stats    *stats.Recorder
 	level    config.Level // as it was set
 	reload   func(locale.Lang) (control.ReloadReport, error)
+	upgrade  func(context.Context) (id string, err error)
 	stop     func()
 }
 
@@ -97,6 +98,7 @@ func serve(t testing.TB, path string, ln net.Listener, info func() control.Info)
 		Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info, Logger: logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
 		SetLogLevel: func(level config.Level) { d.level = level },
+		Upgrade:     func(ctx context.Context) (string, error) { return d.upgrade(ctx) },
 	})
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(ln) }()

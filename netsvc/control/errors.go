@@ -29,6 +29,13 @@ const (
 	CodeCannotUpgrade    = "cannot_upgrade"
 	CodeNotStored        = "not_stored"
 	CodeInternal         = "internal"
+
+	// The next two say that nothing was changed, and that it may be tried again: in
+	// a moment, and when the database is there again.
+	CodeHandingOver         = "handing_over"
+	CodeDatabaseUnavailable = "database_unavailable"
+	// CodeOutcomeUnknown says that nobody knows whether it was changed.
+	CodeOutcomeUnknown = "outcome_unknown"
 )
 
 // Error is a refusal: its HTTP status, a stable code, and what is wrong, in
@@ -73,6 +80,13 @@ func errorOf(err error) *Error {
 		return as(http.StatusBadRequest, CodeBadGrace)
 	case errors.Is(err, app.ErrTooManyKeys):
 		return as(http.StatusConflict, CodeTooManyKeys)
+	case errors.Is(err, app.ErrHandingOver):
+		return as(http.StatusServiceUnavailable, CodeHandingOver)
+	case errors.Is(err, app.ErrUnavailable):
+		return as(http.StatusServiceUnavailable, CodeDatabaseUnavailable)
+	case errors.Is(err, app.ErrOutcomeUnknown):
+		// Not 503, which a program may take for leave to do it once more.
+		return &Error{http.StatusInternalServerError, CodeOutcomeUnknown, err.Error() + ": look whether the change is there, with list or show"}
 	case errors.Is(err, app.ErrNotStored):
 		return as(http.StatusInsufficientStorage, CodeNotStored)
 	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):

@@ -33,9 +33,11 @@ type Info struct {
 	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
 	LogLevel                 config.Level
-	UpgradeFailed            error    // nil: none has
-	RestartNeeded            []string // settings that wait for a restart
-	BallastBytes             uint64   // of memory that is never touched
+	UpgradeFailed            error     // nil: none has
+	LastHandover             *Handover // nil: there was none; not changed any more
+	DatabaseUnavailable      error     // why the apps are served from memory; nil: they are not
+	RestartNeeded            []string  // settings that wait for a restart
+	BallastBytes             uint64    // of memory that is never touched
 }
 
 // Options are what a Server needs, all of it.
@@ -49,9 +51,10 @@ type Options struct {
 	// Reload reads the settings again. Its error is an *Error, in that language.
 	Reload      func(locale.Lang) (ReloadReport, error)
 	SetLogLevel func(config.Level)
-	// Upgrade begins to have the program on disk take the place of this one; its
-	// error tells the person why that is not possible. nil: never.
-	Upgrade func() error
+	// Upgrade begins to have the program on disk take the place of this one, and
+	// returns what Handover.ID will be; its error tells the person why that is not
+	// possible. nil: never.
+	Upgrade func(context.Context) (id string, err error)
 	Logger  *slog.Logger
 }
 
@@ -67,7 +70,7 @@ type Server struct {
 	info           func() Info
 	reloadSettings func(locale.Lang) (ReloadReport, error)
 	setLogLevel    func(config.Level)
-	beginUpgrade   func() error
+	beginUpgrade   func(context.Context) (id string, err error)
 	logger         *slog.Logger
 	http           *http.Server
 
