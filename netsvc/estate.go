@@ -175,16 +175,15 @@ func (e *Estate) takeSessions() []net.Conn {
 func (s *Server) KeepSessions() { s.keepSessions.Store(true) }
 
 // upgrade is Options.Upgrade, after which an earlier failure is of the past.
-func (s *Server) upgrade() func() error {
+func (s *Server) upgrade() func(context.Context) (id string, err error) {
 	if s.options.Upgrade == nil {
 		return nil
 	}
-	return func() error {
-		err := s.options.Upgrade()
-		if err == nil {
+	return func(context.Context) (id string, err error) {
+		if err = s.options.Upgrade(); err == nil {
 			s.notUpgraded.Store(nil)
 		}
-		return err
+		return "", err
 	}
 }
 

@@ -38,7 +38,9 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 			}
 			return time.Time{}
 		},
-		Latency: latency,
+		LastHandover: func() *stats.Handover { return nil },
+		Database:     func() bool { return true },
+		Latency:      latency,
 	}
 }
 

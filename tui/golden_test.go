@@ -38,6 +38,13 @@ var scenes = []struct {
 		d.send(<-d.inbox)
 		d.press("r")
 	}},
+	{"overview_database", func(d *driver, daemon *fakeDaemon) {
+		daemon.mu.Lock()
+		daemon.status.DatabaseUnavailable = "/var/lib/pns4ones/pns4ones.db: the database is damaged: page 7 \x1b[2J"
+		daemon.mu.Unlock()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+	}},
 	{"apps", func(d *driver, _ *fakeDaemon) { d.press("2", "down") }},
 	{"apps_detail", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "down", "c") }},
 	{"apps_keys_shown", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "v", "down", "down") }},

@@ -75,7 +75,7 @@ func killDuringUpgrade(t *testing.T, killNew bool, after time.Duration) balance 
 	l.open(*fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
-	if err := i.client.Upgrade(context.Background()); err != nil {
+	if _, err := i.client.Upgrade(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(after) // any moment will do

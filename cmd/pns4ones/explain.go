@@ -93,6 +93,8 @@ func databaseProblem(err error) string {
 		return "daemon.database_newer"
 	case errors.Is(err, app.ErrDamaged):
 		return "daemon.database_damaged"
+	case errors.Is(err, app.ErrAnother):
+		return "daemon.database_another"
 	case errors.Is(err, netsvc.ErrExposed):
 		return "daemon.database_exposed"
 	case errors.Is(err, fs.ErrPermission):

@@ -150,7 +150,7 @@ func (i *installation) status() control.Status {
 func (i *installation) upgrade() {
 	i.t.Helper()
 	before := i.status()
-	if err := i.client.Upgrade(context.Background()); err != nil {
+	if _, err := i.client.Upgrade(context.Background()); err != nil {
 		i.t.Fatal(err)
 	}
 	var now control.Status

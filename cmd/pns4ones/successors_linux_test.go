@@ -50,7 +50,7 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 
 	before := i.status()
 	i.replaceProgram(script("echo 'pns4ones.toml:3: something is wrong' >&2; exit 1"))
-	if err := i.client.Upgrade(context.Background()); err == nil || !strings.Contains(err.Error(), "something is wrong") {
+	if _, err := i.client.Upgrade(context.Background()); err == nil || !strings.Contains(err.Error(), "something is wrong") {
 		t.Errorf("refused with %v", err)
 	}
 	if now := i.status(); now.PID != before.PID {
@@ -60,7 +60,7 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 	goesOn := func() {
 		t.Helper()
 		before := i.status()
-		if err := i.client.Upgrade(context.Background()); err != nil {
+		if _, err := i.client.Upgrade(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		await(t, "the version that ran goes on", func() bool {

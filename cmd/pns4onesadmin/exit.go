@@ -103,6 +103,8 @@ func (p *program) explain(err error) string {
 		return p.text.T("admin.error_bad_grace")
 	case errors.Is(err, app.ErrTooManyKeys):
 		return p.text.T("admin.error_too_many_keys")
+	case errors.Is(err, app.ErrOutcomeUnknown):
+		return p.text.T("admin.error_outcome_unknown")
 	case errors.Is(err, fs.ErrPermission):
 		return p.text.T("admin.no_permission", "error", err)
 	case errors.Is(err, context.Canceled):

@@ -8,6 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +17,9 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,12 +86,14 @@ func TestScripts(t *testing.T) {
 			env.Defer(func() { os.RemoveAll(folder) })
 			env.Setenv("PNS4ONES_CONTROL", filepath.Join(folder, "control.sock"))
 			env.Values[daemonKey{}] = new(process)
+			env.Values[pretenderKey{}] = new(pretender)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("TZ", "UTC")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon":   startDaemon,
+			"pretend":  pretend,
 			"exits":    exits,
 			"sessions": waitForSessions,
 			"field":    setField,
@@ -144,6 +150,55 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("the daemon did not start")
+}
+
+// pretend answers at the control channel as a daemon does that is upgraded once, until
+// the end of the script or the next «pretend»: pretend UPGRADE BEFORE AFTER, the files
+// with the answer to the upgrade and with the status before and after it.
+func pretend(ts *testscript.TestScript, _ bool, args []string) {
+	upgrade, before, after := ts.ReadFile(args[0]), ts.ReadFile(args[1]), ts.ReadFile(args[2])
+	path := ts.Getenv("PNS4ONES_CONTROL")
+	running := ts.Value(pretenderKey{}).(*pretender)
+	running.stop()
+	ln, err := net.Listen("unix", path)
+	ts.Check(err)
+	var upgraded atomic.Bool
+	answers := http.NewServeMux()
+	answers.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		if upgraded.Load() {
+			io.WriteString(w, after)
+		} else {
+			io.WriteString(w, before)
+		}
+	})
+	answers.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, _ *http.Request) {
+		if strings.Contains(upgrade, `"error"`) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		} else {
+			upgraded.Store(true)
+		}
+		io.WriteString(w, upgrade)
+	})
+	running.server = &http.Server{Handler: answers}
+	running.serving.Go(func() { running.server.Serve(ln) })
+	ts.Defer(running.stop)
+}
+
+// pretenderKey is where a script's *pretender is.
+type pretenderKey struct{}
+
+// pretender is what serves for pretend.
+type pretender struct {
+	server  *http.Server // nil: nothing serves
+	serving sync.WaitGroup
+}
+
+func (p *pretender) stop() {
+	if p.server != nil {
+		p.server.Close()
+		p.serving.Wait()
+		p.server = nil
+	}
 }
 
 // exits runs a command and checks its exit status: exits STATUS COMMAND ARG…

@@ -52,9 +52,15 @@ func (p *program) statusFields(s control.Status) []field {
 	rate := func(n uint64, perSecond float64) string {
 		return fmt.Sprint(n) + "  " + p.text.T("admin.per_second", "rate", formatRate(perSecond))
 	}
+	if s.DatabaseUnavailable != "" {
+		add("database_unavailable", p.text.T("admin.database_unavailable", "why", locale.Clean(s.DatabaseUnavailable)))
+	}
 	add("version", s.Version)
 	if s.UpgradeFailed != "" {
 		add("upgrade_failed", locale.Clean(s.UpgradeFailed))
+	}
+	if s.LastHandover != nil {
+		add("last_handover", p.handover(s.LastHandover))
 	}
 	add("uptime", words.Age(time.Duration(s.UptimeSeconds)*time.Second))
 	add("listen", s.Listen)
@@ -95,6 +101,27 @@ func (p *program) statusFields(s control.Status) []field {
 		add("restart", strings.Join(s.RestartNeeded, ", "))
 	}
 	return fields
+}
+
+// handover tells of the last hand-over of the sessions in a line.
+func (p *program) handover(h *control.Handover) string {
+	way := locale.Clean(h.Way)
+	switch h.Way {
+	case control.WayRestart:
+		way = p.text.T("admin.handover_restart")
+	case control.WayUpgrade:
+		way = p.text.T("admin.handover_upgrade")
+	}
+	id := "admin.handed_over"
+	if !h.Done {
+		id = "admin.not_handed_over"
+	}
+	line := p.text.T(id, "time", formatTime(h.At), "way", way, "from", locale.Clean(h.FromVersion), "to", locale.Clean(h.ToVersion),
+		"sessions", h.Sessions, "lost", h.Lost, "took", p.words(nil).Seconds(h.Seconds))
+	if h.Why != "" {
+		line += ": " + locale.Clean(h.Why)
+	}
+	return line
 }
 
 // expiry tells when a certificate ends, and how soon that is if it is soon.

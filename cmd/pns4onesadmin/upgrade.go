@@ -16,7 +16,8 @@ const (
 )
 
 // upgradeCommand has the daemon that is installed now take over from the one that
-// runs, and waits until it has.
+// runs, waits until one of the two tells what came of it, and fails unless every
+// session is served.
 func (p *program) upgradeCommand() *cobra.Command {
 	return p.command("upgrade", nil, func(cmd *cobra.Command, _ []string) error {
 		return p.withDaemon(func(client *control.Client) error {
@@ -24,22 +25,18 @@ func (p *program) upgradeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := client.Upgrade(cmd.Context()); err != nil {
-				return err
-			}
-			after, err := awaitOtherProcess(cmd.Context(), client, before.PID)
+			id, err := client.Upgrade(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if after.UpgradeFailed != "" {
-				return failure("admin.upgrade_failed", "version", locale.Clean(after.Version), "why", locale.Clean(after.UpgradeFailed),
-					"before", before.Sessions, "after", after.Sessions)
+			after, err := awaitOutcome(cmd.Context(), client, before.PID, id, upgradeTimeout)
+			if err != nil {
+				return err
 			}
-			id := "admin.upgraded"
-			if after.Version == before.Version {
-				id = "admin.upgraded_same"
+			if err := upgradeFailure(before, after, id); err != nil {
+				return err
 			}
-			p.say(id, "from", locale.Clean(before.Version), "to", locale.Clean(after.Version), "before", before.Sessions, "after", after.Sessions)
+			p.sayUpgraded(before, after, id)
 			if p.json {
 				return p.printJSON(after)
 			}
@@ -48,22 +45,79 @@ func (p *program) upgradeCommand() *cobra.Command {
 	})
 }
 
-// awaitOtherProcess waits until another process than pid answers, or that one says
-// that none has taken over.
-func awaitOtherProcess(ctx context.Context, client *control.Client, pid int) (control.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, upgradeTimeout)
-	defer cancel()
+// awaitOutcome waits, at most so long, until a daemon tells what came of the upgrade
+// with that id, or another process than pid answers. A daemon that gave no id tells
+// only that it failed.
+func awaitOutcome(ctx context.Context, client *control.Client, pid int, id string, atMost time.Duration) (control.Status, error) {
+	late := time.NewTimer(atMost)
+	defer late.Stop()
 	ticker := time.NewTicker(upgradePoll)
 	defer ticker.Stop()
 	for {
+		// What bounds a call is the client's own patience: at the end it is known
+		// whether somebody answers.
 		status, err := client.Status(ctx)
-		if err == nil && (status.PID != pid || status.UpgradeFailed != "") {
+		if err == nil && (status.PID != pid || recordOf(status, id) != nil || id == "" && status.UpgradeFailed != "") {
 			return status, nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return status, locale.NewText("admin.upgrade_late", "N", int(upgradeTimeout/time.Second))
+			return status, context.Cause(ctx)
+		case <-late.C:
+			id := "admin.upgrade_late"
+			if err != nil {
+				id = "admin.upgrade_late_silent"
+			}
+			return status, failure(id, "N", int(atMost.Seconds()), "pid", pid)
 		}
+	}
+}
+
+// recordOf is what the daemon tells of the upgrade with that id; nil: nothing.
+func recordOf(s control.Status, id string) *control.Handover {
+	if id == "" || s.LastHandover == nil || s.LastHandover.ID != id {
+		return nil
+	}
+	return s.LastHandover
+}
+
+// upgradeFailure says why an upgrade is none; nil if the new process serves every
+// session. A daemon that gave no id leaves only the numbers to compare.
+func upgradeFailure(before, after control.Status, id string) error {
+	version := locale.Clean(after.Version)
+	goesOn := func(why string) error {
+		return failure("admin.upgrade_failed", "version", version, "why", locale.Clean(why), "before", before.Sessions, "after", after.Sessions)
+	}
+	record := recordOf(after, id)
+	switch {
+	case record != nil && record.Lost > 0:
+		return failure("admin.upgrade_lost", "version", version, "lost", record.Lost, "all", record.Lost+record.Sessions, "why", locale.Clean(record.Why))
+	case record != nil && !record.Done:
+		return goesOn(record.Why)
+	case record != nil:
+		return nil
+	case id == "" && after.UpgradeFailed != "":
+		return goesOn(after.UpgradeFailed)
+	case id == "" && after.Sessions >= before.Sessions:
+		return nil
+	case id == "":
+		return failure("admin.upgrade_fewer", "version", version, "before", before.Sessions, "after", after.Sessions)
+	}
+	return failure("admin.upgrade_unknown", "version", version, "pid", after.PID, "before", before.Sessions, "after", after.Sessions)
+}
+
+// sayUpgraded tells of an upgrade at which nothing was lost.
+func (p *program) sayUpgraded(before, after control.Status, id string) {
+	to := locale.Clean(after.Version)
+	if after.Version == before.Version {
+		p.say("admin.upgraded_same", "to", to)
+	} else {
+		p.say("admin.upgraded", "from", locale.Clean(before.Version), "to", to)
+	}
+	if record := recordOf(after, id); record != nil {
+		p.say("admin.upgrade_kept", "sessions", record.Sessions, "took", p.words(nil).Seconds(record.Seconds))
+	} else {
+		p.say("admin.upgrade_counted", "before", before.Sessions, "after", after.Sessions)
 	}
 }

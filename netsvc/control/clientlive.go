@@ -87,10 +87,11 @@ func (c *Client) Reload(ctx context.Context) (ReloadReport, error) {
 }
 
 // Upgrade has the program on disk take the daemon's place, with all sessions. It
-// returns when that begins.
-func (c *Client) Upgrade(ctx context.Context) error {
-	_, err := ask[struct{}](ctx, c, "POST", "/upgrade", nil)
-	return err
+// returns when that begins; Status.LastHandover with this id tells what came of it.
+// The id is empty from a daemon that keeps no such record.
+func (c *Client) Upgrade(ctx context.Context) (id string, err error) {
+	begun, err := ask[upgradeBegun](ctx, c, "POST", "/upgrade", nil)
+	return begun.ID, err
 }
 
 // Backup writes a database file with all apps as they are now. It holds their

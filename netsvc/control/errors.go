@@ -17,6 +17,13 @@ const (
 	CodeCannotUpgrade    = "cannot_upgrade"
 	CodeNotStored        = "not_stored"
 	CodeInternal         = "internal"
+
+	// The next two say that nothing was changed, and that it may be tried again: in
+	// a moment, and when the database is there again.
+	CodeHandingOver         = "handing_over"
+	CodeDatabaseUnavailable = "database_unavailable"
+	// CodeOutcomeUnknown says that nobody knows whether it was changed.
+	CodeOutcomeUnknown = "outcome_unknown"
 )
 
 // Error is a refusal: its HTTP status, a stable code, and what is wrong, in

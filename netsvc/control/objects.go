@@ -61,6 +61,7 @@ type Status struct {
 	MetricsListen  string            `json:"metrics_listen,omitempty"`
 	LogLevel       string            `json:"log_level"`
 	UpgradeFailed  string            `json:"upgrade_failed,omitempty"` // why, if the latest one has
+	LastHandover   *Handover         `json:"last_handover,omitempty"`
 	TLSExpiresAt   *time.Time        `json:"tls_expires_at,omitempty"`
 	Apps           int               `json:"apps"`
 	Sessions       int               `json:"sessions"`
@@ -81,6 +82,9 @@ type Status struct {
 	Followers      int               `json:"followers"` // of the log and of events
 	MemoryBytes    uint64            `json:"memory_bytes"`
 	RestartNeeded  []string          `json:"restart_needed"` // settings that wait for a restart
+	// DatabaseUnavailable is why the database cannot be opened; empty: it is open. As
+	// long as it cannot, the daemon works from memory, and changes nothing of the apps.
+	DatabaseUnavailable string `json:"database_unavailable,omitempty"`
 	// ByApp is there only if it was asked for.
 	ByApp []AppStatus `json:"by_app,omitempty"`
 }

@@ -73,6 +73,9 @@ FILES
 [ "$(inside systemctl show --property LimitNOFILE --value pns4ones)" = 1000000 ] || fail "the unit asks for another limit of open files"
 inside grep -q '^NoNewPrivs:\s*1' "/proc/$(main_pid)/status" || fail "the service can get privileges"
 inside grep -q '^CapEff:\s*0000000000000400' "/proc/$(main_pid)/status" || fail "the service has other privileges than its ports"
+for property in FileDescriptorStoreMax=4 NotifyAccess=all OOMPolicy=continue; do
+	[ "$(inside systemctl show --property "${property%=*}" pns4ones)" = "$property" ] || fail "systemd does not take $property"
+done
 exposure=$(inside systemd-analyze security --no-pager pns4ones.service | tail -n 1)
 case $exposure in
 *OK* | *SAFE*) proven "hardened: ${exposure#→ }" ;;
@@ -119,7 +122,7 @@ for _ in 1 2 3; do
 	[ "$(main_pid)" != "$pid" ] || fail "it was not restarted"
 done
 pid=$(main_pid)
-inside pns4onesadmin upgrade >/dev/null 2>&1
+inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 || fail "the upgrade ends with status $?: $(cat "$work/upgrade")"
 eventually "systemd follows the new process" sh_inside "[ \$(systemctl show -P MainPID pns4ones) != $pid ] && systemctl is-active pns4ones"
 pid=$(main_pid)
 cat >"$root/packages/broken" <<-'BROKEN'
@@ -128,7 +131,9 @@ cat >"$root/packages/broken" <<-'BROKEN'
 	exit 3
 BROKEN
 sh_inside 'chmod 755 /packages/broken; mv /usr/bin/pns4ones /usr/bin/pns4ones.good; cp /packages/broken /usr/bin/pns4ones'
-inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 && fail "an upgrade to a program that ends passes"
+status=0
+inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 || status=$?
+[ "$status" = 1 ] || fail "an upgrade to a program that ends has status $status: $(cat "$work/upgrade")"
 expect "$work/upgrade" "Nothing was lost" "an upgrade to a program that ends"
 [ "$(main_pid)" = "$pid" ] && active || fail "after a failed upgrade the service is $(inside systemctl is-active pns4ones)"
 sh_inside 'mv /usr/bin/pns4ones.good /usr/bin/pns4ones'

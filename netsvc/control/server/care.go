@@ -22,6 +22,11 @@ func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return report, nil
 }
 
+// upgradeBegun answers a request for an upgrade.
+type upgradeBegun struct {
+	ID string `json:"id"` // what Handover.ID will be
+}
+
 // upgrade has the program on disk take over. The answer comes before that happens;
 // whether it did is told by the status of who answers next.
 func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -29,11 +34,15 @@ func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if s.beginUpgrade == nil {
 		return nil, cannot("this system cannot hand over connections: restart the service instead, which ends all sessions")
 	}
-	if err := s.beginUpgrade(); err != nil {
+	id, err := s.beginUpgrade(r.Context())
+	switch {
+	case errorOf(err) != nil: // such as a database that is not available
+		return nil, err
+	case err != nil:
 		return nil, cannot(err.Error())
 	}
-	s.audit(r, "upgrade")
-	return struct{}{}, nil
+	s.audit(r, "upgrade", slog.String("id", id))
+	return upgradeBegun{id}, nil
 }
 
 // languageOf is the language that a request asks for; English if it does not.

@@ -51,6 +51,7 @@ type daemon struct {
 	stats    *stats.Recorder
 	level    config.Level // as it was set
 	reload   func(locale.Lang) (control.ReloadReport, error)
+	upgrade  func(context.Context) (id string, err error)
 	stop     func()
 }
 
@@ -92,12 +93,15 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 		HTTP:         func() httpapi.Stats { return httpapi.Stats{} },
 		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 0} },
 		TLSExpiresAt: func() time.Time { return time.Time{} },
+		LastHandover: func() *stats.Handover { return nil },
+		Database:     func() bool { return true },
 	})
 	d.history, d.logger, d.stats = past, logger, measured
 	server := server.New(server.Options{
 		Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info, Logger: logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
 		SetLogLevel: func(level config.Level) { d.level = level },
+		Upgrade:     func(ctx context.Context) (string, error) { return d.upgrade(ctx) },
 	})
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(ln) }()

@@ -45,6 +45,13 @@ func errorOf(err error) *control.Error {
 		return as(http.StatusBadRequest, control.CodeBadGrace)
 	case errors.Is(err, app.ErrTooManyKeys):
 		return as(http.StatusConflict, control.CodeTooManyKeys)
+	case errors.Is(err, app.ErrHandingOver):
+		return as(http.StatusServiceUnavailable, control.CodeHandingOver)
+	case errors.Is(err, app.ErrUnavailable):
+		return as(http.StatusServiceUnavailable, control.CodeDatabaseUnavailable)
+	case errors.Is(err, app.ErrOutcomeUnknown):
+		// Not 503, which a program may take for leave to do it once more.
+		return refuse(http.StatusInternalServerError, control.CodeOutcomeUnknown, err.Error()+": look whether the change is there, with list or show")
 	case errors.Is(err, app.ErrNotStored):
 		return as(http.StatusInsufficientStorage, control.CodeNotStored)
 	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):

@@ -35,9 +35,11 @@ type Info struct {
 	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
 	LogLevel                 config.Level
-	UpgradeFailed            error    // nil: none has
-	RestartNeeded            []string // settings that wait for a restart
-	BallastBytes             uint64   // of memory that is never touched
+	UpgradeFailed            error     // nil: none has
+	LastHandover             *Handover // nil: there was none; not changed any more
+	DatabaseUnavailable      error     // why the apps are served from memory; nil: they are not
+	RestartNeeded            []string  // settings that wait for a restart
+	BallastBytes             uint64    // of memory that is never touched
 }
 
 // Options are what a Server needs, all of it.
@@ -51,9 +53,10 @@ type Options struct {
 	// Reload reads the settings again. Its error is an *Error, in that language.
 	Reload      func(locale.Lang) (control.ReloadReport, error)
 	SetLogLevel func(config.Level)
-	// Upgrade begins to have the program on disk take the place of this one; its
-	// error tells the person why that is not possible. nil: never.
-	Upgrade func() error
+	// Upgrade begins to have the program on disk take the place of this one, and
+	// returns what Handover.ID will be; its error tells the person why that is not
+	// possible. nil: never.
+	Upgrade func(context.Context) (id string, err error)
 	Logger  *slog.Logger
 }
 
@@ -69,7 +72,7 @@ type Server struct {
 	info           func() Info
 	reloadSettings func(locale.Lang) (control.ReloadReport, error)
 	setLogLevel    func(config.Level)
-	beginUpgrade   func() error
+	beginUpgrade   func(context.Context) (id string, err error)
 	logger         *slog.Logger
 	http           *http.Server
 
@@ -102,12 +105,12 @@ func New(o Options) *Server {
 }
 
 // Serve answers on ln, which socket.Listen opened, until Shutdown; then it returns nil.
-// It is called once.
+// It returns nil, too, when the listener is detached, and may then be called again.
 func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	s.listener = ln
 	s.mu.Unlock()
-	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

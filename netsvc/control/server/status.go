@@ -34,6 +34,10 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if info.UpgradeFailed != nil {
 		object.UpgradeFailed = info.UpgradeFailed.Error()
 	}
+	object.LastHandover = info.LastHandover
+	if info.DatabaseUnavailable != nil {
+		object.DatabaseUnavailable = info.DatabaseUnavailable.Error()
+	}
 	if !info.TLSExpiresAt.IsZero() {
 		at := info.TLSExpiresAt.UTC()
 		object.TLSExpiresAt = &at

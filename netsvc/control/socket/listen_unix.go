@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -164,28 +165,63 @@ func listenAt(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the socket: %w", reason(err))
 	}
-	s := &socket{UnixListener: ln.(*net.UnixListener), path: path}
-	s.SetUnlinkOnClose(false)
 	if err = giveToGroup(path, socketMode); err == nil {
-		s.file, err = os.Lstat(path)
+		s, attachErr := Attach(ln.(*net.UnixListener), path)
+		if attachErr == nil {
+			return s, nil
+		}
+		err = attachErr
 	}
+	ln.Close()
+	os.Remove(path)
+	return nil, err
+}
+
+// Attach goes on with a socket that Detach gave, in this process or another one. The
+// error says that its file is no longer there.
+func Attach(ln *net.UnixListener, path string) (net.Listener, error) {
+	ln.SetUnlinkOnClose(false)
+	ln.SetDeadline(time.Time{})
+	file, err := os.Lstat(path)
 	if err != nil {
-		s.UnixListener.Close()
-		os.Remove(path)
 		return nil, err
 	}
-	return s, nil
+	return &socket{UnixListener: ln, path: path, file: file}, nil
+}
+
+// Detach ends accepting without closing the socket, which it returns: whoever calls
+// waits until somebody accepts again. Accept fails as if it were closed, and Close does
+// nothing any more. It returns nil if ln is of another kind.
+func Detach(ln net.Listener) *net.UnixListener {
+	s, ours := ln.(*socket)
+	if !ours || s.detached.Swap(true) {
+		return nil
+	}
+	s.SetDeadline(time.Unix(1, 0)) // Accept wakes up
+	return s.UnixListener
 }
 
 // socket removes its file when it is closed, unless another one has taken the
 // place.
 type socket struct {
 	*net.UnixListener
-	path string
-	file fs.FileInfo
+	path     string
+	file     fs.FileInfo
+	detached atomic.Bool
+}
+
+func (s *socket) Accept() (net.Conn, error) {
+	conn, err := s.UnixListener.Accept()
+	if err != nil && s.detached.Load() {
+		return nil, net.ErrClosed
+	}
+	return conn, err
 }
 
 func (s *socket) Close() error {
+	if s.detached.Load() {
+		return nil
+	}
 	if unlock, err := lockFolder(filepath.Dir(s.path)); err == nil {
 		defer unlock()
 	}

@@ -42,10 +42,24 @@ type Service struct {
 	rejected   *failurelog.Log
 	rejects    atomic.Uint64
 	complained atomic.Int64 // when, in Unix nanoseconds
-	listeners  []net.Listener
-	closed     chan struct{}
-	closeOnce  sync.Once
-	detached   atomic.Bool
+	sockets    []net.Listener
+
+	mu   sync.Mutex
+	turn *turn // of accepting; the last one, if it is over
+}
+
+// turn is a time of accepting, from Open, Adopt or Resume to Detach or Close.
+type turn struct{ over chan struct{} }
+
+func newTurn() *turn { return &turn{over: make(chan struct{})} }
+
+func (t *turn) isOver() bool {
+	select {
+	case <-t.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // Open listens on the address. If one of its sockets cannot be opened, none is.
@@ -67,9 +81,9 @@ func Open(ctx context.Context, address config.Address, o Options) (*Service, err
 			s.Close()
 			return nil, err
 		}
-		s.listeners = append(s.listeners, &guarded{Listener: ln, service: s})
+		s.sockets = append(s.sockets, ln)
 	}
-	if len(s.listeners) == 0 {
+	if len(s.sockets) == 0 {
 		s.Close()
 		return nil, missing
 	}
@@ -79,9 +93,7 @@ func Open(ctx context.Context, address config.Address, o Options) (*Service, err
 // Adopt goes on with sockets that another process opened for the address.
 func Adopt(sockets []net.Listener, address config.Address, o Options) *Service {
 	s := newService(address, o)
-	for _, ln := range sockets {
-		s.listeners = append(s.listeners, &guarded{Listener: ln, service: s})
-	}
+	s.sockets = sockets
 	return s
 }
 
@@ -90,7 +102,7 @@ func newService(address config.Address, o Options) *Service {
 		options:  o,
 		address:  address,
 		rejected: failurelog.New(o.Logger, "connection from outside the allowed network"),
-		closed:   make(chan struct{}),
+		turn:     newTurn(),
 	}
 	s.network.Store(&address.Network)
 	return s
@@ -133,7 +145,7 @@ func resolve(ctx context.Context, a config.Address) ([]target, error) {
 
 func (s *Service) listen(ctx context.Context, t target) (net.Listener, error) {
 	port := s.address.Port
-	if port == 0 && len(s.listeners) > 0 {
+	if port == 0 && len(s.sockets) > 0 {
 		port = s.Port() // the one that the first socket was given
 	}
 	host := ""
@@ -145,12 +157,22 @@ func (s *Service) listen(ctx context.Context, t target) (net.Listener, error) {
 	return lc.Listen(ctx, t.network, net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
-// Listeners returns the sockets, to be served each.
-func (s *Service) Listeners() []net.Listener { return s.listeners }
+// Listeners returns the sockets, to be served each until Detach or Close.
+func (s *Service) Listeners() (listeners []net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ln := range s.sockets {
+		listeners = append(listeners, &guarded{Listener: ln, service: s, turn: s.turn})
+	}
+	return listeners
+}
+
+// Address is what it listens for, as the setting gave it.
+func (s *Service) Address() config.Address { return s.address }
 
 // Port is the TCP port, also when the settings left it to the system (0).
 func (s *Service) Port() int {
-	return s.listeners[0].Addr().(*net.TCPAddr).Port
+	return s.sockets[0].Addr().(*net.TCPAddr).Port
 }
 
 // String gives the address as a person writes it, with the actual port.
@@ -168,44 +190,73 @@ func (s *Service) SetNetwork(network netip.Prefix) { s.network.Store(&network) }
 func (s *Service) Rejected() uint64 { return s.rejects.Load() }
 
 // Detach ends accepting without closing the sockets, which it returns: whoever
-// connects waits until another process accepts. Accept fails as if they were closed.
+// connects waits until somebody accepts again. Accept fails as if they were closed.
 // After Close it returns none.
 func (s *Service) Detach() (sockets []*net.TCPListener) {
-	s.closeOnce.Do(func() {
-		s.detached.Store(true)
-		close(s.closed)
-		for _, ln := range s.listeners {
-			socket := ln.(*guarded).Listener.(*net.TCPListener)
-			socket.SetDeadline(time.Unix(1, 0)) // Accept wakes up
-			sockets = append(sockets, socket)
-		}
-		s.rejected.Close()
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn.isOver() {
+		return nil
+	}
+	close(s.turn.over)
+	for _, ln := range s.sockets {
+		socket := ln.(*net.TCPListener)
+		socket.SetDeadline(time.Unix(1, 0)) // Accept wakes up
+		sockets = append(sockets, socket)
+	}
 	return sockets
 }
 
-// Close closes the sockets; connections accepted from them go on.
+// Resume accepts again after Detach: Listeners returns the sockets anew.
+func (s *Service) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ln := range s.sockets {
+		ln.(*net.TCPListener).SetDeadline(time.Time{})
+	}
+	s.turn = newTurn()
+}
+
+// Close closes the sockets; connections accepted from them go on. After Detach it
+// leaves them open.
 func (s *Service) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.rejected.Close()
+	return s.end()
+}
+
+// end closes the sockets, if they are being served. The caller holds mu.
+func (s *Service) end() error {
+	if s.turn.isOver() {
+		return nil
+	}
+	close(s.turn.over)
 	var errs []error
-	s.closeOnce.Do(func() {
-		close(s.closed)
-		for _, ln := range s.listeners {
-			errs = append(errs, ln.(*guarded).Listener.Close())
-		}
-		s.rejected.Close()
-	})
+	for _, ln := range s.sockets {
+		errs = append(errs, ln.Close())
+	}
 	return errors.Join(errs...)
 }
 
 // guarded is a listener whose Accept returns only admitted connections, and
-// fails only when it is closed.
+// fails only when its turn is over.
 type guarded struct {
 	net.Listener
 	service *Service
+	turn    *turn
 }
 
-// Close closes all sockets of the service, for one alone is of no use.
-func (g *guarded) Close() error { return g.service.Close() }
+// Close closes all sockets of the service, for one alone is of no use; none if they have
+// been detached.
+func (g *guarded) Close() error {
+	g.service.mu.Lock()
+	defer g.service.mu.Unlock()
+	if g.turn.isOver() {
+		return nil
+	}
+	return g.service.end()
+}
 
 const maxPause = time.Second
 
@@ -222,7 +273,7 @@ func (g *guarded) Accept() (net.Conn, error) {
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return nil, err
-		case g.service.detached.Load():
+		case g.turn.isOver():
 			return nil, net.ErrClosed
 		case isAborted(err):
 			continue
@@ -234,7 +285,7 @@ func (g *guarded) Accept() (net.Conn, error) {
 		select {
 		case <-time.After(pause):
 			pause = min(2*pause, maxPause)
-		case <-g.service.closed:
+		case <-g.turn.over:
 			return nil, net.ErrClosed
 		}
 	}

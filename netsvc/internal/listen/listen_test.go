@@ -164,7 +164,7 @@ func TestMakesRoomWhenDescriptorsRunOut(t *testing.T) {
 		exhausted := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errExhausted)}
 		log := new(bytes.Buffer)
 		evictions := 0
-		s := &Service{closed: make(chan struct{}), options: Options{
+		s := &Service{turn: newTurn(), options: Options{
 			Logger: slog.New(slog.NewTextHandler(log, nil)),
 			Exhausted: func() bool {
 				evictions++
@@ -172,7 +172,7 @@ func TestMakesRoomWhenDescriptorsRunOut(t *testing.T) {
 			},
 		}}
 		s.network.Store(&netip.Prefix{})
-		g := &guarded{Listener: &shortOf{errs: []error{exhausted, exhausted, exhausted, exhausted}}, service: s}
+		g := &guarded{Listener: &shortOf{errs: []error{exhausted, exhausted, exhausted, exhausted}}, service: s, turn: s.turn}
 		if _, err := g.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Fatalf("accept ended with %v", err)
 		}

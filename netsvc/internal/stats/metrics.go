@@ -47,6 +47,13 @@ var (
 	descHandshakes    = describe("tls_handshake_failures_total", "TLS handshakes of senders that failed.")
 	descRejected      = describe("connections_rejected_total", "Connections from outside the allowed network, by the setting of the address.", "setting")
 	descTLSExpiry     = describe("tls_certificate_expiry_timestamp_seconds", "When the certificate expires, as Unix time. Absent without TLS.")
+	descDatabase      = describe("database_available", "Whether the database is open: 1, or 0 while the apps are served from memory and cannot be changed.")
+
+	descHandoverTime     = describe("last_handover_timestamp_seconds", "When the sessions were last frozen for another process, as Unix time. Absent, like the next four, before the first time.")
+	descHandoverDuration = describe("last_handover_duration_seconds", "How long the sessions were not served then.")
+	descHandoverSessions = describe("last_handover_sessions", "Sessions that were handed over.")
+	descHandoverLost     = describe("last_handover_sessions_lost", "Sessions that were lost.")
+	descHandoverInfo     = describe("last_handover_info", "The way, restart or upgrade, the versions, and whether another process took over; always 1.", "way", "from", "to", "done")
 
 	descAppInfo          = describe("app_info", "The title of an app; always 1.", "app", "title")
 	descAppSessions      = describe("app_sessions", "Registered sessions of an app.", "app")
@@ -78,6 +85,18 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge(descBuild, 1, s.Version)
 	if at := s.TLSExpiresAt(); !at.IsZero() {
 		gauge(descTLSExpiry, float64(at.Unix()))
+	}
+	database := 0.0
+	if s.Database() {
+		database = 1
+	}
+	gauge(descDatabase, database)
+	if o := s.LastHandover(); o != nil {
+		gauge(descHandoverTime, float64(o.At.UnixMilli())/1000)
+		gauge(descHandoverDuration, o.Took.Seconds())
+		gauge(descHandoverSessions, float64(o.Sessions))
+		gauge(descHandoverLost, float64(o.Lost))
+		gauge(descHandoverInfo, 1, o.Way, o.From, o.To, strconv.FormatBool(o.Done))
 	}
 	apps := s.Apps()
 	gauge(descApps, float64(len(apps)))

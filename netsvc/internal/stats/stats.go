@@ -33,7 +33,19 @@ type Sources struct {
 	HTTP         func() httpapi.Stats
 	Rejected     func() map[string]uint64 // peers outside the allowed network, by setting
 	TLSExpiresAt func() time.Time         // zero: no TLS
+	LastHandover func() *Handover         // nil: there was none
+	Database     func() bool              // whether it is open
 	Latency      *Latency                 // what the hub reports to
+}
+
+// Handover is what became of a hand-over of the sessions between processes;
+// control.Handover explains its fields.
+type Handover struct {
+	Way, From, To  string // From and To are versions
+	At             time.Time
+	Took           time.Duration
+	Sessions, Lost int
+	Done           bool
 }
 
 // Rates are counts for each second, over the last second.

@@ -25,6 +25,9 @@ type daemon struct {
 	hub  hub.Stats
 	apps map[string]hub.AppStats
 	http httpapi.Stats
+	// These two are set before the recorder is made.
+	handover *stats.Handover
+	database bool
 }
 
 // set changes what there is while a recorder may be reading.
@@ -52,6 +55,8 @@ func (d *daemon) sources() stats.Sources {
 		HTTP:         read(d, &d.http),
 		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 3} },
 		TLSExpiresAt: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		LastHandover: func() *stats.Handover { return d.handover },
+		Database:     func() bool { return d.database },
 		Latency:      stats.NewLatency(),
 	}
 }
@@ -146,6 +151,10 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 	d.hub.Sessions, d.hub.Published = 7, 11
 	d.http.Status[200], d.http.Refused["bad_token"] = 5, 2
 	d.apps["a"] = hub.AppStats{Sessions: 7, Delivered: 13}
+	d.database = true
+	d.handover = &stats.Handover{
+		Way: "upgrade", From: "0.9", To: "1.0", At: time.UnixMilli(1_790_000_000_250), Took: 35 * time.Millisecond, Sessions: 6, Lost: 1, Done: true,
+	}
 	r := stats.New(d.sources())
 	problems, err := testutil.GatherAndLint(r.Gatherer())
 	if err != nil {
@@ -165,6 +174,12 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 		`pns4ones_http_requests_refused_total{reason="bad_token"} 2`,
 		`pns4ones_connections_rejected_total{setting="listen"} 3`,
 		`pns4ones_tls_certificate_expiry_timestamp_seconds 1.8e+09`,
+		`pns4ones_database_available 1`,
+		`pns4ones_last_handover_timestamp_seconds 1.79000000025e+09`,
+		`pns4ones_last_handover_duration_seconds 0.035`,
+		`pns4ones_last_handover_sessions 6`,
+		`pns4ones_last_handover_sessions_lost 1`,
+		`pns4ones_last_handover_info{done="true",from="0.9",to="1.0",way="upgrade"} 1`,
 		`pns4ones_app_info{app="a",title="Склад \"1\""} 1`,
 		`pns4ones_app_deliveries_total{app="a"} 13`,
 		`pns4ones_delivery_duration_seconds_count 0`,
@@ -172,6 +187,15 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 		if !strings.Contains(answer.Body.String(), line+"\n") {
 			t.Errorf("no line %s", line)
 		}
+	}
+}
+
+func TestMetricsAreSilentOnAHandoverThatWasNot(t *testing.T) {
+	t.Parallel()
+	answer := httptest.NewRecorder()
+	stats.New(newDaemon().sources()).Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if text := answer.Body.String(); strings.Contains(text, "handover") || !strings.Contains(text, "pns4ones_database_available 0\n") {
+		t.Errorf("without a hand-over and a database:\n%s", text)
 	}
 }
 
