@@ -90,7 +90,7 @@ func (c *Client) Reload(ctx context.Context) (ReloadReport, error) {
 // returns when that begins; Status.LastHandover with this id tells what came of it.
 // The id is empty from a daemon that keeps no such record.
 func (c *Client) Upgrade(ctx context.Context) (id string, err error) {
-	begun, err := ask[upgradeBegun](ctx, c, "POST", "/upgrade", nil)
+	begun, err := ask[UpgradeBegun](ctx, c, "POST", "/upgrade", nil)
 	return begun.ID, err
 }
 

@@ -22,11 +22,6 @@ func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return report, nil
 }
 
-// upgradeBegun answers a request for an upgrade.
-type upgradeBegun struct {
-	ID string `json:"id"` // what Handover.ID will be
-}
-
 // upgrade has the program on disk take over. The answer comes before that happens;
 // whether it did is told by the status of who answers next.
 func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -42,7 +37,7 @@ func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, cannot(err.Error())
 	}
 	s.audit(r, "upgrade", slog.String("id", id))
-	return upgradeBegun{id}, nil
+	return control.UpgradeBegun{ID: id}, nil
 }
 
 // languageOf is the language that a request asks for; English if it does not.

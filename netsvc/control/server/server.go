@@ -35,11 +35,11 @@ type Info struct {
 	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
 	LogLevel                 config.Level
-	UpgradeFailed            error     // nil: none has
-	LastHandover             *Handover // nil: there was none; not changed any more
-	DatabaseUnavailable      error     // why the apps are served from memory; nil: they are not
-	RestartNeeded            []string  // settings that wait for a restart
-	BallastBytes             uint64    // of memory that is never touched
+	UpgradeFailed            error             // nil: none has
+	LastHandover             *control.Handover // nil: there was none; not changed any more
+	DatabaseUnavailable      error             // why the apps are served from memory; nil: they are not
+	RestartNeeded            []string          // settings that wait for a restart
+	BallastBytes             uint64            // of memory that is never touched
 }
 
 // Options are what a Server needs, all of it.

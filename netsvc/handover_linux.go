@@ -1,0 +1,514 @@
+package netsvc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/handover"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+// This file is the process that hands over: O in the drawings of handover.go. The numbers
+// in its comments are theirs.
+
+// Reasons to refuse an upgrade, beside those of the successor.
+var (
+	errUpgradeRuns = errors.New("an upgrade is under way already")
+	errEnding      = errors.New("this service is being stopped")
+	errBusyDisk    = errors.New("a change of an app waits for the disk: try again when it is done")
+)
+
+// maxCommitAge is how long a change may have waited for the disk when an upgrade begins.
+const maxCommitAge = 200 * time.Millisecond
+
+// spareFiles is how many descriptors a process needs beside those of the connections.
+const spareFiles = 64
+
+// hander hands the sessions of a server over.
+type hander struct {
+	server *Server
+	*Succession
+
+	mu      sync.Mutex
+	ending  bool                    // no upgrade begins any more
+	upgrade context.CancelCauseFunc // stops the upgrade under way; nil: there is none
+	ended   chan struct{}           // closed when that has come to its end
+	taken   chan struct{}           // closed when a successor owns the sessions
+	isTaken bool
+}
+
+func newHander(s *Server) *hander {
+	return &hander{server: s, Succession: s.options.Succession, taken: make(chan struct{})}
+}
+
+// Upgrade hands over to the program on disk. It returns when that has begun: what can be
+// refused is refused before, and nothing has happened then. The record of the hand-over
+// with this id tells what came of it.
+func (h *hander) Upgrade(ctx context.Context) (id string, err error) {
+	u, err := h.begin()
+	if err != nil {
+		return "", err
+	}
+	stop := context.AfterFunc(ctx, func() { u.cancel(context.Cause(ctx)) }) // who asked has gone
+	err = u.prepare()
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		u.giveUp()
+		u.finished()
+		return "", err
+	}
+	go func() {
+		defer u.finished()
+		u.handOver()
+	}()
+	return u.record.ID, nil
+}
+
+// upgrade is one attempt to hand over to a successor.
+type upgrade struct {
+	*hander
+	ctx    context.Context // ends when the service is to be stopped
+	cancel context.CancelCauseFunc
+	next   *successor
+	passed map[uint64]bool // connections that the successor has; guarded by mu
+	record control.Handover
+}
+
+func (h *hander) begin() (*upgrade, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.server
+	switch {
+	case h.ending || h.isTaken:
+		return nil, errEnding
+	case h.upgrade != nil:
+		return nil, errUpgradeRuns
+	case s.apps.Unavailable() != nil:
+		return nil, fmt.Errorf("%w: a restart hands the sessions over, an upgrade cannot", app.ErrUnavailable)
+	case s.apps.CommitAge() > maxCommitAge:
+		return nil, errBusyDisk
+	}
+	u := &upgrade{hander: h, passed: make(map[uint64]bool)}
+	u.ctx, u.cancel = context.WithCancelCause(context.Background())
+	u.record = control.Handover{ID: rand.Text(), Way: control.WayUpgrade, FromVersion: s.options.Version, FromPID: os.Getpid()}
+	h.upgrade, h.ended = u.cancel, make(chan struct{})
+	return u, nil
+}
+
+// finished lets another upgrade begin.
+func (u *upgrade) finished() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cancel(nil)
+	u.upgrade = nil
+	close(u.ended)
+}
+
+// stop ends an upgrade that is under way: until the successor owns the sessions, this
+// process takes them back. It reports whether a successor owns them.
+func (h *hander) stop() (taken bool) {
+	h.mu.Lock()
+	h.ending = true
+	cancel, ended := h.upgrade, h.ended
+	h.mu.Unlock()
+	if cancel != nil {
+		cancel(errEnding)
+		<-ended
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.isTaken
+}
+
+// prepare does steps 1 to 4: all of them while the sessions are served.
+func (u *upgrade) prepare() (err error) {
+	s := u.server
+	if err := u.check(u.ctx); err != nil {
+		return err
+	}
+	s.reserve.release()
+	if err := u.within("U.O.spawn", time.Now().Add(u.deadlines.Hello), func() error {
+		u.next, err = u.start()
+		return err
+	}); err != nil {
+		return err
+	}
+	u.record.ToPID = u.next.process.Pid
+	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: identityText(s.apps.Identity())}
+	files := []syscall.Conn{u.next.turnOut}
+	saved, sockets := s.sockets()
+	greeting.Sockets = saved
+	until := time.Now().Add(u.deadlines.Hello)
+	u.next.link.SetDeadline(until)
+	if err := say(u.next.link, greeting, append(files, sockets...)...); err != nil {
+		return fmt.Errorf("%s: %w", u.program, err)
+	}
+	hello, err := u.hear(sayHello, until)
+	if err != nil {
+		return fmt.Errorf("%s cannot take over: %w", u.program, err)
+	}
+	u.record.ToVersion = hello.Version
+	if err := u.passEarly(hello.Limit); err != nil {
+		return err
+	}
+	if err := u.closeGate(); err != nil {
+		s.apps.Resume()
+		return errBusyDisk
+	}
+	if err := context.Cause(u.ctx); err != nil {
+		s.apps.Resume()
+		return err
+	}
+	return nil
+}
+
+// hear returns what the successor says, unless it does not in time, ends, or this service
+// is to be stopped.
+func (u *upgrade) hear(what string, until time.Time) (word, error) {
+	u.next.link.SetDeadline(until)
+	defer context.AfterFunc(u.ctx, func() { u.next.link.SetDeadline(time.Unix(1, 0)) })()
+	w, files, err := hear(u.next.link, what)
+	closeFiles(files)
+	switch {
+	case err == nil:
+		return w, nil
+	case u.ctx.Err() != nil:
+		return w, context.Cause(u.ctx)
+	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+		return w, errors.New("it ended before it was ready; see what it said")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return w, errors.New("it does not answer in time")
+	}
+	return w, err
+}
+
+// passEarly passes the connections that there are by now (3). What fails here is done
+// later.
+func (u *upgrade) passEarly(limit uint64) error {
+	var connections []handover.Connection
+	u.server.hub.Connections(func(id uint64, conn net.Conn) {
+		connections = append(connections, handover.Connection{Number: id, Conn: conn})
+	})
+	if need := uint64(len(connections)) + spareFiles; limit < need {
+		return fmt.Errorf("%s may have %d files open, and needs %d: raise the limit (LimitNOFILE of the unit, ulimit -n)", u.program, limit, need)
+	}
+	u.within("U.O.early", time.Now().Add(u.deadlines.Turn), func() error {
+		trays, failed, err := handover.Pack(connections)
+		if err != nil {
+			return err
+		}
+		defer closeFiles(trays)
+		text, _ := json.Marshal(contents{Say: sayEarly, Format: documentFormat, Trays: len(trays)})
+		files := make([]syscall.Conn, len(trays))
+		for i, f := range trays {
+			files[i] = f
+		}
+		if err := u.next.link.Send(text, files...); err != nil {
+			return err
+		}
+		passed := make(map[uint64]bool, len(connections))
+		for _, c := range connections {
+			passed[c.Number] = !slices.Contains(failed, c.Number) // closed meanwhile
+		}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.passed = passed
+		return nil
+	})
+	return nil
+}
+
+// closeGate has new changes of apps refused, and waits for the one under way (4).
+func (h *hander) closeGate() error {
+	ctx, cancel := context.WithTimeout(context.Background(), h.deadlines.Gate)
+	defer cancel()
+	return h.server.apps.Pause(ctx)
+}
+
+// giveUp ends a successor before anything was frozen.
+func (u *upgrade) giveUp() {
+	if u.next != nil {
+		u.next.end(u.deadlines.End)
+	}
+	u.server.reserve.take()
+}
+
+// handOver does the rest: steps 5 to 10.
+func (u *upgrade) handOver() {
+	s := u.server
+	u.record.At = time.Now()
+	until := u.record.At.Add(u.deadlines.Ready)
+	state := s.freeze(u.deadlines, false)
+	u.record.Sessions = len(state.Sessions)
+	err := u.pass(state, until)
+	if err == nil {
+		err = u.yield()
+	}
+	if err == nil {
+		u.leave()
+		return
+	}
+	u.takeBack(err)
+}
+
+// pass gives the successor all that it needs, and returns when it is ready (6 to 8).
+func (u *upgrade) pass(state *hub.State, until time.Time) error {
+	s := u.server
+	err := u.within("U.O.send", until, func() error {
+		parcel, err := u.pack(state, u.record, u.passedEarly())
+		if err != nil {
+			return err
+		}
+		defer parcel.close()
+		return parcel.send(u.next.link)
+	})
+	if err != nil {
+		return err
+	}
+	got, err := u.hear(sayGot, until)
+	if err != nil {
+		return err
+	}
+	if got.Sessions < len(state.Sessions) {
+		return fmt.Errorf("%d of %d connections did not arrive", len(state.Sessions)-got.Sessions, len(state.Sessions))
+	}
+	closing := time.Now().Add(u.deadlines.Database)
+	if closing.After(until) {
+		closing = until
+	}
+	if err := u.within("O.close", closing, func() error {
+		ctx, cancel := context.WithDeadline(context.Background(), closing)
+		defer cancel()
+		return s.apps.Release(ctx)
+	}); err != nil {
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	if err := say(u.next.link, word{Say: sayClosed}); err != nil {
+		return err
+	}
+	ready, err := u.hear(sayReady, until)
+	switch {
+	case err != nil:
+		return err
+	case ready.Format != documentFormat:
+		return fmt.Errorf("it takes over in format %d, and this version hands over in %d", ready.Format, documentFormat)
+	case ready.Sessions < len(state.Sessions):
+		return fmt.Errorf("it has %d of %d connections", ready.Sessions, len(state.Sessions))
+	}
+	return nil
+}
+
+// passedEarly are the connections that the successor has.
+func (u *upgrade) passedEarly() map[uint64]bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.passed
+}
+
+// pack makes the parcel of this server. A successor has got connections already, and the
+// sockets that listen: then passed is not nil.
+func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint64]bool) (*parcel, error) {
+	s := h.server
+	apps, err := app.EncodeApps(s.apps.List())
+	if err != nil {
+		return nil, err
+	}
+	d := document{
+		Format: documentFormat, Version: s.options.Version, Identity: identityText(s.apps.Identity()), Apps: apps, Record: record, hub: state,
+	}
+	var sockets []syscall.Conn
+	if passed == nil {
+		d.Sockets, sockets = s.sockets()
+	}
+	return d.pack(sockets, passed)
+}
+
+// yield gives the successor the right to serve (9). After an error it is this process's.
+func (u *upgrade) yield() error {
+	if err := context.Cause(u.ctx); err != nil {
+		return err
+	}
+	until := time.Now().Add(u.deadlines.Turn)
+	if err := u.within("U.O.turn", until, u.next.giveTurn); err != nil && !u.next.given.Load() {
+		return err
+	}
+	// From here on a SIGTERM goes to the successor too: it is the one to hand over.
+	u.next.link.SetDeadline(until)
+	if _, _, err := hear(u.next.link, sayMine); err != nil && u.next.takeTurnBack() {
+		return errors.New("it does not take over")
+	}
+	return nil
+}
+
+// leave ends this process's part: systemd follows the successor, which owns the sessions,
+// even if it is dead by now (10).
+func (u *upgrade) leave() {
+	s := u.server
+	until := time.Now().Add(u.deadlines.Term)
+	for range 2 {
+		err := u.within("U.O.mainpid", until, func() error { return u.systemd.MainPID(u.next.process.Pid, time.Now().Add(u.deadlines.Database)) })
+		if err == nil {
+			break
+		}
+		s.logger.Warn("systemd was not told which process it has to follow", slog.Any("error", err))
+	}
+	if err := u.within("U.O.barrier", until, func() error { return u.systemd.Barrier(until) }); err != nil {
+		s.logger.Warn("systemd does not hear", slog.Any("error", err))
+	}
+	u.mu.Lock()
+	u.isTaken = true
+	u.mu.Unlock()
+	u.next.close()
+	close(u.taken)
+}
+
+// takeBack goes on with the sessions: first serves, from memory if it has to, then applies
+// what fell into the freeze, then opens the database.
+func (u *upgrade) takeBack(why error) {
+	s := u.server
+	u.next.end(u.deadlines.End)
+	u.record.Why, u.record.Seconds = why.Error(), time.Since(u.record.At).Seconds()
+	s.recordHandOver(u.record)
+	s.notUpgraded.Store(&why)
+	s.thaw()
+	s.reserve.take()
+	s.logger.Error("the upgrade failed, this version goes on: nothing was lost", slog.String("to", u.record.ToVersion),
+		slog.Int("sessions", u.record.Sessions), slog.Any("error", why))
+}
+
+// freeze ends all that touches sessions, and returns what they are (5). With drain queues
+// are written first, as far as peers take them.
+func (s *Server) freeze(d Deadlines, drain bool) *hub.State {
+	s.stopAccepting()
+	requests, cancel := context.WithTimeout(context.Background(), d.Requests)
+	defer cancel()
+	if err := s.http.Finish(requests); err != nil {
+		s.logger.Warn("requests were cut off at the hand-over", slog.Any("error", err))
+	}
+	if drain {
+		queues, cancel := context.WithTimeout(context.Background(), d.Requests)
+		defer cancel()
+		s.hub.Drain(queues) // what is left is handed over
+	}
+	return s.hub.HandOver()
+}
+
+// thaw undoes freeze.
+func (s *Server) thaw() {
+	s.hub.TakeBack()
+	s.http.Resume()
+	s.accept()
+	s.apps.Resume()
+	s.wakeKeeper()
+}
+
+// sockets are those that listen, and what they are.
+func (s *Server) sockets() (saved []savedSocket, sockets []syscall.Conn) {
+	for _, front := range s.fronts() {
+		for _, ln := range front.service.Sockets() {
+			saved = append(saved, savedSocket{front.setting, front.service.Address().String()})
+			sockets = append(sockets, ln)
+		}
+	}
+	if ln := socket.Underlying(s.currentControl()); ln != nil {
+		saved = append(saved, savedSocket{"control", s.options.Config.Control})
+		sockets = append(sockets, ln)
+	}
+	return saved, sockets
+}
+
+// Restart puts the sessions into systemd's store, for the process that it starts next. It
+// is called after SIGTERM, when nobody owns them but this process.
+func (h *hander) restart(term time.Time) error {
+	s, d := h.server, h.deadlines
+	s.reserve.release()
+	if h.closeGate() != nil {
+		s.apps.Abandon() // whoever waits is told that the outcome is not known
+	}
+	record := control.Handover{Way: control.WayRestart, FromVersion: s.options.Version, FromPID: os.Getpid(), At: time.Now()}
+	state := s.freeze(d, true)
+	record.Sessions = len(state.Sessions)
+
+	stored := errors.New("there was no time")
+	end := earliest(time.Now().Add(d.Store), term.Add(d.Term+3*time.Second))
+	for stored != nil && time.Now().Before(end) {
+		try := earliest(time.Now().Add(d.StoreTry), end)
+		if stored = h.within("R.O.store", try, func() error { return h.store(state, &record, try) }); stored != nil {
+			s.logger.Error("the sessions could not be stored", slog.Any("error", stored))
+			time.Sleep(min(100*time.Millisecond, time.Until(end)))
+		}
+	}
+	closing := time.Now().Add(d.Database)
+	if err := h.within("O.close", closing, func() error {
+		ctx, cancel := context.WithDeadline(context.Background(), closing)
+		defer cancel()
+		return s.apps.Release(ctx)
+	}); err != nil {
+		s.logger.Warn("the database was not closed: the end of the process does that", slog.Any("error", err))
+	}
+	barrier := latest(term.Add(d.Term), time.Now().Add(time.Second))
+	if err := h.within("R.O.barrier", barrier, func() error { return h.systemd.Barrier(barrier) }); err != nil {
+		s.logger.Warn("systemd does not hear", slog.Any("error", err))
+	}
+	if stored != nil {
+		return fmt.Errorf("%d sessions could not be handed over and are closed: %w", len(state.Sessions), stored)
+	}
+	return nil
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// store is one try to put the sessions into systemd's store.
+func (h *hander) store(state *hub.State, record *control.Handover, until time.Time) error {
+	parcel, err := h.pack(state, *record, nil)
+	if err != nil {
+		return err
+	}
+	defer parcel.close()
+	link, end, err := handover.NewLink()
+	if err != nil {
+		return err
+	}
+	defer link.Close()
+	defer end.Close()
+	if err := parcel.send(link); err != nil {
+		return err
+	}
+	ours, err := link.File()
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	if err := h.systemd.Store(storeName, end, until); err != nil {
+		return err
+	}
+	return h.systemd.Store(keepName, ours, until)
+}

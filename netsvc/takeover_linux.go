@@ -1,0 +1,526 @@
+package netsvc
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/handover"
+	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
+	"github.com/pns4ones/pns4ones/netsvc/internal/systemd"
+)
+
+// This file is the process that takes over: N in the drawings of handover.go. The numbers
+// in its comments are theirs.
+
+const (
+	// storeWait is how long to look into the store: all of it is there, or nothing.
+	storeWait = 50 * time.Millisecond
+	// openWait is how long a process that takes over waits for the lock of the database.
+	openWait = 3 * time.Second
+	// successorWait is how long a successor waits for each thing that the process before
+	// it does. That one is done long before, or dead.
+	successorWait = 15 * time.Second
+)
+
+// takeover is what a starting server is about to take over.
+type takeover struct {
+	*Succession
+	*inheritance
+	early    map[uint64]*handover.Socket
+	turn     *os.File // the pipe with the right to serve; nil: nobody else has it
+	listened []*os.File
+	saved    []savedSocket // what listened are
+	missing  int           // connections that did not come
+}
+
+// open opens all that a server needs. After an error nothing was taken over, and whoever
+// had the sessions has them still.
+func (s *Server) open(ctx context.Context) error {
+	succession := s.options.Succession
+	switch {
+	case succession == nil:
+		return s.openAlone(ctx)
+	case succession.link != nil && succession.landed:
+		return s.openAfterLanded(ctx, succession)
+	case succession.link != nil:
+		return s.openAsSuccessor(ctx, succession)
+	}
+	if stored := systemd.Stored(storeName); len(stored) > 0 {
+		return s.openFromStore(ctx, succession, stored)
+	}
+	return s.openAlone(ctx)
+}
+
+// openAsSuccessor speaks with the process that hands over, up to being ready (2 to 8).
+func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
+	t := &takeover{Succession: o, early: make(map[uint64]*handover.Socket)}
+	o.link.SetDeadline(time.Now().Add(successorWait))
+	greeting, files, err := hear(o.link, sayGreeting)
+	if err != nil {
+		return err
+	}
+	if len(files) != 1+len(greeting.Sockets) {
+		closeFiles(files)
+		return fmt.Errorf("taking over: %d descriptors do not fit the greeting", len(files))
+	}
+	t.turn, t.listened, t.saved = files[0], files[1:], greeting.Sockets
+	identity, err := parseIdentity(greeting.Identity)
+	if err == nil && greeting.Format != documentFormat {
+		err = fmt.Errorf("the process before this one hands over in format %d, this one reads %d", greeting.Format, documentFormat)
+	}
+	if err == nil {
+		err = s.lookAround(ctx, t, identity)
+	}
+	var limit unix.Rlimit
+	if err == nil {
+		err = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	}
+	hello := word{Say: sayHello, Version: s.options.Version, Limit: limit.Cur}
+	if err != nil {
+		hello.Why = s.explain(err)
+	}
+	if sayErr := say(o.link, hello); err == nil {
+		err = sayErr
+	}
+	if err == nil {
+		err = t.receive(successorWait)
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.within("U.N.got", time.Now().Add(o.deadlines.Hello), func() error {
+		return say(o.link, word{Say: sayGot, Sessions: t.came()})
+	}); err != nil && !t.alone() {
+		return err
+	}
+	if _, _, err := hear(o.link, sayClosed); err != nil && !isEnd(err) {
+		return err
+	}
+	// The database comes after the sessions: whatever is wrong with it, they can go on.
+	err = o.within("N.open", time.Now().Add(openWait+time.Second), func() error { return s.openInherited(t.inheritance) })
+	ready := word{Say: sayReady, Format: documentFormat, Sessions: t.came()}
+	if err != nil {
+		ready.Why = s.explain(err)
+		s.serveFromMemory(t.inheritance, err)
+	}
+	if sayErr := o.within("U.N.ready", time.Now().Add(o.deadlines.Hello), func() error { return say(o.link, ready) }); sayErr != nil {
+		s.logger.Warn("the process before this one does not hear", slog.Any("error", sayErr))
+	}
+	s.takeover = t
+	return nil
+}
+
+// lookAround does what can fail before anything is frozen: looks at the database, and
+// binds the ports that the process before did not have.
+func (s *Server) lookAround(ctx context.Context, t *takeover, identity app.Identity) error {
+	if err := t.at("U.N.look"); err != nil {
+		return err
+	}
+	found, err := app.Look(s.DatabasePath())
+	if err == nil && !identity.IsZero() && !found.IsZero() && found != identity {
+		err = app.ErrAnother
+	}
+	if err != nil {
+		return &DatabaseError{Path: s.DatabasePath(), Err: unwrapOnce(err)}
+	}
+	if err := t.at("U.N.ports"); err != nil {
+		return err
+	}
+	return s.listenAll(ctx, t)
+}
+
+// receive reads what is passed early, and the document (3 and 6).
+func (t *takeover) receive(patience time.Duration) error {
+	for {
+		t.link.SetDeadline(time.Now().Add(patience))
+		text, files, err := t.link.Receive()
+		if err != nil {
+			return err
+		}
+		var c contents
+		if json.Unmarshal(text, &c) != nil || c.Say != sayEarly {
+			if err := t.at("U.N.receive"); err != nil {
+				closeFiles(files)
+				return err
+			}
+			t.inheritance, err = receiveParcel(text, files, t.early, t.room())
+			return err
+		}
+		for _, tray := range files {
+			if err := handover.Unpack(tray, t.room(), func(number uint64, s *handover.Socket) { t.early[number] = s }); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// room is how many connections this process may still take.
+func (t *takeover) room() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	used, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return int(limit.Cur) - len(t.early) - spareFiles
+	}
+	return int(limit.Cur) - len(used) - spareFiles
+}
+
+// alone reports whether the process before this one is gone.
+func (t *takeover) alone() bool { return t.turn == nil || errors.Is(peek(t.turn), io.EOF) }
+
+// peek looks whether a pipe has ended, without reading from it.
+func peek(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	ready := []unix.PollFd{{Events: unix.POLLIN}}
+	if controlErr := raw.Control(func(fd uintptr) {
+		ready[0].Fd = int32(fd)
+		_, err = unix.Poll(ready, 0)
+	}); controlErr != nil {
+		return controlErr
+	}
+	if err == nil && ready[0].Revents&(unix.POLLHUP|unix.POLLIN) == unix.POLLHUP {
+		return io.EOF
+	}
+	return err
+}
+
+// isEnd reports whether the other end of a link is closed.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+}
+
+// awaitTurn returns when the sessions are this process's: it has read the byte, or the
+// process before it is gone (9).
+func (t *takeover) awaitTurn() error {
+	if t.turn == nil {
+		return nil
+	}
+	defer t.turn.Close()
+	t.turn.SetReadDeadline(time.Now().Add(successorWait))
+	n, err := 0, t.at("U.N.take")
+	if err == nil {
+		n, err = t.turn.Read(make([]byte, 1))
+	}
+	if n == 0 && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("the process before this one does not let go of the sessions: %w", err)
+	}
+	return nil
+}
+
+// openFromStore opens a server that finds sessions in systemd's store. What can be wrong
+// with settings and database is looked at before they are taken out of it.
+func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.File) error {
+	defer closeFiles(stored)
+	if err := o.at("R.N.settings"); err != nil {
+		return err
+	}
+	apps, databaseErr := s.openDatabase(app.Options{NeverCreate: true, LockWait: openWait})
+	if ctx.Err() != nil { // stopped again: they stay where they are
+		if apps != nil {
+			apps.Close()
+		}
+		return context.Cause(ctx)
+	}
+	t := &takeover{Succession: o, early: make(map[uint64]*handover.Socket)}
+	in, err := t.fromStore(stored)
+	if err != nil || in == nil {
+		if apps != nil {
+			apps.Close()
+		}
+		if err != nil {
+			s.logger.Error("sessions that were handed over cannot be read, and are lost", slog.Any("error", err))
+		}
+		return s.openAlone(ctx)
+	}
+	t.inheritance, t.listened, t.saved = in, in.sockets, in.document.Sockets
+	t.missing = len(in.document.hub.Sessions) - in.came()
+	if err := s.settleDatabase(in, apps, databaseErr); err != nil {
+		o.putBack(in)
+		return err
+	}
+	if err := s.listenAll(ctx, t); err != nil {
+		// The ports that there were are better than none.
+		s.logger.Error("an address of the settings cannot be had: the one before stays", slog.String("error", s.explain(err)))
+		s.listenBefore(t)
+	}
+	s.takeover = t
+	return nil
+}
+
+// settleDatabase takes the database that was opened, if it is the right one. Otherwise the
+// apps are served from memory. The error says that neither is possible.
+func (s *Server) settleDatabase(in *inheritance, apps *app.Registry, why error) error {
+	if apps != nil {
+		if have := apps.Identity(); !have.IsZero() && !in.identity.IsZero() && have != in.identity {
+			apps.Close()
+			apps, why = nil, app.ErrAnother
+		}
+	}
+	switch {
+	case apps != nil:
+		s.setApps(apps)
+		return nil
+	case in.apps == nil:
+		return &DatabaseError{Path: s.DatabasePath(), Err: why}
+	}
+	s.serveFromMemory(in, why)
+	return nil
+}
+
+// openInherited opens the database of inherited sessions.
+func (s *Server) openInherited(in *inheritance) error {
+	apps, err := s.openDatabase(app.Options{NeverCreate: true, LockWait: openWait, Expect: in.identity})
+	if err != nil {
+		return err
+	}
+	s.setApps(apps)
+	return nil
+}
+
+// serveFromMemory serves the apps that came with the sessions, until the database can be
+// opened.
+func (s *Server) serveFromMemory(in *inheritance, why error) {
+	s.logger.Error("the database cannot be opened: serving from memory, and nothing can be changed until it can",
+		slog.String("path", s.DatabasePath()), slog.Any("error", why))
+	s.setApps(app.FromMemory(in.apps, in.identity, app.Options{Changed: s.appChanged, Cause: why}))
+}
+
+// fromStore reads what is in systemd's store. nil: nothing is, or somebody has read it.
+func (t *takeover) fromStore(stored []*os.File) (found *inheritance, err error) {
+	if err := t.at("R.N.read"); err != nil {
+		return nil, err
+	}
+	for _, file := range stored {
+		link, openErr := handover.OpenLink(file)
+		if openErr != nil {
+			err = openErr
+			continue
+		}
+		link.SetDeadline(time.Now().Add(storeWait))
+		in, readErr := t.read(link)
+		link.Close()
+		switch {
+		case readErr != nil:
+			err = readErr
+		case in == nil:
+		case found == nil || in.document.Record.At.After(found.document.Record.At):
+			// Of one that was stored twice only the copies differ.
+			if found != nil {
+				found.close()
+			}
+			found = in
+		default:
+			in.close()
+		}
+	}
+	until := time.Now().Add(t.deadlines.Database)
+	t.systemd.Forget(storeName, until)
+	t.systemd.Forget(keepName, until)
+	return found, err
+}
+
+func (t *takeover) read(link *handover.Link) (*inheritance, error) {
+	text, files, err := link.Receive()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) || isEnd(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case text[0] == landedFormat:
+		return receiveLanded(link, text, files)
+	}
+	return receiveParcel(text, files, make(map[uint64]*handover.Socket), t.room())
+}
+
+// openAlone opens a server that takes nothing over.
+func (s *Server) openAlone(ctx context.Context) error {
+	if err := s.listenAll(ctx, nil); err != nil {
+		return err
+	}
+	if err := s.openApps(); err != nil {
+		return err
+	}
+	return s.openControl()
+}
+
+// listenAll has all addresses of the settings listened on, with the sockets that came
+// where they fit.
+func (s *Server) listenAll(ctx context.Context, t *takeover) (err error) {
+	c := &s.options.Config
+	if s.senders, err = s.listenOrTake(ctx, t, "listen", c.Listen); err != nil {
+		return err
+	}
+	if s.sessions, err = s.listenOrTake(ctx, t, "service", c.Service); err != nil {
+		return err
+	}
+	if c.MetricsListen != nil {
+		if s.metrics, err = s.listenOrTake(ctx, t, "metrics_listen", *c.MetricsListen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) listenOrTake(ctx context.Context, t *takeover, setting string, address config.Address) (*listen.Service, error) {
+	options := s.listenOptions(setting)
+	if sockets := t.take(setting, func(before config.Address) bool { return before.SameSocket(address) }); len(sockets) > 0 {
+		return listen.Adopt(sockets, address, options), nil
+	}
+	service, err := listen.Open(ctx, address, options)
+	if err != nil {
+		return nil, &ListenError{Setting: setting, Address: address, Err: err}
+	}
+	return service, nil
+}
+
+// listenBefore goes on with the sockets that came where an address cannot be had.
+func (s *Server) listenBefore(t *takeover) {
+	anyAddress := func(config.Address) bool { return true }
+	for setting, service := range map[string]**listen.Service{"listen": &s.senders, "service": &s.sessions, "metrics_listen": &s.metrics} {
+		if *service != nil {
+			continue
+		}
+		if sockets := t.take(setting, anyAddress); len(sockets) > 0 {
+			*service = listen.Adopt(sockets, t.address(setting), s.listenOptions(setting))
+		}
+	}
+}
+
+// take returns the sockets that came for a setting, if the address they were opened for
+// fits.
+func (t *takeover) take(setting string, fits func(config.Address) bool) (sockets []net.Listener) {
+	if t == nil {
+		return nil
+	}
+	for i, saved := range t.saved {
+		if saved.Setting != setting || t.listened[i] == nil {
+			continue
+		}
+		if before, err := config.ParseAddress(saved.Address, 0); err != nil || !fits(before) {
+			continue
+		}
+		ln, err := net.FileListener(t.listened[i])
+		if err != nil {
+			continue // the address is opened anew
+		}
+		t.listened[i].Close()
+		t.listened[i] = nil
+		sockets = append(sockets, ln)
+	}
+	return sockets
+}
+
+// address is what the sockets of a setting were opened for.
+func (t *takeover) address(setting string) config.Address {
+	for _, saved := range t.saved {
+		if saved.Setting == setting {
+			if address, err := config.ParseAddress(saved.Address, 0); err == nil {
+				return address
+			}
+		}
+	}
+	return config.Address{}
+}
+
+// takeControl returns the control channel that came, if it is at the path of the settings.
+func (t *takeover) takeControl(path string) net.Listener {
+	for i, saved := range t.saved {
+		if saved.Setting != "control" || saved.Address != path || t.listened[i] == nil {
+			continue
+		}
+		ln, err := net.FileListener(t.listened[i])
+		if err != nil {
+			continue
+		}
+		t.listened[i].Close()
+		t.listened[i] = nil
+		if attached, err := socket.Attach(ln.(*net.UnixListener), path); err == nil {
+			return attached
+		}
+		ln.Close() // its file is gone
+	}
+	return nil
+}
+
+// takeOver serves the sessions that came. They are this process's now.
+func (s *Server) takeOver() {
+	t := s.takeover
+	if t == nil {
+		return
+	}
+	record := t.document.Record
+	record.ToVersion, record.ToPID = s.options.Version, os.Getpid()
+	s.tellHubOfAll()
+	became := s.hub.TakeOver(t.document.hub)
+	s.accept()
+	record.Sessions, record.Done = became.Sessions, true
+	record.Seconds = time.Since(record.At).Seconds()
+	record.Lost = became.Missing
+	if became.Missing > 0 {
+		record.Why = fmt.Sprintf("this process may have %d files open, which is not enough: raise LimitNOFILE of the unit, or ulimit -n", openLimit())
+		s.logger.Error("sessions were lost at the hand-over", slog.Int("lost", became.Missing), slog.String("why", record.Why))
+	}
+	if t.turn != nil {
+		say(t.link, word{Say: sayMine}) // the other process may be gone
+	} else if t.link != nil {
+		t.link.Close()
+	}
+	s.recordHandOver(record)
+	s.logger.Info("sessions taken over", slog.String("way", record.Way), slog.Int("sessions", became.Sessions), slog.Int("unregistered", became.Unregistered),
+		slog.Int("revoked", became.Revoked), slog.Int("lost", became.Missing), slog.String("from_version", record.FromVersion),
+		slog.String("to_version", record.ToVersion), slog.Duration("not_served", time.Duration(record.Seconds*float64(time.Second)).Round(time.Microsecond)))
+	if became.Revoked > 0 {
+		s.logger.Warn("sessions were closed at the hand-over: their key is no longer in force", slog.Int("sessions", became.Revoked))
+	}
+}
+
+func openLimit() uint64 {
+	var limit unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return limit.Cur
+}
+
+func identityText(id app.Identity) string {
+	if id.IsZero() {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
+}
+
+func parseIdentity(text string) (id app.Identity, err error) {
+	if text == "" {
+		return id, nil
+	}
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(id) {
+		return id, errors.New("the identity of the database cannot be read")
+	}
+	return app.Identity(raw), nil
+}
+
+// unwrapOnce takes the path off an error that is going to have it.
+func unwrapOnce(err error) error {
+	if inner := errors.Unwrap(err); inner != nil && !errors.Is(err, fs.ErrExist) {
+		return inner
+	}
+	return err
+}
