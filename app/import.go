@@ -70,7 +70,8 @@ type ImportReport struct {
 // keys, in one transaction. A damaged entry, and one that contradicts an app that is
 // there, is reported and skipped; nothing that is there changes. The title of an
 // entry without one is its id. The error is ErrImportTooLarge, that of reading rd, or
-// why the apps could not be stored; then nothing was imported.
+// why the apps could not be stored; then nothing was imported, unless it is
+// ErrOutcomeUnknown.
 func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	content, err := io.ReadAll(io.LimitReader(rd, MaxImportBytes+1))
 	if err != nil {
@@ -79,23 +80,25 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	if len(content) > MaxImportBytes {
 		return ImportReport{}, fmt.Errorf("importing keys: %w: at most %d bytes are read", ErrImportTooLarge, MaxImportBytes)
 	}
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	im := importer{
-		there:    r.current.Load(),
-		now:      r.now().UTC().Round(0),
-		seenIDs:  make(map[uuid.UUID]int),
-		seenKeys: make(map[string]int),
-	}
-	for e := range splitOldKeys(content) {
-		im.entry(e)
-	}
-	if len(im.report.Imported) > 0 {
-		if err := r.commit(im.report.Imported, nil); err != nil {
-			return ImportReport{}, fmt.Errorf("importing keys: %w", err)
+	report, err := withFile(r, ErrOutcomeUnknown, func() (ImportReport, error) {
+		im := importer{
+			there:    r.current.Load(),
+			now:      r.now().UTC().Round(0),
+			seenIDs:  make(map[uuid.UUID]int),
+			seenKeys: make(map[string]int),
 		}
+		for e := range splitOldKeys(content) {
+			im.entry(e)
+		}
+		if len(im.report.Imported) == 0 {
+			return im.report, nil
+		}
+		return im.report, r.commit(change{put: im.report.Imported})
+	})
+	if err != nil {
+		return ImportReport{}, fmt.Errorf("importing keys: %w", err)
 	}
-	return im.report, nil
+	return report, nil
 }
 
 // importer is one import under way.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
-	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -27,68 +25,108 @@ var (
 	ErrDamaged = errors.New("the database is damaged")
 )
 
-const defaultLockWait = 500 * time.Millisecond
-
 // Open opens the database at path, and makes it, with its folder, when nothing is
-// there. The error is ErrLocked, ErrNewer, ErrDamaged, fs.ErrPermission, or another
-// one of the file system; a file that is refused stays as it was, byte for byte.
+// there. The error is ErrLocked, ErrNewer, ErrDamaged, fs.ErrPermission, ErrAnother
+// or fs.ErrNotExist (see [Options]), or another one of the file system; a file that
+// is refused stays as it was, byte for byte.
 //
 // A write that was torn by a loss of power is no damage: the state before it, which
 // is the last one that was acknowledged, is there.
 func Open(path string, o Options) (*Registry, error) {
-	r := &Registry{now: o.Now, changed: o.Changed}
-	if r.now == nil {
-		r.now = time.Now
-	}
-	apps, err := r.open(path, cmp.Or(o.LockWait, defaultLockWait))
+	f, err := openFile(path, o)
 	if err != nil {
-		var where *fs.PathError
-		if errors.As(err, &where) && where.Path == path {
-			err = where.Err // the path is said once
-		}
-		return nil, fmt.Errorf("opening the database: %s: %w", path, err)
+		return nil, err
 	}
-	r.current.Store(newSnapshot(apps))
+	r := newRegistry(o)
+	r.store, r.created = f.store, f.created
+	r.identity = cmp.Or(f.identity, o.Expect)
+	r.current.Store(newSnapshot(f.apps))
 	return r, nil
 }
 
-func (r *Registry) open(path string, lockWait time.Duration) ([]*App, error) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if r.created, err = createDatabase(path); err != nil {
-			return nil, err
-		}
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("it is a folder, not a file")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
+// opened is a database file that was opened.
+type opened struct {
+	contents
+	store   *store
+	created bool
+}
+
+func openFile(path string, o Options) (*opened, error) {
+	f, err := openAt(path, o)
+	if err != nil {
+		return nil, openError(path, err)
 	}
-	if err := checkDatabase(path, lockWait); err != nil {
+	return f, nil
+}
+
+// openError says the path once.
+func openError(path string, err error) error {
+	var where *fs.PathError
+	if errors.As(err, &where) && where.Path == path {
+		err = where.Err
+	}
+	return fmt.Errorf("opening the database: %s: %w", path, err)
+}
+
+func openAt(path string, o Options) (*opened, error) {
+	f := new(opened)
+	err := checkFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !o.NeverCreate && o.Expect.IsZero() {
+		f.created, err = createDatabase(path)
+	}
+	if err != nil {
 		return nil, err
 	}
-	db, _, err := openBolt(path, &bbolt.Options{Timeout: lockWait})
+	if err := checkDatabase(path, o); err != nil {
+		return nil, err
+	}
+	db, file, err := openBolt(path, &bbolt.Options{Timeout: o.lockWait()})
 	if err != nil {
 		return nil, err
 	}
 	// Read again, now under the exclusive lock: between the check and here,
 	// another process could have had its turn.
-	r.store = &store{db: db}
-	apps, err := r.store.load()
+	f.store = newStore(db, file)
+	there, err := f.store.load()
+	if err == nil {
+		err = checkIdentity(there.identity, o.Expect)
+	}
 	if err != nil {
-		r.store.close()
+		f.store.close()
 		return nil, err
 	}
-	return apps, nil
+	f.contents = *there
+	return f, nil
+}
+
+// checkFile reports what is no regular file, or not there.
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errors.New("it is a folder, not a file")
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	}
+	return nil
+}
+
+// checkIdentity compares what is in the file with what is expected, as far as both
+// are known.
+func checkIdentity(found, expected Identity) error {
+	if found.IsZero() || expected.IsZero() || found == expected {
+		return nil
+	}
+	return fmt.Errorf("%w: its identity is %s, expected is %s", ErrAnother, found, expected)
 }
 
 // checkDatabase proves, without any right to write, that the file can be opened for
 // writing: opening a broken one could change it. The shared lock it holds
 // meanwhile conflicts with a running service, as it should.
-func checkDatabase(path string, lockWait time.Duration) error {
-	db, file, err := openBolt(path, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+func checkDatabase(path string, o Options) error {
+	db, file, err := openBolt(path, &bbolt.Options{Timeout: o.lockWait(), ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -96,8 +134,11 @@ func checkDatabase(path string, lockWait time.Duration) error {
 	if err := pages.Check(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	_, err = (&store{db: db}).load()
-	return err
+	there, err := newStore(db, file).load()
+	if err != nil {
+		return err
+	}
+	return checkIdentity(there.identity, o.Expect)
 }
 
 // openBolt opens a file that exists, and tells in our terms why it cannot. The file
@@ -145,71 +186,4 @@ func openExisting(name string, flag int, mode os.FileMode) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// createDatabase makes an empty database at path, with its folder. It appears there
-// whole or not at all, whenever we are killed; if someone else's appears first, that
-// one stays and created is false.
-func createDatabase(path string) (created bool, err error) {
-	folder := filepath.Dir(path)
-	if err := makeFolder(folder); err != nil {
-		return false, err
-	}
-	temporary, err := os.CreateTemp(folder, "."+filepath.Base(path)+".new-")
-	if err != nil {
-		return false, err
-	}
-	name := temporary.Name()
-	defer os.Remove(name)
-	if err := temporary.Close(); err != nil {
-		return false, err
-	}
-	db, err := bbolt.Open(name, 0o600, nil)
-	if err != nil {
-		return false, err
-	}
-	err = db.Update(initSchema)
-	if closeErr := db.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return false, err
-	}
-	switch err := publish(name, path); {
-	case errors.Is(err, fs.ErrExist):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	return true, syncFolder(folder)
-}
-
-// publish gives a finished file its name, never over another file. Where there are
-// no hard links (FAT, some network file systems), it renames instead, and a second
-// process that does the same at the same moment may win.
-func publish(temporary, path string) error {
-	err := os.Link(temporary, path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if _, statErr := os.Lstat(path); statErr == nil {
-		return fs.ErrExist
-	}
-	return os.Rename(temporary, path)
-}
-
-// makeFolder makes a folder, and those above it, so that they survive a loss of power.
-func makeFolder(folder string) error {
-	_, err := os.Stat(folder)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	above := filepath.Dir(folder)
-	if err := makeFolder(above); err != nil {
-		return err
-	}
-	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncFolder(above)
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,14 +20,25 @@ type Options struct {
 	// LockWait is how long to wait for another process to let go of the file;
 	// 500 ms if zero.
 	LockWait time.Duration
+	// NeverCreate makes Open fail with fs.ErrNotExist when nothing is there.
+	NeverCreate bool
+	// Expect is the identity that the database must have, if it is not zero and the
+	// file has one; otherwise Open fails with ErrAnother. It makes Open never create
+	// a database, which could only be another one.
+	Expect Identity
 	// Changed is called for each app that was created or changed (a is what it is
 	// now) or removed (a is nil), after the change is on disk and visible to
-	// readers, before the call that made it returns. Calls come one after the
-	// other in the order of the changes; the writer's lock is held, so Changed may
-	// read the registry but must not change it. It is not called for what Open
-	// finds.
+	// readers, before the call that made it returns, unless that was abandoned.
+	// Calls come one after the other in the order of the changes, from goroutines
+	// of the registry; the writer's turn is not over, so Changed may read the
+	// registry but must not change it. It is not called for what Open finds, but
+	// for what Reopen finds changed.
 	Changed func(id string, a *App)
 }
+
+const defaultLockWait = 500 * time.Millisecond
+
+func (o Options) lockWait() time.Duration { return cmp.Or(o.LockWait, defaultLockWait) }
 
 // ErrClosed: the registry was closed, nothing can be changed any more.
 var ErrClosed = errors.New("the database is closed")
@@ -34,39 +47,61 @@ var ErrClosed = errors.New("the database is closed")
 // [Registry.Authorize], [Registry.CheckToken], [Registry.Export]) take an immutable
 // snapshot without any lock; writers go one at a time, and each returns only when
 // its change is on disk. A change that could not be stored is not visible at all.
-// All methods are safe for concurrent use. It starts no goroutines; call Close.
+//
+// Besides what is said with each of them, methods that change something fail with
+// ErrNotStored, ErrOutcomeUnknown, ErrUnavailable, ErrHandingOver, ErrClosed or
+// ErrDamaged.
+//
+// All methods are safe for concurrent use. Each change runs in a goroutine that ends
+// with it; behind a stalled disk it may outlive its caller, and even Close.
 type Registry struct {
-	now     func() time.Time
-	changed func(id string, a *App)
-	created bool
+	now      func() time.Time
+	changed  func(id string, a *App)
+	lockWait time.Duration
+	created  bool
 
 	current atomic.Pointer[snapshot]
+	inDisk  atomic.Pointer[time.Time] // when the disk was given the change under way
 
-	// writing lets in one writer at a time. Unlike most locks it is held while
-	// the disk works and while Changed is called: that is what makes the order
-	// on disk, in memory and in Changed the same.
-	writing sync.Mutex
-	store   *store
+	// gate gives the turn to write. Who has it may use store, which is nil without
+	// a file.
+	gate  *gate
+	store *store
+
+	mu       sync.Mutex
+	away     error // why there is no file; nil while there is one
+	identity Identity
 }
 
-// Created tells whether this Open made the database.
+// Created reports whether this Open made the database.
 func (r *Registry) Created() bool { return r.created }
 
-// Close waits for a change under way and lets go of the file. Later changes fail
-// with ErrClosed; reads go on answering from what was there.
+// closeWait is how long Close waits for the disk.
+const closeWait = 2 * time.Second
+
+// Close waits for a change under way, 2 s at most, and lets go of the file. Later
+// changes, and those that wait for their turn, fail with ErrClosed; reads go on
+// answering from what was there. When the disk takes longer the error is
+// context.DeadlineExceeded, and the file is open until the end of the process, or
+// another Close.
 func (r *Registry) Close() error {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	return r.store.close()
+	r.setAway(ErrClosed)
+	r.gate.close(ErrClosed)
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	err := r.closeFile(ctx, ErrClosed)
+	if err != nil && !errors.Is(err, ErrDamaged) { // a broken file is closed by the end of the process
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	return nil
 }
 
 // Backup returns the contents of a database file with all apps as they are now.
 // It is in memory: whoever reads it, however slowly, does not hold up writers.
-// The error is ErrClosed, ErrDamaged, or one of the file system.
+// The error is ErrUnavailable, ErrHandingOver, ErrClosed, ErrDamaged, or one of the
+// file system.
 func (r *Registry) Backup() ([]byte, error) {
-	r.writing.Lock() // after Close there is nothing to read
-	defer r.writing.Unlock()
-	content, err := r.store.backup()
+	content, err := withFile(r, ErrHandingOver, func() ([]byte, error) { return r.store.backup() })
 	if err != nil {
 		return nil, fmt.Errorf("backing up the database: %w", err)
 	}
@@ -90,16 +125,17 @@ func (r *Registry) Create(title string) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating an app: making an id: %w", err)
 	}
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	a := &App{
-		ID:         id.String(),
-		Title:      title,
-		CreatedAt:  r.now().UTC().Round(0),
-		ServerKeys: []ServerKey{{Key: newServerKey(), tokenSecret: newTokenSecret()}},
-		ClientKeys: []ClientKey{{Key: newClientKey(), Generation: 1}},
-	}
-	if err := r.commit([]*App{a}, nil); err != nil {
+	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+		a := &App{
+			ID:         id.String(),
+			Title:      title,
+			CreatedAt:  r.now().UTC().Round(0),
+			ServerKeys: []ServerKey{{Key: newServerKey(), tokenSecret: newTokenSecret()}},
+			ClientKeys: []ClientKey{{Key: newClientKey(), Generation: 1}},
+		}
+		return a, r.commit(change{put: []*App{a}})
+	})
+	if err != nil {
 		return nil, fmt.Errorf("creating an app: %w", err)
 	}
 	return a, nil
@@ -108,7 +144,7 @@ func (r *Registry) Create(title string) (*App, error) {
 // Rename gives the app another title; keys and tokens stay. The error is
 // ErrNotFound, ErrBadTitle, or why it could not be stored.
 func (r *Registry) Rename(id, title string) (*App, error) {
-	return r.change("renaming an app", id, func(a *App) (err error) {
+	return r.edit("renaming an app", id, func(a *App) (err error) {
 		a.Title, err = cleanTitle(title)
 		return err
 	})
@@ -117,7 +153,7 @@ func (r *Registry) Rename(id, title string) (*App, error) {
 // ResetToken makes all tokens of the app invalid at once; the keys stay. The error
 // is ErrNotFound, or why it could not be stored.
 func (r *Registry) ResetToken(id string) (*App, error) {
-	return r.change("resetting tokens", id, func(a *App) error {
+	return r.edit("resetting tokens", id, func(a *App) error {
 		for i := range a.ServerKeys {
 			a.ServerKeys[i].tokenSecret = newTokenSecret()
 		}
@@ -128,52 +164,49 @@ func (r *Registry) ResetToken(id string) (*App, error) {
 // Remove removes the app with its keys and tokens. The error is ErrNotFound, or why
 // it could not be stored.
 func (r *Registry) Remove(id string) error {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	a, ok := r.Get(id)
-	if !ok {
-		return fmt.Errorf("removing an app: %s: %w", quoteShort(id), ErrNotFound)
-	}
-	if err := r.commit(nil, []string{a.ID}); err != nil {
-		return fmt.Errorf("removing an app: %s: %w", a.ID, err)
+	_, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+		a, ok := r.Get(id)
+		if !ok {
+			return nil, ErrNotFound
+		}
+		return nil, r.commit(change{remove: []string{a.ID}})
+	})
+	if err != nil {
+		return fmt.Errorf("removing an app: %s: %w", quoteShort(id), err)
 	}
 	return nil
 }
 
-// change stores a copy of the app after edit has worked on it.
-func (r *Registry) change(doing, id string, edit func(*App) error) (*App, error) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	old, ok := r.Get(id)
-	if !ok {
-		return nil, fmt.Errorf("%s: %s: %w", doing, quoteShort(id), ErrNotFound)
-	}
-	a := old.clone()
-	if err := edit(a); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", doing, old.ID, err)
-	}
-	if err := r.commit([]*App{a}, nil); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", doing, old.ID, err)
+// edit stores a copy of the app after edit has worked on it.
+func (r *Registry) edit(doing, id string, edit func(*App) error) (*App, error) {
+	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+		old, ok := r.Get(id)
+		if !ok {
+			return nil, ErrNotFound
+		}
+		a := old.clone()
+		if err := edit(a); err != nil {
+			return nil, err
+		}
+		return a, r.commit(change{put: []*App{a}})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", doing, quoteShort(id), err)
 	}
 	return a, nil
 }
 
-// commit makes one change in three steps: on disk, visible, told. It is called
-// with writing locked. After an error nothing has changed for readers.
-func (r *Registry) commit(put []*App, remove []string) error {
-	next := r.current.Load().with(put, remove)
-	if err := r.store.commit(put, remove); err != nil {
-		return err
+// withFile does work in the writer's turn, if there is a file to work with. When it
+// is abandoned meanwhile the caller gets left.
+func withFile[T any](r *Registry, left error, work func() (T, error)) (T, error) {
+	var none T
+	if err := r.Unavailable(); err != nil { // at once, whoever has the turn
+		return none, err
 	}
-	r.current.Store(next)
-	if r.changed == nil {
-		return nil
-	}
-	for _, id := range remove {
-		r.changed(id, nil)
-	}
-	for _, a := range put {
-		r.changed(a.ID, a)
-	}
-	return nil
+	return inTurn(r.gate, left, func() (T, error) {
+		if err := r.Unavailable(); err != nil {
+			return none, err
+		}
+		return work()
+	})
 }

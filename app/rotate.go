@@ -19,7 +19,7 @@ const maxOldKeys = 8
 // they had. The error is ErrNotFound, ErrBadGrace, ErrTooManyKeys, or why it could
 // not be stored.
 func (r *Registry) RotateServerKey(id string, grace time.Duration) (*App, error) {
-	return r.change("making a new server key", id, func(a *App) error {
+	return r.edit("making a new server key", id, func(a *App) error {
 		fresh := ServerKey{Key: newServerKey(), tokenSecret: newTokenSecret()}
 		keys, err := rotate(a.ServerKeys, fresh, (*ServerKey).until, r.now(), grace)
 		a.ServerKeys = keys
@@ -31,41 +31,12 @@ func (r *Registry) RotateServerKey(id string, grace time.Duration) (*App, error)
 // and errors are as in [Registry.RotateServerKey]; what becomes of sessions under
 // the old key is the hub's business.
 func (r *Registry) RotateClientKey(id string, grace time.Duration) (*App, error) {
-	return r.change("making a new client key", id, func(a *App) error {
+	return r.edit("making a new client key", id, func(a *App) error {
 		fresh := ClientKey{Key: newClientKey(), Generation: a.ClientKeys[0].Generation + 1}
 		keys, err := rotate(a.ClientKeys, fresh, (*ClientKey).until, r.now(), grace)
 		a.ClientKeys = keys
 		return err
 	})
-}
-
-// Expire removes the keys whose time is over; they are refused before that
-// already, so nothing depends on when it is called, except what listens to
-// Changed. It tells when the next key ends (zero: none will). After an error
-// nothing was removed, and next is zero.
-func (r *Registry) Expire() (next time.Time, err error) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	now := r.now()
-	var put []*App
-	for _, a := range r.current.Load().list {
-		if end := firstEnd(a); end.IsZero() || now.Before(end) {
-			continue
-		}
-		b := a.clone()
-		b.ServerKeys = withoutEnded(b.ServerKeys, (*ServerKey).until, now)
-		b.ClientKeys = withoutEnded(b.ClientKeys, (*ClientKey).until, now)
-		put = append(put, b)
-	}
-	if put != nil {
-		if err := r.commit(put, nil); err != nil {
-			return time.Time{}, fmt.Errorf("removing expired keys: %w", err)
-		}
-	}
-	for _, a := range r.current.Load().list {
-		next = earlier(next, firstEnd(a))
-	}
-	return next, nil
 }
 
 func (k *ServerKey) until() *time.Time { return &k.Until }
@@ -100,23 +71,4 @@ func wholeSecond(t time.Time) time.Time {
 		whole = whole.Add(time.Second)
 	}
 	return whole
-}
-
-// firstEnd is when the first of the app's keys ends; zero if none does.
-func firstEnd(a *App) (end time.Time) {
-	for i := range a.ServerKeys {
-		end = earlier(end, a.ServerKeys[i].Until)
-	}
-	for i := range a.ClientKeys {
-		end = earlier(end, a.ClientKeys[i].Until)
-	}
-	return end
-}
-
-// earlier takes zero for never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

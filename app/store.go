@@ -4,62 +4,98 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
-	"slices"
-	"strconv"
-	"strings"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/pns4ones/pns4ones/app/internal/pages"
 )
 
-// The schema: bucket meta with schema_version in decimal; bucket apps with a record
-// (see appRecord) for each app under its id.
-const schemaVersion = 1
-
-var (
-	bucketMeta       = []byte("meta")
-	bucketApps       = []byte("apps")
-	keySchemaVersion = []byte("schema_version")
-)
-
-// store is where apps are kept: an open bbolt file.
+// store is where apps are kept: an open bbolt file. Its methods are called in the
+// writer's turn.
 type store struct {
-	db *bbolt.DB
+	db   *bbolt.DB
+	file *os.File // of db
+	// update runs one transaction for writing. It is (*bbolt.DB).Update, but for
+	// tests, which put a disk in front of it that stalls or fails.
+	update   func(func(*bbolt.Tx) error) error
+	identity Identity // zero: the file has none
 	// broken is set when bbolt panicked over the file, because someone else wrote
 	// into it: it is then left with its locks held and must not be touched.
 	broken error
 }
 
-// load reads all apps. The error is ErrNewer, or ErrDamaged naming the record.
-func (s *store) load() (apps []*App, err error) {
+func newStore(db *bbolt.DB, file *os.File) *store {
+	return &store{db: db, file: file, update: db.Update}
+}
+
+// load reads everything. The error is ErrNewer, or ErrDamaged naming the record.
+func (s *store) load() (there *contents, err error) {
 	err = guarded(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
-			apps, err = readApps(tx)
+			there, err = readContents(bucketsIn(tx))
 			return err
 		})
 	})
-	return apps, err
+	if err != nil {
+		return nil, err
+	}
+	s.identity = there.identity
+	return there, nil
 }
 
-// commit stores and removes apps in one transaction; it is on disk when commit
-// returns nil.
-func (s *store) commit(put []*App, remove []string) error {
+// commit stores a change in one transaction; it is on disk when commit returns nil.
+// before is the apps that were in the file so far.
+//
+// The error is ErrNotStored if it is certain that the change is not in the file.
+// Otherwise it is ErrOutcomeUnknown: of a write that the system calls failed, it may
+// still have kept everything in its cache, where whoever opens the file next finds
+// it. Then there is what is in the file, or nil if that cannot be read.
+func (s *store) commit(c change, before []*App) (there *contents, err error) {
 	if s.broken != nil {
-		return s.broken
+		return nil, s.broken
 	}
-	err := guarded(func() error {
-		return s.db.Update(func(tx *bbolt.Tx) error { return writeApps(tx, put, remove) })
+	var id uint64 // of the transaction; 0 until bbolt was given all of the change
+	err = guarded(func() error {
+		return s.update(func(tx *bbolt.Tx) error {
+			if err := c.write(tx); err != nil {
+				return err
+			}
+			id = uint64(tx.ID())
+			return nil
+		})
 	})
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		return ErrClosed
-	case errors.Is(err, ErrDamaged):
+	if errors.Is(err, ErrDamaged) {
 		s.broken = err
 	}
-	return fmt.Errorf("%w: %w", ErrNotStored, err)
+	switch {
+	case err == nil:
+		if !c.identity.IsZero() {
+			s.identity = c.identity
+		}
+		return nil, nil
+	case id == 0:
+		return nil, fmt.Errorf("%w: %w", ErrNotStored, err)
+	case s.broken != nil:
+		return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	there, readErr := s.load()
+	switch {
+	case readErr != nil:
+		s.broken = readErr
+		return nil, fmt.Errorf("%w: %w: %w", ErrOutcomeUnknown, err, readErr)
+	case s.lacks(id) && sameApps(there.apps, before):
+		return nil, fmt.Errorf("%w: %w", ErrNotStored, err)
+	}
+	return there, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+}
+
+// lacks reports whether the file proves that this transaction did not get as far as
+// to its meta page, without which it is nothing.
+func (s *store) lacks(id uint64) bool {
+	metas, err := pages.Transactions(s.file)
+	return err == nil && metas[0] < id && metas[1] < id
 }
 
 // backup returns the database as it is on disk.
@@ -74,96 +110,16 @@ func (s *store) backup() ([]byte, error) {
 			return err
 		})
 	})
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return nil, ErrClosed
-	}
 	return content.Bytes(), err
 }
 
+// close lets go of the file. The error is ErrDamaged if that is left to the end of
+// the process.
 func (s *store) close() error {
 	if s.broken != nil {
-		return nil // the end of the process closes it
+		return s.broken
 	}
 	return s.db.Close()
-}
-
-func initSchema(tx *bbolt.Tx) error {
-	meta, err := tx.CreateBucket(bucketMeta)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.CreateBucket(bucketApps); err != nil {
-		return err
-	}
-	return meta.Put(keySchemaVersion, []byte(strconv.Itoa(schemaVersion)))
-}
-
-func writeApps(tx *bbolt.Tx, put []*App, remove []string) error {
-	bucket := tx.Bucket(bucketApps)
-	for _, id := range remove {
-		if err := bucket.Delete([]byte(id)); err != nil {
-			return err
-		}
-	}
-	// In the order of the keys: bbolt takes an import of thousands of random ids
-	// ten times faster so.
-	put = slices.SortedFunc(slices.Values(put), func(a, b *App) int { return strings.Compare(a.ID, b.ID) })
-	for _, a := range put {
-		line, err := encodeApp(a)
-		if err != nil {
-			return err
-		}
-		if err := bucket.Put([]byte(a.ID), line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func readApps(tx *bbolt.Tx) ([]*App, error) {
-	if err := checkSchema(tx); err != nil {
-		return nil, err
-	}
-	bucket := tx.Bucket(bucketApps)
-	if bucket == nil {
-		return nil, fmt.Errorf("%w: it has no list of apps", ErrDamaged)
-	}
-	var apps []*App
-	holders := make(map[string]string) // server key → id
-	err := bucket.ForEach(func(id, line []byte) error {
-		a, err := decodeApp(line)
-		if err != nil {
-			return fmt.Errorf("%w: record of app %s: %w", ErrDamaged, quoteShort(string(id)), err)
-		}
-		if a.ID != string(id) {
-			return fmt.Errorf("%w: record of app %s: it is of another app, %s", ErrDamaged, quoteShort(string(id)), a.ID)
-		}
-		for _, k := range a.ServerKeys {
-			if other, taken := holders[k.Key]; taken {
-				return fmt.Errorf("%w: record of app %s: it has a server key of app %s", ErrDamaged, a.ID, other)
-			}
-			holders[k.Key] = a.ID
-		}
-		apps = append(apps, a)
-		return nil
-	})
-	return apps, err
-}
-
-func checkSchema(tx *bbolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	if meta == nil {
-		return fmt.Errorf("%w: it is not a database of this service", ErrDamaged)
-	}
-	version, err := strconv.Atoi(string(meta.Get(keySchemaVersion)))
-	switch {
-	case err != nil || version < 1:
-		return fmt.Errorf("%w: its schema version cannot be read", ErrDamaged)
-	case version > schemaVersion:
-		return fmt.Errorf("%w: its schema version is %d, this program knows %d and below",
-			ErrNewer, version, schemaVersion)
-	}
-	return nil
 }
 
 // guarded turns a panic of bbolt over a broken file, and the fault of touching a

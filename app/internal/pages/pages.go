@@ -5,7 +5,8 @@
 // looking, so that a damaged file ends the process with a fault, or in endless
 // recursion; its own check runs in a goroutine of its own, where such a fault
 // cannot be caught. This one reads the file like any other hostile input. Package
-// app uses it at the start of the service; it must not know what is stored.
+// app uses it at the start of the service, and to look at a file that another
+// process has locked; it must not know what is stored.
 package pages
 
 import (
@@ -59,12 +60,54 @@ func Check(file *os.File) error {
 	return check(file, info.Size())
 }
 
-func check(file io.ReaderAt, size int64) error {
+// Pair is an entry of a bucket. Value is nil if it is a bucket in turn.
+type Pair struct{ Key, Value []byte }
+
+// Read is [Check], and returns what is in the top-level buckets, in the order of the
+// keys. Where another process changes the file meanwhile, it may find it broken that
+// is not.
+func Read(file *os.File) (map[string][]Pair, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string][]Pair)
+	if err := walk(file, info.Size(), found); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// Transactions is the numbers of the transactions that the two meta pages belong to.
+// The error says that one of them is not whole, or could not be read.
+func Transactions(file *os.File) (ids [2]uint64, err error) {
+	info, err := file.Stat()
+	if err != nil {
+		return ids, err
+	}
+	pageSize, err := findPageSize(file, info.Size())
+	if err != nil {
+		return ids, err
+	}
+	for id := range firstPage {
+		m, ok := metaAt(file, int64(id)*pageSize)
+		if !ok {
+			err = fmt.Errorf("meta page %d is not whole", id)
+		}
+		ids[id] = m.txid
+	}
+	return ids, err
+}
+
+func check(file io.ReaderAt, size int64) error { return walk(file, size, nil) }
+
+// walk checks the file, and gathers what it passes in found, if that is not nil.
+func walk(file io.ReaderAt, size int64, found map[string][]Pair) error {
 	m, err := readMeta(file, size)
 	if err != nil {
 		return err
 	}
-	c := &checker{file: file, pageSize: int64(m.pageSize), pages: m.pages, use: make([]use, m.pages)}
+	c := &checker{file: file, pageSize: int64(m.pageSize), pages: m.pages, use: make([]use, m.pages), found: found}
 	if m.freelist != noFreelist {
 		if err := c.freelist(m.freelist); err != nil {
 			return err
@@ -145,7 +188,7 @@ func findPageSize(file io.ReaderAt, size int64) (int64, error) {
 	return int64(m.pageSize), nil
 }
 
-// metaAt reads the meta page at an offset; ok tells that its checksum is right.
+// metaAt reads the meta page at an offset; ok reports whether its checksum is right.
 func metaAt(file io.ReaderAt, at int64) (m meta, ok bool) {
 	var b [headerLen + metaLen]byte
 	if _, err := file.ReadAt(b[:], at); err != nil {

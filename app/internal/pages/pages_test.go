@@ -150,7 +150,7 @@ func TestWhatCheckAcceptsIsSafeForBolt(t *testing.T) {
 				continue
 			}
 			accepted++
-			if err := walk(t, broken); err != nil {
+			if err := letBoltWalk(t, broken); err != nil {
 				t.Errorf("%s: byte %d: Check accepts it, bbolt says %v", name, at, err)
 			}
 		}
@@ -158,8 +158,8 @@ func TestWhatCheckAcceptsIsSafeForBolt(t *testing.T) {
 	}
 }
 
-// walk lets bbolt read everything and change something.
-func walk(t *testing.T, content []byte) error {
+// letBoltWalk lets bbolt read everything and change something.
+func letBoltWalk(t *testing.T, content []byte) error {
 	t.Helper()
 	// bbolt's check looks at the head even of a meta page that it does not use
 	// because it is torn.
@@ -227,7 +227,7 @@ func FuzzCheck(f *testing.F) {
 		if check(bytes.NewReader(content), int64(len(content))) != nil {
 			return
 		}
-		if err := walk(t, content); err != nil {
+		if err := letBoltWalk(t, content); err != nil {
 			t.Errorf("Check accepts it, bbolt says %v", err)
 		}
 	})

@@ -20,6 +20,9 @@ type checker struct {
 	pageSize int64
 	pages    uint64 // as many as the meta page says there are
 	use      []use  // by page
+
+	found map[string][]Pair // what is gathered; nil: nothing
+	path  []string          // the buckets around what is being read
 }
 
 // page is the bytes of a page, with its overflow pages, and what its header says.
@@ -170,8 +173,12 @@ func (c *checker) leaf(p page, low, high []byte, depth int) (last []byte, err er
 		last = key
 		switch flags {
 		case 0:
+			c.gather(key, value)
 		case elementIsBucket:
+			c.gather(key, nil)
+			c.path = append(c.path, string(key))
 			err = c.bucket(value, depth+1)
+			c.path = c.path[:len(c.path)-1]
 		default:
 			err = errors.New("it is of an unknown kind")
 		}
@@ -180,6 +187,18 @@ func (c *checker) leaf(p page, low, high []byte, depth int) (last []byte, err er
 		}
 	}
 	return last, nil
+}
+
+// gather keeps an entry, if it is one of a top-level bucket, or makes room for those
+// of such a bucket.
+func (c *checker) gather(key, value []byte) {
+	switch {
+	case c.found == nil:
+	case len(c.path) == 1:
+		c.found[c.path[0]] = append(c.found[c.path[0]], Pair{key, value})
+	case len(c.path) == 0 && value == nil:
+		c.found[string(key)] = nil
+	}
 }
 
 // bucket checks a bucket, which is a tree of its own, or, if small, a leaf page in

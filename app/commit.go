@@ -1,0 +1,82 @@
+package app
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// change is what one commit stores.
+type change struct {
+	put      []*App   // new ones, and those that replace an older state
+	remove   []string // ids
+	identity Identity // zero: it stays
+}
+
+// commit makes one change in three steps: on disk, visible, told. It is called in
+// the writer's turn. After an error, what is in the file holds: that is what readers
+// see and what was told.
+func (r *Registry) commit(c change) error {
+	next := r.current.Load().with(c.put, c.remove)
+	began := time.Now()
+	r.inDisk.Store(&began)
+	there, err := r.store.commit(c, r.current.Load().list)
+	r.inDisk.Store(nil)
+	switch {
+	case err == nil:
+		r.setIdentity(c.identity)
+		r.publish(next, c.put, c.remove)
+	case errors.Is(err, ErrOutcomeUnknown) && there != nil:
+		r.setIdentity(there.identity)
+		r.replace(there.apps)
+	}
+	return err
+}
+
+// replace makes apps what readers see, and tells what differs from what they saw.
+// An app that does not differ stays the same *App.
+func (r *Registry) replace(apps []*App) {
+	before := r.current.Load()
+	var put []*App
+	kept := make(map[string]bool, len(apps))
+	for _, a := range apps {
+		kept[a.ID] = true
+		if old, ok := before.get(a.ID); !ok || !sameApp(old, a) {
+			put = append(put, a)
+		}
+	}
+	var remove []string
+	for _, a := range before.list {
+		if !kept[a.ID] {
+			remove = append(remove, a.ID)
+		}
+	}
+	r.publish(before.with(put, remove), put, remove)
+}
+
+// publish shows readers the next state, and tells of what is new in it.
+func (r *Registry) publish(next *snapshot, put []*App, remove []string) {
+	r.current.Store(next)
+	if r.changed == nil {
+		return
+	}
+	for _, id := range remove {
+		r.changed(id, nil)
+	}
+	for _, a := range put {
+		r.changed(a.ID, a)
+	}
+}
+
+// sameApps compares two lists in the order of the list, with all keys and secrets.
+func sameApps(a, b []*App) bool { return slices.EqualFunc(a, b, sameApp) }
+
+func sameApp(a, b *App) bool {
+	return a.ID == b.ID && a.Title == b.Title && a.CreatedAt.Equal(b.CreatedAt) &&
+		slices.EqualFunc(a.ServerKeys, b.ServerKeys, func(a, b ServerKey) bool {
+			return a.Key == b.Key && a.Until.Equal(b.Until) && a.tokenSecret == b.tokenSecret
+		}) &&
+		slices.EqualFunc(a.ClientKeys, b.ClientKeys, func(a, b ClientKey) bool {
+			return a.Key == b.Key && a.Generation == b.Generation && a.Until.Equal(b.Until)
+		})
+}
