@@ -13,6 +13,16 @@ func (a *App) ClientKeysAt(now time.Time) []ClientKey {
 	return withoutEnded(slices.Clone(a.ClientKeys), (*ClientKey).until, now)
 }
 
+// HasEnded reports whether the app has a key, server or client, whose time is over.
+func (a *App) HasEnded(now time.Time) bool {
+	for end := range a.ends {
+		if !works(end, now) {
+			return true
+		}
+	}
+	return false
+}
+
 // NextEnd is when the next key of those that work at now ends; zero if none does. It
 // never touches the disk.
 func (r *Registry) NextEnd(now time.Time) (next time.Time) {
@@ -59,11 +69,8 @@ func (r *Registry) Expire() (next time.Time, err error) {
 // ended is the apps that have keys whose time is over.
 func (r *Registry) ended(now time.Time) (apps []*App) {
 	for _, a := range r.current.Load().list {
-		for end := range a.ends {
-			if !works(end, now) {
-				apps = append(apps, a)
-				break
-			}
+		if a.HasEnded(now) {
+			apps = append(apps, a)
 		}
 	}
 	return apps

@@ -2,7 +2,6 @@ package netsvc
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,8 +30,8 @@ const (
 type document struct {
 	Format   int              `json:"format"`
 	Version  string           `json:"version"`  // of the program that hands over
-	Identity string           `json:"identity"` // of the database, in hex; empty: not known
-	Apps     []byte           `json:"apps"`     // app.EncodeApps: with keys, to serve without the database
+	Identity app.Identity     `json:"identity"` // of the database; zero: not known
+	Apps     []byte           `json:"apps"`     // app.EncodeApps: with keys, to serve without the database; empty: not known
 	Sockets  []savedSocket    `json:"sockets"`
 	Chunks   []int            `json:"chunks"` // how many frames each chunk of the queues has
 	Record   control.Handover `json:"record"` // what is known of this hand-over
@@ -188,7 +187,6 @@ type inheritance struct {
 	document document
 	sockets  []*os.File // one for each of document.Sockets; nil: used, or closed
 	apps     []*app.App // nil: the document is of the landed version, and has none
-	identity app.Identity
 }
 
 // receiveParcel reads a parcel that is the next message of a link. Connections that came
@@ -257,13 +255,11 @@ func (in *inheritance) parse(text []byte) error {
 	if d.Format != documentFormat {
 		return fmt.Errorf("taking over: version %s hands over in format %d, this one reads %d", d.Version, d.Format, documentFormat)
 	}
-	identity, err := hex.DecodeString(d.Identity)
-	if err != nil || len(identity) != 0 && len(identity) != len(in.identity) {
-		return errors.New("taking over: the identity of the database cannot be read")
-	}
-	copy(in.identity[:], identity)
-	if in.apps, err = app.DecodeApps(d.Apps); err != nil {
-		return fmt.Errorf("taking over: reading the apps: %w", err)
+	var err error
+	if len(d.Apps) > 0 {
+		if in.apps, err = app.DecodeApps(d.Apps); err != nil {
+			return fmt.Errorf("taking over: reading the apps: %w", err)
+		}
 	}
 	d.Apps = nil // secrets are kept once
 	d.hub, err = hub.ParseState(rest)

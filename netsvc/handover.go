@@ -70,7 +70,6 @@ type Deadlines struct {
 	Database time.Duration // for closing the database; 2 s
 	Term     time.Duration // from SIGTERM to the end; 10 s, and 3 s more for the store
 	End      time.Duration // for a successor that was killed to end; 2 s
-	Retry    time.Duration // between tries to open the database or the control channel; 10 s
 }
 
 func (d *Deadlines) setDefaults() {
@@ -81,7 +80,7 @@ func (d *Deadlines) setDefaults() {
 		{&d.Check, 20 * time.Second}, {&d.Hello, 5 * time.Second}, {&d.Gate, 500 * time.Millisecond},
 		{&d.Requests, 500 * time.Millisecond}, {&d.Ready, 6 * time.Second}, {&d.Turn, time.Second},
 		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second},
-		{&d.Term, 10 * time.Second}, {&d.End, 2 * time.Second}, {&d.Retry, 10 * time.Second},
+		{&d.Term, 10 * time.Second}, {&d.End, 2 * time.Second},
 	} {
 		if *field.is == 0 {
 			*field.is = field.def
@@ -100,6 +99,9 @@ func (s *Server) lastHandOver() *stats.Handover {
 		Sessions: h.Sessions, Lost: h.Lost, Done: h.Done,
 	}
 }
+
+// LastHandOver is the latest one; nil: there was none. It is not to be changed.
+func (s *Server) LastHandOver() *control.Handover { return s.handedOver.Load() }
 
 // recordHandOver notes what became of a hand-over, for status, metrics and log.
 func (s *Server) recordHandOver(h control.Handover) { s.handedOver.Store(&h) }

@@ -150,7 +150,7 @@ func (u *upgrade) prepare() (err error) {
 		return err
 	}
 	u.record.ToPID = u.next.process.Pid
-	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: identityText(s.apps.Identity())}
+	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity()}
 	files := []syscall.Conn{u.next.turnOut}
 	saved, sockets := s.sockets()
 	greeting.Sockets = saved
@@ -330,7 +330,7 @@ func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint
 		return nil, err
 	}
 	d := document{
-		Format: documentFormat, Version: s.options.Version, Identity: identityText(s.apps.Identity()), Apps: apps, Record: record, hub: state,
+		Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(), Apps: apps, Record: record, hub: state,
 	}
 	var sockets []syscall.Conn
 	if passed == nil {
@@ -413,9 +413,32 @@ func (s *Server) freeze(d Deadlines, drain bool) *hub.State {
 func (s *Server) thaw() {
 	s.hub.TakeBack()
 	s.http.Resume()
+	for _, f := range s.fronts() {
+		f.service.Resume()
+	}
+	if ln := socket.Underlying(s.currentControl()); ln != nil {
+		again, err := socket.Attach(ln, s.options.Config.Control)
+		if err != nil { // its file is gone
+			ln.Close()
+		}
+		s.setControl(again)
+	}
 	s.accept()
 	s.apps.Resume()
-	s.wakeKeeper()
+	wake(s.keysChanged)
+	wake(s.databaseAway)
+	wake(s.controlAway)
+}
+
+// stopAccepting returns when nobody accepts any more. Whoever connects waits.
+func (s *Server) stopAccepting() {
+	for _, f := range s.fronts() {
+		f.service.Detach()
+	}
+	if ln := s.currentControl(); ln != nil {
+		socket.Detach(ln)
+	}
+	s.accepting.Wait()
 }
 
 // sockets are those that listen, and what they are.
@@ -493,6 +516,11 @@ func (h *hander) store(state *hub.State, record *control.Handover, until time.Ti
 		return err
 	}
 	defer parcel.close()
+	return h.keep(parcel, until)
+}
+
+// keep has systemd keep a parcel.
+func (s *Succession) keep(parcel *parcel, until time.Time) error {
 	link, end, err := handover.NewLink()
 	if err != nil {
 		return err
@@ -507,8 +535,8 @@ func (h *hander) store(state *hub.State, record *control.Handover, until time.Ti
 		return err
 	}
 	defer ours.Close()
-	if err := h.systemd.Store(storeName, end, until); err != nil {
+	if err := s.systemd.Store(storeName, end, until); err != nil {
 		return err
 	}
-	return h.systemd.Store(keepName, ours, until)
+	return s.systemd.Store(keepName, ours, until)
 }

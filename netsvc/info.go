@@ -23,6 +23,7 @@ func (s *Server) info() server.Info {
 	if certificate := s.certificate.Load(); certificate != nil {
 		info.TLSExpiresAt = certificate.NotAfter()
 	}
+	info.LastHandover, info.DatabaseUnavailable = s.handedOver.Load(), s.apps.Unavailable()
 	if err := s.notUpgraded.Load(); err != nil {
 		info.UpgradeFailed = *err
 	}

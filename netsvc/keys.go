@@ -2,6 +2,7 @@ package netsvc
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -13,18 +14,20 @@ import (
 
 // appChanged is called by the registry after each change, before it is answered.
 func (s *Server) appChanged(id string, a *app.App) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	s.tellHub(id, a)
 	s.remember(id, a)
-	select {
-	case s.keysChanged <- struct{}{}:
-	default: // the keeper is going to look anyway
-	}
+	wake(s.keysChanged)
 }
 
-// remember puts into the history what changed about an app.
+// remember puts into the history what changed about an app. The caller holds telling.
 func (s *Server) remember(id string, now *app.App) {
 	before := s.known[id]
 	if now == nil {
+		if before == nil {
+			return
+		}
 		delete(s.known, id)
 		s.history.AppChanged(id, before.Title, history.AppRemoved)
 		return
@@ -51,7 +54,8 @@ func changeOf(before, now *app.App) history.Change {
 	return history.AppTokensReset
 }
 
-// tellHub brings the hub's view of an app up to date; a nil app was removed.
+// tellHub brings the hub's view of an app up to date; a nil app was removed. The caller
+// holds telling.
 func (s *Server) tellHub(id string, a *app.App) {
 	closed := 0
 	if a == nil {
@@ -65,8 +69,9 @@ func (s *Server) tellHub(id string, a *app.App) {
 }
 
 func (s *Server) hubKeys(a *app.App) []hub.Key {
-	keys := make([]hub.Key, 0, len(a.ClientKeys))
-	for _, k := range a.ClientKeys {
+	inForce := a.ClientKeysAt(time.Now())
+	keys := make([]hub.Key, 0, len(inForce))
+	for _, k := range inForce {
 		secret, err := wire.ParseClientKey(k.Key)
 		if err != nil {
 			// The registry admits no such key; without it the others still work.
@@ -78,28 +83,29 @@ func (s *Server) hubKeys(a *app.App) []hub.Key {
 	return keys
 }
 
-// expiryRetry is when to try again to remove expired keys that could not be
-// removed, for example because the disk is full. They admit nobody meanwhile.
+// expiryRetry is when to try again to take ended keys out of the database when that
+// failed, for example because the disk is full. They admit nobody meanwhile.
 const expiryRetry = time.Minute
 
-// longestWait bounds how late an expiry is noticed after the clock was set
-// forward.
+// longestWait bounds how late an end is noticed after the clock was set forward.
 const longestWait = time.Minute
 
 // announceBefore is how long before the end of an old client key the log tells how
 // many sessions will be closed with it.
 var announceBefore = []time.Duration{5 * time.Minute, time.Hour}
 
-// keepKeys removes old keys when their time is over, and announces it.
+// keepKeys closes the sessions of old keys when their time is over, whatever the disk
+// does, and announces it. Taking the keys out of the database comes after that.
 func (s *Server) keepKeys(ctx context.Context) error {
+	ended := make(chan struct{}, 1)
+	s.services.Go(func() error { return s.expireKeys(ctx, ended) })
 	announced := make(map[announcement]bool)
 	for {
+		if s.closeEnded() {
+			wake(ended)
+		}
 		var wait <-chan time.Time
-		next, err := s.apps.Expire()
-		if err != nil {
-			s.logger.Error("expired keys could not be removed, trying again", slog.Any("error", err))
-			wait = time.After(expiryRetry)
-		} else if next = s.announceEnds(next, announced); !next.IsZero() {
+		if next := s.announceEnds(s.apps.NextEnd(time.Now()), announced); !next.IsZero() {
 			wait = time.After(min(time.Until(next), longestWait))
 		}
 		select {
@@ -107,6 +113,44 @@ func (s *Server) keepKeys(ctx context.Context) error {
 		case <-s.keysChanged:
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// closeEnded tells the hub of the apps that have a key whose time is over, and reports
+// whether there are any.
+func (s *Server) closeEnded() (any bool) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	now := time.Now()
+	for _, a := range s.apps.List() {
+		if a.HasEnded(now) {
+			any = true
+			s.tellHub(a.ID, a)
+		}
+	}
+	return any
+}
+
+// expireKeys takes ended keys out of the database when it is told to.
+func (s *Server) expireKeys(ctx context.Context, ended <-chan struct{}) error {
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ended:
+		case <-again:
+		case <-ctx.Done():
+			return nil
+		}
+		again = nil
+		_, err := s.apps.Expire()
+		switch {
+		case err == nil:
+		case errors.Is(err, app.ErrHandingOver), errors.Is(err, app.ErrUnavailable):
+			again = time.After(s.options.RetryEvery)
+		default:
+			s.logger.Error("ended keys could not be taken out of the database, trying again", slog.Any("error", err))
+			again = time.After(expiryRetry)
 		}
 	}
 }
@@ -132,7 +176,7 @@ func (s *Server) announceEnds(next time.Time, announced map[announcement]bool) t
 					if at := k.Until.Add(-before); at.Before(next) {
 						next = at
 					}
-				case !announced[this]:
+				case left > 0 && !announced[this]:
 					announced[this], due = true, true
 				}
 			}

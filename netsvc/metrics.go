@@ -1,14 +1,11 @@
 package netsvc
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
@@ -38,8 +35,8 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 			}
 			return time.Time{}
 		},
-		LastHandover: func() *stats.Handover { return nil },
-		Database:     func() bool { return true },
+		LastHandover: s.lastHandOver,
+		Database:     func() bool { return s.apps.Unavailable() == nil },
 		Latency:      latency,
 	}
 }
@@ -53,21 +50,18 @@ func (s *Server) rejected() map[string]uint64 {
 	return counts
 }
 
-// serveMetrics answers Prometheus at /metrics until ctx ends.
-func (s *Server) serveMetrics(ctx context.Context) error {
+// newMetricsServer answers Prometheus at /metrics.
+func (s *Server) newMetricsServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", s.stats.Handler())
-	server := &http.Server{
+	return &http.Server{
 		Handler: routes, MaxHeaderBytes: metricsHeaderBytes, ReadHeaderTimeout: metricsHeaderTimeout, ReadTimeout: metricsHeaderTimeout,
 		WriteTimeout: metricsWriteTimeout, IdleTimeout: metricsIdleTimeout, ErrorLog: slog.NewLogLogger(s.log, slog.LevelDebug),
 	}
-	var group errgroup.Group
-	for _, ln := range s.metrics.Listeners() {
-		group.Go(func() error { return ignoreClosed(server.Serve(ln)) })
-	}
-	defer context.AfterFunc(ctx, func() { server.Close() })()
-	return group.Wait()
 }
+
+// serveMetrics answers on a listener until that is closed or detached.
+func (s *Server) serveMetrics(ln net.Listener) error { return ignoreClosed(s.metricsHTTP.Serve(ln)) }
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {

@@ -8,11 +8,13 @@ package netsvc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,6 +27,7 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
@@ -59,14 +62,14 @@ type Options struct {
 	// loaded, nil if that failed.
 	Load    func() (*config.Result, error)
 	Explain func(lang locale.Lang, r *config.Result, err error) string
-	// Inherited is what a server of another process has left; nil: nothing. Run goes
-	// on with it. If Open fails it is still the caller's.
-	Inherited *Estate
-	// UpgradeFailed is why another process has not taken the place of this one, for
-	// the status; nil: none was to.
-	UpgradeFailed error
-	// Upgrade has the program on disk take the place of this process; nil: it cannot.
-	Upgrade func() error
+	// Succession is how sessions come from the process before this one and go to the
+	// one after it; nil: they do not.
+	Succession *Succession
+	// Serving is called by Run when senders and sessions are served.
+	Serving func()
+	// RetryEvery is how often it is tried again to open what could not be opened when
+	// the sessions were taken over; 10 s.
+	RetryEvery time.Duration
 }
 
 // OpenCertificate reads and checks the certificate that the settings name; it is
@@ -95,20 +98,34 @@ type Server struct {
 	senders      *listen.Service
 	sessions     *listen.Service
 	metrics      *listen.Service // nil: off
+	metricsHTTP  *http.Server
 	apps         *app.Registry
 	hub          *hub.Hub
 	http         *httpapi.Server
 	control      *server.Server
-	controlLn    net.Listener
 	keysChanged  chan struct{} // wakes the keeper of key expiry
+	databaseAway chan struct{} // wakes the keeper of the database
+	controlAway  chan struct{} // wakes the keeper of the control channel
 	imported     *app.ImportReport
-	newFolder    bool           // the data folder did not exist
-	accepting    sync.WaitGroup // services that accept connections
-	keepSessions atomic.Bool
-	notUpgraded  atomic.Pointer[error] // why; nil: nothing went wrong
-	left         *Estate               // after Run
-	// known are the apps as they were last told of; appChanged alone uses it.
-	known map[string]*app.App
+	newFolder    bool // the data folder did not exist
+
+	services  *errgroup.Group // while Run runs
+	accepting sync.WaitGroup  // those that accept connections
+	takeover  *takeover       // what Run is going to take over; nil: nothing
+	hander    *hander
+	reserve   reserve
+	// handedOver is the latest hand-over, notUpgraded why the latest upgrade failed;
+	// nil: there was none, or it has not failed.
+	handedOver  atomic.Pointer[control.Handover]
+	notUpgraded atomic.Pointer[error]
+
+	controlMu sync.Mutex
+	controlLn net.Listener // nil: it is not open; guarded by controlMu
+
+	// telling is held while the hub and the history are told of apps. known are the
+	// apps as they were last told of, guarded by it.
+	telling sync.Mutex
+	known   map[string]*app.App
 
 	reloading     sync.Mutex // held while settings change
 	settings      atomic.Pointer[config.Config]
@@ -123,17 +140,16 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Log == nil {
 		o.Log = slog.DiscardHandler
 	}
+	o.RetryEvery = cmp.Or(o.RetryEvery, 10*time.Second)
 	level := new(slog.LevelVar)
 	level.Set(o.Config.LogLevel.Slog())
 	log := logring.New(o.Log, level)
 	s := &Server{
 		options: o, level: level, log: log, logger: slog.New(log), history: history.New(), started: time.Now(), ballast: newBallast(),
-		keysChanged: make(chan struct{}, 1), known: make(map[string]*app.App),
+		keysChanged: make(chan struct{}, 1), databaseAway: make(chan struct{}, 1), controlAway: make(chan struct{}, 1), known: make(map[string]*app.App),
 	}
 	s.settings.Store(&o.Config)
-	if o.UpgradeFailed != nil {
-		s.notUpgraded.Store(&o.UpgradeFailed)
-	}
+	s.hander = newHander(s)
 	s.restartNeeded.Store(new([]string))
 	defer func() {
 		if err != nil {
@@ -149,80 +165,133 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	s.certificate.Store(certificate)
 	latency := stats.NewLatency()
 	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
-	if s.senders, err = s.listen(ctx, "listen", c.Listen); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
-	}
-	if s.sessions, err = s.listen(ctx, "service", c.Service); err != nil {
-		return nil, err
-	}
-	if c.MetricsListen != nil {
-		if s.metrics, err = s.listen(ctx, "metrics_listen", *c.MetricsListen); err != nil {
-			return nil, err
-		}
-	}
-	if err = s.openApps(); err != nil {
-		return nil, err
-	}
-	if s.controlLn, err = socket.Listen(c.Control); err != nil {
-		return nil, &ControlError{Path: c.Control, Err: err}
 	}
 	s.http = httpapi.New(httpapi.Options{
 		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
 	})
 	s.stats = stats.New(s.sources(latency))
+	s.metricsHTTP = s.newMetricsServer()
+	var upgrade func(context.Context) (string, error)
+	if o.Succession != nil {
+		upgrade = s.hander.Upgrade
+	}
 	s.control = server.New(server.Options{
 		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
-		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: s.upgrade(),
+		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
+	s.reserve.take()
 	return s, nil
 }
 
-func (s *Server) listen(ctx context.Context, setting string, address config.Address) (*listen.Service, error) {
-	options := listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
-	if e := s.options.Inherited; e != nil {
-		sockets, err := e.takeSockets(setting, address)
-		if err != nil {
-			return nil, &ListenError{Setting: setting, Address: address, Err: err}
+// openAlone opens a server that takes nothing over, in an order that leaves nothing
+// changed on disk if an address is wrong.
+func (s *Server) openAlone(ctx context.Context) error {
+	if err := s.listenAll(ctx, nil); err != nil {
+		return err
+	}
+	if err := s.openApps(); err != nil {
+		return err
+	}
+	return s.openControl()
+}
+
+// listenAll has all addresses of the settings listened on that are not yet, with the
+// sockets that came from another process where they fit; t may be nil.
+func (s *Server) listenAll(ctx context.Context, t *takeover) error {
+	c := &s.options.Config
+	addresses := []struct {
+		setting string
+		address *config.Address
+		service **listen.Service
+	}{{"listen", &c.Listen, &s.senders}, {"service", &c.Service, &s.sessions}, {"metrics_listen", c.MetricsListen, &s.metrics}}
+	for _, a := range addresses {
+		if a.address == nil {
+			continue
 		}
+		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+		sockets := t.take(a.setting, func(before config.Address) bool { return before.SameSocket(*a.address) })
 		if len(sockets) > 0 {
-			return listen.Adopt(sockets, address, options), nil
+			*a.service = listen.Adopt(sockets, *a.address, options)
+			continue
 		}
+		service, err := listen.Open(ctx, *a.address, options)
+		if err != nil {
+			return &ListenError{Setting: a.setting, Address: *a.address, Err: err}
+		}
+		*a.service = service
 	}
-	service, err := listen.Open(ctx, address, options)
+	return nil
+}
+
+// openControl opens the control channel.
+func (s *Server) openControl() error {
+	path := s.options.Config.Control
+	ln, err := socket.Listen(path)
 	if err != nil {
-		return nil, &ListenError{Setting: setting, Address: address, Err: err}
+		return &ControlError{Path: path, Err: err}
 	}
-	return service, nil
+	s.setControl(ln)
+	return nil
+}
+
+func (s *Server) setControl(ln net.Listener) {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	s.controlLn = ln
+}
+
+// currentControl is the control channel; nil: it is not open.
+func (s *Server) currentControl() net.Listener {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	return s.controlLn
 }
 
 // openApps opens the database, imports the old keys into a new one, and tells
 // the hub of every app.
 func (s *Server) openApps() error {
-	path := s.DatabasePath()
-	oldKeys, err := readOldKeys(s.options.OldKeys, path)
+	oldKeys, err := readOldKeys(s.options.OldKeys, s.DatabasePath())
 	if err != nil {
 		return err
 	}
 	_, err = os.Lstat(s.options.Config.DataDir)
 	s.newFolder = errors.Is(err, fs.ErrNotExist)
-	if config.Exposed(path) {
-		return &DatabaseError{Path: path, Err: ErrExposed}
-	}
-	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})
+	apps, err := s.openDatabase(app.Options{})
 	if err != nil {
-		return &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once
+		return err
 	}
-	if _, err := s.apps.Expire(); err != nil {
-		return &DatabaseError{Path: path, Err: err}
-	}
-	for _, a := range s.apps.List() {
-		s.known[a.ID] = a
-		s.tellHub(a.ID, a)
-	}
-	if oldKeys == nil || !s.apps.Created() {
+	s.setApps(apps)
+	if oldKeys == nil || !apps.Created() {
 		return nil
 	}
 	return s.importOldKeys(oldKeys)
+}
+
+// openDatabase opens the file of the database.
+func (s *Server) openDatabase(o app.Options) (*app.Registry, error) {
+	path := s.DatabasePath()
+	if config.Exposed(path) {
+		return nil, &DatabaseError{Path: path, Err: ErrExposed}
+	}
+	o.Changed = s.appChanged
+	apps, err := app.Open(path, o)
+	if err != nil {
+		return nil, &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once
+	}
+	return apps, nil
+}
+
+// setApps has the server serve these apps: the hub is told of all of them.
+func (s *Server) setApps(apps *app.Registry) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.apps = apps
+	for _, a := range apps.List() {
+		s.known[a.ID] = a
+		s.tellHub(a.ID, a)
+	}
 }
 
 // readOldKeys returns the old product's keys file if it is there and there is
@@ -286,43 +355,165 @@ func (s *Server) SendersPort() int { return s.senders.Port() }
 // SessionsPort: see SendersPort.
 func (s *Server) SessionsPort() int { return s.sessions.Port() }
 
-// Run serves until ctx ends, then finishes requests under way, lets the queues
-// drain for up to 5 s, and closes everything. It returns nil after an orderly
-// end, and the cause if a service failed. A Server runs once.
+// Run serves until ctx ends. Then the sessions are handed over, if a service manager keeps
+// them for the process that comes next; else it finishes requests under way, lets the
+// queues drain for up to 5 s, and closes everything. It returns nil after an orderly end,
+// ErrTakenOver if a successor has the sessions, and the cause if a service failed. A Server
+// runs once.
 func (s *Server) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	s.adopt()
-	serve := func(service *listen.Service, serve func(net.Listener) error) {
-		for _, ln := range service.Listeners() {
-			s.accepting.Add(1)
-			group.Go(func() error {
-				defer s.accepting.Done()
-				return serve(ln)
-			})
-		}
+	if err := s.takeover.awaitTurn(); err != nil {
+		s.closeAll()
+		return err
 	}
-	serve(s.senders, s.http.Serve)
-	serve(s.sessions, s.hub.Serve)
-	group.Go(func() error { return s.control.Serve(s.controlLn) })
-	if s.metrics != nil {
-		group.Go(func() error { return s.serveMetrics(ctx) })
+	parent := ctx
+	s.services, ctx = errgroup.WithContext(ctx)
+	s.services.Go(func() error { return s.end(parent, ctx) })
+	if s.takeover == nil {
+		s.accept()
+	} else {
+		s.takeOver()
 	}
-	group.Go(func() error { return s.keepKeys(ctx) })
-	group.Go(func() error { return s.stats.Run(ctx) })
-	group.Go(func() error {
-		<-ctx.Done()
-		if s.keepSessions.Load() {
-			s.leave()
-		} else {
-			s.drain()
-		}
-		return nil
-	})
-	err := group.Wait()
+	s.services.Go(func() error { return s.keepControl(ctx) })
+	s.services.Go(func() error { return s.keepDatabase(ctx) })
+	s.services.Go(func() error { return s.keepKeys(ctx) })
+	s.services.Go(func() error { return s.stats.Run(ctx) })
+	if s.options.Serving != nil {
+		s.options.Serving()
+	}
+	err := s.services.Wait()
 	if closeErr := s.apps.Close(); err == nil {
 		err = closeErr
 	}
 	return err
+}
+
+// end waits for the end of the server and brings it about. parent ends when it is asked
+// for, ctx also when a service fails.
+func (s *Server) end(parent, ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-s.hander.taken:
+	}
+	asked := time.Now()
+	taken := s.hander.stop()
+	switch {
+	case taken:
+		s.dismiss()
+		return ErrTakenOver
+	case parent.Err() != nil && s.options.Succession.Managed():
+		err := s.hander.restart(asked)
+		s.dismiss()
+		return err
+	}
+	s.drain()
+	return nil
+}
+
+// dismiss ends what is left after the sessions were handed over.
+func (s *Server) dismiss() {
+	at, cancel := context.WithTimeout(context.Background(), requestTime)
+	defer cancel()
+	s.metricsHTTP.Close()
+	s.control.Shutdown(at)
+	s.hub.Shutdown(at) // which leaves the sessions alone
+}
+
+// front is an address that is listened on, with what serves those who connect there.
+type front struct {
+	setting string
+	service *listen.Service
+	serve   func(net.Listener) error
+}
+
+func (s *Server) fronts() []front {
+	all := []front{{"listen", s.senders, s.http.Serve}, {"service", s.sessions, s.hub.Serve}}
+	if s.metrics != nil {
+		all = append(all, front{"metrics_listen", s.metrics, s.serveMetrics})
+	}
+	return all
+}
+
+// accept has connections accepted, until stopAccepting or the end.
+func (s *Server) accept() {
+	for _, f := range s.fronts() {
+		for _, ln := range f.service.Listeners() {
+			s.acceptOn(func() error { return f.serve(ln) })
+		}
+	}
+	if ln := s.currentControl(); ln != nil {
+		s.acceptOn(func() error { return s.control.Serve(ln) })
+	}
+}
+
+func (s *Server) acceptOn(serve func() error) {
+	s.accepting.Add(1)
+	s.services.Go(func() error {
+		defer s.accepting.Done()
+		return serve()
+	})
+}
+
+// keepControl opens the control channel whenever it is not open.
+func (s *Server) keepControl(ctx context.Context) error {
+	for {
+		var again <-chan time.Time
+		if s.currentControl() == nil {
+			if err := s.openControl(); err != nil {
+				s.logger.Error("the control channel cannot be opened: trying again", slog.Any("error", err))
+				again = time.After(s.options.RetryEvery)
+			} else {
+				ln := s.currentControl()
+				s.acceptOn(func() error { return s.control.Serve(ln) })
+			}
+		}
+		select {
+		case <-again:
+		case <-s.controlAway:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// wake has a keeper look after what it keeps.
+func wake(keeper chan struct{}) {
+	select {
+	case keeper <- struct{}{}:
+	default: // it is going to look anyway
+	}
+}
+
+// keepDatabase opens the database again whenever it is not open.
+func (s *Server) keepDatabase(ctx context.Context) error {
+	for {
+		var again <-chan time.Time
+		if !s.hub.Frozen() {
+			again = s.lookAfterDatabase()
+		}
+		select {
+		case <-again:
+		case <-s.databaseAway:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// lookAfterDatabase opens the database if it is not open, and sees that it has an identity.
+// It returns when to do it again; nil: not before something happens.
+func (s *Server) lookAfterDatabase() <-chan time.Time {
+	if s.apps.Unavailable() != nil {
+		if err := s.apps.Reopen(s.DatabasePath()); err != nil {
+			s.logger.Error("the database cannot be opened: nothing can be changed until it can", slog.Any("error", err))
+			return time.After(s.options.RetryEvery)
+		}
+		s.logger.Warn("the database is open again")
+	}
+	if err := s.apps.EnsureIdentity(); err != nil && !errors.Is(err, app.ErrHandingOver) {
+		s.logger.Error("the database got no identity: trying again", slog.Any("error", err))
+		return time.After(s.options.RetryEvery)
+	}
+	return nil
 }
 
 // drain ends the services in the order in which a message passes them.
@@ -331,6 +522,7 @@ func (s *Server) drain() {
 	defer cancel()
 	s.senders.Close()
 	s.sessions.Close()
+	s.metricsHTTP.Close()
 	requests, cancelRequests := context.WithTimeout(deadline, requestTime)
 	defer cancelRequests()
 	if err := s.http.Shutdown(requests); err != nil {
@@ -346,9 +538,10 @@ func (s *Server) drain() {
 
 // closeAll undoes an Open that failed half-way.
 func (s *Server) closeAll() {
-	if s.controlLn != nil {
-		s.controlLn.Close()
+	if ln := s.currentControl(); ln != nil {
+		ln.Close()
 	}
+	s.reserve.release()
 	if s.apps != nil {
 		s.apps.Close()
 	}

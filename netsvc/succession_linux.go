@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/internal/systemd"
 )
@@ -145,13 +146,13 @@ const (
 // it says.
 type word struct {
 	Say      string        `json:"say"`
-	Format   int           `json:"format,omitempty"`   // greeting, ready
-	Version  string        `json:"version,omitempty"`  // greeting, hello: of who says it
-	Identity string        `json:"identity,omitempty"` // greeting: of the database
-	Sockets  []savedSocket `json:"sockets,omitempty"`  // greeting: their descriptors follow the pipe
-	Limit    uint64        `json:"limit,omitempty"`    // hello: of descriptors
-	Sessions int           `json:"sessions"`           // got, ready: connections there are
-	Why      string        `json:"why,omitempty"`      // hello, got, ready: why it cannot go on
+	Format   int           `json:"format,omitempty"`  // greeting, ready
+	Version  string        `json:"version,omitempty"` // greeting, hello: of who says it
+	Identity app.Identity  `json:"identity"`          // greeting: of the database
+	Sockets  []savedSocket `json:"sockets,omitempty"` // greeting: their descriptors follow the pipe
+	Limit    uint64        `json:"limit,omitempty"`   // hello: of descriptors
+	Sessions int           `json:"sessions"`          // got, ready: connections there are
+	Why      string        `json:"why,omitempty"`     // hello, got, ready: why it cannot go on
 }
 
 func say(link *handover.Link, w word, files ...syscall.Conn) error {

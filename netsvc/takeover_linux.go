@@ -2,21 +2,21 @@ package netsvc
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
@@ -78,12 +78,11 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 		return fmt.Errorf("taking over: %d descriptors do not fit the greeting", len(files))
 	}
 	t.turn, t.listened, t.saved = files[0], files[1:], greeting.Sockets
-	identity, err := parseIdentity(greeting.Identity)
-	if err == nil && greeting.Format != documentFormat {
+	if greeting.Format != documentFormat {
 		err = fmt.Errorf("the process before this one hands over in format %d, this one reads %d", greeting.Format, documentFormat)
 	}
 	if err == nil {
-		err = s.lookAround(ctx, t, identity)
+		err = s.lookAround(ctx, t, greeting.Identity)
 	}
 	var limit unix.Rlimit
 	if err == nil {
@@ -91,7 +90,7 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 	}
 	hello := word{Say: sayHello, Version: s.options.Version, Limit: limit.Cur}
 	if err != nil {
-		hello.Why = s.explain(err)
+		hello.Why = s.said(err)
 	}
 	if sayErr := say(o.link, hello); err == nil {
 		err = sayErr
@@ -114,7 +113,7 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 	err = o.within("N.open", time.Now().Add(openWait+time.Second), func() error { return s.openInherited(t.inheritance) })
 	ready := word{Say: sayReady, Format: documentFormat, Sessions: t.came()}
 	if err != nil {
-		ready.Why = s.explain(err)
+		ready.Why = s.said(err)
 		s.serveFromMemory(t.inheritance, err)
 	}
 	if sayErr := o.within("U.N.ready", time.Now().Add(o.deadlines.Hello), func() error { return say(o.link, ready) }); sayErr != nil {
@@ -135,7 +134,7 @@ func (s *Server) lookAround(ctx context.Context, t *takeover, identity app.Ident
 		err = app.ErrAnother
 	}
 	if err != nil {
-		return &DatabaseError{Path: s.DatabasePath(), Err: unwrapOnce(err)}
+		return &DatabaseError{Path: s.DatabasePath(), Err: reason(err)}
 	}
 	if err := t.at("U.N.ports"); err != nil {
 		return err
@@ -211,9 +210,14 @@ func isEnd(err error) bool {
 // awaitTurn returns when the sessions are this process's: it has read the byte, or the
 // process before it is gone (9).
 func (t *takeover) awaitTurn() error {
-	if t.turn == nil {
+	switch {
+	case t == nil || t.link == nil:
 		return nil
+	case t.landed:
+		defer t.link.Close()
+		return t.awaitLanded()
 	}
+	defer t.link.Close()
 	defer t.turn.Close()
 	t.turn.SetReadDeadline(time.Now().Add(successorWait))
 	n, err := 0, t.at("U.N.take")
@@ -223,6 +227,7 @@ func (t *takeover) awaitTurn() error {
 	if n == 0 && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the process before this one does not let go of the sessions: %w", err)
 	}
+	say(t.link, word{Say: sayMine}) // the other process may be gone
 	return nil
 }
 
@@ -254,12 +259,12 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 	t.inheritance, t.listened, t.saved = in, in.sockets, in.document.Sockets
 	t.missing = len(in.document.hub.Sessions) - in.came()
 	if err := s.settleDatabase(in, apps, databaseErr); err != nil {
-		o.putBack(in)
+		s.putBack(o, in)
 		return err
 	}
 	if err := s.listenAll(ctx, t); err != nil {
 		// The ports that there were are better than none.
-		s.logger.Error("an address of the settings cannot be had: the one before stays", slog.String("error", s.explain(err)))
+		s.logger.Error("an address of the settings cannot be had: the one before stays", slog.String("error", s.said(err)))
 		s.listenBefore(t)
 	}
 	s.takeover = t
@@ -270,7 +275,7 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 // apps are served from memory. The error says that neither is possible.
 func (s *Server) settleDatabase(in *inheritance, apps *app.Registry, why error) error {
 	if apps != nil {
-		if have := apps.Identity(); !have.IsZero() && !in.identity.IsZero() && have != in.identity {
+		if have := apps.Identity(); !have.IsZero() && !in.document.Identity.IsZero() && have != in.document.Identity {
 			apps.Close()
 			apps, why = nil, app.ErrAnother
 		}
@@ -286,9 +291,39 @@ func (s *Server) settleDatabase(in *inheritance, apps *app.Registry, why error) 
 	return nil
 }
 
+// said is what is wrong, for whoever asked for the upgrade and for the log.
+func (s *Server) said(err error) string {
+	if s.options.Explain == nil {
+		return err.Error()
+	}
+	return s.options.Explain(locale.English, nil, err)
+}
+
+// putBack puts sessions into systemd's store again that this process cannot serve: they are
+// of the landed version, which gave no apps with them, and the database cannot be opened.
+func (s *Server) putBack(o *Succession, in *inheritance) {
+	in.document.Format = documentFormat
+	sockets := make([]syscall.Conn, len(in.sockets))
+	for i, f := range in.sockets {
+		sockets[i] = f
+	}
+	parcel, err := in.document.pack(sockets, nil)
+	if err == nil {
+		defer parcel.close()
+		err = o.keep(parcel, time.Now().Add(o.deadlines.StoreTry))
+	}
+	if err == nil {
+		err = o.systemd.Barrier(time.Now().Add(o.deadlines.Term))
+	}
+	if err != nil {
+		s.logger.Error("the sessions could not be put back into the store, and are closed", slog.Any("error", err))
+	}
+	in.close()
+}
+
 // openInherited opens the database of inherited sessions.
 func (s *Server) openInherited(in *inheritance) error {
-	apps, err := s.openDatabase(app.Options{NeverCreate: true, LockWait: openWait, Expect: in.identity})
+	apps, err := s.openDatabase(app.Options{NeverCreate: true, LockWait: openWait, Expect: in.document.Identity})
 	if err != nil {
 		return err
 	}
@@ -301,7 +336,9 @@ func (s *Server) openInherited(in *inheritance) error {
 func (s *Server) serveFromMemory(in *inheritance, why error) {
 	s.logger.Error("the database cannot be opened: serving from memory, and nothing can be changed until it can",
 		slog.String("path", s.DatabasePath()), slog.Any("error", why))
-	s.setApps(app.FromMemory(in.apps, in.identity, app.Options{Changed: s.appChanged, Cause: why}))
+	apps := app.FromMemory(in.apps, in.document.Identity, app.Options{Changed: s.appChanged})
+	apps.SetUnavailable(why)
+	s.setApps(apps)
 }
 
 // fromStore reads what is in systemd's store. nil: nothing is, or somebody has read it.
@@ -351,47 +388,6 @@ func (t *takeover) read(link *handover.Link) (*inheritance, error) {
 	return receiveParcel(text, files, make(map[uint64]*handover.Socket), t.room())
 }
 
-// openAlone opens a server that takes nothing over.
-func (s *Server) openAlone(ctx context.Context) error {
-	if err := s.listenAll(ctx, nil); err != nil {
-		return err
-	}
-	if err := s.openApps(); err != nil {
-		return err
-	}
-	return s.openControl()
-}
-
-// listenAll has all addresses of the settings listened on, with the sockets that came
-// where they fit.
-func (s *Server) listenAll(ctx context.Context, t *takeover) (err error) {
-	c := &s.options.Config
-	if s.senders, err = s.listenOrTake(ctx, t, "listen", c.Listen); err != nil {
-		return err
-	}
-	if s.sessions, err = s.listenOrTake(ctx, t, "service", c.Service); err != nil {
-		return err
-	}
-	if c.MetricsListen != nil {
-		if s.metrics, err = s.listenOrTake(ctx, t, "metrics_listen", *c.MetricsListen); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Server) listenOrTake(ctx context.Context, t *takeover, setting string, address config.Address) (*listen.Service, error) {
-	options := s.listenOptions(setting)
-	if sockets := t.take(setting, func(before config.Address) bool { return before.SameSocket(address) }); len(sockets) > 0 {
-		return listen.Adopt(sockets, address, options), nil
-	}
-	service, err := listen.Open(ctx, address, options)
-	if err != nil {
-		return nil, &ListenError{Setting: setting, Address: address, Err: err}
-	}
-	return service, nil
-}
-
 // listenBefore goes on with the sockets that came where an address cannot be had.
 func (s *Server) listenBefore(t *takeover) {
 	anyAddress := func(config.Address) bool { return true }
@@ -400,7 +396,7 @@ func (s *Server) listenBefore(t *takeover) {
 			continue
 		}
 		if sockets := t.take(setting, anyAddress); len(sockets) > 0 {
-			*service = listen.Adopt(sockets, t.address(setting), s.listenOptions(setting))
+			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger})
 		}
 	}
 }
@@ -469,8 +465,8 @@ func (s *Server) takeOver() {
 	}
 	record := t.document.Record
 	record.ToVersion, record.ToPID = s.options.Version, os.Getpid()
-	s.tellHubOfAll()
 	became := s.hub.TakeOver(t.document.hub)
+	s.setControl(t.takeControl(s.options.Config.Control))
 	s.accept()
 	record.Sessions, record.Done = became.Sessions, true
 	record.Seconds = time.Since(record.At).Seconds()
@@ -479,10 +475,10 @@ func (s *Server) takeOver() {
 		record.Why = fmt.Sprintf("this process may have %d files open, which is not enough: raise LimitNOFILE of the unit, or ulimit -n", openLimit())
 		s.logger.Error("sessions were lost at the hand-over", slog.Int("lost", became.Missing), slog.String("why", record.Why))
 	}
-	if t.turn != nil {
-		say(t.link, word{Say: sayMine}) // the other process may be gone
-	} else if t.link != nil {
-		t.link.Close()
+	for _, f := range t.listened {
+		if f != nil { // nobody listens there any more
+			f.Close()
+		}
 	}
 	s.recordHandOver(record)
 	s.logger.Info("sessions taken over", slog.String("way", record.Way), slog.Int("sessions", became.Sessions), slog.Int("unregistered", became.Unregistered),
@@ -499,27 +495,9 @@ func openLimit() uint64 {
 	return limit.Cur
 }
 
-func identityText(id app.Identity) string {
-	if id.IsZero() {
-		return ""
-	}
-	return hex.EncodeToString(id[:])
-}
-
-func parseIdentity(text string) (id app.Identity, err error) {
-	if text == "" {
-		return id, nil
-	}
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(raw) != len(id) {
-		return id, errors.New("the identity of the database cannot be read")
-	}
-	return app.Identity(raw), nil
-}
-
-// unwrapOnce takes the path off an error that is going to have it.
-func unwrapOnce(err error) error {
-	if inner := errors.Unwrap(err); inner != nil && !errors.Is(err, fs.ErrExist) {
+// reason is an error of package app without the path, which is said anyway.
+func reason(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
 		return inner
 	}
 	return err

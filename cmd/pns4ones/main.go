@@ -55,8 +55,8 @@ type manager struct {
 	stdout, stderr io.Writer
 	// journal: stderr goes to systemd's journal.
 	journal bool
-	// successors are how sessions go from one process to the next; nil: they do not.
-	successors *successors
+	// succession is how sessions go from one process to the next, for tests.
+	succession netsvc.SuccessionOptions
 }
 
 // daemonRun is one run of the program with all that it takes from outside.
@@ -133,15 +133,16 @@ func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 	}
 }
 
-// serve runs the daemon until ctx ends.
+// serve runs the daemon until ctx ends, or another process has taken its sessions over.
 func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result, paths config.Paths) int {
 	d.warn(text, settings)
-	inherited, err := d.successors.inherit()
+	succession, err := netsvc.NewSuccession(os.Args, d.succession)
 	if err != nil {
-		fmt.Fprintln(d.stderr, text.T("daemon.not_inherited", "error", err))
+		return d.fail(text, settings, err)
 	}
-	o := netsvc.Options{
-		Inherited: inherited, Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
+	var server *netsvc.Server
+	server, err = netsvc.Open(ctx, netsvc.Options{
+		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
 		Log: newLogHandler(d.stderr, d.journal),
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
@@ -149,70 +150,33 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		Explain: func(lang locale.Lang, settings *config.Result, err error) string {
 			return explain(locale.New(lang), settings, err)
 		},
-	}
-	for {
-		left, inForce, status := d.serveOnce(ctx, text, settings, o)
-		if left == nil {
-			return status
-		}
-		err := d.successors.passOn(left)
-		if err == nil {
-			return exitDone
-		}
-		if !d.successors.goOn() {
-			fmt.Fprintln(d.stderr, text.T("daemon.not_handed_over", "N", left.Sessions(), "error", err))
-			return exitFailed
-		}
-		fmt.Fprintln(d.stderr, text.T("daemon.upgrade_failed", "error", err))
-		o.Inherited, o.Config, o.UpgradeFailed = left, inForce, err
-	}
-}
-
-// serveOnce serves until ctx ends, or until another process is to take over: then
-// it returns what it has left and the settings that were in force.
-func (d *daemonRun) serveOnce(ctx context.Context, text *locale.Localizer, settings *config.Result, o netsvc.Options) (left *netsvc.Estate, inForce config.Config, status int) {
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	o.Upgrade = d.successors.upgrade(end)
-	server, err := netsvc.Open(ctx, o)
-	if err != nil {
-		d.successors.giveBack(o.Inherited)
-		return nil, inForce, d.fail(text, settings, err)
-	}
-	if err := d.successors.awaitTurn(); err != nil {
-		return nil, inForce, d.fail(text, settings, err)
-	}
-	if o.UpgradeFailed == nil {
-		d.welcome(text, settings, server)
-	}
-	if o.Inherited != nil {
-		fmt.Fprintln(d.stdout, text.T("daemon.inherited", "N", o.Inherited.Sessions(), "version", o.Inherited.Version()))
-	}
-	d.ready()
-	// The server has to know what becomes of its sessions before it is stopped.
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopServing()
-	context.AfterFunc(ctx, func() {
-		if d.successors.upgrades() {
-			d.reloading() // for the manager the service goes on
-		} else {
-			d.stopping()
-		}
-		if d.successors.expected() {
-			server.KeepSessions()
-		}
-		stopServing()
+		Succession: succession,
+		Serving: func() {
+			d.ready()
+			d.welcome(text, settings, server)
+		},
 	})
+	if err != nil {
+		return d.fail(text, settings, err)
+	}
+	ending := context.AfterFunc(ctx, d.stopping)
+	defer ending()
 	reloading, stopReloading := context.WithCancel(ctx)
 	var reloader sync.WaitGroup
 	reloader.Go(func() { d.reloadOnSignal(reloading, server) })
 	defer reloader.Wait()
 	defer stopReloading()
-	if err := server.Run(serving); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
-		return nil, inForce, exitFailed
+	err = server.Run(ctx)
+	switch {
+	case errors.Is(err, netsvc.ErrTakenOver) && succession.Managed():
+		// systemd looks at this only if it does not follow the other process, and then
+		// starts the service again.
+		return exitFailed
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, netsvc.ErrTakenOver):
+		return exitDone
 	}
-	return server.Left(), server.Settings(), exitDone
+	fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
+	return exitFailed
 }
 
 // reloadOnSignal reads the settings again at each SIGHUP until ctx ends. What

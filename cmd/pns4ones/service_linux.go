@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc"
 )
 
 // How to find out why an address cannot be listened on.
@@ -21,6 +22,9 @@ const (
 	showPort      = "ss -ltnp 'sport = :%d'"
 	portDenied    = "daemon.listen_denied"
 )
+
+// succession is as a service wants it; tests have steps of it fail.
+var succession netsvc.SuccessionOptions
 
 // runAsService runs the daemon in the foreground; systemd, if it is the one that
 // started it (Type=notify), is told when it is ready and when it ends.
@@ -47,7 +51,7 @@ func runAsService(run func(context.Context, manager) int) int {
 		stderr:   os.Stderr,
 		journal:  err == nil && journaled,
 
-		successors: newSuccessors(),
+		succession: succession,
 	})
 }
 

@@ -234,3 +234,6 @@ func (r rawSocket) waiting() (syscall.RawConn, error) {
 	}
 	return file.SyscallConn()
 }
+
+// SocketOf is the connection whose descriptor is a file, which belongs to it from now on.
+func SocketOf(file *os.File) *Socket { return &Socket{fd: -1, file: file} }

@@ -79,7 +79,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, status int, 
 	w.WriteHeader(status)
 	w.Write(answer)
 	connection.Flush()
-	connection.SetReadDeadline(time.Now().Add(s.drainTime))
+	connection.SetReadDeadline(time.Now().Add(s.timeouts.drain))
 	if asksFirst {
 		return // net/http closes; it reads a little if the sender goes on unasked
 	}

@@ -75,12 +75,12 @@ type Server struct {
 	log         *slog.Logger
 	limits      atomic.Pointer[Limits]
 	certificate atomic.Pointer[certificate.Certificate]
-	tls         *tls.Config // nil: plain HTTP
-	http        *http.Server
+	tls         *tls.Config                 // nil: plain HTTP
+	http        atomic.Pointer[http.Server] // another one after Resume
 	bodies      bodyPool
 	counters    *counters
 	failures    *failurelog.Log
-	drainTime   time.Duration
+	timeouts    timeouts
 
 	mu       sync.Mutex
 	busy     map[net.Conn]http.ConnState // those new or active
@@ -101,13 +101,13 @@ func newServer(o Options, t timeouts) *Server {
 		o.Logger = slog.Default()
 	}
 	s := &Server{
-		apps:      o.Apps,
-		hub:       o.Hub,
-		log:       o.Logger,
-		counters:  newCounters(),
-		failures:  failurelog.New(o.Logger, "request refused"),
-		drainTime: t.drain,
-		busy:      make(map[net.Conn]http.ConnState),
+		apps:     o.Apps,
+		hub:      o.Hub,
+		log:      o.Logger,
+		counters: newCounters(),
+		failures: failurelog.New(o.Logger, "request refused"),
+		timeouts: t,
+		busy:     make(map[net.Conn]http.ConnState),
 	}
 	s.SetLimits(o.Limits)
 	if o.Certificate != nil {
@@ -117,10 +117,17 @@ func newServer(o Options, t timeouts) *Server {
 			return s.certificate.Load().GetCertificate(hello)
 		}
 	}
+	s.http.Store(s.newHTTP(s.routes()))
+	return s
+}
+
+// newHTTP is a server of net/http, which can be ended once.
+func (s *Server) newHTTP(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	s.http = &http.Server{
-		Handler:           s.routes(),
+	t := s.timeouts
+	return &http.Server{
+		Handler:           handler,
 		Protocols:         &protocols,
 		MaxHeaderBytes:    MaxHeaderBytes - headerSlop,
 		ReadHeaderTimeout: t.header,
@@ -132,7 +139,6 @@ func newServer(o Options, t timeouts) *Server {
 		// «OPTIONS *» would be answered with 200 instead of by our routes.
 		DisableGeneralOptionsHandler: true,
 	}
-	return s
 }
 
 // SetLimits replaces the limits. Requests under way keep those they began with.
@@ -166,7 +172,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.tls != nil {
 		ln = tls.NewListener(ln, s.tls)
 	}
-	err := s.http.Serve(ln)
+	err := s.http.Load().Serve(ln)
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -188,13 +194,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, conn := range silent {
 		conn.Close()
 	}
+	defer s.failures.Close()
 	return s.end(ctx)
 }
 
 // Finish is Shutdown with patience for those who have connected, but not asked
-// yet: they are about to. All calls of Serve must have returned.
+// yet: they are about to. All calls of Serve must have returned. Resume undoes it.
 func (s *Server) Finish(ctx context.Context) error {
-	s.http.SetKeepAlivesEnabled(false)
+	s.http.Load().SetKeepAlivesEnabled(false)
 	// Shutdown of net/http drops requests that it reads after it was called.
 	select {
 	case <-s.idle():
@@ -203,12 +210,15 @@ func (s *Server) Finish(ctx context.Context) error {
 	return s.end(ctx)
 }
 
+// Resume has Serve accept again after Finish.
+func (s *Server) Resume() { s.http.Store(s.newHTTP(s.Handler())) }
+
 func (s *Server) end(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	server := s.http.Load()
+	err := server.Shutdown(ctx)
 	if err != nil {
-		s.http.Close()
+		server.Close()
 	}
-	s.failures.Close()
 	return err
 }
 
@@ -250,7 +260,7 @@ func (s *Server) idle() <-chan struct{} {
 }
 
 // Handler returns what answers the requests, for tests without a connection.
-func (s *Server) Handler() http.Handler { return s.http.Handler }
+func (s *Server) Handler() http.Handler { return s.http.Load().Handler }
 
 // routes is all there is (protocol.md section 3).
 func (s *Server) routes() http.Handler {

@@ -287,6 +287,9 @@ func (h *Hub) app(id string) *tenant {
 	return h.apps[strings.ToLower(id)]
 }
 
+// Frozen reports whether the sessions are being handed over: nothing can be done with them.
+func (h *Hub) Frozen() bool { return h.frozen.Load() }
+
 // snapshot returns the connections there are, registered or not.
 func (h *Hub) snapshot() []*session {
 	h.mu.Lock()

@@ -100,8 +100,8 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 	server := server.New(server.Options{
 		Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info, Logger: logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
-		SetLogLevel: func(level config.Level) { d.level = level },
-		Upgrade:     func(ctx context.Context) (string, error) { return d.upgrade(ctx) },
+		HandingOver: d.hub.Frozen, SetLogLevel: func(level config.Level) { d.level = level },
+		Upgrade: func(ctx context.Context) (string, error) { return d.upgrade(ctx) },
 	})
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(ln) }()

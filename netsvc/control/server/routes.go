@@ -96,6 +96,10 @@ func (s *Server) handler(row route) http.Handler {
 				s.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 			}
 		}()
+		if row.method != http.MethodGet && s.handingOver() {
+			s.writeError(w, r, app.ErrHandingOver)
+			return
+		}
 		object, err := answer(w, r, row, limit)
 		switch {
 		case err != nil:

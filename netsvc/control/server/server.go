@@ -53,6 +53,8 @@ type Options struct {
 	// Reload reads the settings again. Its error is an *Error, in that language.
 	Reload      func(locale.Lang) (control.ReloadReport, error)
 	SetLogLevel func(config.Level)
+	// HandingOver reports whether nothing can be done with sessions at present.
+	HandingOver func() bool
 	// Upgrade begins to have the program on disk take the place of this one, and
 	// returns what Handover.ID will be; its error tells the person why that is not
 	// possible. nil: never.
@@ -72,6 +74,7 @@ type Server struct {
 	info           func() Info
 	reloadSettings func(locale.Lang) (control.ReloadReport, error)
 	setLogLevel    func(config.Level)
+	handingOver    func() bool
 	beginUpgrade   func(context.Context) (id string, err error)
 	logger         *slog.Logger
 	http           *http.Server
@@ -88,7 +91,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
-		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade, logger: o.Logger,
+		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade, handingOver: o.HandingOver, logger: o.Logger,
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{

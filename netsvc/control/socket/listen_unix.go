@@ -189,6 +189,14 @@ func Attach(ln *net.UnixListener, path string) (net.Listener, error) {
 	return &socket{UnixListener: ln, path: path, file: file}, nil
 }
 
+// Underlying is the socket itself, to be passed on; nil if ln is of another kind.
+func Underlying(ln net.Listener) *net.UnixListener {
+	if s, ours := ln.(*socket); ours {
+		return s.UnixListener
+	}
+	return nil
+}
+
 // Detach ends accepting without closing the socket, which it returns: whoever calls
 // waits until somebody accepts again. Accept fails as if it were closed, and Close does
 // nothing any more. It returns nil if ln is of another kind.

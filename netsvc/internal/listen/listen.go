@@ -167,6 +167,16 @@ func (s *Service) Listeners() (listeners []net.Listener) {
 	return listeners
 }
 
+// Sockets returns the sockets themselves, to be passed on.
+func (s *Service) Sockets() (sockets []*net.TCPListener) {
+	for _, ln := range s.sockets {
+		if socket, ok := ln.(*net.TCPListener); ok {
+			sockets = append(sockets, socket)
+		}
+	}
+	return sockets
+}
+
 // Address is what it listens for, as the setting gave it.
 func (s *Service) Address() config.Address { return s.address }
 
