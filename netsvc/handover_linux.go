@@ -167,6 +167,9 @@ func (u *upgrade) prepare() (err error) {
 	if err := u.passEarly(hello.Limit); err != nil {
 		return err
 	}
+	if err := u.at("U.O.gate"); err != nil {
+		return err
+	}
 	if err := u.closeGate(); err != nil {
 		s.apps.Resume()
 		return errBusyDisk

@@ -483,15 +483,20 @@ func wake(keeper chan struct{}) {
 	}
 }
 
-// keepDatabase opens the database again whenever it is not open.
+// keepDatabase opens the database again whenever it is not open. Where the disk does not
+// answer, a try may outlive it.
 func (s *Server) keepDatabase(ctx context.Context) error {
 	for {
-		var again <-chan time.Time
-		if !s.hub.Frozen() {
-			again = s.lookAfterDatabase()
+		again := make(chan (<-chan time.Time), 1)
+		go func() { again <- s.lookAfterDatabase() }()
+		var wait <-chan time.Time
+		select {
+		case wait = <-again:
+		case <-ctx.Done():
+			return nil
 		}
 		select {
-		case <-again:
+		case <-wait:
 		case <-s.databaseAway:
 		case <-ctx.Done():
 			return nil
@@ -503,7 +508,11 @@ func (s *Server) keepDatabase(ctx context.Context) error {
 // It returns when to do it again; nil: not before something happens.
 func (s *Server) lookAfterDatabase() <-chan time.Time {
 	if s.apps.Unavailable() != nil {
-		if err := s.apps.Reopen(s.DatabasePath()); err != nil {
+		err := s.apps.Reopen(s.DatabasePath())
+		if errors.Is(err, app.ErrHandingOver) {
+			return nil // whoever takes the sessions back asks again
+		}
+		if err != nil {
 			s.logger.Error("the database cannot be opened: nothing can be changed until it can", slog.Any("error", err))
 			return time.After(s.options.RetryEvery)
 		}

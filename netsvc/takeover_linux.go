@@ -246,13 +246,19 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 		return context.Cause(ctx)
 	}
 	t := &takeover{Succession: o, early: make(map[uint64]*handover.Socket)}
-	in, err := t.fromStore(stored)
-	if err != nil || in == nil {
+	if err := o.at("R.N.read"); err != nil {
 		if apps != nil {
 			apps.Close()
 		}
-		if err != nil {
-			s.logger.Error("sessions that were handed over cannot be read, and are lost", slog.Any("error", err))
+		return err // they stay where they are
+	}
+	in, err := t.fromStore(stored)
+	if err != nil {
+		s.logger.Error("sessions that were handed over cannot be read, and are lost", slog.Any("error", err))
+	}
+	if in == nil {
+		if apps != nil {
+			apps.Close()
 		}
 		return s.openAlone(ctx)
 	}
@@ -262,7 +268,11 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 		s.putBack(o, in)
 		return err
 	}
-	if err := s.listenAll(ctx, t); err != nil {
+	err = o.at("R.N.ports")
+	if err == nil {
+		err = s.listenAll(context.WithoutCancel(ctx), t)
+	}
+	if err != nil {
 		// The ports that there were are better than none.
 		s.logger.Error("an address of the settings cannot be had: the one before stays", slog.String("error", s.said(err)))
 		s.listenBefore(t)
@@ -343,9 +353,6 @@ func (s *Server) serveFromMemory(in *inheritance, why error) {
 
 // fromStore reads what is in systemd's store. nil: nothing is, or somebody has read it.
 func (t *takeover) fromStore(stored []*os.File) (found *inheritance, err error) {
-	if err := t.at("R.N.read"); err != nil {
-		return nil, err
-	}
 	for _, file := range stored {
 		link, openErr := handover.OpenLink(file)
 		if openErr != nil {

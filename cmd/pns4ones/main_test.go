@@ -23,6 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	plantFaults()
 	testscript.Main(m, map[string]func(){"pns4ones": main})
 }
 

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc"
+)
+
+// faultVariable names a file with a step of a hand-over and what is to go wrong there:
+// «U.O.send hang». The process that comes to that step takes the file away, and suffers it.
+const faultVariable = "PNS4ONES_TEST_FAULT"
+
+// The ways in which a step goes wrong.
+const (
+	faultError = "error"
+	faultHang  = "hang"
+	faultKill  = "kill"
+	faultPause = "pause" // for a second
+)
+
+// impatient are deadlines with which a hang costs a second.
+var impatient = netsvc.Deadlines{
+	Hello: 3 * time.Second, Ready: 3 * time.Second, Turn: 700 * time.Millisecond, Store: 4 * time.Second, StoreTry: time.Second,
+	Database: 700 * time.Millisecond, Term: 2 * time.Second,
+}
+
+// plantFaults has the daemons of a test suffer what it plans for them.
+func plantFaults() {
+	path := os.Getenv(faultVariable)
+	if path == "" {
+		return
+	}
+	succession = netsvc.SuccessionOptions{
+		Deadlines: impatient,
+		Step: func(step string) error {
+			plan, err := os.ReadFile(path)
+			at, kind, _ := strings.Cut(string(plan), " ")
+			if err != nil || at != step || os.Remove(path) != nil {
+				return nil
+			}
+			switch kind {
+			case faultHang:
+				select {}
+			case faultKill:
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			case faultPause:
+				time.Sleep(time.Second)
+				return nil
+			}
+			return errors.New("planted by a test")
+		},
+	}
+}
