@@ -6,6 +6,10 @@
 // export) and by the server that assembles them, which passes every change on to
 // the hub through [Options.Changed].
 //
+// The registry can let go of its file while it serves from memory, and its apps can
+// be written down, for another process to take over; when that is done is the
+// server's business.
+//
 // It must not know any network: no requests, no sessions, no wire formats beyond
 // the textual form of the keys and tokens (protocol.md, sections 2 and 3.1).
 package app

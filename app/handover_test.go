@@ -291,6 +291,24 @@ func TestReopenDuringAHandOver(t *testing.T) {
 	noError(t, "reopen", r.Reopen(path))
 }
 
+func TestAHandOverThatBeginsDuringReopenFindsTheFileFree(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	r := open(t, path, app.Options{LockWait: time.Minute})
+	noError(t, "release", r.Release(context.Background()))
+	other := open(t, path, app.Options{})
+	reopened := doing(func() error { return r.Reopen(path) })
+	for r.Release(over()) == nil { // until Reopen has its turn, and waits for the lock
+		runtime.Gosched()
+	}
+	want(t, "pause", r.Pause(over()), context.Canceled)
+	closeRegistry(t, other)
+	want(t, "reopen", <-reopened, app.ErrHandingOver)
+	closeRegistry(t, open(t, path, app.Options{}))
+	r.Resume()
+	noError(t, "reopen", r.Reopen(path))
+}
+
 func TestReopenOfAClosedRegistry(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)

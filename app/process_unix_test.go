@@ -288,5 +288,8 @@ func openWithoutPermission(path string) error {
 	if n := strings.Count(err.Error(), path); n != 1 {
 		return fmt.Errorf("the error says the path %d times: %w", n, err)
 	}
+	if _, err := app.Look(path); !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look: got %v, want fs.ErrPermission", err)
+	}
 	return nil
 }

@@ -2,11 +2,13 @@ package pages
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -92,6 +94,78 @@ func TestCheckAcceptsWhatBoltWrites(t *testing.T) {
 		if err := check(bytes.NewReader(content), int64(len(content))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestReadFindsWhatBoltFinds(t *testing.T) {
+	t.Parallel()
+	for name, content := range goodFiles(t) {
+		path := filepath.Join(t.TempDir(), "bolt.db")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		got, err := Read(file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make(map[string][]Pair)
+		err = db.View(func(tx *bbolt.Tx) error {
+			return tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+				want[string(bucket)] = nil
+				return b.ForEach(func(k, v []byte) error {
+					want[string(bucket)] = append(want[string(bucket)], Pair{bytes.Clone(k), bytes.Clone(v)})
+					return nil
+				})
+			})
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: it has other contents", name)
+		}
+	}
+}
+
+func TestTransactionsGrowOneByOne(t *testing.T) {
+	t.Parallel()
+	transactions := func(content []byte) ([2]uint64, error) {
+		path := filepath.Join(t.TempDir(), "bolt.db")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		return Transactions(file)
+	}
+	var changes []func(*bbolt.Tx) error
+	for n := range uint64(4) {
+		want := [2]uint64{n + n%2, n + 1 - n%2} // even ones are in the first page
+		if ids, err := transactions(boltFile(t, changes...)); err != nil || ids != want {
+			t.Errorf("after %d changes: %v, %v, want %v", n, ids, err, want)
+		}
+		changes = append(changes, fill("a", 0, 3, 10))
+	}
+	content := boltFile(t, changes...)
+	content[headerLen+metaSumAt] ^= 1
+	if ids, err := transactions(content); err == nil {
+		t.Errorf("a torn meta page is accepted: %v", ids)
+	}
+	if ids, err := transactions([]byte("garbage")); err == nil {
+		t.Errorf("garbage is accepted: %v", ids)
 	}
 }
 
