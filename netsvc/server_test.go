@@ -22,6 +22,7 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -374,7 +375,7 @@ func TestRefusesToStart(t *testing.T) {
 			other := settings(t.TempDir())
 			other.Control = c.Control
 			start(t, netsvc.Options{Config: other})
-		}, func(err error) bool { return errors.Is(err, control.ErrInUse) }},
+		}, func(err error) bool { return errors.Is(err, socket.ErrInUse) }},
 		{"the database belongs to another daemon", func(t *testing.T, c *config.Config) {
 			other := settings(t.TempDir())
 			other.DataDir = c.DataDir

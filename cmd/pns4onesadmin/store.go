@@ -11,6 +11,7 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
 
 // store is where the app commands do their work: a running daemon, or, with
@@ -48,7 +49,7 @@ type database struct{ apps *app.Registry }
 
 func (d database) Close() { d.apps.Close() }
 
-func describeApp(a *app.App) control.App { return control.AppOf(a, 0, 0) }
+func describeApp(a *app.App) control.App { return describe.App(a, 0, 0) }
 
 func described(a *app.App, err error) (control.App, error) {
 	if err != nil {
@@ -103,7 +104,7 @@ func (d database) Import(_ context.Context, file io.Reader) (control.ImportRepor
 	if err != nil {
 		return control.ImportReport{}, err
 	}
-	return control.ImportReportOf(report, describeApp), nil
+	return describe.Import(report, describeApp), nil
 }
 
 func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.Export(w) }

@@ -101,7 +101,7 @@ func (c *Client) CreateApp(ctx context.Context, title string) (App, error) {
 	if err := checkText(CodeBadTitle, title); err != nil {
 		return App{}, err
 	}
-	return ask[App](ctx, c, "POST", "/apps", titleBody{title})
+	return ask[App](ctx, c, "POST", "/apps", TitleBody{title})
 }
 
 // RenameApp gives an app another title.
@@ -109,7 +109,7 @@ func (c *Client) RenameApp(ctx context.Context, id, title string) (App, error) {
 	if err := checkText(CodeBadTitle, title); err != nil {
 		return App{}, err
 	}
-	return ask[App](ctx, c, "PATCH", appPath(id), titleBody{title})
+	return ask[App](ctx, c, "PATCH", appPath(id), TitleBody{title})
 }
 
 // RemoveApp removes an app and closes its sessions.
@@ -162,7 +162,7 @@ func (c *Client) Send(ctx context.Context, appID string, to wire.Recipient, m wi
 	if err := checkText(CodeBadRequest, texts...); err != nil {
 		return 0, err
 	}
-	answer, err := ask[sent](ctx, c, "POST", "/messages", messageBody{
+	answer, err := ask[Sent](ctx, c, "POST", "/messages", messageBody{
 		AppID:     appID,
 		Recipient: recipientBody{Type: to.Type, IbID: to.IbID, UserID: to.UserID, UserGroup: to.UserGroup},
 		Message:   m.AppendJSON(nil),
@@ -254,7 +254,7 @@ func (c *Client) send(ctx context.Context, by caller, method, path string, body 
 const maxErrorBytes = 64 << 10
 
 func refusalOf(response *http.Response) error {
-	var body errorBody
+	var body ErrorBody
 	err := json.NewDecoder(io.LimitReader(response.Body, maxErrorBytes)).Decode(&body)
 	if err != nil || body.Error == nil {
 		return &Error{Status: response.StatusCode, Code: CodeInternal, Message: "the daemon answered " + response.Status}

@@ -77,7 +77,7 @@ func read[T any](ctx context.Context, c *Client, path string, follow bool, each 
 // SetLogLevel changes the level of the daemon's log until it is restarted or
 // reloaded.
 func (c *Client) SetLogLevel(ctx context.Context, level string) error {
-	_, err := ask[levelBody](ctx, c, "PUT", "/log-level", levelBody{level})
+	_, err := ask[LevelBody](ctx, c, "PUT", "/log-level", LevelBody{level})
 	return err
 }
 
@@ -90,7 +90,7 @@ func (c *Client) Reload(ctx context.Context) (ReloadReport, error) {
 // returns when that begins; Status.LastHandover with this id tells what came of it.
 // The id is empty from a daemon that keeps no such record.
 func (c *Client) Upgrade(ctx context.Context) (id string, err error) {
-	begun, err := ask[upgradeBegun](ctx, c, "POST", "/upgrade", nil)
+	begun, err := ask[UpgradeBegun](ctx, c, "POST", "/upgrade", nil)
 	return begun.ID, err
 }
 

@@ -30,3 +30,8 @@ const (
 	WayRestart = "restart"
 	WayUpgrade = "upgrade"
 )
+
+// UpgradeBegun answers a request for an upgrade.
+type UpgradeBegun struct {
+	ID string `json:"id"` // what Handover.ID will be
+}

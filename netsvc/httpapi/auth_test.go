@@ -115,7 +115,7 @@ func TestANewTokenLeavesTheEarlierOnesValid(t *testing.T) {
 	var tokens []string
 	for range 5 {
 		tokens = append(tokens, s.token(a))
-		s.clock.advance(time.Minute)
+		s.clock.Advance(time.Minute)
 	}
 	for _, token := range tokens {
 		s.send(token, toAll).wantSent(t, 0)
@@ -148,7 +148,7 @@ func TestAnOldServerKeyWorksUntilItsEnd(t *testing.T) {
 		t.Errorf("expires_in %d, want the end of the key, %d", old.ExpiresIn, want)
 	}
 	s.send(old.AccessToken, toAll).wantSent(t, 0)
-	s.clock.advance(11 * time.Minute)
+	s.clock.Advance(11 * time.Minute)
 	s.get("/auth?server_key="+a.ServerKeys[0].Key).wantError(t, http.StatusUnauthorized, "server_key")
 }
 

@@ -142,9 +142,9 @@ func TestRefusesAnExpiredTokenWith403(t *testing.T) {
 	t.Parallel()
 	s := start(t, httpapi.Options{}, nil)
 	token := s.token(s.newApp("one"))
-	s.clock.advance(59 * time.Minute)
+	s.clock.Advance(59 * time.Minute)
 	s.send(token, toAll).wantSent(t, 0)
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	s.send(token, toAll).wantError(t, http.StatusForbidden, "expired")
 	s.send(token[:62]+"AA", toAll).wantError(t, http.StatusUnauthorized, "")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/failurelog"
 )
@@ -62,8 +63,8 @@ type Options struct {
 	Apps        *app.Registry
 	Hub         *hub.Hub
 	Limits      Limits
-	Certificate *Certificate // nil: plain HTTP
-	Logger      *slog.Logger // slog.Default()
+	Certificate *certificate.Certificate // nil: plain HTTP
+	Logger      *slog.Logger             // slog.Default()
 }
 
 // Server answers senders. All methods may be called concurrently. End it with
@@ -73,7 +74,7 @@ type Server struct {
 	hub         *hub.Hub
 	log         *slog.Logger
 	limits      atomic.Pointer[Limits]
-	certificate atomic.Pointer[Certificate]
+	certificate atomic.Pointer[certificate.Certificate]
 	tls         *tls.Config // nil: plain HTTP
 	http        *http.Server
 	bodies      bodyPool
@@ -113,7 +114,7 @@ func newServer(o Options, t timeouts) *Server {
 		s.certificate.Store(o.Certificate)
 		s.tls = o.Certificate.TLSConfig()
 		s.tls.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.certificate.Load().getCertificate(hello)
+			return s.certificate.Load().GetCertificate(hello)
 		}
 	}
 	var protocols http.Protocols
@@ -152,7 +153,7 @@ func (s *Server) SetLimits(l Limits) {
 // SetCertificate serves another certificate from the next handshake on, as when
 // the settings name other files. It has no effect on a server that was made
 // without one: that speaks plain HTTP for good.
-func (s *Server) SetCertificate(c *Certificate) {
+func (s *Server) SetCertificate(c *certificate.Certificate) {
 	if c != nil && s.tls != nil {
 		s.certificate.Store(c)
 	}

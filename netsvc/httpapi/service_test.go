@@ -17,6 +17,8 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testclock"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -33,8 +35,8 @@ type service struct {
 	address  string // of the HTTP interface
 	url      string
 	sessions string // address of the hub
-	log      *logBuffer
-	clock    *clock // the registry's
+	log      *testlog.Buffer
+	clock    *testclock.Clock // the registry's
 	stop     func()
 }
 
@@ -42,8 +44,8 @@ type service struct {
 // httpapi.New.
 func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *httpapi.Server) *service {
 	t.Helper()
-	logger, out := newLogger()
-	s := &service{t: t, log: out, clock: &clock{now: time.Now()}}
+	logger, out := testlog.New()
+	s := &service{t: t, log: out, clock: testclock.New(time.Now())}
 	s.hub = hub.New(hub.Options{Logger: logger})
 	apps, err := app.Open(filepath.Join(t.TempDir(), "pns4ones.db"), app.Options{Now: s.clock.Now, Changed: s.changed})
 	if err != nil {
