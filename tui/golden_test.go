@@ -53,6 +53,14 @@ var scenes = []struct {
 		d.write("Новая база 日本")
 		d.press("left", "left")
 	}},
+	{"apps_create_unknown", func(d *driver, daemon *fakeDaemon) {
+		d.press("2", "n")
+		d.write("Новая база")
+		daemon.mu.Lock()
+		daemon.refuses = &control.Error{Code: control.CodeOutcomeUnknown, Message: "whether it was stored is not known"}
+		daemon.mu.Unlock()
+		d.press("enter")
+	}},
 	{"apps_client_key", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "C") }},
 	{"apps_remove", func(d *driver, _ *fakeDaemon) {
 		d.press("2", "d")

@@ -126,6 +126,14 @@ func TestAnAnswerThatIsNotOursIsAnError(t *testing.T) {
 	})
 }
 
+func TestADaemonThatKnowsNoIDsIsUpgradedToo(t *testing.T) {
+	t.Parallel()
+	c := stranger(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}\n") })
+	if id, err := c.Upgrade(t.Context()); err != nil || id != "" {
+		t.Errorf("got %q and %v", id, err)
+	}
+}
+
 // An import that is given up on would be made nevertheless.
 func TestAnImportMayTakeLongerThanOtherRequests(t *testing.T) {
 	t.Parallel()
