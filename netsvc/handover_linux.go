@@ -395,16 +395,18 @@ func (u *upgrade) takeBack(why error) {
 		slog.Int("sessions", u.record.Sessions), slog.Any("error", why))
 }
 
-// freeze ends all that touches sessions, and returns what they are (5). With drain queues
-// are written first, as far as peers take them.
-func (s *Server) freeze(d Deadlines, drain bool) *hub.State {
-	s.stopAccepting()
+// freeze ends all that touches sessions, and returns what they are (5). For good: nothing
+// is taken back. Then queues are written first, as far as peers take them, for it may be a
+// stop; and the control channel is closed, so that whoever calls before the next process
+// answers is told that nobody does.
+func (s *Server) freeze(d Deadlines, forGood bool) *hub.State {
+	s.stopAccepting(forGood)
 	requests, cancel := context.WithTimeout(context.Background(), d.Requests)
 	defer cancel()
 	if err := s.http.Finish(requests); err != nil {
 		s.logger.Warn("requests were cut off at the hand-over", slog.Any("error", err))
 	}
-	if drain {
+	if forGood {
 		queues, cancel := context.WithTimeout(context.Background(), d.Requests)
 		defer cancel()
 		s.hub.Drain(queues) // what is left is handed over
@@ -433,12 +435,18 @@ func (s *Server) thaw() {
 	wake(s.controlAway)
 }
 
-// stopAccepting returns when nobody accepts any more. Whoever connects waits.
-func (s *Server) stopAccepting() {
+// stopAccepting returns when nobody accepts any more. Whoever connects waits, but at the
+// control channel if that is closed.
+func (s *Server) stopAccepting(closeControl bool) {
 	for _, f := range s.fronts() {
 		f.service.Detach()
 	}
-	if ln := s.currentControl(); ln != nil {
+	switch ln := s.currentControl(); {
+	case ln == nil:
+	case closeControl:
+		ln.Close()
+		s.setControl(nil)
+	default:
 		socket.Detach(ln)
 	}
 	s.accepting.Wait()
