@@ -24,9 +24,12 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	l.open(*fireSessions)
 	stop := l.sendAllAround(2, 0)
 	defer stop()
+	var notServed []time.Duration
 	for range *fireRounds {
 		i.upgrade()
+		notServed = append(notServed, i.notServed())
 	}
+	t.Logf("not served for %v", notServed)
 	stop()
 	l.settle()
 	if err := first.Wait(); err != nil {
@@ -111,6 +114,7 @@ func TestSystemdRestartsLoseNothing(t *testing.T) {
 	l.open(*fireSessions)
 	stop := l.sendAllAround(2, 0)
 	defer stop()
+	var notServed []time.Duration
 	for range *fireRounds {
 		i.stop(daemon)
 		if n := systemd.storedFiles(); n != 2 {
@@ -126,8 +130,10 @@ func TestSystemdRestartsLoseNothing(t *testing.T) {
 		if now := i.status(); now.Sessions != len(l.sessions) {
 			t.Fatalf("%d sessions are left", now.Sessions)
 		}
+		notServed = append(notServed, i.notServed())
 		await(t, "the store is empty", func() bool { return systemd.storedFiles() == 0 })
 	}
+	t.Logf("not served for %v", notServed)
 	stop()
 	l.settle()
 	l.check()
@@ -228,6 +234,16 @@ func TestEveryFaultOfARestart(t *testing.T) {
 			i.verdict(l, stop, fault, daemon, systemd)
 		})
 	}
+}
+
+// notServed is how long nobody served the sessions at the last hand-over.
+func (i *installation) notServed() time.Duration {
+	i.t.Helper()
+	h := i.status().LastHandover
+	if h == nil {
+		i.t.Fatal("there is no record of the hand-over")
+	}
+	return time.Duration(h.Seconds * float64(time.Second)).Round(time.Millisecond)
 }
 
 // plan has a step of the daemons that are started from now on go wrong, once.

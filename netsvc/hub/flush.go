@@ -91,11 +91,14 @@ func (l *sessionList) pop() *session {
 	return s
 }
 
-// run writes until stop is called.
+// run writes until stop is called, or the hub is frozen.
 func (f *flusher) run() {
 	out := newOutlet()
 	for {
 		for s := f.pop(); s != nil; s = f.pop() {
+			if f.hub.frozen.Load() {
+				return // what is left in the lists is found in the sessions
+			}
 			if s.unlist() {
 				f.hub.flush(s, out)
 			} else {

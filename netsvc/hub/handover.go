@@ -173,8 +173,11 @@ type TakenOver struct {
 
 // TakeOver goes on with the sessions of another hub. It is called once, when all apps
 // are known, before Serve. A session whose key is no longer in force is closed; one
-// whose connection is nil is missing.
+// whose connection is nil is missing. When it returns, all of them can be published to;
+// writing and reading begin in the background, so that senders wait no longer than they
+// have to.
 func (h *Hub) TakeOver(state *State) (became TakenOver) {
+	resumed := make([]resumption, 0, len(state.Sessions))
 	h.lastID.Store(max(h.lastID.Load(), state.LastID))
 	keys := make([]*key, len(state.Keys))
 	for i, saved := range state.Keys {
@@ -197,10 +200,10 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 		switch {
 		case saved.Key < 0:
 			h.pending.add(s)
-			early := saved.Early // not all of state, which the goroutine would keep
-			h.goroutines.Go(func() { h.greet(s, early) })
+			resumed = append(resumed, resumption{s, saved.Early, false})
 			became.Unregistered++
 		case h.reinstate(s, saved, keys[saved.Key], frames):
+			resumed = append(resumed, resumption{s, saved.Early, len(saved.Queue) > 0})
 			became.Sessions++
 			for _, f := range saved.Queue {
 				copies[f]++
@@ -214,7 +217,38 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 			h.finished(f.delivery)
 		}
 	}
+	h.goroutines.Go(func() { h.resumeAll(resumed) })
 	return became
+}
+
+// resumption is a session that goes on, what was read of it before, and whether it waits
+// to be put into a flusher's list.
+type resumption struct {
+	s      *session
+	early  []byte
+	listed bool
+}
+
+// resumeAll has sessions read and written that were taken over, until the hub is frozen:
+// then whoever goes on with them does.
+func (h *Hub) resumeAll(sessions []resumption) {
+	for i, r := range sessions {
+		if h.frozen.Load() {
+			for _, left := range sessions[i:] {
+				h.keepEarly(left.s, left.early)
+			}
+			return
+		}
+		s := r.s
+		if s.registered() == nil {
+			h.goroutines.Go(func() { h.greet(s, r.early) })
+			continue
+		}
+		if r.listed {
+			h.flusherOf(s).push(s, among)
+		}
+		h.rest(s, r.early)
+	}
 }
 
 // savedKey finds the key in force that has been saved, nil if it is gone.
@@ -266,9 +300,7 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
 	if s.listed {
 		h.startWriting()
-		h.flusherOf(s).push(s, among)
 	}
-	h.rest(s, saved.Early)
 	return true
 }
 
