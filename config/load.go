@@ -262,7 +262,7 @@ func fromEnvironment(getenv func(string) string) []given {
 }
 
 // otherVariables begin like the settings' and belong to the programs.
-var otherVariables = []string{"PNS4ONES_LANG", "PNS4ONES_SERVER_KEY", "PNS4ONES_CLIENT_KEY", "PNS4ONES_HANDOVER_FD"}
+var otherVariables = []string{"PNS4ONES_LANG", "PNS4ONES_SERVER_KEY", "PNS4ONES_CLIENT_KEY", "PNS4ONES_HANDOVER_FD", "PNS4ONES_HANDOVER_FORMAT"}
 
 // warnOfUnknown warns of variables that look like settings and are none.
 func (l *loader) warnOfUnknown(environ []string) {

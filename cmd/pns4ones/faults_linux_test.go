@@ -12,7 +12,7 @@ import (
 
 // faultVariable names a file with a step of a hand-over and what is to go wrong there:
 // «U.O.send hang». The process that comes to that step takes the file away, and suffers it.
-const faultVariable = "PNS4ONES_TEST_FAULT"
+const faultVariable = "HANDOVER_TEST_FAULT"
 
 // The ways in which a step goes wrong.
 const (

@@ -21,6 +21,7 @@ type Socket struct {
 	fd     int      // -1: closed, or file's
 	file   *os.File // nil: nobody had to wait yet
 	closed bool
+	remote *net.TCPAddr // nil: nobody has asked yet
 }
 
 func newSocket(fd int) *Socket { return &Socket{fd: fd} }
@@ -116,10 +117,25 @@ func (s *Socket) SetKeepAliveConfig(c net.KeepAliveConfig) error {
 // LocalAddr is part of net.Conn.
 func (s *Socket) LocalAddr() net.Addr { return s.address(unix.Getsockname) }
 
-// RemoteAddr is part of net.Conn. It is the zero address once the peer is gone.
-func (s *Socket) RemoteAddr() net.Addr { return s.address(unix.Getpeername) }
+// RemoteAddr is part of net.Conn. If nobody asks before the connection has ended it is the
+// zero address: the system does not tell it any more.
+func (s *Socket) RemoteAddr() net.Addr {
+	s.mu.RLock()
+	known := s.remote
+	s.mu.RUnlock()
+	if known != nil {
+		return known
+	}
+	found := s.address(unix.Getpeername)
+	if found.Port != 0 {
+		s.mu.Lock()
+		s.remote = found
+		s.mu.Unlock()
+	}
+	return found
+}
 
-func (s *Socket) address(ask func(fd int) (unix.Sockaddr, error)) net.Addr {
+func (s *Socket) address(ask func(fd int) (unix.Sockaddr, error)) *net.TCPAddr {
 	var found unix.Sockaddr
 	s.control(func(fd int) (err error) {
 		found, err = ask(fd)

@@ -240,6 +240,7 @@ func (h *Hub) resumeAll(sessions []resumption) {
 			return
 		}
 		s := r.s
+		s.conn.RemoteAddr() // the system tells it as long as there is a peer
 		if s.registered() == nil {
 			h.goroutines.Go(func() { h.greet(s, r.early) })
 			continue
