@@ -23,6 +23,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/control/server"
@@ -205,7 +206,7 @@ func (s *Server) openApps() error {
 	}
 	_, err = os.Lstat(s.options.Config.DataDir)
 	s.newFolder = errors.Is(err, fs.ErrNotExist)
-	if config.Exposed(path) {
+	if files.Exposed(path) {
 		return &DatabaseError{Path: path, Err: ErrExposed}
 	}
 	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
@@ -35,7 +36,7 @@ func (p *program) openStore() (store, error) {
 		return p.client(), nil
 	}
 	if _, err := os.Stat(p.db); err != nil {
-		return nil, failure("admin.db_missing", "path", p.db, "error", reason(err))
+		return nil, failure("admin.db_missing", "path", p.db, "error", files.WithoutPath(err))
 	}
 	apps, err := app.Open(p.db, app.Options{})
 	if err != nil {
