@@ -65,7 +65,7 @@ type given struct {
 // Load reads the settings: a flag beats the environment, that beats the file,
 // and that the default. The error is an *Error with everything that is wrong.
 func Load(o LoadOptions) (*Result, error) {
-	l := &loader{result: Result{Config: defaults(o.Paths), set: make(map[string]Problem)}}
+	l := &loader{result: Result{Config: Default(o.Paths), set: make(map[string]Problem)}}
 	flags := l.parseFlags(o.Args)
 	l.result.Mode = flags.mode
 	if flags.mode == ModeHelp {

@@ -143,7 +143,7 @@ func hubLimits(c *config.Config) hub.Limits {
 
 func httpLimits(c *config.Config) httpapi.Limits {
 	return httpapi.Limits{
-		TokenLifetime: c.TokenLifetime, ExpiresIn: httpapi.Epoch(c.ExpiresInEpoch),
+		TokenLifetime: c.TokenLifetime, ExpiresIn: c.ExpiresInEpoch,
 		MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
 	}
 }
