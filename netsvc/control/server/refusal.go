@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -24,7 +24,6 @@ func badRequest(format string, args ...any) *control.Error {
 
 // errorOf gives every error its status and code; nil for one that is our fault.
 func errorOf(err error) *control.Error {
-	as := func(status int, code string) *control.Error { return refuse(status, code, err.Error()) }
 	var (
 		refusal  *control.Error
 		field    *wire.FieldError
@@ -35,22 +34,10 @@ func errorOf(err error) *control.Error {
 		return refusal
 	case errors.As(err, &tooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, control.CodeTooLarge, fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
-	case errors.Is(err, app.ErrImportTooLarge):
-		return as(http.StatusRequestEntityTooLarge, control.CodeTooLarge)
-	case errors.Is(err, app.ErrNotFound):
-		return as(http.StatusNotFound, control.CodeAppNotFound)
-	case errors.Is(err, app.ErrBadTitle):
-		return as(http.StatusBadRequest, control.CodeBadTitle)
-	case errors.Is(err, app.ErrBadGrace):
-		return as(http.StatusBadRequest, control.CodeBadGrace)
-	case errors.Is(err, app.ErrTooManyKeys):
-		return as(http.StatusConflict, control.CodeTooManyKeys)
-	case errors.Is(err, app.ErrNotStored):
-		return as(http.StatusInsufficientStorage, control.CodeNotStored)
 	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):
-		return as(http.StatusBadRequest, control.CodeBadRequest)
+		return refuse(http.StatusBadRequest, control.CodeBadRequest, err.Error())
 	}
-	return nil
+	return describe.Refusal(err)
 }
 
 // writeError answers with an error, the only shape that errors have here. One
