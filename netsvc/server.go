@@ -149,7 +149,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.certificate.Store(certificate)
 	latency := stats.NewLatency()
-	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
+	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
 	if s.senders, err = s.listen(ctx, "listen", c.Listen); err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, &ControlError{Path: c.Control, Err: err}
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.control = server.New(server.Options{
