@@ -172,7 +172,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.control = server.New(server.Options{
-		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
+		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: s.upgrade(),
 	})
 	return s, nil

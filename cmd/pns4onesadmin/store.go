@@ -11,6 +11,7 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/files"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
@@ -114,6 +115,11 @@ func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.E
 func (p *program) client() *control.Client {
 	client := control.NewClient(p.controlPath())
 	client.Lang = p.text.Lang()
+	client.OnVersion = func(daemon string) {
+		if daemon != version {
+			p.say("admin.other_version", "daemon", locale.Clean(daemon), "own", version)
+		}
+	}
 	return client
 }
 

@@ -22,7 +22,7 @@ const (
 type explanation struct{ control.Explanation }
 
 // explain tells why a message did or did not reach a user or a group.
-func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) explain(r *http.Request) (reply, error) {
 	values := r.URL.Query()
 	about := explanation{control.Explanation{
 		IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
@@ -43,7 +43,7 @@ func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	about.AppID = a.ID
 	about.lookAtSessions(s.hub)
 	about.lookAtHistory(s.history)
-	return about.Explanation, nil
+	return object(about.Explanation), nil
 }
 
 // lookAtSessions finds the sessions that a message would reach, and what is near.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,13 +50,4 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		refusal = refuse(http.StatusInternalServerError, control.CodeInternal, "the daemon could not do it: its log says why")
 	}
 	writeJSON(w, refusal.Status, control.ErrorBody{Error: refusal})
-}
-
-func writeJSON(w http.ResponseWriter, status int, object any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.Encode(object) // an error here means that the client has gone
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
 
-func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) status(r *http.Request) (reply, error) {
 	info, counts, answered := s.info(), s.hub.Stats(), s.stats.HTTP()
-	object := control.Status{
-		Version: info.Version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
+	now := control.Status{
+		Version: s.version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
 		LogLevel: info.LogLevel.String(),
 		Apps:     len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
@@ -28,24 +28,24 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
 	}
 	for status, n := range answered.Status {
-		object.HTTP.Status[strconv.Itoa(status)] = n
+		now.HTTP.Status[strconv.Itoa(status)] = n
 	}
-	object.RestartNeeded = append(object.RestartNeeded, info.RestartNeeded...)
+	now.RestartNeeded = append(now.RestartNeeded, info.RestartNeeded...)
 	if info.UpgradeFailed != nil {
-		object.UpgradeFailed = info.UpgradeFailed.Error()
+		now.UpgradeFailed = info.UpgradeFailed.Error()
 	}
 	if !info.TLSExpiresAt.IsZero() {
 		at := info.TLSExpiresAt.UTC()
-		object.TLSExpiresAt = &at
+		now.TLSExpiresAt = &at
 	}
 	switch r.URL.Query().Get("by_app") {
 	case "", "false", "0":
 	case "true", "1":
-		object.ByApp = s.statusByApp()
+		now.ByApp = s.statusByApp()
 	default:
 		return nil, badRequest("by_app: expected true or false")
 	}
-	return object, nil
+	return object(now), nil
 }
 
 // byWord turns the keys of counts into plain strings.
@@ -111,7 +111,6 @@ func memory() uint64 {
 	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) (any, error) {
-	s.metricsHandler.ServeHTTP(w, r)
-	return nil, nil
+func (s *Server) metrics(r *http.Request) (reply, error) {
+	return answerOf(s.metricsHandler), nil
 }
