@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/pns4ones/pns4ones/app/clientkey"
 )
 
 // Options of a registry; the zero value is ready for use.
@@ -131,7 +133,7 @@ func (r *Registry) Create(title string) (*App, error) {
 			Title:      title,
 			CreatedAt:  r.now().UTC().Round(0),
 			ServerKeys: []ServerKey{{Key: newServerKey(), tokenSecret: newTokenSecret()}},
-			ClientKeys: []ClientKey{{Key: newClientKey(), Generation: 1}},
+			ClientKeys: []ClientKey{{Key: clientkey.New(), Generation: 1}},
 		}
 		return a, r.commit(change{put: []*App{a}})
 	})

@@ -9,7 +9,6 @@ import (
 // info is the part of the status that only the whole knows.
 func (s *Server) info() server.Info {
 	info := server.Info{
-		Version: s.options.Version,
 		Uptime:  time.Since(s.started),
 		Listen:  s.senders.String(),
 		Service: s.sessions.String(),

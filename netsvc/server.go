@@ -25,6 +25,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -57,11 +58,11 @@ type Options struct {
 	// Log receives the records that log_level lets through, which can change while
 	// the daemon runs; it should let all of them through itself. nil: nobody does.
 	Log slog.Handler
-	// Load reads the settings again, as they were read for Config; Explain says
+	// Load reads the settings again, as they were read for Config; ErrorText says
 	// what is wrong with them, or with what they name, in a language. r is what was
 	// loaded, nil if that failed.
-	Load    func() (*config.Result, error)
-	Explain func(lang locale.Lang, r *config.Result, err error) string
+	Load      func() (*config.Result, error)
+	ErrorText func(lang locale.Lang, r *config.Result, err error) string
 	// Succession is how sessions come from the process before this one and go to the
 	// one after it; nil: they do not.
 	Succession *Succession
@@ -164,12 +165,12 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.certificate.Store(certificate)
 	latency := stats.NewLatency()
-	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
+	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.metricsHTTP = s.newMetricsServer()
@@ -178,7 +179,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		upgrade = s.hander.Upgrade
 	}
 	s.control = server.New(server.Options{
-		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
+		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
 	s.reserve.take()
@@ -272,7 +273,7 @@ func (s *Server) openApps() error {
 // openDatabase opens the file of the database.
 func (s *Server) openDatabase(o app.Options) (*app.Registry, error) {
 	path := s.DatabasePath()
-	if config.Exposed(path) {
+	if files.Exposed(path) {
 		return nil, &DatabaseError{Path: path, Err: ErrExposed}
 	}
 	o.Changed = s.appChanged

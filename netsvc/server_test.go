@@ -32,13 +32,11 @@ const patience = 20 * time.Second
 // settings are those of a daemon on free ports of 127.0.0.1 with all its files
 // in one folder.
 func settings(folder string) config.Config {
-	return config.Config{
-		Listen:  config.Address{Host: "127.0.0.1"},
-		Service: config.Address{Host: "127.0.0.1"},
-		SSLMode: config.SSLNone,
-		DataDir: filepath.Join(folder, "data"),
-		Control: filepath.Join(folder, "control.sock"),
-	}
+	c := config.Default(config.Paths{Data: filepath.Join(folder, "data"), Control: filepath.Join(folder, "control.sock")})
+	c.Listen = config.Address{Host: "127.0.0.1"}
+	c.Service = config.Address{Host: "127.0.0.1"}
+	c.LogLevel = config.LevelTrace
+	return c
 }
 
 // daemon is a Server that runs.

@@ -303,10 +303,10 @@ func (s *Server) settleDatabase(in *inheritance, apps *app.Registry, why error) 
 
 // said is what is wrong, for whoever asked for the upgrade and for the log.
 func (s *Server) said(err error) string {
-	if s.options.Explain == nil {
+	if s.options.ErrorText == nil {
 		return err.Error()
 	}
-	return s.options.Explain(locale.English, nil, err)
+	return s.options.ErrorText(locale.English, nil, err)
 }
 
 // putBack puts sessions into systemd's store again that this process cannot serve: they are

@@ -119,11 +119,7 @@ func (e *env) problem(err error) string {
 	)
 	switch {
 	case errors.As(err, &refusal):
-		id := "tui.error_" + refusal.Code
-		if text := e.t(id, "message", cells.Plain(refusal.Message)); text != id {
-			return text
-		}
-		return e.t("tui.failed", "error", cells.Plain(refusal.Message))
+		return cells.Plain(say.Refusal(e.words.Text, say.InPanel, refusal))
 	case errors.As(err, &unreachable):
 		switch unreachable.Kind {
 		case control.ConnectMissing:

@@ -2,10 +2,7 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -100,20 +97,12 @@ func (p *program) backupCommand() *cobra.Command {
 			if args[0] == "-" {
 				return client.Backup(cmd.Context(), p.stdout)
 			}
-			// Whole or not at all, and never over another backup.
 			var content bytes.Buffer
 			if err := client.Backup(cmd.Context(), &content); err != nil {
 				return err
 			}
-			file, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if errors.Is(err, fs.ErrExist) {
-				return failure("admin.file_exists", "path", args[0])
-			}
-			if err == nil {
-				err = fill(file, &content)
-			}
-			if err != nil {
-				return failure("admin.cannot_write", "path", args[0], "error", reason(err))
+			if err := writeNew(args[0], content.Bytes()); err != nil {
+				return err
 			}
 			p.say("admin.backed_up", "path", args[0])
 			return nil

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
@@ -28,7 +28,7 @@ func (p *program) importKeys(ctx context.Context, s store, args []string) error 
 	if args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
-			return failure("admin.cannot_read", "path", args[0], "error", reason(err))
+			return failure("admin.cannot_read", "path", args[0], "error", files.WithoutPath(err))
 		}
 		defer file.Close()
 		in = file
@@ -76,45 +76,26 @@ func (p *program) exportKeys(ctx context.Context, s store, args []string) error 
 	if args[0] == "-" {
 		return s.Export(ctx, p.stdout)
 	}
-	// Whole or not at all, and never over another file: it may be the only copy
-	// of somebody's keys.
 	var content bytes.Buffer
 	if err := s.Export(ctx, &content); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return failure("admin.file_exists", "path", args[0])
-	}
-	if err == nil {
-		err = fill(file, &content)
-	}
-	if err != nil {
-		return failure("admin.cannot_write", "path", args[0], "error", reason(err))
+	if err := writeNew(args[0], content.Bytes()); err != nil {
+		return err
 	}
 	p.say("admin.exported", "path", args[0])
 	return nil
 }
 
-// fill writes a new file, or removes it.
-func fill(file *os.File, content io.Reader) error {
-	_, err := io.Copy(file, content)
-	if err == nil {
-		err = file.Sync()
+// writeNew writes a file with keys, never over another one: that may be the only
+// copy of somebody's keys.
+func writeNew(path string, content []byte) error {
+	err := files.WriteNew(path, content)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return failure("admin.file_exists", "path", path)
+	case err != nil:
+		return failure("admin.cannot_write", "path", path, "error", files.WithoutPath(err))
 	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
-}
-
-// reason is an error without the path, which is said beside it.
-func reason(err error) string {
-	if where, ok := errors.AsType[*fs.PathError](err); ok {
-		return where.Err.Error()
-	}
-	return err.Error()
+	return nil
 }

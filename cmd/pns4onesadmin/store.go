@@ -10,6 +10,8 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
@@ -35,7 +37,7 @@ func (p *program) openStore() (store, error) {
 		return p.client(), nil
 	}
 	if _, err := os.Stat(p.db); err != nil {
-		return nil, failure("admin.db_missing", "path", p.db, "error", reason(err))
+		return nil, failure("admin.db_missing", "path", p.db, "error", files.WithoutPath(err))
 	}
 	apps, err := app.Open(p.db, app.Options{})
 	if err != nil {
@@ -113,6 +115,11 @@ func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.E
 func (p *program) client() *control.Client {
 	client := control.NewClient(p.controlPath())
 	client.Lang = p.text.Lang()
+	client.OnVersion = func(daemon string) {
+		if daemon != version {
+			p.say("admin.other_version", "daemon", locale.Clean(daemon), "own", version)
+		}
+	}
 	return client
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 )
 
 // maxCertificateFile keeps a path that names something endless from filling
@@ -88,7 +88,7 @@ func readPEMKey(path string) (crypto.PrivateKey, error) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 			return nil, &Error{Path: path, Problem: ProblemEncryptedKey}
 		}
-		if config.Exposed(path) {
+		if files.Exposed(path) {
 			return nil, &Error{Path: path, Problem: ProblemExposed}
 		}
 		key, err := parseKey(block)
@@ -153,7 +153,7 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 	case err != nil:
 		return nil, &Error{Path: path, Problem: ProblemBadPFX, Err: err}
 	}
-	if config.Exposed(path) {
+	if files.Exposed(path) {
 		return nil, &Error{Path: path, Problem: ProblemExposed}
 	}
 	return pair(append([]*x509.Certificate{leaf}, chain...), key, path)
@@ -165,7 +165,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, &Error{Path: path, Problem: ProblemNotFound}
 	}
 	if err != nil {
-		return nil, &Error{Path: path, Problem: ProblemUnreadable, Err: withoutPath(err)}
+		return nil, &Error{Path: path, Problem: ProblemUnreadable, Err: files.WithoutPath(err)}
 	}
 	return data, nil
 }
@@ -184,15 +184,6 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("larger than %d bytes", limit)
 	}
 	return data, nil
-}
-
-// withoutPath drops the path from an error of package os: Error names it already.
-func withoutPath(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
 }
 
 // pair puts the certificate the key belongs to first, whatever the order they

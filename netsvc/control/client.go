@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -30,7 +31,15 @@ type Client struct {
 	// Lang is the language in which Reload says what is wrong; empty: English. Set
 	// it before the first call.
 	Lang locale.Lang
+	// OnVersion is called once, with the version of the daemon that answers first.
+	// Daemons older than VersionHeader do not say it. Set it before the first call;
+	// nil: nobody asks.
+	OnVersion func(daemon string)
+	met       sync.Once
 }
+
+// VersionHeader is in every answer: the version of the daemon.
+const VersionHeader = "Pns4ones-Version"
 
 // NewClient returns a client of the socket or pipe at path. It connects when it
 // is first needed. Close it in the end.
@@ -76,7 +85,7 @@ func (c *Client) Close() {
 	c.imports.CloseIdleConnections()
 }
 
-// Status tells how the daemon is.
+// Status returns how the daemon is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return ask[Status](ctx, c, "GET", "/status", nil)
 }
@@ -244,6 +253,9 @@ func (c *Client) send(ctx context.Context, by caller, method, path string, body 
 		return fmt.Errorf("talking to the daemon: %s: %w", c.path, err)
 	}
 	defer response.Body.Close()
+	if version := response.Header.Get(VersionHeader); version != "" && c.OnVersion != nil {
+		c.met.Do(func() { c.OnVersion(version) })
+	}
 	if response.StatusCode >= 300 {
 		return refusalOf(response)
 	}

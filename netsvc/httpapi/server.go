@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/failurelog"
@@ -38,23 +39,12 @@ const (
 	idleTimeout = 2 * time.Minute
 )
 
-// Epoch is the setting expires_in_epoch: from where expires_in of /auth counts
-// its seconds (protocol.md section 3.1).
-type Epoch string
-
-// What expires_in counts from.
-const (
-	EpochAuto  Epoch = "auto"  // year 1 for the 1C platform, else 1970; the default
-	EpochUnix  Epoch = "unix"  // 1970-01-01T00:00:00Z
-	EpochYear1 Epoch = "year1" // 0001-01-01T00:00:00Z
-)
-
-// Limits are the settings that may change while the server runs. A zero field
-// takes the default written beside it.
+// Limits are the settings that may change while the server runs. What they are when
+// nobody says anything is said in package config.
 type Limits struct {
-	TokenLifetime   time.Duration  // how long a token works; 60 min
-	ExpiresIn       Epoch          // EpochAuto
-	MaxMessageBytes int64          // of the body of /sendmessage; 1 MiB
+	TokenLifetime   time.Duration  // how long a token works
+	ExpiresIn       config.Epoch   // what expires_in of /auth counts from
+	MaxMessageBytes int64          // of the body of /sendmessage
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed, beside loopback's; none
 }
 
@@ -135,7 +125,7 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 		WriteTimeout:      t.body + writeTimeout, // counts from the end of the header
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(serverLog{s}, "", 0),
-		ConnState:         s.watch,
+		ConnState:         s.connState,
 		// «OPTIONS *» would be answered with 200 instead of by our routes.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -143,15 +133,6 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 
 // SetLimits replaces the limits. Requests under way keep those they began with.
 func (s *Server) SetLimits(l Limits) {
-	if l.TokenLifetime <= 0 {
-		l.TokenLifetime = time.Hour
-	}
-	if l.ExpiresIn == "" {
-		l.ExpiresIn = EpochAuto
-	}
-	if l.MaxMessageBytes <= 0 {
-		l.MaxMessageBytes = 1 << 20
-	}
 	l.TrustedProxies = slices.Clone(l.TrustedProxies)
 	s.limits.Store(&l)
 }
@@ -222,15 +203,15 @@ func (s *Server) end(ctx context.Context) error {
 	return err
 }
 
-// watch knows the connections on which a request is expected or under way. On
+// connState knows the connections on which a request is expected or under way. On
 // some of them none ever comes: net/http would let each hold up Shutdown for 5 s.
-func (s *Server) watch(conn net.Conn, state http.ConnState) {
+func (s *Server) connState(conn net.Conn, state http.ConnState) {
 	if s.note(conn, state) && state == http.StateNew {
 		conn.Close()
 	}
 }
 
-// note notes the state of a connection, and tells whether the server is closing.
+// note notes the state of a connection, and reports whether the server is closing.
 func (s *Server) note(conn net.Conn, state http.ConnState) (closing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

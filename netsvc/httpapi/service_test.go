@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/testclock"
@@ -52,7 +54,7 @@ func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *htt
 		t.Fatalf("opening the registry: %v", err)
 	}
 	s.apps = apps
-	o.Apps, o.Hub, o.Logger = s.apps, s.hub, logger
+	o.Apps, o.Hub, o.Logger, o.Limits = s.apps, s.hub, logger, complete(o.Limits)
 	if construct == nil {
 		construct = httpapi.New
 	}
@@ -89,6 +91,14 @@ func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *htt
 	}
 	t.Cleanup(s.stop)
 	return s
+}
+
+// complete sets the limits that a test has nothing to say about.
+func complete(l httpapi.Limits) httpapi.Limits {
+	l.TokenLifetime = cmp.Or(l.TokenLifetime, time.Hour)
+	l.ExpiresIn = cmp.Or(l.ExpiresIn, config.EpochAuto)
+	l.MaxMessageBytes = cmp.Or(l.MaxMessageBytes, 1<<20)
+	return l
 }
 
 // runAll runs the functions and collects their results.

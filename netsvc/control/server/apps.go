@@ -35,18 +35,18 @@ func (g graceBody) duration() (time.Duration, error) {
 	return 0, bad
 }
 
-// describe tells of an app with its sessions.
+// describe is an app with its sessions.
 func (s *Server) describe(a *app.App) control.App {
 	sessions, old := s.hub.AppSessions(a.ID)
 	return describe.App(a, sessions, old)
 }
 
-func (s *Server) listApps(http.ResponseWriter, *http.Request) (any, error) {
+func (s *Server) listApps(*http.Request) (reply, error) {
 	objects := []control.App{}
 	for _, a := range s.apps.List() {
 		objects = append(objects, s.describe(a))
 	}
-	return objects, nil
+	return object(objects), nil
 }
 
 // find returns the app in the request's path.
@@ -58,15 +58,15 @@ func (s *Server) find(r *http.Request) (*app.App, error) {
 	return a, nil
 }
 
-func (s *Server) showApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) showApp(r *http.Request) (reply, error) {
 	a, err := s.find(r)
 	if err != nil {
 		return nil, err
 	}
-	return s.describe(a), nil
+	return object(s.describe(a)), nil
 }
 
-func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) createApp(r *http.Request) (reply, error) {
 	var body control.TitleBody
 	if err := readJSON(r, &body, "title"); err != nil {
 		return nil, err
@@ -76,12 +76,10 @@ func (s *Server) createApp(w http.ResponseWriter, r *http.Request) (any, error) 
 		return nil, err
 	}
 	s.auditApp(r, "create app", a)
-	w.Header().Set("Location", "/v1/apps/"+a.ID)
-	writeJSON(w, http.StatusCreated, s.describe(a))
-	return nil, nil
+	return created("/v1/apps/"+a.ID, s.describe(a)), nil
 }
 
-func (s *Server) renameApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) renameApp(r *http.Request) (reply, error) {
 	var body control.TitleBody
 	if err := readJSON(r, &body, "title"); err != nil {
 		return nil, err
@@ -91,10 +89,10 @@ func (s *Server) renameApp(_ http.ResponseWriter, r *http.Request) (any, error) 
 		return nil, err
 	}
 	s.auditApp(r, "rename app", a)
-	return s.describe(a), nil
+	return object(s.describe(a)), nil
 }
 
-func (s *Server) removeApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) removeApp(r *http.Request) (reply, error) {
 	a, err := s.find(r)
 	if err != nil {
 		return nil, err
@@ -106,10 +104,10 @@ func (s *Server) removeApp(_ http.ResponseWriter, r *http.Request) (any, error) 
 	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", last.Sessions))
 	closed := last.Sessions
 	last.Sessions = 0
-	return control.AppChange{App: last, ClosedSessions: closed}, nil
+	return object(control.AppChange{App: last, ClosedSessions: closed}), nil
 }
 
-func (s *Server) rotateServerKey(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) rotateServerKey(r *http.Request) (reply, error) {
 	grace, err := readGrace(r)
 	if err != nil {
 		return nil, err
@@ -119,10 +117,10 @@ func (s *Server) rotateServerKey(_ http.ResponseWriter, r *http.Request) (any, e
 		return nil, err
 	}
 	s.auditApp(r, "new server key", a, slog.Duration("grace", grace))
-	return control.AppChange{App: s.describe(a)}, nil
+	return object(control.AppChange{App: s.describe(a)}), nil
 }
 
-func (s *Server) rotateClientKey(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) rotateClientKey(r *http.Request) (reply, error) {
 	grace, err := readGrace(r)
 	if err != nil {
 		return nil, err
@@ -133,10 +131,10 @@ func (s *Server) rotateClientKey(_ http.ResponseWriter, r *http.Request) (any, e
 		return nil, err
 	}
 	// The registry told the hub, which has closed what it had to.
-	object := s.describe(a)
-	closed := max(before-object.Sessions, 0)
+	now := s.describe(a)
+	closed := max(before-now.Sessions, 0)
 	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
-	return control.AppChange{App: object, ClosedSessions: closed}, nil
+	return object(control.AppChange{App: now, ClosedSessions: closed}), nil
 }
 
 func readGrace(r *http.Request) (time.Duration, error) {
@@ -147,11 +145,11 @@ func readGrace(r *http.Request) (time.Duration, error) {
 	return body.duration()
 }
 
-func (s *Server) resetToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) resetToken(r *http.Request) (reply, error) {
 	a, err := s.apps.ResetToken(pathID(r))
 	if err != nil {
 		return nil, err
 	}
 	s.auditApp(r, "reset tokens", a)
-	return s.describe(a), nil
+	return object(s.describe(a)), nil
 }

@@ -38,7 +38,7 @@ func (f *eventFilter) keeps(e *history.Event) bool {
 }
 
 // listEvents answers with the last events, or goes on with those that come.
-func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) listEvents(r *http.Request) (reply, error) {
 	values := r.URL.Query()
 	filter := eventFilter{appID: values.Get("app"), text: strings.ToLower(values.Get("q"))}
 	if kinds := values.Get("event"); kinds != "" {
@@ -55,7 +55,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) (any, error)
 	}
 	// Before the client is told that it follows: from then on it misses nothing.
 	last, cursor := s.history.Events().Last(tail, filter.keeps)
-	return nil, s.stream(w, r, follow, func(ctx context.Context, out *records) error {
+	return s.stream(follow, func(ctx context.Context, out *records) error {
 		for i := range last {
 			if err := out.write(eventOf(&last[i])); err != nil {
 				return err
@@ -72,14 +72,14 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) (any, error)
 			})
 		})
 		if filter.wants(control.EventStatistics) {
-			group.Go(func() error { return s.tellStatistics(ctx, out) })
+			group.Go(func() error { return s.writeStatistics(ctx, out) })
 		}
 		return group.Wait()
-	})
+	}), nil
 }
 
-// tellStatistics writes what the last second was like, each second.
-func (s *Server) tellStatistics(ctx context.Context, out *records) error {
+// writeStatistics writes what the last second was like, each second.
+func (s *Server) writeStatistics(ctx context.Context, out *records) error {
 	for {
 		select {
 		case <-s.stats.Sampled():

@@ -44,7 +44,7 @@ func parseLevel(name string) (config.Level, error) {
 }
 
 // listLogs answers with the last records, or goes on with those that come.
-func (s *Server) listLogs(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) listLogs(r *http.Request) (reply, error) {
 	values := r.URL.Query()
 	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q"))}
 	if name := values.Get("level"); name != "" {
@@ -60,7 +60,7 @@ func (s *Server) listLogs(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	// Before the client is told that it follows: from then on it misses nothing.
 	last, cursor := s.log.Records().Last(tail, filter.keeps)
-	return nil, s.stream(w, r, follow, func(ctx context.Context, out *records) error {
+	return s.stream(follow, func(ctx context.Context, out *records) error {
 		for i := range last {
 			if err := out.write(logRecordOf(&last[i])); err != nil {
 				return err
@@ -77,10 +77,10 @@ func (s *Server) listLogs(w http.ResponseWriter, r *http.Request) (any, error) {
 					Message: "records were lost because this follower is too slow",
 				}
 			})
-	})
+	}), nil
 }
 
-func (s *Server) changeLogLevel(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) changeLogLevel(r *http.Request) (reply, error) {
 	var body control.LevelBody
 	if err := readJSON(r, &body, "level"); err != nil {
 		return nil, err
@@ -91,5 +91,5 @@ func (s *Server) changeLogLevel(_ http.ResponseWriter, r *http.Request) (any, er
 	}
 	s.setLogLevel(level)
 	s.audit(r, "change log level", slog.String("log_level", level.String()))
-	return control.LevelBody{Level: level.String()}, nil
+	return object(control.LevelBody{Level: level.String()}), nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) sendMessage(r *http.Request) (reply, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error
 	}
 	sessions := s.hub.Publish(a.ID, to, &message)
 	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", sessions))
-	return control.Sent{Sessions: sessions}, nil
+	return object(control.Sent{Sessions: sessions}), nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

@@ -19,43 +19,50 @@ import (
 // maxBodyBytes bounds the body of a request, unless its route says otherwise.
 const maxBodyBytes = 1 << 20
 
-// route is a row of the table of all that can be asked. There is no column for who
-// may ask: whoever the guard admits may do everything.
+// route is a row of the table of all that can be asked.
 type route struct {
 	method, path string
-	// handle returns the object to answer with, or an error; a handler that has
-	// answered itself returns neither. The request's body is in memory, without a
-	// byte order mark.
-	handle  func(w http.ResponseWriter, r *http.Request) (any, error)
+	access       access
+	// handle returns what to answer with, or an error. The request's body is in
+	// memory, without a byte order mark.
+	handle  func(r *http.Request) (reply, error)
 	query   []string // parameters it takes
 	maxBody int64    // bytes; 0: maxBodyBytes
 }
 
+// access says what a route lets its caller do. Whoever the guard admits may do both.
+type access int
+
+const (
+	read   access = iota // look at apps, sessions and the daemon, keys included
+	change               // change them; it is logged with who made the change
+)
+
 // routes is the table. Paths are below /v1.
 func (s *Server) routes() []route {
 	return []route{
-		{method: "GET", path: "/status", handle: s.status, query: []string{"by_app"}},
-		{method: "GET", path: "/apps", handle: s.listApps},
-		{method: "POST", path: "/apps", handle: s.createApp},
-		{method: "GET", path: "/apps/{id}", handle: s.showApp},
-		{method: "PATCH", path: "/apps/{id}", handle: s.renameApp},
-		{method: "DELETE", path: "/apps/{id}", handle: s.removeApp},
-		{method: "POST", path: "/apps/{id}/server-key", handle: s.rotateServerKey},
-		{method: "POST", path: "/apps/{id}/client-key", handle: s.rotateClientKey},
-		{method: "POST", path: "/apps/{id}/reset-token", handle: s.resetToken},
-		{method: "GET", path: "/sessions", handle: s.listSessions, query: sessionParameters},
-		{method: "DELETE", path: "/sessions/{id}", handle: s.closeSession, query: []string{"since"}},
-		{method: "POST", path: "/messages", handle: s.sendMessage},
-		{method: "POST", path: "/import", handle: s.importKeys, maxBody: app.MaxImportBytes},
-		{method: "GET", path: "/export", handle: s.exportKeys},
-		{method: "GET", path: "/explain", handle: s.explain, query: []string{"app", "ib", "user", "group"}},
-		{method: "GET", path: "/logs", handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
-		{method: "PUT", path: "/log-level", handle: s.changeLogLevel},
-		{method: "GET", path: "/events", handle: s.listEvents, query: []string{"event", "app", "q", "tail", "follow"}},
-		{method: "GET", path: "/metrics", handle: s.metrics},
-		{method: "POST", path: "/reload", handle: s.reload},
-		{method: "POST", path: "/upgrade", handle: s.upgrade},
-		{method: "GET", path: "/backup", handle: s.backup},
+		{method: "GET", path: "/status", access: read, handle: s.status, query: []string{"by_app"}},
+		{method: "GET", path: "/apps", access: read, handle: s.listApps},
+		{method: "POST", path: "/apps", access: change, handle: s.createApp},
+		{method: "GET", path: "/apps/{id}", access: read, handle: s.showApp},
+		{method: "PATCH", path: "/apps/{id}", access: change, handle: s.renameApp},
+		{method: "DELETE", path: "/apps/{id}", access: change, handle: s.removeApp},
+		{method: "POST", path: "/apps/{id}/server-key", access: change, handle: s.rotateServerKey},
+		{method: "POST", path: "/apps/{id}/client-key", access: change, handle: s.rotateClientKey},
+		{method: "POST", path: "/apps/{id}/reset-token", access: change, handle: s.resetToken},
+		{method: "GET", path: "/sessions", access: read, handle: s.listSessions, query: sessionParameters},
+		{method: "DELETE", path: "/sessions/{id}", access: change, handle: s.closeSession, query: []string{"since"}},
+		{method: "POST", path: "/messages", access: change, handle: s.sendMessage},
+		{method: "POST", path: "/import", access: change, handle: s.importKeys, maxBody: app.MaxImportBytes},
+		{method: "GET", path: "/export", access: read, handle: s.exportKeys},
+		{method: "GET", path: "/explain", access: read, handle: s.explain, query: []string{"app", "ib", "user", "group"}},
+		{method: "GET", path: "/logs", access: read, handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
+		{method: "PUT", path: "/log-level", access: change, handle: s.changeLogLevel},
+		{method: "GET", path: "/events", access: read, handle: s.listEvents, query: []string{"event", "app", "q", "tail", "follow"}},
+		{method: "GET", path: "/metrics", access: read, handle: s.metrics},
+		{method: "POST", path: "/reload", access: change, handle: s.reload},
+		{method: "POST", path: "/upgrade", access: change, handle: s.upgrade},
+		{method: "GET", path: "/backup", access: read, handle: s.backup},
 	}
 }
 
@@ -96,24 +103,24 @@ func (s *Server) handler(row route) http.Handler {
 				s.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 			}
 		}()
-		if row.method != http.MethodGet && s.handingOver() {
+		if row.access == change && s.handingOver() {
 			s.writeError(w, r, app.ErrHandingOver)
 			return
 		}
-		object, err := answer(w, r, row, limit)
-		switch {
-		case err != nil:
+		answer, err := ask(w, r, row, limit)
+		if err == nil {
+			err = answer(w, r)
+		}
+		if err != nil {
 			s.writeError(w, r, err)
-		case object != nil:
-			writeJSON(w, http.StatusOK, object)
 		}
 	})
 }
 
-// answer reads a request whole and hands it to the row's handler. The body is read
-// even where none is expected: one that is too large is refused everywhere, and a
+// ask reads a request whole and hands it to the row's handler. The body is read even
+// where none is expected: one that is too large is refused everywhere, and a
 // client that is still writing gets to see the answer.
-func answer(w http.ResponseWriter, r *http.Request, row route, maxBody int64) (any, error) {
+func ask(w http.ResponseWriter, r *http.Request, row route, maxBody int64) (reply, error) {
 	if err := onlyParameters(r, row.query); err != nil {
 		return nil, err
 	}
@@ -125,7 +132,7 @@ func answer(w http.ResponseWriter, r *http.Request, row route, maxBody int64) (a
 		return nil, badRequest("the body broke off: %v", err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\uFEFF"))))
-	return row.handle(w, r)
+	return row.handle(r)
 }
 
 // pathID is the id in the request's path.

@@ -29,7 +29,6 @@ const (
 
 // Info is the part of the status that only the whole daemon knows.
 type Info struct {
-	Version                  string
 	Uptime                   time.Duration
 	Listen, Service, Control string    // addresses
 	MetricsListen            string    // empty: nowhere
@@ -44,6 +43,7 @@ type Info struct {
 
 // Options are what a Server needs, all of it.
 type Options struct {
+	Version string
 	Apps    *app.Registry // tells the hub itself of what changes
 	Hub     *hub.Hub
 	Log     *logring.Log
@@ -65,6 +65,7 @@ type Options struct {
 // Server answers administrators. Its methods may be called concurrently. End it
 // with Shutdown.
 type Server struct {
+	version        string
 	apps           *app.Registry
 	hub            *hub.Hub
 	log            *logring.Log
@@ -90,7 +91,7 @@ type Server struct {
 // New returns a server that waits for Serve.
 func New(o Options) *Server {
 	s := &Server{
-		apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
+		version: o.Version, apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
 		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade, handingOver: o.HandingOver, logger: o.Logger,
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -137,9 +138,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // guard admits only those who may call, and no browsers: a page cannot reach a
-// Unix socket, but what it relays to one would carry an Origin.
+// Unix socket, but what it relays to one would carry an Origin. Whoever calls is told
+// which version answers.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(control.VersionHeader, s.version)
 		p := peerOf(r.Context())
 		why := p.Refusal
 		if why == "" && len(r.Header["Origin"]) > 0 {

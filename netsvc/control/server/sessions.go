@@ -36,7 +36,7 @@ func hubQuery(values url.Values) (hub.Query, error) {
 	return query, nil
 }
 
-func (s *Server) listSessions(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) listSessions(r *http.Request) (reply, error) {
 	query, err := hubQuery(r.URL.Query())
 	if err != nil {
 		return nil, err
@@ -45,14 +45,14 @@ func (s *Server) listSessions(_ http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	object := control.SessionPage{Sessions: []control.Session{}, Total: page.Total, Next: page.Next}
+	found := control.SessionPage{Sessions: []control.Session{}, Total: page.Total, Next: page.Next}
 	for _, session := range page.Sessions {
-		object.Sessions = append(object.Sessions, sessionOf(session))
+		found.Sessions = append(found.Sessions, sessionOf(session))
 	}
-	return object, nil
+	return object(found), nil
 }
 
-func (s *Server) closeSession(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) closeSession(r *http.Request) (reply, error) {
 	notFound := refuse(http.StatusNotFound, control.CodeSessionNotFound, "there is no such session")
 	id, err := strconv.ParseUint(pathID(r), 10, 64)
 	if err != nil {
@@ -70,5 +70,5 @@ func (s *Server) closeSession(_ http.ResponseWriter, r *http.Request) (any, erro
 	}
 	s.audit(r, "close session", slog.Uint64("session", id), slog.String("app", last.AppID),
 		slog.String("ib", last.IbID), slog.String("user_id", last.UserID))
-	return struct{}{}, nil
+	return done(), nil
 }

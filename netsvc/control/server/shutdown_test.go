@@ -44,12 +44,12 @@ func TestShutdownLetsARequestFinish(t *testing.T) {
 	d := start(t, func() server.Info {
 		close(asked)
 		<-answer
-		return server.Info{Version: "slow"}
+		return server.Info{Control: "slow"}
 	})
 	got := make(chan error, 1)
 	go func() {
 		s, err := d.Status(context.Background())
-		if err == nil && s.Version != "slow" {
+		if err == nil && s.Control != "slow" {
 			err = errors.New("another answer")
 		}
 		got <- err

@@ -11,45 +11,44 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
 
-func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) status(r *http.Request) (reply, error) {
 	info, counts, answered := s.info(), s.hub.Stats(), s.stats.HTTP()
-	object := control.Status{
-		Version: info.Version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
+	now := control.Status{
+		Version: s.version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
 		LogLevel: info.LogLevel.String(),
 		Apps:     len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
-		Registrations: counts.Registrations, Messages: counts.Published, NoRecipient: counts.NoRecipient,
-		Delivered: counts.Delivered, DeliveredBytes: counts.Bytes, DroppedAsSlow: counts.TooSlow,
+		Registrations: counts.Registrations, Traffic: stats.TrafficOf(counts), DroppedAsSlow: counts.TooSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes,
 		},
-		Rejected: s.stats.Rejected(), Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
+		Rejected: s.stats.Rejected(), Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
 	}
 	for status, n := range answered.Status {
-		object.HTTP.Status[strconv.Itoa(status)] = n
+		now.HTTP.Status[strconv.Itoa(status)] = n
 	}
-	object.RestartNeeded = append(object.RestartNeeded, info.RestartNeeded...)
+	now.RestartNeeded = append(now.RestartNeeded, info.RestartNeeded...)
 	if info.UpgradeFailed != nil {
-		object.UpgradeFailed = info.UpgradeFailed.Error()
+		now.UpgradeFailed = info.UpgradeFailed.Error()
 	}
-	object.LastHandover = info.LastHandover
+	now.LastHandover = info.LastHandover
 	if info.DatabaseUnavailable != nil {
-		object.DatabaseUnavailable = info.DatabaseUnavailable.Error()
+		now.DatabaseUnavailable = info.DatabaseUnavailable.Error()
 	}
 	if !info.TLSExpiresAt.IsZero() {
 		at := info.TLSExpiresAt.UTC()
-		object.TLSExpiresAt = &at
+		now.TLSExpiresAt = &at
 	}
 	switch r.URL.Query().Get("by_app") {
 	case "", "false", "0":
 	case "true", "1":
-		object.ByApp = s.statusByApp()
+		now.ByApp = s.statusByApp()
 	default:
 		return nil, badRequest("by_app: expected true or false")
 	}
-	return object, nil
+	return object(now), nil
 }
 
 // byWord turns the keys of counts into plain strings.
@@ -65,14 +64,10 @@ func (s *Server) statusByApp() []control.AppStatus {
 	counts, rates := s.hub.AppStats(), s.stats.AppRates()
 	objects := []control.AppStatus{}
 	for _, a := range s.apps.List() {
-		n, rate := counts[a.ID], rates[a.ID]
+		n := counts[a.ID]
 		objects = append(objects, control.AppStatus{
 			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.OldKey, Registrations: n.Registrations, Refused: n.Refused,
-			Messages: n.Published, NoRecipient: n.NoRecipient, Delivered: n.Delivered, DeliveredBytes: n.Bytes, DroppedAsSlow: n.TooSlow,
-			Rates: control.AppRates{
-				Registrations: rate.Registrations, Messages: rate.Messages, NoRecipient: rate.NoRecipient,
-				Delivered: rate.Delivered, DeliveredBytes: rate.Bytes,
-			},
+			Traffic: stats.AppTrafficOf(n), DroppedAsSlow: n.TooSlow, Rates: rates[a.ID],
 		})
 	}
 	return objects
@@ -83,15 +78,7 @@ func (s *Server) statistics() *control.Statistics {
 	counts := s.hub.Stats()
 	return &control.Statistics{
 		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()), MemoryBytes: memory() - s.info().BallastBytes,
-		Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
-	}
-}
-
-func ratesOf(r stats.Rates) control.Rates {
-	return control.Rates{
-		Opened: r.Opened, Closed: r.Closed, Registrations: r.Registrations, Refused: r.Refused,
-		Messages: r.Messages, NoRecipient: r.NoRecipient, Delivered: r.Delivered, DeliveredBytes: r.Bytes,
-		DroppedAsSlow: r.TooSlow, Requests: r.Requests,
+		Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 	}
 }
 
@@ -115,7 +102,6 @@ func memory() uint64 {
 	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) (any, error) {
-	s.metricsHandler.ServeHTTP(w, r)
-	return nil, nil
+func (s *Server) metrics(r *http.Request) (reply, error) {
+	return answerOf(s.metricsHandler), nil
 }

@@ -16,7 +16,7 @@ func TestStatusTellsHowTheDaemonIs(t *testing.T) {
 	expires := time.Date(2027, 1, 2, 3, 4, 5, 0, time.FixedZone("MSK", 3*3600))
 	d := start(t, func() server.Info {
 		return server.Info{
-			Version: "1.2.3", Uptime: 90*time.Second + time.Millisecond, TLSExpiresAt: expires,
+			Uptime: 90*time.Second + time.Millisecond, TLSExpiresAt: expires,
 			Listen: "*:36696", Service: "192.168.10.0/24:36695", Control: "/run/pns4ones/control.sock",
 		}
 	})

@@ -75,7 +75,11 @@ func (o *records) write(objects ...any) error {
 
 // stream answers with records until write returns: when they are all written, or,
 // for a follower, when the client leaves or the server ends.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, follow bool, write func(ctx context.Context, out *records) error) error {
+func (s *Server) stream(follow bool, write func(ctx context.Context, out *records) error) reply {
+	return func(w http.ResponseWriter, r *http.Request) error { return s.writeStream(w, r, follow, write) }
+}
+
+func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, follow bool, write func(ctx context.Context, out *records) error) error {
 	if follow {
 		if s.followers.Add(1) > maxFollowers {
 			s.followers.Add(-1)
@@ -106,7 +110,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, follow bool, wri
 }
 
 // followRing writes what is appended to a ring until ctx ends or the client
-// leaves. lost tells of records that it was too slow for.
+// leaves. lost is about records that it was too slow for.
 func followRing[T any](ctx context.Context, cursor ring.Cursor[T], out *records, keeps func(*T) bool, object func(*T) any, lost func(uint64) any) error {
 	var batch []T
 	var objects []any

@@ -1,13 +1,13 @@
 //go:build unix
 
-package config
+package files
 
 import (
 	"os"
 	"path/filepath"
 )
 
-// Exposed tells whether every user of this machine can read the file: its own mode
+// Exposed reports whether every user of this machine can read the file: its own mode
 // lets them, and so do the folders above it. A file that is not there is not exposed.
 func Exposed(path string) bool {
 	path, err := filepath.Abs(path)

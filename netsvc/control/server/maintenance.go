@@ -3,7 +3,6 @@ package server
 import (
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -12,19 +11,19 @@ import (
 
 // reload reads the settings again, and says what is wrong with them in the
 // language of the request.
-func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) reload(r *http.Request) (reply, error) {
 	report, err := s.reloadSettings(languageOf(r))
 	if err != nil {
 		return nil, err
 	}
 	s.audit(r, "reload settings", slog.String("applied", strings.Join(report.Applied, " ")),
 		slog.String("restart_needed", strings.Join(report.RestartNeeded, " ")))
-	return report, nil
+	return object(report), nil
 }
 
 // upgrade has the program on disk take over. The answer comes before that happens;
 // whether it did is told by the status of who answers next.
-func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) upgrade(r *http.Request) (reply, error) {
 	cannot := func(why string) error { return refuse(http.StatusConflict, control.CodeCannotUpgrade, why) }
 	if s.beginUpgrade == nil {
 		return nil, cannot("this system cannot hand over connections: restart the service instead, which ends all sessions")
@@ -37,7 +36,7 @@ func (s *Server) upgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, cannot(err.Error())
 	}
 	s.audit(r, "upgrade", slog.String("id", id))
-	return control.UpgradeBegun{ID: id}, nil
+	return object(control.UpgradeBegun{ID: id}), nil
 }
 
 // languageOf is the language that a request asks for; English if it does not.
@@ -50,15 +49,11 @@ func languageOf(r *http.Request) locale.Lang {
 }
 
 // backup answers with the contents of a database file.
-func (s *Server) backup(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) backup(r *http.Request) (reply, error) {
 	content, err := s.apps.Backup()
 	if err != nil {
 		return nil, err
 	}
 	s.audit(r, "back up database", slog.Int("bytes", len(content)))
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-	w.Header().Set("Cache-Control", "no-store")
-	w.Write(content) // an error here means that the client has gone
-	return nil, nil
+	return database(content), nil
 }
