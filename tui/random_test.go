@@ -71,7 +71,7 @@ var randomKeys = []string{
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// checkScreen tells what is wrong with what would be painted.
+// checkScreen reports what is wrong with what would be painted.
 func checkScreen(view string, width, height int) error {
 	lines := strings.Split(view, "\n")
 	if len(lines) > height {

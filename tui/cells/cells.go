@@ -1,5 +1,6 @@
-// Package cells measures, cuts and wraps plain text in the cells of a terminal,
-// for the columns of the panel. It knows no colours: style text after it fits.
+// Package cells measures, cuts and wraps plain text in the cells of a terminal, for
+// the columns of the panel and the tables of the command line. It knows no colours:
+// style text after it fits.
 package cells
 
 import (
@@ -108,7 +109,7 @@ func Wrap(text string, width int) []string {
 	return lines
 }
 
-// lineEnd tells how many bytes of a text go into a line: all if they fit, else up
+// lineEnd returns how many bytes of a text go into a line: all if they fit, else up
 // to the last blank, or as many characters as fit, and one at least.
 func lineEnd(text string, room int) int {
 	used, blank := 0, 0

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 func TestTextsFitTheirColumns(t *testing.T) {
