@@ -45,7 +45,7 @@ func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 			}
 			for lang, part := range map[locale.Lang]string{locale.Russian: test.ru, locale.English: test.en} {
 				p := &program{text: locale.New(lang)}
-				if got := p.explain(test.err); !strings.Contains(strings.ToLower(got), strings.ToLower(part)) || strings.Contains(got, "\x1b") {
+				if got := p.errorText(test.err); !strings.Contains(strings.ToLower(got), strings.ToLower(part)) || strings.Contains(got, "\x1b") {
 					t.Errorf("%s: it says %q, want %q in it", lang, got, part)
 				}
 			}

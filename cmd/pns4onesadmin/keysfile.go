@@ -3,10 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,12 +15,12 @@ import (
 // keysFileCommands carry apps from and to the old product's keys file.
 func (p *program) keysFileCommands() []*cobra.Command {
 	return []*cobra.Command{
-		p.withStore("import", []string{"file"}, p.importKeys),
-		p.withStore("export", []string{"file"}, p.exportKeys),
+		p.withRegistry("import", []string{"file"}, p.importKeys),
+		p.withRegistry("export", []string{"file"}, p.exportKeys),
 	}
 }
 
-func (p *program) importKeys(ctx context.Context, s store, args []string) error {
+func (p *program) importKeys(ctx context.Context, r registry, args []string) error {
 	in := p.stdin
 	if args[0] != "-" {
 		file, err := os.Open(args[0])
@@ -33,7 +30,7 @@ func (p *program) importKeys(ctx context.Context, s store, args []string) error 
 		defer file.Close()
 		in = file
 	}
-	report, err := s.Import(ctx, in)
+	report, err := r.Import(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -72,49 +69,17 @@ func (p *program) importProblem(problem control.ImportProblem) string {
 	return locale.Clean(problem.Detail)
 }
 
-func (p *program) exportKeys(ctx context.Context, s store, args []string) error {
+func (p *program) exportKeys(ctx context.Context, r registry, args []string) error {
 	if args[0] == "-" {
-		return s.Export(ctx, p.stdout)
+		return r.Export(ctx, p.stdout)
 	}
-	// Whole or not at all, and never over another file: it may be the only copy
-	// of somebody's keys.
 	var content bytes.Buffer
-	if err := s.Export(ctx, &content); err != nil {
+	if err := r.Export(ctx, &content); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return failure("admin.file_exists", "path", args[0])
-	}
-	if err == nil {
-		err = fill(file, &content)
-	}
-	if err != nil {
-		return failure("admin.cannot_write", "path", args[0], "error", reason(err))
+	if err := writeNewFile(args[0], content.Bytes()); err != nil {
+		return err
 	}
 	p.say("admin.exported", "path", args[0])
 	return nil
-}
-
-// fill writes a new file, or removes it.
-func fill(file *os.File, content io.Reader) error {
-	_, err := io.Copy(file, content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
-}
-
-// reason is an error without the path, which is said beside it.
-func reason(err error) string {
-	if where, ok := errors.AsType[*fs.PathError](err); ok {
-		return where.Err.Error()
-	}
-	return err.Error()
 }

@@ -32,14 +32,21 @@ func (p *program) upgradeCommand() *cobra.Command {
 				return err
 			}
 			if after.UpgradeFailed != "" {
-				return failure("admin.upgrade_failed", "version", locale.Clean(after.Version), "why", locale.Clean(after.UpgradeFailed),
-					"before", before.Sessions, "after", after.Sessions)
+				return failure("admin.upgrade_failed",
+					"version", locale.Clean(after.Version),
+					"why", locale.Clean(after.UpgradeFailed),
+					"before", before.Sessions,
+					"after", after.Sessions)
 			}
 			id := "admin.upgraded"
 			if after.Version == before.Version {
 				id = "admin.upgraded_same"
 			}
-			p.say(id, "from", locale.Clean(before.Version), "to", locale.Clean(after.Version), "before", before.Sessions, "after", after.Sessions)
+			p.say(id,
+				"from", locale.Clean(before.Version),
+				"to", locale.Clean(after.Version),
+				"before", before.Sessions,
+				"after", after.Sessions)
 			if p.json {
 				return p.printJSON(after)
 			}

@@ -2,20 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
-	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
-// store is where the app commands do their work: a running daemon, or, with
+// registry is where the app commands do their work: a running daemon, or, with
 // --db, the database of a stopped one.
-type store interface {
+type registry interface {
 	Apps(ctx context.Context) ([]control.App, error)
 	CreateApp(ctx context.Context, title string) (control.App, error)
 	RenameApp(ctx context.Context, id, title string) (control.App, error)
@@ -28,8 +25,8 @@ type store interface {
 	Close()
 }
 
-// openStore opens what the flags ask for. Close it in the end.
-func (p *program) openStore() (store, error) {
+// openRegistry opens what the flags ask for. Close it in the end.
+func (p *program) openRegistry() (registry, error) {
 	if p.db == "" {
 		return p.client(), nil
 	}
@@ -43,7 +40,7 @@ func (p *program) openStore() (store, error) {
 	return database{apps}, nil
 }
 
-// database is an opened database as a store.
+// database is an opened database as a registry.
 type database struct{ apps *app.Registry }
 
 func (d database) Close() { d.apps.Close() }
@@ -108,55 +105,11 @@ func (d database) Import(_ context.Context, file io.Reader) (control.ImportRepor
 
 func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.Export(w) }
 
-// client returns a client of the daemon's control channel.
-func (p *program) client() *control.Client {
-	client := control.NewClient(p.controlPath())
-	client.Lang = p.text.Lang()
-	return client
-}
-
-// daemon returns a client for a command that only a running daemon can carry out.
-func (p *program) daemon() (*control.Client, error) {
-	if p.db != "" {
-		return nil, wrongUsage("admin.db_only_apps")
-	}
-	return p.client(), nil
-}
-
-// controlPath finds the control channel: the flag, the variable, the daemon's
-// settings file if we may read it, then the usual places.
-func (p *program) controlPath() string {
-	if p.control != "" {
-		return p.control
-	}
-	candidates := config.ControlCandidates(p.getenv)
-	paths, err := config.DefaultPaths(p.getenv)
-	if err == nil {
-		// The environment is looked at as well; a daemon's settings that are wrong
-		// are the daemon's business.
-		settings, err := config.Load(config.LoadOptions{Getenv: p.getenv, Paths: paths})
-		if err == nil && settings.Config.Control != paths.Control {
-			return settings.Config.Control
-		}
-	}
-	if path := p.getenv("PNS4ONES_CONTROL"); path != "" {
-		return path
-	}
-	for _, path := range candidates {
-		// What cannot be looked at is there: the folder is closed to us.
-		if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return path
-		}
-	}
-	p.tried = candidates
-	return candidates[0]
-}
-
 // find returns the app that ref means: its id, the beginning of it, or its title.
-func find(ctx context.Context, s interface {
+func find(ctx context.Context, r interface {
 	Apps(ctx context.Context) ([]control.App, error)
 }, ref string) (control.App, error) {
-	objects, err := s.Apps(ctx)
+	objects, err := r.Apps(ctx)
 	if err != nil {
 		return control.App{}, err
 	}
