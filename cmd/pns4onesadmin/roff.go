@@ -178,8 +178,8 @@ func roffProse(text string) string {
 	return strings.Join(words, " ")
 }
 
-// isProse reports whether a word is none of what is typed: it has letters on both sides of each
-// hyphen and apostrophe, and nothing else but punctuation around it.
+// isProse reports whether a word is none of what is typed: it has letters on both
+// sides of each hyphen and apostrophe, and nothing else but punctuation around it.
 func isProse(word string) bool {
 	word = strings.TrimFunc(word, func(r rune) bool { return strings.ContainsRune(`.,;:!?()«»“”"`, r) })
 	for part := range strings.FieldsFuncSeq(word, func(r rune) bool { return r == '-' || r == '\'' }) {

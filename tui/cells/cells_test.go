@@ -95,6 +95,7 @@ func TestWraps(t *testing.T) {
 
 // FuzzFit checks what columns rely on.
 func FuzzFit(f *testing.F) {
+	f.Add(" ㌝", 2) // an indentation that leaves too little room
 	for _, seed := range []string{"", "Склад", "日本語 text", "e\u0301\u0301", "👨‍👩‍👧\x1b[2J", "\xff\xfe", "a b  c   d"} {
 		f.Add(seed, 5)
 	}
