@@ -25,7 +25,7 @@ const (
 func slowHalf(ctx context.Context, b *bench) ([]*Scenario, error) {
 	s := b.result("slowhalf", b.sessions)
 	for run := range b.runs {
-		b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+ofDaemon), "run", run+1, "runs", b.runs)
+		b.progress(s, subjectNames[ofDaemon], run)
 		if err := b.slowHalfOnce(ctx, s); err != nil {
 			return nil, fmt.Errorf("slowhalf: %w", err)
 		}
