@@ -1,5 +1,5 @@
-// Package doc_test checks that the guides are true to the tree.
-package doc_test
+// Package packaging_test checks that what is written about the tree is true to it.
+package packaging_test
 
 import (
 	"go/parser"
@@ -13,7 +13,7 @@ import (
 )
 
 // root is the repository, seen from here.
-const root = "../.."
+const root = ".."
 
 var (
 	cited   = regexp.MustCompile(`(?:§|\bsections?) (\d+(?:\.\d+)*)`)
@@ -25,7 +25,7 @@ func TestSectionsThatAreCitedExist(t *testing.T) {
 	t.Parallel()
 	found := 0
 	for _, lang := range []string{"en", "ru"} {
-		page, err := os.ReadFile(filepath.Join(lang, "protocol.md"))
+		page, err := os.ReadFile(filepath.Join("doc", lang, "protocol.md"))
 		if err != nil {
 			t.Fatal(err)
 		}
