@@ -2,22 +2,18 @@ package app
 
 import (
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 
 	"github.com/google/uuid"
+
+	"github.com/pns4ones/pns4ones/app/clientkey"
 )
 
-// Forms of protocol.md, section 2.
+// The form of a server key (protocol.md section 2); that of a client key is in
+// package clientkey.
 const (
 	serverKeyLen     = 64
 	serverKeyLetters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-	clientAESKeyLen  = 32
-	clientIVLen      = 16
-	clientKeyBytes   = 4 + 4 + clientAESKeyLen + clientIVLen
-	clientKeyTextLen = 76
 )
 
 // newServerKey takes letters from the system's random source. Bytes at and above
@@ -39,15 +35,6 @@ func newServerKey() string {
 			}
 		}
 	}
-}
-
-func newClientKey() string {
-	key := make([]byte, 0, clientKeyBytes)
-	key = binary.LittleEndian.AppendUint32(key, clientAESKeyLen)
-	key = binary.LittleEndian.AppendUint32(key, clientIVLen)
-	key = key[:clientKeyBytes]
-	rand.Read(key[8:])
-	return base64.StdEncoding.EncodeToString(key)
 }
 
 func newTokenSecret() (s tokenSecret) {
@@ -86,13 +73,7 @@ func checkServerKey(s string) error {
 }
 
 func checkClientKey(s string) error {
-	if len(s) != clientKeyTextLen {
-		return errBadClientKey
-	}
-	key, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil || len(key) != clientKeyBytes ||
-		binary.LittleEndian.Uint32(key) != clientAESKeyLen ||
-		binary.LittleEndian.Uint32(key[4:]) != clientIVLen {
+	if _, _, err := clientkey.Parse(s); err != nil {
 		return errBadClientKey
 	}
 	return nil

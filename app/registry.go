@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/pns4ones/pns4ones/app/clientkey"
 )
 
 // Options of a registry; the zero value is ready for use.
@@ -97,7 +99,7 @@ func (r *Registry) Create(title string) (*App, error) {
 		Title:      title,
 		CreatedAt:  r.now().UTC().Round(0),
 		ServerKeys: []ServerKey{{Key: newServerKey(), tokenSecret: newTokenSecret()}},
-		ClientKeys: []ClientKey{{Key: newClientKey(), Generation: 1}},
+		ClientKeys: []ClientKey{{Key: clientkey.New(), Generation: 1}},
 	}
 	if err := r.commit([]*App{a}, nil); err != nil {
 		return nil, fmt.Errorf("creating an app: %w", err)

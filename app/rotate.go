@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/pns4ones/pns4ones/app/clientkey"
 )
 
 // MaxGrace is the longest time an old key may go on working: ten years.
@@ -32,7 +34,7 @@ func (r *Registry) RotateServerKey(id string, grace time.Duration) (*App, error)
 // the old key is the hub's business.
 func (r *Registry) RotateClientKey(id string, grace time.Duration) (*App, error) {
 	return r.change("making a new client key", id, func(a *App) error {
-		fresh := ClientKey{Key: newClientKey(), Generation: a.ClientKeys[0].Generation + 1}
+		fresh := ClientKey{Key: clientkey.New(), Generation: a.ClientKeys[0].Generation + 1}
 		keys, err := rotate(a.ClientKeys, fresh, (*ClientKey).until, r.now(), grace)
 		a.ClientKeys = keys
 		return err

@@ -33,7 +33,7 @@ type Config struct {
 	DataDir                string
 	Control                string
 	TokenLifetime          time.Duration
-	ExpiresInEpoch         string // auto, unix or year1
+	ExpiresInEpoch         Epoch
 	RegistrationTimeout    time.Duration
 	KeepAlive              time.Duration
 	MaxUnregistered        int
@@ -53,4 +53,15 @@ const (
 	SSLFromStorage            SSLMode = "FromStorage"
 	SSLFromFileWithPrivateKey SSLMode = "FromFileWithPrivateKey"
 	SSLFromFileWithPassword   SSLMode = "FromFileWithPassword"
+)
+
+// Epoch says from where expires_in of /auth counts its seconds (protocol.md section
+// 3.1).
+type Epoch string
+
+// What expires_in counts from.
+const (
+	EpochAuto  Epoch = "auto"  // year 1 for the 1C platform, else 1970
+	EpochUnix  Epoch = "unix"  // 1970-01-01T00:00:00Z
+	EpochYear1 Epoch = "year1" // 0001-01-01T00:00:00Z
 )

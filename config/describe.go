@@ -25,7 +25,7 @@ type Description struct {
 // DescribeSettings describes all settings, in the order of the table. The
 // defaults are those of a daemon with these places.
 func DescribeSettings(text *locale.Localizer, p Paths) []Description {
-	byDefault := &Result{Config: defaults(p)}
+	byDefault := &Result{Config: Default(p)}
 	all := make([]Description, len(settings))
 	for i := range settings {
 		s := &settings[i]

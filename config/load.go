@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
@@ -64,7 +65,7 @@ type given struct {
 // Load reads the settings: a flag beats the environment, that beats the file,
 // and that the default. The error is an *Error with everything that is wrong.
 func Load(o LoadOptions) (*Result, error) {
-	l := &loader{result: Result{Config: defaults(o.Paths), set: make(map[string]Problem)}}
+	l := &loader{result: Result{Config: Default(o.Paths), set: make(map[string]Problem)}}
 	flags := l.parseFlags(o.Args)
 	l.result.Mode = flags.mode
 	if flags.mode == ModeHelp {
@@ -227,7 +228,7 @@ func (l *loader) readNamed(path string) []given {
 }
 
 func (l *loader) unreadable(path string, err error) {
-	what := locale.NewText("config.unreadable", "error", reason(err))
+	what := locale.NewText("config.unreadable", "error", files.WithoutPath(err))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		what = locale.NewText("config.no_file")
@@ -235,14 +236,6 @@ func (l *loader) unreadable(path string, err error) {
 		what = locale.NewText("config.no_permission")
 	}
 	l.problems = append(l.problems, &Problem{File: path, What: what})
-}
-
-// reason is an error without the path, which is said beside it.
-func reason(err error) string {
-	if where, ok := errors.AsType[*fs.PathError](err); ok {
-		return where.Err.Error()
-	}
-	return err.Error()
 }
 
 // variable is the environment variable of a setting.
@@ -313,7 +306,7 @@ func (l *loader) checkTogether() {
 			missing("ssl_certificate_password")
 		}
 	}
-	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" && c.SSLCertificatePassword != "" && Exposed(password.File) {
+	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" && c.SSLCertificatePassword != "" && files.Exposed(password.File) {
 		l.problems = append(l.problems, l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
 	}
 	l.checkAddresses()

@@ -69,11 +69,6 @@ const (
 	DefaultMetricsPort  = 36698
 )
 
-var (
-	sslModes = []string{string(SSLNone), string(SSLFromStorage), string(SSLFromFileWithPrivateKey), string(SSLFromFileWithPassword)}
-	epochs   = []string{"auto", "unix", "year1"}
-)
-
 // settings is the table, in the order of the help and the sample file.
 var settings = []setting{
 	{name: "listen", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Listen }, DefaultSendersPort),
@@ -82,11 +77,8 @@ var settings = []setting{
 		get: func(c *Config) string { return c.Service.String() }, live: sameSocket(func(c *Config) Address { return c.Service })},
 	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
 		get: func(c *Config) string { return c.LogLevel.String() }, live: always, limits: limits{choices: levelNames}},
-	{name: "ssl_mode", example: "mode", live: certificate, limits: limits{choices: sslModes}, set: func(c *Config, s string) error {
-		mode, err := parseChoice(s, sslModes)
-		c.SSLMode = SSLMode(mode)
-		return err
-	}, get: func(c *Config) string { return string(c.SSLMode) }},
+	choiceSetting("ssl_mode", "mode", func(c *Config) *SSLMode { return &c.SSLMode }, certificate,
+		SSLNone, SSLFromStorage, SSLFromFileWithPrivateKey, SSLFromFileWithPassword),
 	stringSetting("ssl_certificate", "certificate", func(c *Config) *string { return &c.SSLCertificate }, certificate),
 	stringSetting("ssl_certificate_key", "file", func(c *Config) *string { return &c.SSLCertificateKey }, certificate),
 	{name: "ssl_certificate_password", example: "password", secret: true, free: true, live: certificate,
@@ -95,9 +87,7 @@ var settings = []setting{
 	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
 	pathSetting("control", "file", func(c *Config) *string { return &c.Control }),
 	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute, 366*24*time.Hour),
-	{name: "expires_in_epoch", example: "epoch", live: always, limits: limits{choices: epochs},
-		set: func(c *Config, s string) (err error) { c.ExpiresInEpoch, err = parseChoice(s, epochs); return err },
-		get: func(c *Config) string { return c.ExpiresInEpoch }},
+	choiceSetting("expires_in_epoch", "epoch", func(c *Config) *Epoch { return &c.ExpiresInEpoch }, always, EpochAuto, EpochUnix, EpochYear1),
 	sizeSetting("max_message_size", func(c *Config) *int64 { return &c.MaxMessageSize }, 1<<10, 256<<20),
 	{name: "trusted_proxies", example: "networks", live: always, kind: list,
 		set: func(c *Config, s string) (err error) { c.TrustedProxies, err = parseNetworks(s); return err },
@@ -125,8 +115,8 @@ var settings = []setting{
 	}}},
 }
 
-// defaults returns the settings as they are when nobody says anything.
-func defaults(p Paths) Config {
+// Default returns the settings as they are when nobody says anything.
+func Default(p Paths) Config {
 	return Config{
 		Listen:              Address{Port: DefaultSendersPort},
 		Service:             Address{Port: DefaultSessionsPort},
@@ -135,7 +125,7 @@ func defaults(p Paths) Config {
 		DataDir:             p.Data,
 		Control:             p.Control,
 		TokenLifetime:       time.Hour,
-		ExpiresInEpoch:      "auto",
+		ExpiresInEpoch:      EpochAuto,
 		RegistrationTimeout: 10 * time.Second,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
@@ -189,6 +179,21 @@ func pathSetting(name, example string, field func(*Config) *string) setting {
 			return nil
 		},
 		get: func(c *Config) string { return *field(c) }}
+}
+
+// choiceSetting is one of a few words, which may be written in any letter case.
+func choiceSetting[T ~string](name, example string, field func(*Config) *T, live live, choices ...T) setting {
+	words := make([]string, len(choices))
+	for i, c := range choices {
+		words[i] = string(c)
+	}
+	return setting{name: name, example: example, live: live, limits: limits{choices: words},
+		set: func(c *Config, s string) error {
+			word, err := parseChoice(s, words)
+			*field(c) = T(word)
+			return err
+		},
+		get: func(c *Config) string { return string(*field(c)) }}
 }
 
 func durationSetting(name string, field func(*Config) *time.Duration, least, most time.Duration) setting {

@@ -38,7 +38,7 @@ func (e *OldKeysError) Error() string {
 func (e *OldKeysError) Unwrap() error { return e.Err }
 
 // ControlError says that the control channel could not be opened. It wraps
-// control.ErrInUse, fs.ErrPermission or whatever else.
+// socket.ErrInUse, fs.ErrPermission or whatever else.
 type ControlError struct {
 	Path string
 	Err  error

@@ -3,13 +3,12 @@ package netsvc
 import (
 	"time"
 
-	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 )
 
 // info is the part of the status that only the whole knows.
-func (s *Server) info() control.Info {
-	info := control.Info{
-		Version: s.options.Version,
+func (s *Server) info() server.Info {
+	info := server.Info{
 		Uptime:  time.Since(s.started),
 		Listen:  s.senders.String(),
 		Service: s.sessions.String(),

@@ -9,13 +9,12 @@ import (
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/netsvc/httpapi"
-	"github.com/pns4ones/pns4ones/netsvc/hub"
 )
 
-// Reload reads the settings again and follows those that a running daemon can;
-// sessions and requests go on. What is wrong with them, or with the certificate
+// Reload reads the settings again and applies those that can change while the daemon
+// runs; sessions and requests go on. What is wrong with them, or with the certificate
 // that they name, is the error, and then nothing has changed. It logs what came
 // of it.
 func (s *Server) Reload() error {
@@ -46,7 +45,7 @@ func (e *reloadError) Unwrap() error { return e.err }
 func (s *Server) reload(lang locale.Lang) (control.ReloadReport, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	report, err := s.follow(lang)
+	report, err := s.readSettings(lang)
 	if refused, ok := errors.AsType[*reloadError](err); ok {
 		s.logger.Error("settings not reloaded, those before stay in force",
 			slog.String("error", s.options.Explain(locale.English, refused.settings, refused.err)))
@@ -61,20 +60,20 @@ func (s *Server) reload(lang locale.Lang) (control.ReloadReport, error) {
 	return report, err
 }
 
-// follow reads the settings, checks all that can be wrong, and only then changes
-// anything.
-func (s *Server) follow(lang locale.Lang) (control.ReloadReport, error) {
+// readSettings reads the settings, checks all that can be wrong, and only then
+// changes anything.
+func (s *Server) readSettings(lang locale.Lang) (control.ReloadReport, error) {
 	result, err := s.options.Load()
 	if err != nil {
 		return control.ReloadReport{}, &reloadError{nil, err}
 	}
-	running := s.settings.Load()
-	changes, applied := config.Changes(running, &result.Config)
-	if err := s.reloadCertificate(changes, &applied); err != nil {
+	changes, applied := config.Changes(s.settings.Load(), &result.Config)
+	next := &nextSettings{Config: applied}
+	if next.certificate, err = s.readCertificate(changes, &next.Config); err != nil {
 		return control.ReloadReport{}, &reloadError{result, err}
 	}
 
-	s.apply(&applied)
+	s.applyChanges(changes, next)
 	report := control.ReloadReport{Applied: []string{}, RestartNeeded: []string{}, Warnings: []string{}}
 	for _, c := range changes {
 		if c.Live {
@@ -91,37 +90,19 @@ func (s *Server) follow(lang locale.Lang) (control.ReloadReport, error) {
 	return report, nil
 }
 
-// reloadCertificate reads the certificate again: the same, or another one if the
+// readCertificate reads the certificate again: the same, or another one if the
 // settings say so. Of the parts of a reload it is the one that can fail.
-func (s *Server) reloadCertificate(changes []config.Change, applied *config.Config) error {
-	if s.certificate.Load() == nil {
-		return nil // plain HTTP, until a restart
+func (s *Server) readCertificate(changes []config.Change, applied *config.Config) (*certificate.Certificate, error) {
+	inUse := s.certificate.Load()
+	if inUse == nil {
+		return nil, nil // plain HTTP, until a restart
 	}
 	for _, c := range changes {
 		if c.Live && strings.HasPrefix(c.Setting, "ssl_") {
-			certificate, err := OpenCertificate(applied, s.logger)
-			if err != nil {
-				return err
-			}
-			s.certificate.Store(certificate)
-			s.http.SetCertificate(certificate)
-			return nil
+			return OpenCertificate(applied, s.logger)
 		}
 	}
-	return s.certificate.Load().Reload()
-}
-
-// apply puts settings into force. It cannot fail.
-func (s *Server) apply(c *config.Config) {
-	s.level.Set(c.LogLevel.Slog())
-	s.hub.SetLimits(hubLimits(c))
-	s.http.SetLimits(httpLimits(c))
-	s.senders.SetNetwork(c.Listen.Network)
-	s.sessions.SetNetwork(c.Service.Network)
-	if s.metrics != nil {
-		s.metrics.SetNetwork(c.MetricsListen.Network)
-	}
-	s.settings.Store(c)
+	return inUse, inUse.Reload()
 }
 
 // setLogLevel changes the level until the next reload or restart.
@@ -132,18 +113,4 @@ func (s *Server) setLogLevel(level config.Level) {
 	c.LogLevel = level
 	s.level.Set(level.Slog())
 	s.settings.Store(&c)
-}
-
-func hubLimits(c *config.Config) hub.Limits {
-	return hub.Limits{
-		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
-		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered,
-	}
-}
-
-func httpLimits(c *config.Config) httpapi.Limits {
-	return httpapi.Limits{
-		TokenLifetime: c.TokenLifetime, ExpiresIn: httpapi.Epoch(c.ExpiresInEpoch),
-		MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
-	}
 }

@@ -23,8 +23,11 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
-	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
@@ -69,12 +72,12 @@ type Options struct {
 
 // OpenCertificate reads and checks the certificate that the settings name; it is
 // nil if they ask for plain HTTP.
-func OpenCertificate(c *config.Config, logger *slog.Logger) (*httpapi.Certificate, error) {
+func OpenCertificate(c *config.Config, logger *slog.Logger) (*certificate.Certificate, error) {
 	if c.SSLMode == config.SSLNone {
 		return nil, nil
 	}
-	return httpapi.OpenCertificate(httpapi.TLSOptions{
-		Mode: httpapi.TLSMode(c.SSLMode), Certificate: c.SSLCertificate, Key: c.SSLCertificateKey, Password: c.SSLCertificatePassword,
+	return certificate.Open(certificate.Options{
+		Mode: c.SSLMode, Certificate: c.SSLCertificate, Key: c.SSLCertificateKey, Password: c.SSLCertificatePassword,
 	}, logger)
 }
 
@@ -89,14 +92,14 @@ type Server struct {
 	stats        *stats.Recorder
 	started      time.Time
 	ballast      []byte
-	certificate  atomic.Pointer[httpapi.Certificate] // nil: plain HTTP
+	certificate  atomic.Pointer[certificate.Certificate] // nil: plain HTTP
 	senders      *listen.Service
 	sessions     *listen.Service
 	metrics      *listen.Service // nil: off
 	apps         *app.Registry
 	hub          *hub.Hub
 	http         *httpapi.Server
-	control      *control.Server
+	control      *server.Server
 	controlLn    net.Listener
 	keysChanged  chan struct{} // wakes the keeper of key expiry
 	imported     *app.ImportReport
@@ -115,7 +118,7 @@ type Server struct {
 
 // Open checks and opens everything in an order that leaves nothing changed on
 // disk if the settings, the certificate or an address are wrong. The errors of
-// its parts can be told apart: *httpapi.CertificateError, *ListenError, *DatabaseError,
+// its parts can be told apart: *certificate.Error, *ListenError, *DatabaseError,
 // *OldKeysError, *ControlError.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Log == nil {
@@ -146,7 +149,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.certificate.Store(certificate)
 	latency := stats.NewLatency()
-	s.hub = hub.New(hub.Options{Limits: hubLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
+	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
 	if s.senders, err = s.listen(ctx, "listen", c.Listen); err != nil {
 		return nil, err
 	}
@@ -161,15 +164,15 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err = s.openApps(); err != nil {
 		return nil, err
 	}
-	if s.controlLn, err = control.Listen(c.Control); err != nil {
+	if s.controlLn, err = socket.Listen(c.Control); err != nil {
 		return nil, &ControlError{Path: c.Control, Err: err}
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
 	})
 	s.stats = stats.New(s.sources(latency))
-	s.control = control.New(control.Options{
-		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
+	s.control = server.New(server.Options{
+		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: s.upgrade(),
 	})
 	return s, nil
@@ -203,7 +206,7 @@ func (s *Server) openApps() error {
 	}
 	_, err = os.Lstat(s.options.Config.DataDir)
 	s.newFolder = errors.Is(err, fs.ErrNotExist)
-	if config.Exposed(path) {
+	if files.Exposed(path) {
 		return &DatabaseError{Path: path, Err: ErrExposed}
 	}
 	s.apps, err = app.Open(path, app.Options{Changed: s.appChanged})

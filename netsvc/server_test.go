@@ -22,6 +22,7 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -31,13 +32,11 @@ const patience = 20 * time.Second
 // settings are those of a daemon on free ports of 127.0.0.1 with all its files
 // in one folder.
 func settings(folder string) config.Config {
-	return config.Config{
-		Listen:  config.Address{Host: "127.0.0.1"},
-		Service: config.Address{Host: "127.0.0.1"},
-		SSLMode: config.SSLNone,
-		DataDir: filepath.Join(folder, "data"),
-		Control: filepath.Join(folder, "control.sock"),
-	}
+	c := config.Default(config.Paths{Data: filepath.Join(folder, "data"), Control: filepath.Join(folder, "control.sock")})
+	c.Listen = config.Address{Host: "127.0.0.1"}
+	c.Service = config.Address{Host: "127.0.0.1"}
+	c.LogLevel = config.LevelTrace
+	return c
 }
 
 // daemon is a Server that runs.
@@ -374,7 +373,7 @@ func TestRefusesToStart(t *testing.T) {
 			other := settings(t.TempDir())
 			other.Control = c.Control
 			start(t, netsvc.Options{Config: other})
-		}, func(err error) bool { return errors.Is(err, control.ErrInUse) }},
+		}, func(err error) bool { return errors.Is(err, socket.ErrInUse) }},
 		{"the database belongs to another daemon", func(t *testing.T, c *config.Config) {
 			other := settings(t.TempDir())
 			other.DataDir = c.DataDir

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
+	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // callTimeout is how long a call of the daemon may take.
@@ -108,11 +109,7 @@ func (e *env) problem(err error) string {
 	)
 	switch {
 	case errors.As(err, &refusal):
-		id := "tui.error_" + refusal.Code
-		if text := e.t(id, "message", cells.Plain(refusal.Message)); text != id {
-			return text
-		}
-		return e.t("tui.failed", "error", cells.Plain(refusal.Message))
+		return cells.Plain(say.Refusal(e.text, say.InPanel, refusal))
 	case errors.As(err, &unreachable):
 		switch unreachable.Kind {
 		case control.ConnectMissing:

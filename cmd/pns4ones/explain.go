@@ -10,8 +10,8 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc"
-	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
 
 // explain turns an error that keeps the daemon from starting into what a person
@@ -22,7 +22,7 @@ import (
 // may be nil.
 func explain(text *locale.Localizer, settings *config.Result, err error) string {
 	var (
-		certificate *httpapi.CertificateError
+		certificate *certificate.Error
 		address     *netsvc.ListenError
 		database    *netsvc.DatabaseError
 		oldKeys     *netsvc.OldKeysError
@@ -53,11 +53,11 @@ func explain(text *locale.Localizer, settings *config.Result, err error) string 
 }
 
 // certificateSetting is the setting to correct.
-func certificateSetting(c *config.Config, e *httpapi.CertificateError) string {
+func certificateSetting(c *config.Config, e *certificate.Error) string {
 	switch {
-	case e.Problem == httpapi.ProblemUnknownMode:
+	case e.Problem == certificate.ProblemUnknownMode:
 		return "ssl_mode"
-	case e.Problem == httpapi.ProblemWrongPassword:
+	case e.Problem == certificate.ProblemWrongPassword:
 		return "ssl_certificate_password"
 	case e.Path != "" && e.Path == c.SSLCertificateKey:
 		return "ssl_certificate_key"
@@ -103,9 +103,9 @@ func databaseProblem(err error) string {
 
 func channelProblem(err error) string {
 	switch {
-	case errors.Is(err, control.ErrInUse):
+	case errors.Is(err, socket.ErrInUse):
 		return "daemon.channel_in_use"
-	case errors.Is(err, control.ErrOpenFolder):
+	case errors.Is(err, socket.ErrOpenFolder):
 		return "daemon.channel_open_folder"
 	case errors.Is(err, fs.ErrPermission):
 		return "daemon.channel_denied"

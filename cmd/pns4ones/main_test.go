@@ -70,7 +70,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func refuses(ts *testscript.TestScript, _ bool, args []string) {
-	before := files(ts)
+	before := listing(ts)
 	began := time.Now()
 	err := ts.Exec("pns4ones", args...)
 	var exit *exec.ExitError
@@ -80,13 +80,13 @@ func refuses(ts *testscript.TestScript, _ bool, args []string) {
 	if took := time.Since(began); took > startTime {
 		ts.Fatalf("it took %v", took)
 	}
-	if after := files(ts); after != before {
+	if after := listing(ts); after != before {
 		ts.Fatalf("files were changed from\n%s\nto\n%s", before, after)
 	}
 }
 
-// files lists what is in the script's folder, with sizes and times.
-func files(ts *testscript.TestScript) string {
+// listing is what is in the script's folder, with sizes and times.
+func listing(ts *testscript.TestScript) string {
 	var b strings.Builder
 	root := ts.Getenv("WORK")
 	ts.Check(filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
@@ -124,10 +126,7 @@ func sampleSettings() {
 	if err := os.MkdirAll(paths.Settings, 0o700); err != nil {
 		return
 	}
-	file, err := os.OpenFile(filepath.Join(paths.Settings, "pns4ones.toml"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return
-	}
-	defer file.Close()
-	config.WriteTOML(file, defaults, locale.New(locale.Detect(os.Getenv, "")))
+	var sample bytes.Buffer
+	config.WriteTOML(&sample, defaults, locale.New(locale.Detect(os.Getenv, "")))
+	files.WriteNew(filepath.Join(paths.Settings, "pns4ones.toml"), sample.Bytes())
 }

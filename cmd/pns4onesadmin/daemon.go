@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -16,6 +17,11 @@ import (
 func (p *program) client() *control.Client {
 	client := control.NewClient(p.controlPath())
 	client.Lang = p.text.Lang()
+	client.OnVersion = func(daemon string) {
+		if daemon != version {
+			p.say("admin.other_version", "daemon", locale.Clean(daemon), "own", version)
+		}
+	}
 	return client
 }
 

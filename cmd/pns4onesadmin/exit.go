@@ -11,6 +11,8 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
+	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // Exit statuses. Scripts rely on them, and the man page lists them.
@@ -35,21 +37,26 @@ func exitStatus(err error) int {
 	var (
 		usage       usageError
 		unreachable *control.ConnectError
-		refusal     *control.Error
 	)
 	switch {
 	case errors.As(err, &usage), isFlagError(err):
 		return exitUsage
 	case errors.As(err, &unreachable):
 		return exitUnreachable
-	case errors.Is(err, app.ErrNotFound):
+	}
+	if e := refusalOf(err); e != nil && (e.Code == control.CodeAppNotFound || e.Code == control.CodeSessionNotFound) {
 		return exitNotFound
-	case errors.As(err, &refusal):
-		if refusal.Code == control.CodeAppNotFound || refusal.Code == control.CodeSessionNotFound {
-			return exitNotFound
-		}
 	}
 	return exitFailed
+}
+
+// refusalOf is what the daemon refused, or would have refused where the database was
+// used without it; nil if it is something else that went wrong.
+func refusalOf(err error) *control.Error {
+	if refusal, ok := errors.AsType[*control.Error](err); ok {
+		return refusal
+	}
+	return describe.Refusal(err)
 }
 
 func isFlagError(err error) bool {
@@ -72,7 +79,6 @@ func (p *program) errorText(err error) string {
 		invalid     *pflag.InvalidValueError
 		syntax      *pflag.InvalidSyntaxError
 		unreachable *control.ConnectError
-		refusal     *control.Error
 		ambiguous   *app.AmbiguousError
 		text        locale.Localized
 	)
@@ -89,24 +95,16 @@ func (p *program) errorText(err error) string {
 		return p.text.T("admin.flag_bad_syntax", "flag", locale.Clean(syntax.GetSpecifiedFlag()))
 	case errors.As(err, &unreachable):
 		return p.unreachable(unreachable)
-	case errors.As(err, &refusal):
-		return p.refusal(refusal)
 	case errors.As(err, &ambiguous):
 		return p.text.T("admin.ambiguous", "ref", locale.Clean(ambiguous.Ref), "ids", lines(ambiguous.IDs))
-	case errors.Is(err, app.ErrNotFound):
-		return p.text.T("admin.error_app_not_found")
 	case errors.Is(err, app.ErrLocked):
 		return p.text.T("admin.db_locked", "path", p.db)
 	case errors.Is(err, app.ErrDamaged):
 		return p.text.T("admin.db_damaged", "path", p.db, "error", err)
 	case errors.Is(err, app.ErrNewer):
 		return p.text.T("admin.db_newer", "path", p.db, "error", err)
-	case errors.Is(err, app.ErrBadTitle):
-		return p.text.T("admin.error_bad_title")
-	case errors.Is(err, app.ErrBadGrace):
-		return p.text.T("admin.error_bad_grace")
-	case errors.Is(err, app.ErrTooManyKeys):
-		return p.text.T("admin.error_too_many_keys")
+	case refusalOf(err) != nil:
+		return say.Refusal(p.text, say.OnCommandLine, refusalOf(err))
 	case errors.Is(err, fs.ErrPermission):
 		return p.text.T("admin.no_permission", "error", err)
 	case errors.Is(err, context.Canceled):
@@ -141,14 +139,4 @@ func (p *program) unreachable(e *control.ConnectError) string {
 		return p.text.T("admin.daemon_denied", "path", e.Path, "group", e.Group)
 	}
 	return p.text.T("admin.daemon_failed", "path", e.Path, "error", e.Err)
-}
-
-// refusal says what the daemon refused, by its code; one without a text of ours
-// is said in the daemon's own words.
-func (p *program) refusal(e *control.Error) string {
-	id := "admin.error_" + e.Code
-	if text := p.text.T(id, "message", locale.Clean(e.Message)); text != id {
-		return text
-	}
-	return p.text.T("admin.failed", "error", locale.Clean(e.Message))
 }

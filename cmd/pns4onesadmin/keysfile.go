@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
@@ -25,7 +26,7 @@ func (p *program) importKeys(ctx context.Context, r registry, args []string) err
 	if args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
-			return failure("admin.cannot_read", "path", args[0], "error", reason(err))
+			return failure("admin.cannot_read", "path", args[0], "error", files.WithoutPath(err))
 		}
 		defer file.Close()
 		in = file

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
@@ -55,7 +56,7 @@ func run(ctx context.Context, p *program) int {
 	root.SetArgs(p.args)
 	err := root.ExecuteContext(ctx)
 	if err == nil && results.err != nil {
-		err = failure("admin.no_output", "error", reason(results.err))
+		err = failure("admin.no_output", "error", files.WithoutPath(results.err))
 	}
 	if err == nil {
 		return exitDone

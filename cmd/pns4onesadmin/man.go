@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
@@ -46,10 +47,10 @@ func (p *program) manCommand() *cobra.Command {
 					return err
 				}
 				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					return failure("admin.cannot_make_folder", "path", filepath.Dir(file), "error", reason(err))
+					return failure("admin.cannot_make_folder", "path", filepath.Dir(file), "error", files.WithoutPath(err))
 				}
 				if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
-					return failure("admin.cannot_write", "path", file, "error", reason(err))
+					return failure("admin.cannot_write", "path", file, "error", files.WithoutPath(err))
 				}
 				if _, err := fmt.Fprintln(p.stdout, file); err != nil {
 					return err

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
 
 // registry is where the app commands do their work: a running daemon, or, with
@@ -31,7 +33,7 @@ func (p *program) openRegistry() (registry, error) {
 		return p.client(), nil
 	}
 	if _, err := os.Stat(p.db); err != nil {
-		return nil, failure("admin.db_missing", "path", p.db, "error", reason(err))
+		return nil, failure("admin.db_missing", "path", p.db, "error", files.WithoutPath(err))
 	}
 	apps, err := app.Open(p.db, app.Options{})
 	if err != nil {
@@ -45,7 +47,7 @@ type database struct{ apps *app.Registry }
 
 func (d database) Close() { d.apps.Close() }
 
-func describeApp(a *app.App) control.App { return control.AppOf(a, 0, 0) }
+func describeApp(a *app.App) control.App { return describe.App(a, 0, 0) }
 
 func described(a *app.App, err error) (control.App, error) {
 	if err != nil {
@@ -100,7 +102,7 @@ func (d database) Import(_ context.Context, file io.Reader) (control.ImportRepor
 	if err != nil {
 		return control.ImportReport{}, err
 	}
-	return control.ImportReportOf(report, describeApp), nil
+	return describe.Import(report, describeApp), nil
 }
 
 func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.Export(w) }

@@ -118,7 +118,7 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.commands"))
 		for _, c := range cmd.Commands() {
 			if !c.Hidden {
-				describe(w, c.Name(), c.Short)
+				writeMeaning(w, c.Name(), c.Short)
 			}
 		}
 	}
@@ -158,13 +158,13 @@ func (p *program) writeFlags(w io.Writer, heading string, flags *pflag.FlagSet) 
 		if f.Value.Type() != "bool" {
 			name += " <" + placeholder + ">"
 		}
-		describe(w, name, meaning)
+		writeMeaning(w, name, meaning)
 	})
 }
 
-// describe writes a name and its meaning beside it, or below it if the name is
+// writeMeaning writes a name and its meaning beside it, or below it if the name is
 // long.
-func describe(w io.Writer, name, meaning string) {
+func writeMeaning(w io.Writer, name, meaning string) {
 	below := strings.Repeat(" ", nameWidth+1)
 	line := "  " + cells.Left(name, nameWidth-2) + " "
 	if cells.Width(name) > nameWidth-2 {

@@ -20,6 +20,7 @@ const (
 func (p *program) upgradeCommand() *cobra.Command {
 	return p.command("upgrade", nil, func(cmd *cobra.Command, _ []string) error {
 		return p.withDaemon(func(client *control.Client) error {
+			client.OnVersion = nil // which version takes over from which is the result
 			before, err := client.Status(cmd.Context())
 			if err != nil {
 				return err

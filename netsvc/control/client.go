@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -30,7 +31,15 @@ type Client struct {
 	// Lang is the language in which Reload says what is wrong; empty: English. Set
 	// it before the first call.
 	Lang locale.Lang
+	// OnVersion is called once, with the version of the daemon that answers first.
+	// Daemons older than VersionHeader do not say it. Set it before the first call;
+	// nil: nobody asks.
+	OnVersion func(daemon string)
+	met       sync.Once
 }
+
+// VersionHeader is in every answer: the version of the daemon.
+const VersionHeader = "Pns4ones-Version"
 
 // NewClient returns a client of the socket or pipe at path. It connects when it
 // is first needed. Close it in the end.
@@ -101,7 +110,7 @@ func (c *Client) CreateApp(ctx context.Context, title string) (App, error) {
 	if err := checkText(CodeBadTitle, title); err != nil {
 		return App{}, err
 	}
-	return ask[App](ctx, c, "POST", "/apps", titleBody{title})
+	return ask[App](ctx, c, "POST", "/apps", TitleBody{title})
 }
 
 // RenameApp gives an app another title.
@@ -109,7 +118,7 @@ func (c *Client) RenameApp(ctx context.Context, id, title string) (App, error) {
 	if err := checkText(CodeBadTitle, title); err != nil {
 		return App{}, err
 	}
-	return ask[App](ctx, c, "PATCH", appPath(id), titleBody{title})
+	return ask[App](ctx, c, "PATCH", appPath(id), TitleBody{title})
 }
 
 // RemoveApp removes an app and closes its sessions.
@@ -162,7 +171,7 @@ func (c *Client) Send(ctx context.Context, appID string, to wire.Recipient, m wi
 	if err := checkText(CodeBadRequest, texts...); err != nil {
 		return 0, err
 	}
-	answer, err := ask[sent](ctx, c, "POST", "/messages", messageBody{
+	answer, err := ask[Sent](ctx, c, "POST", "/messages", messageBody{
 		AppID:     appID,
 		Recipient: recipientBody{Type: to.Type, IbID: to.IbID, UserID: to.UserID, UserGroup: to.UserGroup},
 		Message:   m.AppendJSON(nil),
@@ -244,6 +253,9 @@ func (c *Client) send(ctx context.Context, by caller, method, path string, body 
 		return fmt.Errorf("talking to the daemon: %s: %w", c.path, err)
 	}
 	defer response.Body.Close()
+	if version := response.Header.Get(VersionHeader); version != "" && c.OnVersion != nil {
+		c.met.Do(func() { c.OnVersion(version) })
+	}
 	if response.StatusCode >= 300 {
 		return refusalOf(response)
 	}
@@ -254,7 +266,7 @@ func (c *Client) send(ctx context.Context, by caller, method, path string, body 
 const maxErrorBytes = 64 << 10
 
 func refusalOf(response *http.Response) error {
-	var body errorBody
+	var body ErrorBody
 	err := json.NewDecoder(io.LimitReader(response.Body, maxErrorBytes)).Decode(&body)
 	if err != nil || body.Error == nil {
 		return &Error{Status: response.StatusCode, Code: CodeInternal, Message: "the daemon answered " + response.Status}

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
 )
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Second
 
 // unreachable checks that the daemon was found to be unreachable, and why.
 func unreachable(t *testing.T, err error, path string, kind control.ConnectKind) {
@@ -28,7 +31,7 @@ func unreachable(t *testing.T, err error, path string, kind control.ConnectKind)
 
 func TestNoDaemonIsToldApart(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	c := control.NewClient(path)
 	_, err := c.Status(t.Context())
 	unreachable(t, err, path, control.ConnectMissing)
@@ -39,30 +42,9 @@ func TestNoDaemonIsToldApart(t *testing.T) {
 	unreachable(t, err, path, control.ConnectMissing)
 }
 
-func TestTheClientWaitsForADaemonThatIsStarting(t *testing.T) {
-	t.Parallel()
-	path := newPath(t)
-	c := control.NewClient(path)
-	c.Wait = patience
-	got := make(chan error, 1)
-	go func() {
-		_, err := c.Status(context.Background())
-		got <- err
-	}()
-	ln, err := control.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve(t, path, ln, nil)
-	if err := <-got; err != nil {
-		t.Errorf("got %v from a daemon that was starting", err)
-	}
-	c.Close()
-}
-
 func TestTheClientWaitsNoLongerThanItShould(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := sockettest.Path(t)
 	c := control.NewClient(path)
 	c.Wait = 50 * time.Millisecond
 	_, err := c.Status(t.Context())
@@ -82,61 +64,11 @@ func TestTheClientWaitsNoLongerThanItShould(t *testing.T) {
 	c.Close()
 }
 
-func TestTheClientSurvivesARestartOfTheDaemon(t *testing.T) {
-	t.Parallel()
-	path := newPath(t)
-	c := control.NewClient(path)
-	defer c.Close()
-	for range 3 {
-		ln, err := control.Listen(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := serve(t, path, ln, nil)
-		for range 2 {
-			if _, err := c.Status(t.Context()); err != nil {
-				t.Fatalf("after a restart: %v", err)
-			}
-		}
-		if _, err := c.CreateApp(t.Context(), "one"); err != nil {
-			t.Fatalf("after a restart: %v", err)
-		}
-		d.stop()
-		_, err = c.Status(t.Context())
-		unreachable(t, err, path, control.ConnectMissing)
-	}
-}
-
-func TestManyCallersAreServedAtOnce(t *testing.T) {
-	t.Parallel()
-	d := start(t, nil)
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			a, err := d.CreateApp(t.Context(), "one")
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := d.RotateClientKey(t.Context(), a.ID, time.Hour); err != nil {
-				t.Error(err)
-			}
-			if _, err := d.Sessions(t.Context(), control.SessionQuery{AppID: a.ID}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if apps, err := d.Apps(t.Context()); err != nil || len(apps) != 20 {
-		t.Errorf("there are %d apps (%v), want 20", len(apps), err)
-	}
-}
-
 // stranger is something that speaks HTTP at the path, but is not our daemon.
 func stranger(t *testing.T, handle http.HandlerFunc) *control.Client {
 	t.Helper()
-	path := newPath(t)
-	ln, err := control.Listen(path)
+	path := sockettest.Path(t)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,8 +92,9 @@ func TestAnAnswerThatIsNotOursIsAnError(t *testing.T) {
 			http.Error(w, strings.Repeat("x", 1<<20), http.StatusBadGateway)
 		})
 		_, err := c.Apps(t.Context())
-		if refusal := refused(t, err, http.StatusBadGateway, control.CodeInternal); !strings.Contains(refusal.Message, "502") {
-			t.Errorf("refused with %q, want the status", refusal.Message)
+		refusal, ok := errors.AsType[*control.Error](err)
+		if !ok || refusal.Status != http.StatusBadGateway || refusal.Code != control.CodeInternal || !strings.Contains(refusal.Message, "502") {
+			t.Errorf("got %v, want a refusal with the status", err)
 		}
 	})
 	t.Run("no JSON", func(t *testing.T) {
@@ -223,26 +156,5 @@ func TestAnImportMayTakeLongerThanOtherRequests(t *testing.T) {
 	close(answer)
 	if err := <-got; err != nil {
 		t.Errorf("the import: %v", err)
-	}
-}
-
-func TestARequestThatIsNoHTTPIsRefused(t *testing.T) {
-	t.Parallel()
-	d := start(t, nil)
-	for _, text := range []string{"hello\r\n\r\n", "\x16\x03\x01\x00\x05hello\r\n\r\n", "GET /v1/status HTTP/1.1\r\n\r\n", "GET /v1/status HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"} {
-		conn, err := control.Dial(t.Context(), d.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.SetDeadline(time.Now().Add(patience))
-		go io.WriteString(conn, text) // its end may find nobody reading
-		got, err := io.ReadAll(conn)
-		if err != nil && !errors.Is(err, net.ErrClosed) && len(got) == 0 || !strings.HasPrefix(string(got), "HTTP/1.1 4") {
-			t.Errorf("%.20q: answered %q, %v", text, got, err)
-		}
-		conn.Close()
-	}
-	if _, err := d.Status(t.Context()); err != nil {
-		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -77,7 +77,7 @@ func read[T any](ctx context.Context, c *Client, path string, follow bool, each 
 // SetLogLevel changes the level of the daemon's log until it is restarted or
 // reloaded.
 func (c *Client) SetLogLevel(ctx context.Context, level string) error {
-	_, err := ask[levelBody](ctx, c, "PUT", "/log-level", levelBody{level})
+	_, err := ask[LevelBody](ctx, c, "PUT", "/log-level", LevelBody{level})
 	return err
 }
 

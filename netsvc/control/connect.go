@@ -2,12 +2,17 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"syscall"
 	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
 
-// ConnectKind tells why the daemon cannot be reached.
+// ConnectKind says why the daemon cannot be reached.
 type ConnectKind int
 
 // The kinds of ConnectError.
@@ -39,7 +44,7 @@ const waitStep = 20 * time.Millisecond
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	deadline := time.Now().Add(c.Wait)
 	for {
-		conn, err := dial(ctx, c.path)
+		conn, err := socket.Dial(ctx, c.path)
 		if err == nil {
 			return conn, nil
 		}
@@ -53,4 +58,18 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// connectError says why socket.Dial failed.
+func connectError(path string, err error) *ConnectError {
+	e := &ConnectError{Path: path, Err: err}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.Kind = ConnectMissing
+	case errors.Is(err, syscall.ECONNREFUSED):
+		e.Kind = ConnectRefused
+	case errors.Is(err, fs.ErrPermission):
+		e.Kind, e.Group = ConnectDenied, socket.Group(path)
+	}
+	return e
 }

@@ -1,8 +1,8 @@
-// Package control is the control channel: HTTP and JSON over a Unix socket or a
-// named pipe, by which an administrator sees and steers the daemon. Server is the
-// daemon's side, Client the only speaker of ours on the other; both programs and
-// the tests use them, and curl can too.
+// Package control is the control channel as its clients see it: the objects,
+// events and errors, and the typed [Client], which is the only code of ours that
+// asks. HTTP and JSON over a Unix socket or a named pipe; curl can ask too.
 //
-// Who may call is decided by the operating system: the mode of the socket, and
-// the credentials of the peer, which are taken at accept and never from a header.
+// The admin program, its panel and the tests import it, and with it nothing of the
+// daemon behind the channel: control/server answers, control/socket connects the
+// two.
 package control

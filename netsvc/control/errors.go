@@ -1,17 +1,5 @@
 package control
 
-import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"log/slog"
-	"net/http"
-
-	"github.com/pns4ones/pns4ones/app"
-	"github.com/pns4ones/pns4ones/netsvc/hub"
-	"github.com/pns4ones/pns4ones/netsvc/wire"
-)
-
 // Codes of Error.
 const (
 	CodeAppNotFound      = "app_not_found"
@@ -41,64 +29,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// errorBody is how an Error travels.
-type errorBody struct {
+// ErrorBody is how an Error travels.
+type ErrorBody struct {
 	Error *Error `json:"error"`
-}
-
-func badRequest(format string, args ...any) *Error {
-	return &Error{http.StatusBadRequest, CodeBadRequest, fmt.Sprintf(format, args...)}
-}
-
-// errorOf gives every error its status and code; nil for one that is our fault.
-func errorOf(err error) *Error {
-	as := func(status int, code string) *Error { return &Error{status, code, err.Error()} }
-	var (
-		refusal  *Error
-		field    *wire.FieldError
-		tooLarge *http.MaxBytesError
-	)
-	switch {
-	case errors.As(err, &refusal):
-		return refusal
-	case errors.As(err, &tooLarge):
-		return &Error{http.StatusRequestEntityTooLarge, CodeTooLarge, fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit)}
-	case errors.Is(err, app.ErrImportTooLarge):
-		return as(http.StatusRequestEntityTooLarge, CodeTooLarge)
-	case errors.Is(err, app.ErrNotFound):
-		return as(http.StatusNotFound, CodeAppNotFound)
-	case errors.Is(err, app.ErrBadTitle):
-		return as(http.StatusBadRequest, CodeBadTitle)
-	case errors.Is(err, app.ErrBadGrace):
-		return as(http.StatusBadRequest, CodeBadGrace)
-	case errors.Is(err, app.ErrTooManyKeys):
-		return as(http.StatusConflict, CodeTooManyKeys)
-	case errors.Is(err, app.ErrNotStored):
-		return as(http.StatusInsufficientStorage, CodeNotStored)
-	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):
-		return as(http.StatusBadRequest, CodeBadRequest)
-	}
-	return nil
-}
-
-// writeError answers with an error, the only shape that errors have here. One
-// that is our fault is logged and its details stay in the log.
-func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	refusal := errorOf(err)
-	if refusal == nil || refusal.Status >= http.StatusInternalServerError {
-		s.logger.Error("control request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
-	}
-	if refusal == nil {
-		refusal = &Error{http.StatusInternalServerError, CodeInternal, "the daemon could not do it: its log says why"}
-	}
-	writeJSON(w, refusal.Status, errorBody{refusal})
-}
-
-func writeJSON(w http.ResponseWriter, status int, object any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.Encode(object) // an error here means that the client has gone
 }

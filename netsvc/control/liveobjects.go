@@ -4,12 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/pns4ones/pns4ones/config"
-	"github.com/pns4ones/pns4ones/netsvc/internal/history"
-	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
 )
 
 // LogRecord is a record of the daemon's log, or tells of records that the
@@ -81,32 +76,23 @@ func (attrs *LogAttrs) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func logRecordOf(r *logring.Record) LogRecord {
-	object := LogRecord{Time: r.Time.UTC(), Level: config.LevelOf(r.Level).String(), Message: r.Message}
-	for _, a := range r.Attrs {
-		object.Attrs = append(object.Attrs, LogAttr{a.Key, plainValue(a.Value)})
-	}
-	return object
-}
-
-func plainValue(v slog.Value) any {
-	switch v.Kind() {
-	case slog.KindInt64, slog.KindUint64, slog.KindFloat64, slog.KindBool:
-		return v.Any()
-	case slog.KindDuration:
-		return v.Duration().Seconds()
-	case slog.KindTime:
-		return v.Time().UTC().Format(time.RFC3339)
-	}
-	return v.String()
-}
-
-// The kinds of Event that are not the hub's.
+// The kinds of Event.
 const (
-	EventAppChanged = string(history.KindAppChanged)
-	EventStatistics = "statistics"
-	EventLost       = "lost" // the follower was too slow
+	EventSessionOpened       = "session_opened"
+	EventSessionChanged      = "session_changed" // it registered again, perhaps as somebody else
+	EventSessionClosed       = "session_closed"
+	EventRegistrationRefused = "registration_refused"
+	EventAppChanged          = "app_changed"
+	EventStatistics          = "statistics"
+	EventLost                = "lost" // the follower was too slow
 )
+
+// EventKinds returns the kinds that a follower can choose from.
+func EventKinds() []string {
+	return []string{
+		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventRegistrationRefused, EventAppChanged, EventStatistics,
+	}
+}
 
 // Event is something that happened. Which fields it has depends on Event: a
 // session_… has Session, a registration_refused has Peer, an app_changed has
@@ -189,16 +175,4 @@ type Refusal struct {
 	Peer   Peer      `json:"peer"`
 	Count  uint64    `json:"count"`
 	First  time.Time `json:"first"` // when the first of them was
-}
-
-func peerOfEvent(e *history.Event) Peer {
-	s := &e.Session
-	return Peer{Addr: s.Addr, AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup}
-}
-
-func refusalOfHistory(r history.Refusal) Refusal {
-	return Refusal{
-		Time: r.Time.UTC(), Reason: r.Reason, Count: r.Count, First: r.First.UTC(),
-		Peer: peerOfEvent(&history.Event{Event: r.Event}),
-	}
 }

@@ -1,12 +1,6 @@
 package control
 
-import (
-	"strconv"
-	"time"
-
-	"github.com/pns4ones/pns4ones/app"
-	"github.com/pns4ones/pns4ones/netsvc/hub"
-)
+import "time"
 
 // The objects of the control channel, the same that the admin program prints
 // with --json. Times are RFC 3339 in UTC, durations are in seconds. Fields may be
@@ -54,17 +48,6 @@ type SessionPage struct {
 	Sessions []Session `json:"sessions"`
 	Total    int       `json:"total"`          // that match, on all pages
 	Next     string    `json:"next,omitempty"` // for SessionQuery.After; absent: the last page
-}
-
-// SessionSortKeys returns the words that SessionQuery.Sort takes, but for a minus
-// before them.
-func SessionSortKeys() []string { return hub.SortKeys() }
-
-// SessionQuery selects sessions; see hub.Query for what the fields mean.
-type SessionQuery struct {
-	AppID, IbID, UserID, UserGroup, Text, Sort string
-	Limit, Offset                              int
-	After                                      string
 }
 
 // Status is how the daemon is. Counts are since it was started.
@@ -181,57 +164,4 @@ type ImportProblem struct {
 	Skipped bool   `json:"skipped"`
 	Title   string `json:"title"`
 	Detail  string `json:"detail"`
-}
-
-// AppOf describes an app that has that many sessions, some of them on old keys.
-func AppOf(a *app.App, sessions, onOldKeys int) App {
-	object := App{
-		ID: a.ID, Title: a.Title, ServerKey: a.ServerKeys[0].Key, ClientKey: a.ClientKeys[0].Key,
-		CreatedAt: a.CreatedAt.UTC(), Sessions: sessions,
-	}
-	for _, k := range a.ServerKeys[1:] {
-		object.OldServerKeyUntil = later(object.OldServerKeyUntil, k.Until)
-	}
-	for _, k := range a.ClientKeys[1:] {
-		object.OldClientKeyUntil = later(object.OldClientKeyUntil, k.Until)
-		object.OldClientKeySessions = &onOldKeys
-	}
-	return object
-}
-
-// later returns the later of two times, the first of which may be unset.
-func later(have *time.Time, t time.Time) *time.Time {
-	if have == nil || t.After(*have) {
-		t = t.UTC()
-		return &t
-	}
-	return have
-}
-
-// ImportReportOf describes what app.Registry.Import returned; describe does it
-// for an app.
-func ImportReportOf(r app.ImportReport, describe func(*app.App) App) ImportReport {
-	object := ImportReport{Imported: []App{}, Present: []App{}, Problems: []ImportProblem{}, Omitted: r.Omitted}
-	for _, a := range r.Imported {
-		object.Imported = append(object.Imported, describe(a))
-	}
-	for _, a := range r.Present {
-		object.Present = append(object.Present, describe(a))
-	}
-	for _, p := range r.Problems {
-		object.Problems = append(object.Problems, ImportProblem{Line: p.Line, Code: string(p.Code), Skipped: p.Skipped, Title: p.Title, Detail: p.Detail})
-	}
-	return object
-}
-
-func sessionOf(s hub.Session) Session {
-	object := Session{
-		ID: strconv.FormatUint(s.ID, 10), AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup,
-		Addr: s.Addr, Since: s.Since.UTC(), Delivered: s.Delivered, Bytes: s.Bytes, Queued: s.Queued, KeyGeneration: s.KeyGeneration,
-	}
-	if !s.LastDeliveryAt.IsZero() {
-		at := s.LastDeliveryAt.UTC()
-		object.LastDeliveryAt = &at
-	}
-	return object
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 )
 
 const (
@@ -56,8 +57,8 @@ func (s *Server) auth(w http.ResponseWriter, r *http.Request) {
 
 // expiresIn is the moment in seconds of the epoch the sender counts in. The 1C
 // extension adds it to the date 0001-01-01, whatever the manual says.
-func expiresIn(expires time.Time, epoch Epoch, userAgent string) int64 {
-	if epoch == EpochYear1 || epoch == EpochAuto && strings.HasPrefix(userAgent, userAgent1C) {
+func expiresIn(expires time.Time, epoch config.Epoch, userAgent string) int64 {
+	if epoch == config.EpochYear1 || epoch == config.EpochAuto && strings.HasPrefix(userAgent, userAgent1C) {
 		return expires.Unix() + year1ToUnix
 	}
 	return expires.Unix()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 )
 
@@ -81,21 +82,19 @@ func TestTellsExpiryInTheEpochTheSenderCountsIn(t *testing.T) {
 		curl     = "curl/8.5.0"
 	)
 	for _, test := range []struct {
-		epoch     httpapi.Epoch
+		epoch     config.Epoch
 		userAgent string
 		want      time.Time
 	}{
-		{"", platform, year1},
-		{"", curl, unix},
-		{httpapi.EpochAuto, platform, year1},
-		{httpapi.EpochAuto, "1C+Enterprise", year1},
-		{httpapi.EpochAuto, curl, unix},
-		{httpapi.EpochAuto, "", unix},
-		{httpapi.EpochAuto, "Mozilla (1C+Enterprise)", unix},
-		{httpapi.EpochUnix, platform, unix},
-		{httpapi.EpochUnix, curl, unix},
-		{httpapi.EpochYear1, platform, year1},
-		{httpapi.EpochYear1, curl, year1},
+		{config.EpochAuto, platform, year1},
+		{config.EpochAuto, "1C+Enterprise", year1},
+		{config.EpochAuto, curl, unix},
+		{config.EpochAuto, "", unix},
+		{config.EpochAuto, "Mozilla (1C+Enterprise)", unix},
+		{config.EpochUnix, platform, unix},
+		{config.EpochUnix, curl, unix},
+		{config.EpochYear1, platform, year1},
+		{config.EpochYear1, curl, year1},
 	} {
 		t.Run(string(test.epoch)+" "+test.userAgent, func(t *testing.T) {
 			s := start(t, httpapi.Options{Limits: httpapi.Limits{ExpiresIn: test.epoch}}, nil)
@@ -115,7 +114,7 @@ func TestANewTokenLeavesTheEarlierOnesValid(t *testing.T) {
 	var tokens []string
 	for range 5 {
 		tokens = append(tokens, s.token(a))
-		s.clock.advance(time.Minute)
+		s.clock.Advance(time.Minute)
 	}
 	for _, token := range tokens {
 		s.send(token, toAll).wantSent(t, 0)
@@ -129,7 +128,7 @@ func TestTheLifetimeOfTokensIsASetting(t *testing.T) {
 	if got, want := s.authorize(a, "").ExpiresIn, s.clock.Now().Add(10*time.Minute).Unix(); got != want {
 		t.Errorf("expires_in %d, want %d", got, want)
 	}
-	s.http.SetLimits(httpapi.Limits{TokenLifetime: 20 * time.Minute})
+	s.http.SetLimits(complete(httpapi.Limits{TokenLifetime: 20 * time.Minute}))
 	if got, want := s.authorize(a, "").ExpiresIn, s.clock.Now().Add(20*time.Minute).Unix(); got != want {
 		t.Errorf("after SetLimits: expires_in %d, want %d", got, want)
 	}
@@ -148,7 +147,7 @@ func TestAnOldServerKeyWorksUntilItsEnd(t *testing.T) {
 		t.Errorf("expires_in %d, want the end of the key, %d", old.ExpiresIn, want)
 	}
 	s.send(old.AccessToken, toAll).wantSent(t, 0)
-	s.clock.advance(11 * time.Minute)
+	s.clock.Advance(11 * time.Minute)
 	s.get("/auth?server_key="+a.ServerKeys[0].Key).wantError(t, http.StatusUnauthorized, "server_key")
 }
 

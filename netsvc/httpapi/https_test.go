@@ -13,7 +13,11 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 )
 
 // tlsClient trusts everyone, and speaks plain HTTP as well.
@@ -24,62 +28,67 @@ func tlsClient() *http.Client {
 }
 
 // trusting keeps its connection and checks the chain.
-func trusting(a *authority) *http.Client {
+func trusting(a *certificatetest.Authority) *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: a.pool(), ServerName: "localhost"},
+		TLSClientConfig:   &tls.Config{RootCAs: a.Pool(), ServerName: "localhost"},
 		ForceAttemptHTTP2: true,
 	}}
 }
 
 func TestServesHTTPSWithAnyCertificate(t *testing.T) {
 	t.Parallel()
-	authority := newAuthority(t)
-	key := newRSAKey(t)
-	leaf := authority.issue(t, "leaf", key, time.Now().Add(year))
+	authority := certificatetest.NewAuthority(t)
+	key := certificatetest.RSAKey(t)
+	leaf := authority.Issue(t, "leaf", key, time.Now().Add(time.Hour))
 	dir := t.TempDir()
-	pfx := func(name string, encoder *pkcs12.Encoder) httpapi.TLSOptions {
-		data, err := encoder.Encode(key, leaf, []*x509.Certificate{authority.intermediate}, "пароль")
+	pfx := func(name string, encoder *pkcs12.Encoder) certificate.Options {
+		data, err := encoder.Encode(key, leaf, []*x509.Certificate{authority.Intermediate}, "пароль")
 		if err != nil {
 			t.Fatal(err)
 		}
-		return httpapi.TLSOptions{
-			Mode: httpapi.TLSFromFileWithPassword, Certificate: writeFile(t, filepath.Join(dir, name), data), Password: "пароль",
+		return certificate.Options{
+			Mode: config.SSLFromFileWithPassword, Certificate: certificatetest.WriteFile(t, filepath.Join(dir, name), data), Password: "пароль",
 		}
 	}
-	for name, options := range map[string]httpapi.TLSOptions{
-		"PEM":        writePair(t, authority, dir, "leaf", time.Now().Add(year)),
+	for name, options := range map[string]certificate.Options{
+		"PEM":        authority.WritePair(t, dir, "leaf", time.Now().Add(time.Hour)),
 		"PFX modern": pfx("modern.pfx", pkcs12.Modern2023),
 		"PFX legacy": pfx("legacy.pfx", pkcs12.LegacyRC2),
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, _ := newLogger()
-			certificate, err := httpapi.OpenCertificate(options, log)
+			log, _ := testlog.New()
+			c, err := certificate.Open(options, log)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := start(t, httpapi.Options{Certificate: certificate}, nil)
+			s := start(t, httpapi.Options{Certificate: c}, nil)
 			a := s.newApp("one")
 			session := s.connect(a, "ib", "ann", "")
-			c := trusting(authority)
-			defer c.CloseIdleConnections()
-			got := s.do(c, http.MethodGet, "/auth?server_key="+a.ServerKeys[0].Key, nil, nil)
+			sender := trusting(authority)
+			defer sender.CloseIdleConnections()
+			got := s.do(sender, http.MethodGet, "/auth?server_key="+a.ServerKeys[0].Key, nil, nil)
 			if got.status != http.StatusOK || got.proto != "HTTP/1.1" {
 				t.Fatalf("got %d over %s: %s", got.status, got.proto, got.body)
 			}
-			s.do(c, http.MethodPost, "/sendmessage", bearer(s.token(a)), strings.NewReader(toAll)).wantSent(t, 1)
+			s.do(sender, http.MethodPost, "/sendmessage", bearer(s.token(a)), strings.NewReader(toAll)).wantSent(t, 1)
 			wantReceived(t, session, `{"topic":"t"}`)
-			s.do(c, http.MethodPost, "/sendmessage", bearer("x"), strings.NewReader(toAll)).wantError(t, http.StatusUnauthorized, "")
+			s.do(sender, http.MethodPost, "/sendmessage", bearer("x"), strings.NewReader(toAll)).wantError(t, http.StatusUnauthorized, "")
 		})
 	}
 }
 
 func TestANewCertificateDropsNoConnection(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(year))
-	s := start(t, httpapi.Options{Certificate: f.Certificate}, nil)
+	authority, folder := certificatetest.NewAuthority(t), t.TempDir()
+	log, _ := testlog.New()
+	c, err := certificate.Open(authority.WritePair(t, folder, "first", time.Now().Add(time.Hour)), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, httpapi.Options{Certificate: c}, nil)
 	a := s.newApp("one")
 	token := s.token(a)
-	old := trusting(f.authority)
+	old := trusting(authority)
 	defer old.CloseIdleConnections()
 	// send reports the certificate of the connection it used and whether
 	// that connection was there before.
@@ -103,9 +112,11 @@ func TestANewCertificateDropsNoConnection(t *testing.T) {
 	if served, reused := send(old); served != "first" || reused {
 		t.Fatalf("served %q, reused %v", served, reused)
 	}
-	writePair(t, f.authority, f.dir, "second", time.Now().Add(year))
-	f.clock.advance(time.Second)
-	fresh := trusting(f.authority)
+	authority.WritePair(t, folder, "second", time.Now().Add(time.Hour))
+	if err := c.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	fresh := trusting(authority)
 	defer fresh.CloseIdleConnections()
 	if served, _ := send(fresh); served != "second" {
 		t.Errorf("a new connection got %q, want the second certificate", served)
@@ -114,9 +125,9 @@ func TestANewCertificateDropsNoConnection(t *testing.T) {
 		t.Errorf("the old connection: %q, reused %v; want it to go on", served, reused)
 	}
 
-	other, _ := openPair(t, f.authority, "third", time.Now().Add(year))
+	other, _ := authority.OpenPair(t, "third", time.Now().Add(time.Hour))
 	s.http.SetCertificate(other)
-	newest := trusting(f.authority)
+	newest := trusting(authority)
 	defer newest.CloseIdleConnections()
 	if served, _ := send(newest); served != "third" {
 		t.Errorf("after SetCertificate a new connection got %q, want the third", served)
@@ -128,7 +139,7 @@ func TestANewCertificateDropsNoConnection(t *testing.T) {
 
 func TestPlainHTTPOnTheHTTPSPortIsNotedAtDebug(t *testing.T) {
 	t.Parallel()
-	c, _ := openPair(t, newAuthority(t), "leaf", time.Now().Add(year))
+	c, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
 	s := start(t, httpapi.Options{Certificate: c}, nil)
 	s.url = strings.Replace(s.url, "https:", "http:", 1)
 	conn := s.raw()
@@ -136,8 +147,8 @@ func TestPlainHTTPOnTheHTTPSPortIsNotedAtDebug(t *testing.T) {
 	if data, err := io.ReadAll(conn.in); err != nil || !strings.Contains(string(data), "400 Bad Request") {
 		t.Errorf("got %q, %v; want 400", data, err)
 	}
-	eventually(t, "a record of the handshake", func() bool { return s.log.count("tls handshake failed") == 1 })
-	if s.log.count("level=WARN") != 0 || s.http.Stats().TLSHandshakes != 1 {
+	eventually(t, "a record of the handshake", func() bool { return s.log.Count("tls handshake failed") == 1 })
+	if s.log.Count("level=WARN") != 0 || s.http.Stats().TLSHandshakes != 1 {
 		t.Errorf("want it at Debug and counted once, got %+v:\n%s", s.http.Stats(), s.log)
 	}
 }

@@ -9,12 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 )
 
 func TestNoSecretReachesTheLog(t *testing.T) {
 	t.Parallel()
-	c, _ := openPair(t, newAuthority(t), "leaf", time.Now().Add(year))
+	c, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
 	for name, options := range map[string]httpapi.Options{"HTTP": {}, "HTTPS": {Certificate: c}} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, options, nil)
@@ -111,10 +113,10 @@ func TestCountsARepeatedRefusalInsteadOfLoggingIt(t *testing.T) {
 	}
 	s.get("/auth")
 	s.stop() // writes what was only counted
-	if got := s.log.count("reason=unknown_server_key"); got != 2 {
+	if got := s.log.Count("reason=unknown_server_key"); got != 2 {
 		t.Errorf("%d records of %d refusals, want the first and a summary:\n%s", got, times, s.log)
 	}
-	if s.log.count("more=49") != 1 || s.log.count("reason=no_server_key") != 1 {
+	if s.log.Count("more=49") != 1 || s.log.Count("reason=no_server_key") != 1 {
 		t.Errorf("want a summary of 49 and the other reason apart:\n%s", s.log)
 	}
 }
@@ -146,7 +148,7 @@ func TestTakesTheClientsAddressFromTrustedProxiesOnly(t *testing.T) {
 		"empty":                         {"10.1.2.3:1", []string{""}, "10.1.2.3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, out := newLogger()
+			log, out := testlog.New()
 			server := httpapi.New(httpapi.Options{Logger: log, Limits: httpapi.Limits{TrustedProxies: trusted}})
 			r := httptest.NewRequest(http.MethodGet, "/nowhere", nil)
 			r.RemoteAddr = test.peer

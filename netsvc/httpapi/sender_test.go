@@ -73,12 +73,12 @@ func TestThe1CExtensionAuthorisesOnceInTheLifeOfAToken(t *testing.T) {
 	e := &extension{service: s, key: s.newApp("one").ServerKeys[0].Key}
 	for range 59 {
 		e.send(`{"Type": "all", "IbId": "ib"}`, `{"Topic": "t"}`).wantSent(t, 0)
-		s.clock.advance(time.Minute)
+		s.clock.Advance(time.Minute)
 	}
 	if e.authorisations != 1 {
 		t.Errorf("authorised %d times in 59 minutes, want once", e.authorisations)
 	}
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	e.send(`{"Type": "all", "IbId": "ib"}`, `{"Topic": "t"}`).wantSent(t, 0)
 	if e.authorisations != 2 {
 		t.Errorf("authorised %d times after the token was over, want twice", e.authorisations)

@@ -142,9 +142,9 @@ func TestRefusesAnExpiredTokenWith403(t *testing.T) {
 	t.Parallel()
 	s := start(t, httpapi.Options{}, nil)
 	token := s.token(s.newApp("one"))
-	s.clock.advance(59 * time.Minute)
+	s.clock.Advance(59 * time.Minute)
 	s.send(token, toAll).wantSent(t, 0)
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	s.send(token, toAll).wantError(t, http.StatusForbidden, "expired")
 	s.send(token[:62]+"AA", toAll).wantError(t, http.StatusUnauthorized, "")
 }
@@ -231,13 +231,13 @@ func TestRefusesABodyThatIsTooLarge(t *testing.T) {
 			post(strings.Repeat("x", 2<<20), chunked).wantError(t, http.StatusRequestEntityTooLarge, "4096")
 		})
 	}
-	s.http.SetLimits(httpapi.Limits{MaxMessageBytes: 8192})
+	s.http.SetLimits(complete(httpapi.Limits{MaxMessageBytes: 8192}))
 	post(exact+" ", false).wantSent(t, 0)
 }
 
-func TestTakesOneMiBUnlessToldOtherwise(t *testing.T) {
+func TestTakesABodyOfOneMiBWhole(t *testing.T) {
 	t.Parallel()
-	s := start(t, httpapi.Options{}, nil)
+	s := start(t, httpapi.Options{Limits: httpapi.Limits{MaxMessageBytes: 1 << 20}}, nil)
 	a := s.newApp("one")
 	token, session := s.token(a), s.connect(a, "ib", "ann", "")
 	const before, after = `{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"`, `"}}`

@@ -18,6 +18,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/failurelog"
 )
@@ -37,23 +39,12 @@ const (
 	idleTimeout = 2 * time.Minute
 )
 
-// Epoch is the setting expires_in_epoch: from where expires_in of /auth counts
-// its seconds (protocol.md section 3.1).
-type Epoch string
-
-// What expires_in counts from.
-const (
-	EpochAuto  Epoch = "auto"  // year 1 for the 1C platform, else 1970; the default
-	EpochUnix  Epoch = "unix"  // 1970-01-01T00:00:00Z
-	EpochYear1 Epoch = "year1" // 0001-01-01T00:00:00Z
-)
-
-// Limits are the settings that may change while the server runs. A zero field
-// takes the default written beside it.
+// Limits are the settings that may change while the server runs. What they are when
+// nobody says anything is said in package config.
 type Limits struct {
-	TokenLifetime   time.Duration  // how long a token works; 60 min
-	ExpiresIn       Epoch          // EpochAuto
-	MaxMessageBytes int64          // of the body of /sendmessage; 1 MiB
+	TokenLifetime   time.Duration  // how long a token works
+	ExpiresIn       config.Epoch   // what expires_in of /auth counts from
+	MaxMessageBytes int64          // of the body of /sendmessage
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed, beside loopback's; none
 }
 
@@ -62,8 +53,8 @@ type Options struct {
 	Apps        *app.Registry
 	Hub         *hub.Hub
 	Limits      Limits
-	Certificate *Certificate // nil: plain HTTP
-	Logger      *slog.Logger // slog.Default()
+	Certificate *certificate.Certificate // nil: plain HTTP
+	Logger      *slog.Logger             // slog.Default()
 }
 
 // Server answers senders. All methods may be called concurrently. End it with
@@ -73,7 +64,7 @@ type Server struct {
 	hub         *hub.Hub
 	log         *slog.Logger
 	limits      atomic.Pointer[Limits]
-	certificate atomic.Pointer[Certificate]
+	certificate atomic.Pointer[certificate.Certificate]
 	tls         *tls.Config // nil: plain HTTP
 	http        *http.Server
 	bodies      bodyPool
@@ -113,7 +104,7 @@ func newServer(o Options, t timeouts) *Server {
 		s.certificate.Store(o.Certificate)
 		s.tls = o.Certificate.TLSConfig()
 		s.tls.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.certificate.Load().getCertificate(hello)
+			return s.certificate.Load().GetCertificate(hello)
 		}
 	}
 	var protocols http.Protocols
@@ -136,15 +127,6 @@ func newServer(o Options, t timeouts) *Server {
 
 // SetLimits replaces the limits. Requests under way keep those they began with.
 func (s *Server) SetLimits(l Limits) {
-	if l.TokenLifetime <= 0 {
-		l.TokenLifetime = time.Hour
-	}
-	if l.ExpiresIn == "" {
-		l.ExpiresIn = EpochAuto
-	}
-	if l.MaxMessageBytes <= 0 {
-		l.MaxMessageBytes = 1 << 20
-	}
 	l.TrustedProxies = slices.Clone(l.TrustedProxies)
 	s.limits.Store(&l)
 }
@@ -152,7 +134,7 @@ func (s *Server) SetLimits(l Limits) {
 // SetCertificate serves another certificate from the next handshake on, as when
 // the settings name other files. It has no effect on a server that was made
 // without one: that speaks plain HTTP for good.
-func (s *Server) SetCertificate(c *Certificate) {
+func (s *Server) SetCertificate(c *certificate.Certificate) {
 	if c != nil && s.tls != nil {
 		s.certificate.Store(c)
 	}

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -15,8 +16,11 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testclock"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -33,8 +37,8 @@ type service struct {
 	address  string // of the HTTP interface
 	url      string
 	sessions string // address of the hub
-	log      *logBuffer
-	clock    *clock // the registry's
+	log      *testlog.Buffer
+	clock    *testclock.Clock // the registry's
 	stop     func()
 }
 
@@ -42,15 +46,15 @@ type service struct {
 // httpapi.New.
 func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *httpapi.Server) *service {
 	t.Helper()
-	logger, out := newLogger()
-	s := &service{t: t, log: out, clock: &clock{now: time.Now()}}
+	logger, out := testlog.New()
+	s := &service{t: t, log: out, clock: testclock.New(time.Now())}
 	s.hub = hub.New(hub.Options{Logger: logger})
 	apps, err := app.Open(filepath.Join(t.TempDir(), "pns4ones.db"), app.Options{Now: s.clock.Now, Changed: s.changed})
 	if err != nil {
 		t.Fatalf("opening the registry: %v", err)
 	}
 	s.apps = apps
-	o.Apps, o.Hub, o.Logger = s.apps, s.hub, logger
+	o.Apps, o.Hub, o.Logger, o.Limits = s.apps, s.hub, logger, complete(o.Limits)
 	if construct == nil {
 		construct = httpapi.New
 	}
@@ -87,6 +91,14 @@ func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *htt
 	}
 	t.Cleanup(s.stop)
 	return s
+}
+
+// complete sets the limits that a test has nothing to say about.
+func complete(l httpapi.Limits) httpapi.Limits {
+	l.TokenLifetime = cmp.Or(l.TokenLifetime, time.Hour)
+	l.ExpiresIn = cmp.Or(l.ExpiresIn, config.EpochAuto)
+	l.MaxMessageBytes = cmp.Or(l.MaxMessageBytes, 1<<20)
+	return l
 }
 
 // runAll runs the functions and collects their results.

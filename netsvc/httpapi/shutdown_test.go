@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 )
 
 // Not parallel: they count the goroutines of the process.
 
 func TestLeavesNoGoroutineBehind(t *testing.T) {
-	c, _ := openPair(t, newAuthority(t), "leaf", time.Now().Add(year))
+	c, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
 	for name, options := range map[string]httpapi.Options{"HTTP": {}, "HTTPS": {Certificate: c}} {
 		t.Run(name, func(t *testing.T) {
 			before := runtime.NumGoroutine()

@@ -6,21 +6,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-)
 
-// A client key as text (protocol.md section 2): base64 of the lengths of the
-// AES key and the IV, each an int32le, then the key and the IV themselves.
-const (
-	clientKeyChars = 76
-	clientKeyBytes = 8 + aesKeyBytes + aes.BlockSize
-	aesKeyBytes    = 32
+	"github.com/pns4ones/pns4ones/app/clientkey"
 )
 
 // redacted is all that a client key ever shows of itself.
@@ -30,33 +21,19 @@ const redacted = "[client key]"
 // encrypts frames (protocol.md section 2). It is immutable, safe for concurrent
 // use, and never shows itself, however it is printed or logged.
 type ClientKey struct {
-	secret [aesKeyBytes]byte // the AES key, and the HMAC key of the registration
-	iv     [aes.BlockSize]byte
+	secret [clientkey.SecretBytes]byte // the AES key, and the HMAC key of the registration
+	iv     [clientkey.IVBytes]byte
 	block  cipher.Block
 }
 
 // ParseClientKey reads a key in its one exact form, 76 characters of padded
 // base64. Errors never show the text.
 func ParseClientKey(s string) (*ClientKey, error) {
-	if len(s) != clientKeyChars {
-		return nil, fmt.Errorf("reading a client key: %d characters, expected %d", len(s), clientKeyChars)
-	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return nil, errors.New("reading a client key: it is not base64")
-	}
-	if len(raw) != clientKeyBytes {
-		return nil, fmt.Errorf("reading a client key: %d bytes, expected %d", len(raw), clientKeyBytes)
-	}
-	if n := int32(binary.LittleEndian.Uint32(raw)); n != aesKeyBytes {
-		return nil, fmt.Errorf("reading a client key: an AES key of %d bytes, expected %d", n, aesKeyBytes)
-	}
-	if n := int32(binary.LittleEndian.Uint32(raw[4:])); n != aes.BlockSize {
-		return nil, fmt.Errorf("reading a client key: an IV of %d bytes, expected %d", n, aes.BlockSize)
-	}
 	k := new(ClientKey)
-	copy(k.secret[:], raw[8:])
-	copy(k.iv[:], raw[8+aesKeyBytes:])
+	var err error
+	if k.secret, k.iv, err = clientkey.Parse(s); err != nil {
+		return nil, err
+	}
 	if k.block, err = aes.NewCipher(k.secret[:]); err != nil {
 		return nil, fmt.Errorf("reading a client key: %w", err)
 	}
@@ -96,7 +73,7 @@ func (k ClientKey) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
 func (k ClientKey) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // appendMAC appends the hash that a registration carries (section 4.1).
-func appendMAC(dst []byte, secret *[aesKeyBytes]byte, payload []byte) []byte {
+func appendMAC(dst []byte, secret *[clientkey.SecretBytes]byte, payload []byte) []byte {
 	h := hmac.New(sha256.New, secret[:])
 	h.Write(payload)
 	return h.Sum(dst)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pns4ones/pns4ones/app/clientkey"
 )
 
 // MaxRegistrationBytes is the size of the largest registration packet, its
@@ -141,7 +143,7 @@ func ParseRegistration(body []byte) (Packet, error) {
 // the answer; with a nil key (an unknown app) it does the same work and answers
 // false, so that the peer cannot tell the two apart (section 4.1).
 func (p Packet) Verify(k *ClientKey) bool {
-	var decoy [aesKeyBytes]byte
+	var decoy [clientkey.SecretBytes]byte
 	secret := &decoy
 	if k != nil {
 		secret = &k.secret

@@ -1,0 +1,44 @@
+package control
+
+import (
+	"encoding/json"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// The bodies of requests, and the answers that only a number.
+
+// TitleBody creates or renames an app.
+type TitleBody struct {
+	Title string `json:"title"`
+}
+
+// graceBody renews a key. The server takes seconds as well.
+type graceBody struct {
+	Grace string `json:"grace"`
+}
+
+// LevelBody changes the level of the log, and answers that.
+type LevelBody struct {
+	Level string `json:"level"`
+}
+
+// messageBody is what the client sends to /messages; the server reads the
+// recipient and the message as those of a sender.
+type messageBody struct {
+	AppID     string          `json:"app_id"`
+	Recipient recipientBody   `json:"recipient"`
+	Message   json.RawMessage `json:"message"`
+}
+
+type recipientBody struct {
+	Type      wire.RecipientType `json:"type"`
+	IbID      string             `json:"ib_id"`
+	UserID    string             `json:"user_id"`
+	UserGroup string             `json:"user_group"`
+}
+
+// Sent answers a message: for how many sessions it was queued.
+type Sent struct {
+	Sessions int `json:"sessions"`
+}

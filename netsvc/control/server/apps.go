@@ -1,0 +1,155 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
+)
+
+// graceBody rotates a key. Grace is a duration such as "24h", or seconds.
+type graceBody struct {
+	Grace any `json:"grace"`
+}
+
+func (g graceBody) duration() (time.Duration, error) {
+	bad := refuse(http.StatusBadRequest, control.CodeBadGrace, `grace: expected a duration such as "24h", or seconds`)
+	switch v := g.Grace.(type) {
+	case nil:
+		return 0, nil
+	case float64:
+		if d := v * float64(time.Second); d >= 0 && d <= float64(app.MaxGrace) {
+			return time.Duration(d), nil
+		}
+		return 0, bad
+	case string:
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return 0, bad
+		}
+		return d, nil
+	}
+	return 0, bad
+}
+
+// describe tells of an app with its sessions.
+func (s *Server) describe(a *app.App) control.App {
+	sessions, old := s.hub.AppSessions(a.ID)
+	return describe.App(a, sessions, old)
+}
+
+func (s *Server) listApps(*http.Request) (reply, error) {
+	objects := []control.App{}
+	for _, a := range s.apps.List() {
+		objects = append(objects, s.describe(a))
+	}
+	return object(objects), nil
+}
+
+// find returns the app in the request's path.
+func (s *Server) find(r *http.Request) (*app.App, error) {
+	a, ok := s.apps.Get(pathID(r))
+	if !ok {
+		return nil, app.ErrNotFound
+	}
+	return a, nil
+}
+
+func (s *Server) showApp(r *http.Request) (reply, error) {
+	a, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return object(s.describe(a)), nil
+}
+
+func (s *Server) createApp(r *http.Request) (reply, error) {
+	var body control.TitleBody
+	if err := readJSON(r, &body, "title"); err != nil {
+		return nil, err
+	}
+	a, err := s.apps.Create(body.Title)
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "create app", a)
+	return created("/v1/apps/"+a.ID, s.describe(a)), nil
+}
+
+func (s *Server) renameApp(r *http.Request) (reply, error) {
+	var body control.TitleBody
+	if err := readJSON(r, &body, "title"); err != nil {
+		return nil, err
+	}
+	a, err := s.apps.Rename(pathID(r), body.Title)
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "rename app", a)
+	return object(s.describe(a)), nil
+}
+
+func (s *Server) removeApp(r *http.Request) (reply, error) {
+	a, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	last := s.describe(a)
+	if err := s.apps.Remove(a.ID); err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", last.Sessions))
+	closed := last.Sessions
+	last.Sessions = 0
+	return object(control.AppChange{App: last, ClosedSessions: closed}), nil
+}
+
+func (s *Server) rotateServerKey(r *http.Request) (reply, error) {
+	grace, err := readGrace(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.apps.RotateServerKey(pathID(r), grace)
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "new server key", a, slog.Duration("grace", grace))
+	return object(control.AppChange{App: s.describe(a)}), nil
+}
+
+func (s *Server) rotateClientKey(r *http.Request) (reply, error) {
+	grace, err := readGrace(r)
+	if err != nil {
+		return nil, err
+	}
+	before, _ := s.hub.AppSessions(pathID(r))
+	a, err := s.apps.RotateClientKey(pathID(r), grace)
+	if err != nil {
+		return nil, err
+	}
+	// The registry told the hub, which has closed what it had to.
+	now := s.describe(a)
+	closed := max(before-now.Sessions, 0)
+	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
+	return object(control.AppChange{App: now, ClosedSessions: closed}), nil
+}
+
+func readGrace(r *http.Request) (time.Duration, error) {
+	var body graceBody
+	if err := readOptionalJSON(r, &body, "grace"); err != nil {
+		return 0, err
+	}
+	return body.duration()
+}
+
+func (s *Server) resetToken(r *http.Request) (reply, error) {
+	a, err := s.apps.ResetToken(pathID(r))
+	if err != nil {
+		return nil, err
+	}
+	s.auditApp(r, "reset tokens", a)
+	return object(s.describe(a)), nil
+}

@@ -1,0 +1,26 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
+)
+
+func (s *Server) importKeys(r *http.Request) (reply, error) {
+	report, err := s.apps.Import(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range report.Imported {
+		s.auditApp(r, "import app", a)
+	}
+	s.audit(r, "import keys file", slog.Int("apps", len(report.Imported)),
+		slog.Int("present", len(report.Present)), slog.Int("problems", len(report.Problems)+report.Omitted))
+	return object(describe.Import(report, s.describe)), nil
+}
+
+func (s *Server) exportKeys(r *http.Request) (reply, error) {
+	s.audit(r, "export keys file", slog.Int("apps", len(s.apps.List())))
+	return text(s.apps.Export), nil
+}

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/describe"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// refuse is a refusal with its status and code.
+func refuse(status int, code, message string) *control.Error {
+	return &control.Error{Status: status, Code: code, Message: message}
+}
+
+func badRequest(format string, args ...any) *control.Error {
+	return refuse(http.StatusBadRequest, control.CodeBadRequest, fmt.Sprintf(format, args...))
+}
+
+// errorOf gives every error its status and code; nil for one that is our fault.
+func errorOf(err error) *control.Error {
+	var (
+		refusal  *control.Error
+		field    *wire.FieldError
+		tooLarge *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &refusal):
+		return refusal
+	case errors.As(err, &tooLarge):
+		return refuse(http.StatusRequestEntityTooLarge, control.CodeTooLarge, fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
+	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):
+		return refuse(http.StatusBadRequest, control.CodeBadRequest, err.Error())
+	}
+	return describe.Refusal(err)
+}
+
+// writeError answers with an error, the only shape that errors have here. One
+// that is our fault is logged and its details stay in the log.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := errorOf(err)
+	if refusal == nil || refusal.Status >= http.StatusInternalServerError {
+		s.logger.Error("control request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+	}
+	if refusal == nil {
+		refusal = refuse(http.StatusInternalServerError, control.CodeInternal, "the daemon could not do it: its log says why")
+	}
+	writeJSON(w, refusal.Status, control.ErrorBody{Error: refusal})
+}

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// maxBodyBytes bounds the body of a request, unless its route says otherwise.
+const maxBodyBytes = 1 << 20
+
+// route is a row of the table of all that can be asked.
+type route struct {
+	method, path string
+	access       access
+	// handle returns what to answer with, or an error. The request's body is in
+	// memory, without a byte order mark.
+	handle  func(r *http.Request) (reply, error)
+	query   []string // parameters it takes
+	maxBody int64    // bytes; 0: maxBodyBytes
+}
+
+// access says what a route lets its caller do. Whoever the guard admits may do both.
+type access int
+
+const (
+	read   access = iota // look at apps, sessions and the daemon, keys included
+	change               // change them; it is logged with who made the change
+)
+
+// routes is the table. Paths are below /v1.
+func (s *Server) routes() []route {
+	return []route{
+		{method: "GET", path: "/status", access: read, handle: s.status, query: []string{"by_app"}},
+		{method: "GET", path: "/apps", access: read, handle: s.listApps},
+		{method: "POST", path: "/apps", access: change, handle: s.createApp},
+		{method: "GET", path: "/apps/{id}", access: read, handle: s.showApp},
+		{method: "PATCH", path: "/apps/{id}", access: change, handle: s.renameApp},
+		{method: "DELETE", path: "/apps/{id}", access: change, handle: s.removeApp},
+		{method: "POST", path: "/apps/{id}/server-key", access: change, handle: s.rotateServerKey},
+		{method: "POST", path: "/apps/{id}/client-key", access: change, handle: s.rotateClientKey},
+		{method: "POST", path: "/apps/{id}/reset-token", access: change, handle: s.resetToken},
+		{method: "GET", path: "/sessions", access: read, handle: s.listSessions, query: sessionParameters},
+		{method: "DELETE", path: "/sessions/{id}", access: change, handle: s.closeSession, query: []string{"since"}},
+		{method: "POST", path: "/messages", access: change, handle: s.sendMessage},
+		{method: "POST", path: "/import", access: change, handle: s.importKeys, maxBody: app.MaxImportBytes},
+		{method: "GET", path: "/export", access: read, handle: s.exportKeys},
+		{method: "GET", path: "/explain", access: read, handle: s.explain, query: []string{"app", "ib", "user", "group"}},
+		{method: "GET", path: "/logs", access: read, handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
+		{method: "PUT", path: "/log-level", access: change, handle: s.changeLogLevel},
+		{method: "GET", path: "/events", access: read, handle: s.listEvents, query: []string{"event", "app", "q", "tail", "follow"}},
+		{method: "GET", path: "/metrics", access: read, handle: s.metrics},
+		{method: "POST", path: "/reload", access: change, handle: s.reload},
+		{method: "POST", path: "/upgrade", access: change, handle: s.upgrade},
+		{method: "GET", path: "/backup", access: read, handle: s.backup},
+	}
+}
+
+// router serves the table, and refuses other paths, and other methods on its paths.
+func (s *Server) router() http.Handler {
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	methods := make(map[string][]string)
+	var paths []string
+	for _, r := range s.routes() {
+		router.Methods(r.method).Path("/v1" + r.path).Handler(s.handler(r))
+		if methods[r.path] == nil {
+			paths = append(paths, r.path)
+		}
+		methods[r.path] = append(methods[r.path], r.method)
+	}
+	for _, path := range paths {
+		allow := strings.Join(methods[path], ", ")
+		router.Path("/v1" + path).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", allow)
+			s.writeError(w, r, refuse(http.StatusMethodNotAllowed, control.CodeMethodNotAllowed, "the method is not allowed here, only "+allow))
+		})
+	}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.writeError(w, r, refuse(http.StatusNotFound, control.CodeNotFound, "there is no such route"))
+	})
+	return router
+}
+
+// handler serves a row of the table.
+func (s *Server) handler(row route) http.Handler {
+	limit := row.maxBody
+	if limit == 0 {
+		limit = maxBodyBytes
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
+		answer, err := ask(w, r, row, limit)
+		if err == nil {
+			err = answer(w, r)
+		}
+		if err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+// ask reads a request whole and hands it to the row's handler. The body is read even
+// where none is expected: one that is too large is refused everywhere, and a
+// client that is still writing gets to see the answer.
+func ask(w http.ResponseWriter, r *http.Request, row route, maxBody int64) (reply, error) {
+	if err := onlyParameters(r, row.query); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, err
+	}
+	if err != nil {
+		return nil, badRequest("the body broke off: %v", err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\uFEFF"))))
+	return row.handle(r)
+}
+
+// pathID is the id in the request's path.
+func pathID(r *http.Request) string {
+	id, err := url.PathUnescape(mux.Vars(r)["id"])
+	if err != nil {
+		return "" // nothing has this id
+	}
+	return id
+}

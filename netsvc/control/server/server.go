@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
+	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
+	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
+)
+
+const (
+	maxHeaderBytes = 16 << 10
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = time.Minute
+)
+
+// Info is the part of the status that only the whole daemon knows.
+type Info struct {
+	Uptime                   time.Duration
+	Listen, Service, Control string    // addresses
+	MetricsListen            string    // empty: nowhere
+	TLSExpiresAt             time.Time // zero: no TLS
+	LogLevel                 config.Level
+	UpgradeFailed            error    // nil: none has
+	RestartNeeded            []string // settings that wait for a restart
+	BallastBytes             uint64   // of memory that is never touched
+}
+
+// Options are what a Server needs, all of it.
+type Options struct {
+	Version string
+	Apps    *app.Registry // tells the hub itself of what changes
+	Hub     *hub.Hub
+	Log     *logring.Log
+	History *history.History
+	Stats   *stats.Recorder
+	Info    func() Info
+	// Reload reads the settings again. Its error is an *Error, in that language.
+	Reload      func(locale.Lang) (control.ReloadReport, error)
+	SetLogLevel func(config.Level)
+	// Upgrade begins to have the program on disk take the place of this one; its
+	// error tells the person why that is not possible. nil: never.
+	Upgrade func() error
+	Logger  *slog.Logger
+}
+
+// Server answers administrators. Its methods may be called concurrently. End it
+// with Shutdown.
+type Server struct {
+	version        string
+	apps           *app.Registry
+	hub            *hub.Hub
+	log            *logring.Log
+	history        *history.History
+	stats          *stats.Recorder
+	metricsHandler http.Handler
+	info           func() Info
+	reloadSettings func(locale.Lang) (control.ReloadReport, error)
+	setLogLevel    func(config.Level)
+	beginUpgrade   func() error
+	logger         *slog.Logger
+	http           *http.Server
+
+	followers atomic.Int64
+	ending    context.Context // ends when Shutdown begins
+	end       context.CancelFunc
+
+	mu       sync.Mutex
+	listener net.Listener // what Serve serves
+}
+
+// New returns a server that waits for Serve.
+func New(o Options) *Server {
+	s := &Server{
+		version: o.Version, apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
+		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade, logger: o.Logger,
+	}
+	s.ending, s.end = context.WithCancel(context.Background())
+	s.http = &http.Server{
+		Handler:           s.guard(s.router()),
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return withPeer(ctx, socket.PeerOf(s.served(), conn))
+		},
+	}
+	return s
+}
+
+// Serve answers on ln, which socket.Listen opened, until Shutdown; then it returns nil.
+// It is called once.
+func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	s.listener = ln
+	s.mu.Unlock()
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (s *Server) served() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listener
+}
+
+// Shutdown stops listening, ends the streams, and waits for other requests under
+// way until ctx ends; what is left then is cut off, and ctx's error returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.end()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.http.Close()
+	}
+	return err
+}
+
+// guard admits only those who may call, and no browsers: a page cannot reach a
+// Unix socket, but what it relays to one would carry an Origin. Whoever calls is told
+// which version answers.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(control.VersionHeader, s.version)
+		p := peerOf(r.Context())
+		why := p.Refusal
+		if why == "" && len(r.Header["Origin"]) > 0 {
+			why = "requests from web pages are refused"
+		}
+		if why != "" {
+			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "control request refused", append(peerAttrs(p), slog.String("reason", why))...)
+			s.writeError(w, r, refuse(http.StatusForbidden, control.CodeForbidden, why))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// audit logs an administrative change with who made it.
+func (s *Server) audit(r *http.Request, action string, attrs ...slog.Attr) {
+	who := append([]slog.Attr{slog.String("action", action)}, peerAttrs(peerOf(r.Context()))...)
+	s.logger.LogAttrs(r.Context(), slog.LevelInfo, "administration", append(who, attrs...)...)
+}
+
+// auditApp logs a change of an app, or on its behalf.
+func (s *Server) auditApp(r *http.Request, action string, a *app.App, more ...slog.Attr) {
+	s.audit(r, action, append([]slog.Attr{slog.String("app", a.ID), slog.String("title", a.Title)}, more...)...)
+}

@@ -1,0 +1,249 @@
+//go:build unix
+
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+var (
+	// ErrInUse: another daemon listens on the control channel.
+	ErrInUse = errors.New("another daemon listens there")
+	// ErrOpenFolder: every user could put a socket of their own in place of the
+	// channel.
+	ErrOpenFolder = errors.New("every user may write into its folder")
+)
+
+const (
+	// groupName is the group whose members may administer, if it exists.
+	groupName = "pns4ones"
+
+	folderMode = 0o750
+	socketMode = 0o660
+
+	// maxSocketPath is what the kernel takes (sun_path of 108 bytes with its NUL).
+	maxSocketPath = 107
+)
+
+// Listen opens the channel at path. The folder is made if it is missing,
+// and stays as it is if it is there. A socket that a crashed daemon left is
+// replaced; one that is listened on is not, nor is anything that is no socket. The
+// error wraps ErrInUse, fs.ErrPermission or another one of the system. Closing the
+// listener removes the socket.
+func Listen(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
+	}
+	folder := filepath.Dir(path)
+	if err := makeFolder(folder); err != nil {
+		return nil, fmt.Errorf("making the folder: %w", err)
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&os.ModeSticky == 0 {
+		return nil, ErrOpenFolder
+	}
+	unlock, err := lockFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	return listenAt(path)
+}
+
+// makeFolder makes the folder and the missing ones above it.
+func makeFolder(folder string) error {
+	_, err := os.Stat(folder)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeFolder(filepath.Dir(folder)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(folder, folderMode); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil // somebody was faster
+		}
+		return err
+	}
+	return giveToGroup(folder, folderMode)
+}
+
+// giveToGroup sets the mode, whatever the umask, and, if root can, the group.
+func giveToGroup(path string, mode fs.FileMode) error {
+	if os.Geteuid() == 0 {
+		if group, err := user.LookupGroup(groupName); err == nil {
+			gid, err := strconv.Atoi(group.Gid)
+			if err != nil {
+				return fmt.Errorf("group %s: %w", groupName, err)
+			}
+			if err := os.Chown(path, -1, gid); err != nil {
+				return err
+			}
+		}
+	}
+	return os.Chmod(path, mode)
+}
+
+const (
+	lockPatience = 2 * time.Second
+	lockStep     = 10 * time.Millisecond
+)
+
+// lockFolder keeps other daemons from opening or closing a channel in the folder,
+// so that of two which start at once over a stale socket one gets it and the other
+// sees it live. Where folders cannot be locked (NFS) it does nothing.
+func lockFolder(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockStep) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return func() { f.Close() }, nil
+		}
+		if time.Now().After(deadline) {
+			f.Close()
+			return nil, fmt.Errorf("another program holds the folder %s locked", folder)
+		}
+	}
+}
+
+// removeStale removes the socket of a daemon that is gone.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return errors.New("there is something else at this path, not a socket")
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return ErrInUse
+	}
+	switch {
+	case errors.Is(err, syscall.EAGAIN): // it listens, but has too many callers waiting
+		return ErrInUse
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("finding out whether another daemon listens there: %w", reason(err))
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// listenAt binds the socket. Until it has its group and mode, nobody but us can
+// connect, whatever the umask: the file gets the mode that the socket has when it
+// is bound (where the system does not know that, it refuses the Fchmod).
+func listenAt(path string) (net.Listener, error) {
+	closed := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { syscall.Fchmod(int(fd), 0o600) })
+	}}
+	ln, err := closed.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("making the socket: %w", reason(err))
+	}
+	s := &socket{UnixListener: ln.(*net.UnixListener), path: path}
+	s.SetUnlinkOnClose(false)
+	if err = giveToGroup(path, socketMode); err == nil {
+		s.file, err = os.Lstat(path)
+	}
+	if err != nil {
+		s.UnixListener.Close()
+		os.Remove(path)
+		return nil, err
+	}
+	return s, nil
+}
+
+// socket removes its file when it is closed, unless another one has taken the
+// place.
+type socket struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo
+}
+
+func (s *socket) Close() error {
+	if unlock, err := lockFolder(filepath.Dir(s.path)); err == nil {
+		defer unlock()
+	}
+	err := s.UnixListener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(s.file, now) {
+		os.Remove(s.path)
+	}
+	return err
+}
+
+// Dial connects to the channel at path. Its error, one of the system's, does not
+// name the path.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, reason(err)
+	}
+	return conn, nil
+}
+
+// reason is a network error without the address, which is said anyway.
+func reason(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
+// Group names the group whose members may connect, that of the socket or of the
+// folder that hides it, if it is one that a person may be told to join: neither
+// root's nor some user's own.
+func Group(path string) string {
+	for _, p := range []string{path, filepath.Dir(path)} {
+		info, err := os.Stat(p)
+		if err != nil {
+			continue
+		}
+		system, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || system.Gid == 0 {
+			continue
+		}
+		name := groupNamed(int(system.Gid))
+		if _, err := user.Lookup(name); err != nil || name == groupName {
+			return name
+		}
+	}
+	return ""
+}
+
+// groupNamed is the group's name, or its number if it has none.
+func groupNamed(gid int) string {
+	id := strconv.Itoa(gid)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}

@@ -1,0 +1,62 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os/user"
+
+	"github.com/Microsoft/go-winio"
+	"golang.org/x/sys/windows"
+)
+
+var (
+	// ErrInUse: another daemon listens on the control channel.
+	ErrInUse = errors.New("another daemon listens there")
+	// ErrOpenFolder does not happen here: pipes are in no folder.
+	ErrOpenFolder = errors.New("every user may write into its folder")
+)
+
+// pipeSDDL admits SYSTEM (SY), the Administrators (BA) and the account that the
+// daemon runs as (its SID goes into %s), and nobody else; P keeps inherited rights
+// out. Callers from other machines are turned away by go-winio
+// (FILE_PIPE_REJECT_REMOTE_CLIENTS).
+const pipeSDDL = "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%s)"
+
+// pipeBufferBytes is what may be on its way in each direction; without a buffer
+// every write would wait for its reader.
+const pipeBufferBytes = 64 << 10
+
+// Listen opens the channel at path, \\.\pipe\NAME. The error wraps
+// ErrInUse or another one of the system. Closing the listener removes the pipe.
+func Listen(path string) (net.Listener, error) {
+	self, err := user.Current()
+	if err != nil {
+		return nil, fmt.Errorf("finding the account of the service: %w", err)
+	}
+	ln, err := winio.ListenPipe(path, &winio.PipeConfig{
+		SecurityDescriptor: fmt.Sprintf(pipeSDDL, self.Uid),
+		InputBufferSize:    pipeBufferBytes,
+		OutputBufferSize:   pipeBufferBytes,
+	})
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		// A pipe's first instance can be made once only.
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	return ln, err
+}
+
+// Dial connects to the channel at path, without lending the daemon our identity, as
+// is go-winio's rule. Its error, one of the system's, does not name the path.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
+	conn, err := winio.DialPipeContext(ctx, path)
+	if inPath, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, inPath.Err
+	}
+	return conn, err
+}
+
+// Group names the group whose members may connect.
+func Group(string) string { return "Administrators" }

@@ -1,0 +1,83 @@
+package netsvc
+
+import (
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+// liveSetting is a setting that a running daemon follows.
+type liveSetting struct {
+	name string
+	// apply puts a new value into force. It cannot fail: what can be wrong was found
+	// before, and then nothing is applied.
+	apply func(s *Server, next *nextSettings)
+}
+
+// nextSettings are settings about to come into force, with what was opened for them.
+type nextSettings struct {
+	config.Config
+	certificate *certificate.Certificate // nil: plain HTTP
+}
+
+// liveSettings are all of them, in the order of config's table. There, the column
+// live says when a change can be followed; here is how.
+var liveSettings = []liveSetting{
+	{"listen", func(s *Server, next *nextSettings) { s.senders.SetNetwork(next.Listen.Network) }},
+	{"service", func(s *Server, next *nextSettings) { s.sessions.SetNetwork(next.Service.Network) }},
+	{"log_level", func(s *Server, next *nextSettings) { s.level.Set(next.LogLevel.Slog()) }},
+	{"ssl_mode", (*Server).applyCertificate},
+	{"ssl_certificate", (*Server).applyCertificate},
+	{"ssl_certificate_key", (*Server).applyCertificate},
+	{"ssl_certificate_password", (*Server).applyCertificate},
+	{"token_lifetime", (*Server).applySenderLimits},
+	{"expires_in_epoch", (*Server).applySenderLimits},
+	{"max_message_size", (*Server).applySenderLimits},
+	{"trusted_proxies", (*Server).applySenderLimits},
+	{"registration_timeout", (*Server).applySessionLimits},
+	{"max_unregistered", (*Server).applySessionLimits},
+	{"session_queue_size", (*Server).applySessionLimits},
+	{"write_timeout", (*Server).applySessionLimits},
+	{"keepalive", (*Server).applySessionLimits},
+	{"metrics_listen", func(s *Server, next *nextSettings) { s.metrics.SetNetwork(next.MetricsListen.Network) }},
+}
+
+func (s *Server) applyCertificate(next *nextSettings) {
+	s.certificate.Store(next.certificate)
+	s.http.SetCertificate(next.certificate)
+}
+
+func (s *Server) applySenderLimits(next *nextSettings) { s.http.SetLimits(senderLimits(&next.Config)) }
+
+func (s *Server) applySessionLimits(next *nextSettings) { s.hub.SetLimits(sessionLimits(&next.Config)) }
+
+// senderLimits are what the settings allow to senders.
+func senderLimits(c *config.Config) httpapi.Limits {
+	return httpapi.Limits{
+		TokenLifetime: c.TokenLifetime, ExpiresIn: c.ExpiresInEpoch, MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
+	}
+}
+
+// sessionLimits are what the settings allow to sessions.
+func sessionLimits(c *config.Config) hub.Limits {
+	return hub.Limits{
+		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
+		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered,
+	}
+}
+
+// applyChanges puts into force what changed and can change while the daemon runs.
+func (s *Server) applyChanges(changes []config.Change, next *nextSettings) {
+	for _, change := range changes {
+		if !change.Live {
+			continue
+		}
+		for _, setting := range liveSettings {
+			if setting.name == change.Setting {
+				setting.apply(s, next)
+			}
+		}
+	}
+	s.settings.Store(&next.Config)
+}
