@@ -107,7 +107,7 @@ func describeKey(what string, until time.Time) string {
 	return what + " until " + until.Format(time.RFC3339)
 }
 
-// works tells whether a key with this end is good at now.
+// works reports whether a key with this end is good at now.
 func works(until, now time.Time) bool { return until.IsZero() || now.Before(until) }
 
 // AmbiguousError says that a reference fits several apps.

@@ -19,7 +19,7 @@ const maxProblems = 1000
 // ErrImportTooLarge: the file is larger than MaxImportBytes.
 var ErrImportTooLarge = errors.New("the file is too large for a keys file")
 
-// ProblemCode tells the kinds of problems in a keys file apart; it is stable, for
+// ProblemCode is a kind of problem in a keys file; it is stable, for
 // translation and scripts.
 type ProblemCode string
 

@@ -43,7 +43,7 @@ func (r *Registry) RotateClientKey(id string, grace time.Duration) (*App, error)
 
 // Expire removes the keys whose time is over; they are refused before that
 // already, so nothing depends on when it is called, except what listens to
-// Changed. It tells when the next key ends (zero: none will). After an error
+// Changed. It returns when the next key ends (zero: none will). After an error
 // nothing was removed, and next is zero.
 func (r *Registry) Expire() (next time.Time, err error) {
 	r.writing.Lock()

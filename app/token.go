@@ -63,7 +63,7 @@ func (r *Registry) Authorize(serverKey string, lifetime time.Duration) (Token, e
 	}, nil
 }
 
-// CheckToken tells whose token this is. The error is ErrTokenExpired for a genuine
+// CheckToken returns whose token this is. The error is ErrTokenExpired for a genuine
 // token whose time is over, ErrTokenInvalid for anything else. The cost depends
 // neither on the number of apps nor on that of tokens; safe for concurrent use.
 func (r *Registry) CheckToken(token string) (*App, error) {

@@ -32,7 +32,7 @@ func (a Address) String() string {
 	return a.Host + ":" + port
 }
 
-// SameSocket tells whether what listens on a can serve b without being opened
+// SameSocket reports whether what listens on a can serve b without being opened
 // anew: nothing but the network from which it may be reached differs.
 func (a Address) SameSocket(b Address) bool {
 	if a.Port != b.Port || a.Host != b.Host {
@@ -127,7 +127,7 @@ func splitPort(text string, defaultPort int) (host string, port int, err error) 
 	return host, int(n), nil
 }
 
-// looksLikePort tells that what follows the last colon of an IPv6 address without
+// looksLikePort reports whether what follows the last colon of an IPv6 address without
 // brackets may have been meant for a port: ::1:8092 is an address as well.
 func looksLikePort(host, port string) bool {
 	_, err := netip.ParseAddr(host)
@@ -166,7 +166,7 @@ func trailingZeroBits(addr netip.Addr) int {
 	return zero
 }
 
-// isHostName tells what can be the name of a host. Digits and dots alone cannot:
+// isHostName reports whether it can be the name of a host. Digits and dots alone cannot:
 // that is a mistyped address.
 func isHostName(host string) bool {
 	if len(host) > 253 || strings.Trim(host, "0123456789.") == "" {

@@ -19,7 +19,7 @@ type Description struct {
 	Default     string        // as it is written in TOML
 	Choices     []Description // the values, if they are few; those that explain themselves have no Help
 	Least, Most string        // the limits, if it has any
-	Reload      string        // whether a running daemon follows a change
+	Reload      string        // whether it can change while the daemon runs
 }
 
 // DescribeSettings describes all settings, in the order of the table. The
@@ -35,7 +35,7 @@ func DescribeSettings(text *locale.Localizer, p Paths) []Description {
 			Choices: describeChoices(text, s), Least: s.limits.least, Most: s.limits.most,
 			Reload: text.T("config.reload_never"),
 		}
-		if s.live.follows != nil {
+		if s.live.possible != nil {
 			all[i].Reload = text.T("config.reload_" + s.live.rule)
 		}
 	}

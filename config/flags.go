@@ -125,7 +125,7 @@ func cutFlag(word string) (name, value string, hasValue bool) {
 	return strings.ReplaceAll(strings.ToLower(name), "-", "_"), value, hasValue
 }
 
-// isFlag tells whether the word after a flag begins the next one: with two
+// isFlag reports whether the word after a flag begins the next one: with two
 // dashes always, else only if the name is known.
 func isFlag(word string) bool {
 	name, _, _ := cutFlag(word)

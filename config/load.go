@@ -339,7 +339,7 @@ func (l *loader) checkAddresses() {
 	}
 }
 
-// overlap tells that two addresses cannot be listened on at once.
+// overlap reports whether two addresses cannot be listened on at once.
 func overlap(a, b Address) bool {
 	everywhere := func(a Address) bool { return a.Host == "" }
 	return a.Port == b.Port && a.Port != 0 && (a.Host == b.Host || everywhere(a) || everywhere(b))

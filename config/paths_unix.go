@@ -13,7 +13,7 @@ import (
 )
 
 // DefaultPaths returns the places for the current user: those of the machine for
-// root and for the packaged service, which systemd tells in the environment, and
+// root and for the packaged service, which systemd names in the environment, and
 // those of the XDG base directories for others.
 func DefaultPaths(getenv func(string) string) (Paths, error) {
 	if os.Geteuid() == 0 || underSystemd(getenv) {
@@ -32,7 +32,7 @@ func DefaultPaths(getenv func(string) string) (Paths, error) {
 	return userPaths(getenv)
 }
 
-// underSystemd tells that a unit with folders of its own started us.
+// underSystemd reports whether a unit with folders of its own started us.
 func underSystemd(getenv func(string) string) bool {
 	return getenv("STATE_DIRECTORY") != ""
 }

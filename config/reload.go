@@ -3,10 +3,10 @@ package config
 // Change is a setting that differs between two Configs.
 type Change struct {
 	Setting string // its name
-	Live    bool   // a running daemon can follow it
+	Live    bool   // it can change while the daemon runs
 }
 
-// Changes tells how a daemon with the settings running gets to those in next, in
+// Changes says how a daemon with the settings running gets to those in next, in
 // the order of the table. applied is what it can have at once: next, but with
 // the settings that need a restart as they are in running.
 func Changes(running, next *Config) (changes []Change, applied Config) {
@@ -17,9 +17,9 @@ func Changes(running, next *Config) (changes []Change, applied Config) {
 		if value == s.get(next) {
 			continue
 		}
-		follows := s.live.follows != nil && s.live.follows(running, next)
-		changes = append(changes, Change{s.name, follows})
-		if follows {
+		possible := s.live.possible != nil && s.live.possible(running, next)
+		changes = append(changes, Change{s.name, possible})
+		if possible {
 			continue
 		}
 		if err := s.set(&applied, value); err != nil {

@@ -22,11 +22,11 @@ type setting struct {
 	get     func(c *Config) string
 }
 
-// live tells whether a running daemon can go from one Config to another as far
+// live says whether a running daemon can go from one Config to another as far
 // as one setting is concerned. The zero value: it never can.
 type live struct {
-	rule    string // says it to people: a part of a text's id
-	follows func(from, to *Config) bool
+	rule     string // says it to people: a part of a text's id
+	possible func(from, to *Config) bool
 }
 
 var (
@@ -49,7 +49,7 @@ type limits struct {
 	least, most string
 }
 
-// kind tells how a value is written in TOML.
+// kind is how a value is written in TOML.
 type kind int
 
 const (

@@ -54,7 +54,7 @@ func numbered(content []byte) func(yield func(int, []byte) bool) {
 	}
 }
 
-// tomlProblem tells where the file is not TOML.
+// tomlProblem says where the file is not TOML.
 func tomlProblem(path string, content []byte, err error) *Problem {
 	p := &Problem{File: path, Line: 1}
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {

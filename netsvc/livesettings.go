@@ -7,7 +7,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 )
 
-// liveSetting is a setting that a running daemon follows.
+// liveSetting is a setting that can change while the daemon runs.
 type liveSetting struct {
 	name string
 	// apply puts a new value into force. It cannot fail: what can be wrong was found
@@ -22,7 +22,7 @@ type nextSettings struct {
 }
 
 // liveSettings are all of them, in the order of config's table. There, the column
-// live says when a change can be followed; here is how.
+// live says which changes are possible; here is how.
 var liveSettings = []liveSetting{
 	{"listen", func(s *Server, next *nextSettings) { s.senders.SetNetwork(next.Listen.Network) }},
 	{"service", func(s *Server, next *nextSettings) { s.sessions.SetNetwork(next.Service.Network) }},

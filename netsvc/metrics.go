@@ -23,7 +23,7 @@ const (
 	metricsHeaderBytes   = 16 << 10
 )
 
-// sources tells the statistics where to look.
+// sources shows the statistics where to look.
 func (s *Server) sources(latency *stats.Latency) stats.Sources {
 	return stats.Sources{
 		Version:  s.options.Version,

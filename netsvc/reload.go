@@ -27,7 +27,7 @@ func (s *Server) reloadForControl(lang locale.Lang) (control.ReloadReport, error
 	report, err := s.reload(lang)
 	if refused, ok := errors.AsType[*reloadError](err); ok {
 		return control.ReloadReport{}, &control.Error{
-			Status: http.StatusConflict, Code: control.CodeBadSettings, Message: s.options.Explain(lang, refused.settings, refused.err),
+			Status: http.StatusConflict, Code: control.CodeBadSettings, Message: s.options.ErrorText(lang, refused.settings, refused.err),
 		}
 	}
 	return report, err
@@ -48,7 +48,7 @@ func (s *Server) reload(lang locale.Lang) (control.ReloadReport, error) {
 	report, err := s.readSettings(lang)
 	if refused, ok := errors.AsType[*reloadError](err); ok {
 		s.logger.Error("settings not reloaded, those before stay in force",
-			slog.String("error", s.options.Explain(locale.English, refused.settings, refused.err)))
+			slog.String("error", s.options.ErrorText(locale.English, refused.settings, refused.err)))
 		return report, err
 	}
 	level := slog.LevelInfo

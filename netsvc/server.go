@@ -55,11 +55,11 @@ type Options struct {
 	// Log receives the records that log_level lets through, which can change while
 	// the daemon runs; it should let all of them through itself. nil: nobody does.
 	Log slog.Handler
-	// Load reads the settings again, as they were read for Config; Explain says
+	// Load reads the settings again, as they were read for Config; ErrorText says
 	// what is wrong with them, or with what they name, in a language. r is what was
 	// loaded, nil if that failed.
-	Load    func() (*config.Result, error)
-	Explain func(lang locale.Lang, r *config.Result, err error) string
+	Load      func() (*config.Result, error)
+	ErrorText func(lang locale.Lang, r *config.Result, err error) string
 	// Inherited is what a server of another process has left; nil: nothing. Run goes
 	// on with it. If Open fails it is still the caller's.
 	Inherited *Estate

@@ -50,7 +50,7 @@ func aDaemon() *fakeDaemon {
 	d := &fakeDaemon{
 		status: control.Status{
 			Version: "1.4.0", PID: 812, UptimeSeconds: 273_600, Listen: "*:36696", Service: "*:36695", Control: "/run/pns4ones/control.sock", LogLevel: "Warning",
-			TLSExpiresAt: &expires, Messages: 1_204_556, Delivered: 12_888_001, NoRecipient: 12, DroppedAsSlow: 3, MemoryBytes: 87_400_000,
+			TLSExpiresAt: &expires, Traffic: control.Traffic[uint64]{Messages: 1_204_556, Delivered: 12_888_001, NoRecipient: 12}, DroppedAsSlow: 3, MemoryBytes: 87_400_000,
 			Refused: map[string]uint64{"wrong_hmac": 14}, HTTP: control.HTTPStatus{Refused: map[string]uint64{"no_token": 2}},
 			Latency: control.Latency{WindowSeconds: 60, Messages: 7000, P50: &p50, P95: &p95, P99: &p99},
 		},
@@ -135,7 +135,8 @@ func (d *fakeDaemon) StatusByApp(ctx context.Context) (control.Status, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		for i, a := range d.apps {
-			s.ByApp = append(s.ByApp, control.AppStatus{ID: a.ID, Title: a.Title, Sessions: a.Sessions, Messages: uint64(i) * 1000, Delivered: uint64(i) * 25_000, NoRecipient: uint64(i)})
+			s.ByApp = append(s.ByApp, control.AppStatus{ID: a.ID, Title: a.Title, Sessions: a.Sessions,
+				Traffic: control.Traffic[uint64]{Messages: uint64(i) * 1000, Delivered: uint64(i) * 25_000, NoRecipient: uint64(i)}})
 		}
 	}
 	return s, err
@@ -355,7 +356,8 @@ func (d *fakeDaemon) Events(ctx context.Context, _ control.EventQuery, _ bool, e
 // tick is what the daemon says each second.
 func (d *fakeDaemon) tick(sessions int, delivered float64) control.Event {
 	return control.Event{Event: control.EventStatistics, Statistics: &control.Statistics{
-		Sessions: sessions, Rates: control.Rates{Opened: 3, Closed: 1.4, Messages: delivered / 80, Delivered: delivered}, Latency: d.status.Latency,
+		Sessions: sessions, Latency: d.status.Latency,
+		Rates: control.Rates{Opened: 3, Closed: 1.4, Traffic: control.Traffic[float64]{Messages: delivered / 80, Delivered: delivered}},
 	}}
 }
 

@@ -216,7 +216,7 @@ func (c *serviceCommand) otherProgram() (program string, other bool) {
 	return program, err == nil && !sameProgram(program, self)
 }
 
-// sameProgram tells whether two paths are those of one file.
+// sameProgram reports whether two paths are those of one file.
 func sameProgram(a, b string) bool {
 	if strings.EqualFold(a, b) {
 		return true

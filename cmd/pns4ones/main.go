@@ -96,7 +96,7 @@ func (d *daemonRun) run(ctx context.Context) int {
 // fail tells the person what is wrong. Its errors come before or instead of
 // logging, so they are not log records.
 func (d *daemonRun) fail(text *locale.Localizer, settings *config.Result, err error) int {
-	fmt.Fprintln(d.stderr, explain(text, settings, err))
+	fmt.Fprintln(d.stderr, errorText(text, settings, err))
 	return exitFailed
 }
 
@@ -146,8 +146,8 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
 		},
-		Explain: func(lang locale.Lang, settings *config.Result, err error) string {
-			return explain(locale.New(lang), settings, err)
+		ErrorText: func(lang locale.Lang, settings *config.Result, err error) string {
+			return errorText(locale.New(lang), settings, err)
 		},
 	}
 	for {

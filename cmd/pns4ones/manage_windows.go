@@ -18,7 +18,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
-// managesService tells whether the word is a command that manages the service.
+// managesService reports whether the word is a command that manages the service.
 func managesService(word string) bool {
 	switch word {
 	case "install", "uninstall", "start", "stop", "where":
@@ -64,13 +64,13 @@ func manageService(word string, args []string, text *locale.Localizer, stdout, s
 		return exitFailed
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, text.Error(c.explain(err)))
+		fmt.Fprintln(stderr, text.Error(c.errorText(err)))
 		return exitFailed
 	}
 	return exitDone
 }
 
-// isSwitch tells whether the word is that switch in one of its spellings.
+// isSwitch reports whether the word is that switch in one of its spellings.
 func isSwitch(word, name string) bool {
 	return word == "-"+name || word == "--"+name || word == "/"+name
 }
@@ -105,8 +105,8 @@ func (c *serviceCommand) say(id string, args ...any) {
 // open opens the installed service. The caller closes it.
 func (c *serviceCommand) open() (*mgr.Service, error) { return c.manager.OpenService(serviceName) }
 
-// explain turns an error of the service manager into what a person needs.
-func (c *serviceCommand) explain(err error) error {
+// errorText turns an error of the service manager into what a person needs.
+func (c *serviceCommand) errorText(err error) error {
 	var said locale.Localized
 	switch {
 	case errors.As(err, &said):

@@ -60,7 +60,7 @@ var systemctl = map[string]string{
 	"where":     "systemctl cat pns4ones",
 }
 
-// managesService tells whether the word is a command that manages the service.
+// managesService reports whether the word is a command that manages the service.
 func managesService(word string) bool { return systemctl[word] != "" }
 
 // manageService says which command to use instead.

@@ -48,7 +48,7 @@ func runAsService(run func(context.Context, manager) int) int {
 	return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
 }
 
-// startedAsService tells that the service manager may have started us: it says so,
+// startedAsService reports whether the service manager may have started us: it says so,
 // or there is nobody who could read what we print. The latter is for Wine, whose
 // services are in the session of the user and look like programs of theirs.
 func startedAsService() bool {

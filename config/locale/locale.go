@@ -76,7 +76,7 @@ func New(lang Lang) *Localizer {
 	return &Localizer{lang: lang, localizer: i18n.NewLocalizer(catalogue(), string(lang))}
 }
 
-// Lang tells the language of l.
+// Lang is the language of l.
 func (l *Localizer) Lang() Lang { return l.lang }
 
 // T returns the text id. The arguments are pairs of a name and a value for

@@ -1,5 +1,5 @@
 // Package certificate is the certificate of the senders' port: read from PEM
-// files, a PFX file or the system's store, proven to be able to serve, and read
+// files, a PFX file or the system's storage, proven to be able to serve, and read
 // again when its files change.
 //
 // httpapi serves it, netsvc opens it and says when it expires, and the daemon's
@@ -26,7 +26,7 @@ import (
 // use are ignored, as the manual says.
 type Options struct {
 	Mode        config.SSLMode // "" is config.SSLNone
-	Certificate string         // path of the file; with config.SSLFromStorage the name in the store
+	Certificate string         // path of the file; with config.SSLFromStorage the name in the storage
 	Key         string         // path of the private key: config.SSLFromFileWithPrivateKey
 	Password    string         // of the PFX file: config.SSLFromFileWithPassword
 }
@@ -42,22 +42,22 @@ const (
 
 // source is where a certificate is read from.
 type source struct {
-	paths    []string // every file that matters, there or not: a change of any means reading again
-	storeGap time.Duration
-	read     func() (*tls.Certificate, error)
+	paths      []string // every file that matters, there or not: a change of any means reading again
+	storageGap time.Duration
+	read       func() (*tls.Certificate, error)
 }
 
-// gap is how long a look is good for. A store without files is read as a
+// gap is how long a look is good for. A storage without files is read as a
 // whole each time, so more seldom.
 func (s source) gap() time.Duration {
-	if s.storeGap > 0 {
-		return s.storeGap
+	if s.storageGap > 0 {
+		return s.storageGap
 	}
 	return lookEvery
 }
 
 // Certificate is the certificate HTTPS is served with, with its chain and key.
-// It follows its files: a handshake looks, at most once a second, whether they
+// It keeps up with its files: a handshake looks, at most once a second, whether they
 // have changed, and reads them again. What cannot be read never replaces what
 // works, and connections that are open never notice. It owns no goroutine, and
 // its methods may be called concurrently.
@@ -128,7 +128,7 @@ func openSource(src source, log *slog.Logger, now func() time.Time) (*Certificat
 	return c, nil
 }
 
-// NotAfter tells when the certificate in use expires.
+// NotAfter is when the certificate in use expires.
 func (c *Certificate) NotAfter() time.Time {
 	c.look()
 	return c.state.Load().inUse.Leaf.NotAfter
@@ -178,7 +178,7 @@ func (c *Certificate) look() {
 	// What could not be used is tried again even if nothing changed: a file
 	// that could not be read for want of permission keeps its times and size
 	// when that is repaired.
-	if old.failure != "" || c.source.storeGap > 0 || !unchanged(old.files, stat(c.source.paths)) {
+	if old.failure != "" || c.source.storageGap > 0 || !unchanged(old.files, stat(c.source.paths)) {
 		c.readAgain(old)
 	}
 	c.warnOfExpiry()

@@ -86,7 +86,7 @@ func (k *storedKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]
 	return nil, fmt.Errorf("signing with a stored key: on a key of type %T: not supported", k.public)
 }
 
-// rsaWithoutPSS tells whether the key can only sign the way TLS 1.2 does.
+// rsaWithoutPSS reports whether the key can only sign the way TLS 1.2 does.
 func (k *storedKey) rsaWithoutPSS() bool {
 	if _, ok := k.public.(*rsa.PublicKey); !ok {
 		return false

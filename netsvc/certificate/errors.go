@@ -11,7 +11,7 @@ const (
 	ProblemUnknownMode    Problem = "unknown_mode"          // Options.Mode is none of the four
 	ProblemNotNamed       Problem = "not_named"             // no certificate, or no key, was named
 	ProblemNotFound       Problem = "not_found"             // the file does not exist
-	ProblemUnreadable     Problem = "unreadable"            // the file, or the key in the store, cannot be read
+	ProblemUnreadable     Problem = "unreadable"            // the file, or the key in the storage, cannot be read
 	ProblemExposed        Problem = "exposed"               // every user of the machine can read the private key
 	ProblemNotPEM         Problem = "not_pem"               // the file holds no PEM blocks at all
 	ProblemNoCertificate  Problem = "no_certificate"        // PEM blocks, but no certificate
@@ -24,7 +24,7 @@ const (
 	ProblemPEMAsPFX       Problem = "pem_as_pfx"            // a PEM file where a PFX file belongs
 	ProblemWrongPassword  Problem = "wrong_password"        // the password does not open the PFX file
 	ProblemStorageName    Problem = "not_a_storage_name"    // a path where the name of a stored certificate belongs
-	ProblemNotInStorage   Problem = "not_in_storage"        // the store has no such certificate with a key
+	ProblemNotInStorage   Problem = "not_in_storage"        // the storage has no such certificate with a key
 )
 
 // advice says in English what happened and what to do about it.
@@ -75,13 +75,13 @@ func (p Problem) advice() string {
 
 // Error says which certificate cannot be used and why. It holds no secret.
 type Error struct {
-	Path    string   // the file, or the name in the store
+	Path    string   // the file, or the name in the storage
 	Problem Problem  // what is wrong, for a program
 	Tried   []string // with ProblemNotInStorage: where it was looked for
 	Err     error    // the cause, if there is one
 }
 
-// Error tells in English what is wrong, with which file, and what to do.
+// Error says in English what is wrong, with which file, and what to do.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("certificate")

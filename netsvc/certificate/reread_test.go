@@ -15,8 +15,8 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 )
 
-// followed is a certificate whose files a test replaces.
-type followed struct {
+// replaceable is a certificate whose files a test replaces.
+type replaceable struct {
 	*certificate.Certificate
 	authority *certificatetest.Authority
 	dir       string
@@ -24,10 +24,10 @@ type followed struct {
 	log       *testlog.Buffer
 }
 
-func newFollowed(t *testing.T, notAfter time.Time) *followed {
+func newReplaceable(t *testing.T, notAfter time.Time) *replaceable {
 	t.Helper()
 	log, out := testlog.New()
-	f := &followed{authority: certificatetest.NewAuthority(t), dir: t.TempDir(), clock: testclock.New(time.Now()), log: out}
+	f := &replaceable{authority: certificatetest.NewAuthority(t), dir: t.TempDir(), clock: testclock.New(time.Now()), log: out}
 	o := f.authority.WritePair(t, f.dir, "first", notAfter)
 	c, err := certificate.OpenAt(o, log, f.clock.Now)
 	if err != nil {
@@ -37,7 +37,7 @@ func newFollowed(t *testing.T, notAfter time.Time) *followed {
 	return f
 }
 
-func (f *followed) wantServed(t *testing.T, name string) {
+func (f *replaceable) wantServed(t *testing.T, name string) {
 	t.Helper()
 	if got := servedName(t, f.Certificate, f.authority); got != name {
 		t.Fatalf("served %q, want %q; log:\n%s", got, name, f.log)
@@ -46,7 +46,7 @@ func (f *followed) wantServed(t *testing.T, name string) {
 
 func TestReadsTheFilesAgainWhenTheyChange(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(year))
+	f := newReplaceable(t, time.Now().Add(year))
 	f.wantServed(t, "first")
 	later := time.Now().Add(2 * year)
 	f.authority.WritePair(t, f.dir, "second", later)
@@ -93,7 +93,7 @@ func TestReadsTheFilesAgainWhenALinkMoves(t *testing.T) {
 
 func TestKeepsTheOldCertificateWhileTheNewOneIsBroken(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(year))
+	f := newReplaceable(t, time.Now().Add(year))
 	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.crt"), []byte("half writ"))
 	for range 5 {
 		f.clock.Advance(time.Second)
@@ -121,7 +121,7 @@ func TestKeepsTheOldCertificateWhileTheNewOneIsBroken(t *testing.T) {
 
 func TestRecoversFromAHalfReplacedPair(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(year))
+	f := newReplaceable(t, time.Now().Add(year))
 	key := certificatetest.ECDSAKey(t)
 	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.crt"),
 		certificatetest.CertificatePEM(f.authority.Issue(t, "second", key, time.Now().Add(year)), f.authority.Intermediate))
@@ -134,7 +134,7 @@ func TestRecoversFromAHalfReplacedPair(t *testing.T) {
 
 func TestReloadDoesNotWaitForTheNextLook(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(year))
+	f := newReplaceable(t, time.Now().Add(year))
 	f.authority.WritePair(t, f.dir, "second", time.Now().Add(year))
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestReloadDoesNotWaitForTheNextLook(t *testing.T) {
 func TestWarnsOfExpiryFrom30DaysBefore(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
-	f := newFollowed(t, time.Now().Add(32*day))
+	f := newReplaceable(t, time.Now().Add(32*day))
 	if f.log.Count("level=WARN") != 0 {
 		t.Errorf("warned 32 days before the end:\n%s", f.log)
 	}
@@ -174,7 +174,7 @@ func TestWarnsOfExpiryFrom30DaysBefore(t *testing.T) {
 
 func TestServesAnExpiredCertificateWithAWarning(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(-time.Hour))
+	f := newReplaceable(t, time.Now().Add(-time.Hour))
 	if f.log.Count("has expired") != 1 {
 		t.Errorf("no warning:\n%s", f.log)
 	}
@@ -185,7 +185,7 @@ func TestServesAnExpiredCertificateWithAWarning(t *testing.T) {
 
 func TestLooksWhileManyHandshakesRun(t *testing.T) {
 	t.Parallel()
-	f := newFollowed(t, time.Now().Add(year))
+	f := newReplaceable(t, time.Now().Add(year))
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {

@@ -31,8 +31,8 @@ func storageSource(name string) (source, error) {
 		return source{}, &Error{Path: name, Problem: ProblemStorageName}
 	}
 	return source{
-		storeGap: time.Minute, // a store has no time of change to compare
-		read:     func() (*tls.Certificate, error) { return readStored(name) },
+		storageGap: time.Minute, // a store has no time of change to compare
+		read:       func() (*tls.Certificate, error) { return readStored(name) },
 	}, nil
 }
 

@@ -85,7 +85,7 @@ func (c *Client) Close() {
 	c.imports.CloseIdleConnections()
 }
 
-// Status tells how the daemon is.
+// Status returns how the daemon is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return ask[Status](ctx, c, "GET", "/status", nil)
 }

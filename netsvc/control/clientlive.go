@@ -104,7 +104,7 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	})
 }
 
-// Explain tells why a message of an app did or did not reach a user, a group, or
+// Explain returns why a message of an app did or did not reach a user, a group, or
 // a user in a group of an infobase. appID, ibID and one of the others are needed.
 func (c *Client) Explain(ctx context.Context, appID, ibID, userID, userGroup string) (Explanation, error) {
 	values := url.Values{"app": {appID}, "ib": {ibID}}

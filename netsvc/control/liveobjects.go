@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// LogRecord is a record of the daemon's log, or tells of records that the
+// LogRecord is a record of the daemon's log, or stands for records that the
 // follower was too slow for.
 type LogRecord struct {
 	Time    time.Time `json:"time"`

@@ -52,37 +52,43 @@ type SessionPage struct {
 
 // Status is how the daemon is. Counts are since it was started.
 type Status struct {
-	Version        string            `json:"version"`
-	PID            int               `json:"pid"`
-	UptimeSeconds  int64             `json:"uptime_seconds"`
-	Listen         string            `json:"listen"`
-	Service        string            `json:"service"`
-	Control        string            `json:"control"`
-	MetricsListen  string            `json:"metrics_listen,omitempty"`
-	LogLevel       string            `json:"log_level"`
-	UpgradeFailed  string            `json:"upgrade_failed,omitempty"` // why, if the latest one has
-	TLSExpiresAt   *time.Time        `json:"tls_expires_at,omitempty"`
-	Apps           int               `json:"apps"`
-	Sessions       int               `json:"sessions"`
-	Unregistered   int               `json:"unregistered"` // connections
-	Registrations  uint64            `json:"registrations"`
-	Messages       uint64            `json:"messages"`
-	NoRecipient    uint64            `json:"no_recipient"`
-	Delivered      uint64            `json:"delivered"`
-	DeliveredBytes uint64            `json:"delivered_bytes"`
-	DroppedAsSlow  uint64            `json:"dropped_as_slow"`
-	Refused        map[string]uint64 `json:"refused"` // registrations, by reason
-	Opened         uint64            `json:"opened"`  // sessions
-	Closed         map[string]uint64 `json:"closed"`  // sessions, by reason
-	HTTP           HTTPStatus        `json:"http"`
-	Rejected       map[string]uint64 `json:"rejected"` // connections from outside the allowed network, by setting
-	Rates          Rates             `json:"rates"`
-	Latency        Latency           `json:"latency"`
-	Followers      int               `json:"followers"` // of the log and of events
-	MemoryBytes    uint64            `json:"memory_bytes"`
-	RestartNeeded  []string          `json:"restart_needed"` // settings that wait for a restart
+	Version       string     `json:"version"`
+	PID           int        `json:"pid"`
+	UptimeSeconds int64      `json:"uptime_seconds"`
+	Listen        string     `json:"listen"`
+	Service       string     `json:"service"`
+	Control       string     `json:"control"`
+	MetricsListen string     `json:"metrics_listen,omitempty"`
+	LogLevel      string     `json:"log_level"`
+	UpgradeFailed string     `json:"upgrade_failed,omitempty"` // why, if the latest one has
+	TLSExpiresAt  *time.Time `json:"tls_expires_at,omitempty"`
+	Apps          int        `json:"apps"`
+	Sessions      int        `json:"sessions"`
+	Unregistered  int        `json:"unregistered"` // connections
+	Registrations uint64     `json:"registrations"`
+	Traffic[uint64]
+	DroppedAsSlow uint64            `json:"dropped_as_slow"` // sessions
+	Refused       map[string]uint64 `json:"refused"`         // registrations, by reason
+	Opened        uint64            `json:"opened"`          // sessions
+	Closed        map[string]uint64 `json:"closed"`          // sessions, by reason
+	HTTP          HTTPStatus        `json:"http"`
+	Rejected      map[string]uint64 `json:"rejected"` // connections from outside the allowed network, by setting
+	Rates         Rates             `json:"rates"`
+	Latency       Latency           `json:"latency"`
+	Followers     int               `json:"followers"` // of the log and of events
+	MemoryBytes   uint64            `json:"memory_bytes"`
+	RestartNeeded []string          `json:"restart_needed"` // settings that wait for a restart
 	// ByApp is there only if it was asked for.
 	ByApp []AppStatus `json:"by_app,omitempty"`
+}
+
+// Traffic is what became of messages: of all, or of those of one app; counted, or a
+// second.
+type Traffic[N uint64 | float64] struct {
+	Messages       N `json:"messages"`
+	NoRecipient    N `json:"no_recipient"` // messages for which no session was connected
+	Delivered      N `json:"delivered"`    // messages written whole to a session
+	DeliveredBytes N `json:"delivered_bytes"`
 }
 
 // HTTPStatus are the requests of senders.
@@ -94,16 +100,13 @@ type HTTPStatus struct {
 
 // Rates are counts a second, over the last second.
 type Rates struct {
-	Opened         float64 `json:"opened"`
-	Closed         float64 `json:"closed"`
-	Registrations  float64 `json:"registrations"`
-	Refused        float64 `json:"refused"`
-	Messages       float64 `json:"messages"`
-	NoRecipient    float64 `json:"no_recipient"`
-	Delivered      float64 `json:"delivered"`
-	DeliveredBytes float64 `json:"delivered_bytes"`
-	DroppedAsSlow  float64 `json:"dropped_as_slow"`
-	Requests       float64 `json:"requests"`
+	Opened        float64 `json:"opened"`
+	Closed        float64 `json:"closed"`
+	Registrations float64 `json:"registrations"`
+	Refused       float64 `json:"refused"`
+	Traffic[float64]
+	DroppedAsSlow float64 `json:"dropped_as_slow"`
+	Requests      float64 `json:"requests"`
 }
 
 // Latency is how long messages took from being accepted to the last write of
@@ -119,27 +122,21 @@ type Latency struct {
 
 // AppStatus is how one app is doing. Counts are since the daemon was started.
 type AppStatus struct {
-	ID               string   `json:"id"`
-	Title            string   `json:"title"`
-	Sessions         int      `json:"sessions"`
-	SessionsOnOldKey int      `json:"sessions_on_old_key"`
-	Registrations    uint64   `json:"registrations"`
-	Refused          uint64   `json:"refused"` // registrations with a wrong key
-	Messages         uint64   `json:"messages"`
-	NoRecipient      uint64   `json:"no_recipient"`
-	Delivered        uint64   `json:"delivered"`
-	DeliveredBytes   uint64   `json:"delivered_bytes"`
-	DroppedAsSlow    uint64   `json:"dropped_as_slow"`
-	Rates            AppRates `json:"rates"`
+	ID               string `json:"id"`
+	Title            string `json:"title"`
+	Sessions         int    `json:"sessions"`
+	SessionsOnOldKey int    `json:"sessions_on_old_key"`
+	Registrations    uint64 `json:"registrations"`
+	Refused          uint64 `json:"refused"` // registrations with a wrong key
+	Traffic[uint64]
+	DroppedAsSlow uint64   `json:"dropped_as_slow"` // sessions
+	Rates         AppRates `json:"rates"`
 }
 
 // AppRates are counts a second of one app, over the last second.
 type AppRates struct {
-	Registrations  float64 `json:"registrations"`
-	Messages       float64 `json:"messages"`
-	NoRecipient    float64 `json:"no_recipient"`
-	Delivered      float64 `json:"delivered"`
-	DeliveredBytes float64 `json:"delivered_bytes"`
+	Registrations float64 `json:"registrations"`
+	Traffic[float64]
 }
 
 // ReloadReport is what became of the settings that were read again.

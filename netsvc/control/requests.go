@@ -6,7 +6,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// The bodies of requests, and the answers that only a number.
+// The bodies of requests, and of answers that are no more than what was asked for.
 
 // TitleBody creates or renames an app.
 type TitleBody struct {

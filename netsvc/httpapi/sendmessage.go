@@ -11,7 +11,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// deliveredHeader tells the sender for how many sessions its message was
+// deliveredHeader says to the sender for how many sessions its message was
 // queued.
 const deliveredHeader = "X-Delivered-Sessions"
 

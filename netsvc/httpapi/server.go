@@ -118,7 +118,7 @@ func newServer(o Options, t timeouts) *Server {
 		WriteTimeout:      t.body + writeTimeout, // counts from the end of the header
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(serverLog{s}, "", 0),
-		ConnState:         s.watch,
+		ConnState:         s.connState,
 		// «OPTIONS *» would be answered with 200 instead of by our routes.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -193,15 +193,15 @@ func (s *Server) end(ctx context.Context) error {
 	return err
 }
 
-// watch knows the connections on which a request is expected or under way. On
+// connState knows the connections on which a request is expected or under way. On
 // some of them none ever comes: net/http would let each hold up Shutdown for 5 s.
-func (s *Server) watch(conn net.Conn, state http.ConnState) {
+func (s *Server) connState(conn net.Conn, state http.ConnState) {
 	if s.note(conn, state) && state == http.StateNew {
 		conn.Close()
 	}
 }
 
-// note notes the state of a connection, and tells whether the server is closing.
+// note notes the state of a connection, and reports whether the server is closing.
 func (s *Server) note(conn net.Conn, state http.ConnState) (closing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

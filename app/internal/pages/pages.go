@@ -145,7 +145,7 @@ func findPageSize(file io.ReaderAt, size int64) (int64, error) {
 	return int64(m.pageSize), nil
 }
 
-// metaAt reads the meta page at an offset; ok tells that its checksum is right.
+// metaAt reads the meta page at an offset; ok reports whether its checksum is right.
 func metaAt(file io.ReaderAt, at int64) (m meta, ok bool) {
 	var b [headerLen + metaLen]byte
 	if _, err := file.ReadAt(b[:], at); err != nil {

@@ -35,7 +35,7 @@ func (g graceBody) duration() (time.Duration, error) {
 	return 0, bad
 }
 
-// describe tells of an app with its sessions.
+// describe is an app with its sessions.
 func (s *Server) describe(a *app.App) control.App {
 	sessions, old := s.hub.AppSessions(a.ID)
 	return describe.App(a, sessions, old)

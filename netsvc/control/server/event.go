@@ -72,14 +72,14 @@ func (s *Server) listEvents(r *http.Request) (reply, error) {
 			})
 		})
 		if filter.wants(control.EventStatistics) {
-			group.Go(func() error { return s.tellStatistics(ctx, out) })
+			group.Go(func() error { return s.writeStatistics(ctx, out) })
 		}
 		return group.Wait()
 	}), nil
 }
 
-// tellStatistics writes what the last second was like, each second.
-func (s *Server) tellStatistics(ctx context.Context, out *records) error {
+// writeStatistics writes what the last second was like, each second.
+func (s *Server) writeStatistics(ctx context.Context, out *records) error {
 	for {
 		select {
 		case <-s.stats.Sampled():

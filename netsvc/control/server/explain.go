@@ -10,7 +10,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 )
 
-// How much an explanation tells of what is near.
+// How much an explanation says of what is near.
 const (
 	maxConnected    = 100
 	maxNearSessions = 20
@@ -21,7 +21,7 @@ const (
 // explanation is the answer while it is put together.
 type explanation struct{ control.Explanation }
 
-// explain tells why a message did or did not reach a user or a group.
+// explain says why a message did or did not reach a user or a group.
 func (s *Server) explain(r *http.Request) (reply, error) {
 	values := r.URL.Query()
 	about := explanation{control.Explanation{
@@ -78,7 +78,7 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 	}
 }
 
-// means tells whether a session of the infobase is one of those asked about.
+// means reports whether a session of the infobase is one of those asked about.
 func (about *explanation) means(s *hub.Session) bool {
 	return (about.UserID == "" || s.UserID == about.UserID) && (about.UserGroup == "" || s.UserGroup == about.UserGroup)
 }

@@ -31,7 +31,7 @@ func onlyParameters(r *http.Request, known []string) error {
 	return nil
 }
 
-// oneOf tells which words are allowed.
+// oneOf says which words are allowed.
 func oneOf(words []string) string {
 	if len(words) == 0 {
 		return "none"

@@ -52,7 +52,7 @@ type Options struct {
 	Reload      func(locale.Lang) (control.ReloadReport, error)
 	SetLogLevel func(config.Level)
 	// Upgrade begins to have the program on disk take the place of this one; its
-	// error tells the person why that is not possible. nil: never.
+	// error says to the person why that is not possible. nil: never.
 	Upgrade func() error
 	Logger  *slog.Logger
 }

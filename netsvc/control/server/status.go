@@ -18,13 +18,12 @@ func (s *Server) status(r *http.Request) (reply, error) {
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
 		LogLevel: info.LogLevel.String(),
 		Apps:     len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
-		Registrations: counts.Registrations, Messages: counts.Published, NoRecipient: counts.NoRecipient,
-		Delivered: counts.Delivered, DeliveredBytes: counts.Bytes, DroppedAsSlow: counts.TooSlow,
+		Registrations: counts.Registrations, Traffic: stats.TrafficOf(counts), DroppedAsSlow: counts.TooSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes,
 		},
-		Rejected: s.stats.Rejected(), Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
+		Rejected: s.stats.Rejected(), Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
 	}
 	for status, n := range answered.Status {
@@ -61,14 +60,10 @@ func (s *Server) statusByApp() []control.AppStatus {
 	counts, rates := s.hub.AppStats(), s.stats.AppRates()
 	objects := []control.AppStatus{}
 	for _, a := range s.apps.List() {
-		n, rate := counts[a.ID], rates[a.ID]
+		n := counts[a.ID]
 		objects = append(objects, control.AppStatus{
 			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.OldKey, Registrations: n.Registrations, Refused: n.Refused,
-			Messages: n.Published, NoRecipient: n.NoRecipient, Delivered: n.Delivered, DeliveredBytes: n.Bytes, DroppedAsSlow: n.TooSlow,
-			Rates: control.AppRates{
-				Registrations: rate.Registrations, Messages: rate.Messages, NoRecipient: rate.NoRecipient,
-				Delivered: rate.Delivered, DeliveredBytes: rate.Bytes,
-			},
+			Traffic: stats.AppTrafficOf(n), DroppedAsSlow: n.TooSlow, Rates: rates[a.ID],
 		})
 	}
 	return objects
@@ -79,15 +74,7 @@ func (s *Server) statistics() *control.Statistics {
 	counts := s.hub.Stats()
 	return &control.Statistics{
 		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()), MemoryBytes: memory() - s.info().BallastBytes,
-		Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
-	}
-}
-
-func ratesOf(r stats.Rates) control.Rates {
-	return control.Rates{
-		Opened: r.Opened, Closed: r.Closed, Registrations: r.Registrations, Refused: r.Refused,
-		Messages: r.Messages, NoRecipient: r.NoRecipient, Delivered: r.Delivered, DeliveredBytes: r.Bytes,
-		DroppedAsSlow: r.TooSlow, Requests: r.Requests,
+		Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 	}
 }
 

@@ -110,7 +110,7 @@ func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, follow bool
 }
 
 // followRing writes what is appended to a ring until ctx ends or the client
-// leaves. lost tells of records that it was too slow for.
+// leaves. lost is about records that it was too slow for.
 func followRing[T any](ctx context.Context, cursor ring.Cursor[T], out *records, keeps func(*T) bool, object func(*T) any, lost func(uint64) any) error {
 	var batch []T
 	var objects []any

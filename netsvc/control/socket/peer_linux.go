@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PeerOf tells who is at the other end of a connection that ln accepted, and
+// PeerOf says who is at the other end of a connection that ln accepted, and
 // whether it may call. One that the system does not name may not.
 func PeerOf(ln net.Listener, conn net.Conn) Peer {
 	c, known := credentialsOf(conn)

@@ -61,7 +61,7 @@ func (l *Log) Report(peer netip.Addr, reason string, attrs ...slog.Attr) {
 		append([]slog.Attr{slog.String("reason", reason), slog.String("peer", peer.String())}, attrs...)...)
 }
 
-// repeated counts the failure and tells whether its record was written already.
+// repeated counts the failure and reports whether its record was written already.
 func (l *Log) repeated(f failure) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

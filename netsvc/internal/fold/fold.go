@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Contains tells whether part, which must be in lower case, is in text in any
+// Contains reports whether part, which must be in lower case, is in text in any
 // letter case.
 func Contains(text, part string) bool {
 	for start := range text {

@@ -27,7 +27,7 @@ const (
 	maxNameless = 500    // addresses and reasons of refusals without a name
 )
 
-// KindAppChanged is the kind of the events that tell of an app; the others are
+// KindAppChanged is the kind of the events of an app; the others are
 // the hub's.
 const KindAppChanged hub.EventKind = "app_changed"
 

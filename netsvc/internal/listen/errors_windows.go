@@ -6,23 +6,23 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// isExhausted tells a shortage of handles or memory.
+// isExhausted reports a shortage of handles or memory.
 func isExhausted(err error) bool {
 	return errors.Is(err, windows.WSAEMFILE) || errors.Is(err, windows.WSAENOBUFS)
 }
 
-// isAborted tells a connection that ended before it was accepted.
+// isAborted reports a connection that ended before it was accepted.
 func isAborted(err error) bool {
 	return errors.Is(err, windows.WSAECONNRESET) || errors.Is(err, windows.WSAECONNABORTED)
 }
 
-// isNotOurs tells an address that this machine does not have.
+// isNotOurs reports an address that this machine does not have.
 func isNotOurs(err error) bool {
 	return errors.Is(err, windows.WSAEADDRNOTAVAIL) || errors.Is(err, windows.WSAEAFNOSUPPORT)
 }
 
-// isInUse tells a port that another process has.
+// isInUse reports a port that another process has.
 func isInUse(err error) bool { return errors.Is(err, windows.WSAEADDRINUSE) }
 
-// isDenied tells a port that the process may not have, or that the system keeps.
+// isDenied reports a port that the process may not have, or that the system keeps.
 func isDenied(err error) bool { return errors.Is(err, windows.WSAEACCES) }

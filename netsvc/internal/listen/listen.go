@@ -102,7 +102,7 @@ type target struct {
 	addr    netip.Addr
 }
 
-// resolve tells which sockets an address stands for.
+// resolve returns which sockets an address stands for.
 func resolve(ctx context.Context, a config.Address) ([]target, error) {
 	if a.Network.IsValid() {
 		if a.Network.Addr().Is4() {
@@ -254,7 +254,7 @@ func (s *Service) complain(err error) {
 		slog.String("service", s.options.Service), slog.Any("error", err))
 }
 
-// admits tells whether the peer is inside the allowed network.
+// admits reports whether the peer is inside the allowed network.
 func (s *Service) admits(conn net.Conn) bool {
 	network := *s.network.Load()
 	if !network.IsValid() {
@@ -286,11 +286,11 @@ func (e *OpenError) Error() string {
 
 func (e *OpenError) Unwrap() error { return e.Err }
 
-// InUse tells that another process has the port.
+// InUse reports whether another process has the port.
 func (e *OpenError) InUse() bool { return isInUse(e.Err) }
 
-// NotOurs tells that this machine does not have the address.
+// NotOurs reports whether this machine does not have the address.
 func (e *OpenError) NotOurs() bool { return isNotOurs(e.Err) }
 
-// Denied tells that the process may not have the port: below 1024, mostly.
+// Denied reports whether the process may not have the port: below 1024, mostly.
 func (e *OpenError) Denied() bool { return isDenied(e.Err) }

@@ -24,7 +24,7 @@ type bucket struct {
 	count uint64  // with those of the buckets before
 }
 
-// Quantiles tell how long most messages took, during Window.
+// Quantiles are how long most messages took, during Window.
 type Quantiles struct {
 	Window        time.Duration
 	Messages      uint64

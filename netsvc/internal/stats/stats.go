@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 )
@@ -36,16 +37,15 @@ type Sources struct {
 	Latency      *Latency                 // what the hub reports to
 }
 
-// Rates are counts for each second, over the last second.
-type Rates struct {
-	Opened, Closed, Registrations, Refused  float64
-	Messages, NoRecipient, Delivered, Bytes float64
-	TooSlow, Requests                       float64
+// TrafficOf are the counts of all messages, under the names that they have from here
+// to the panel.
+func TrafficOf(s hub.Stats) control.Traffic[uint64] {
+	return control.Traffic[uint64]{Messages: s.Published, NoRecipient: s.NoRecipient, Delivered: s.Delivered, DeliveredBytes: s.Bytes}
 }
 
-// AppRates are those of one app.
-type AppRates struct {
-	Registrations, Messages, NoRecipient, Delivered, Bytes float64
+// AppTrafficOf are those of one app.
+func AppTrafficOf(s hub.AppStats) control.Traffic[uint64] {
+	return control.Traffic[uint64]{Messages: s.Published, NoRecipient: s.NoRecipient, Delivered: s.Delivered, DeliveredBytes: s.Bytes}
 }
 
 // sample is what the counters said at a time.
@@ -63,8 +63,8 @@ type Recorder struct {
 
 	mu       sync.Mutex
 	last     sample
-	rates    Rates
-	appRates map[string]AppRates
+	rates    control.Rates
+	appRates map[string]control.AppRates
 	sampled  chan struct{} // closed by the next sample
 }
 
@@ -104,7 +104,7 @@ func (r *Recorder) sample() {
 }
 
 // ratesBetween divides what was counted by the time it took.
-func ratesBetween(a, b *sample) (Rates, map[string]AppRates) {
+func ratesBetween(a, b *sample) (control.Rates, map[string]control.AppRates) {
 	seconds := b.at.Sub(a.at).Seconds()
 	rate := func(before, after uint64) float64 {
 		if seconds <= 0 || after < before {
@@ -112,27 +112,29 @@ func ratesBetween(a, b *sample) (Rates, map[string]AppRates) {
 		}
 		return float64(after-before) / seconds
 	}
-	rates := Rates{
+	traffic := func(before, after control.Traffic[uint64]) control.Traffic[float64] {
+		return control.Traffic[float64]{
+			Messages:       rate(before.Messages, after.Messages),
+			NoRecipient:    rate(before.NoRecipient, after.NoRecipient),
+			Delivered:      rate(before.Delivered, after.Delivered),
+			DeliveredBytes: rate(before.DeliveredBytes, after.DeliveredBytes),
+		}
+	}
+	rates := control.Rates{
 		Opened:        rate(a.hub.Opened, b.hub.Opened),
 		Closed:        rate(sum(a.hub.Closed), sum(b.hub.Closed)),
 		Registrations: rate(a.hub.Registrations, b.hub.Registrations),
 		Refused:       rate(sum(a.hub.Refused), sum(b.hub.Refused)),
-		Messages:      rate(a.hub.Published, b.hub.Published),
-		NoRecipient:   rate(a.hub.NoRecipient, b.hub.NoRecipient),
-		Delivered:     rate(a.hub.Delivered, b.hub.Delivered),
-		Bytes:         rate(a.hub.Bytes, b.hub.Bytes),
-		TooSlow:       rate(a.hub.TooSlow, b.hub.TooSlow),
+		Traffic:       traffic(TrafficOf(a.hub), TrafficOf(b.hub)),
+		DroppedAsSlow: rate(a.hub.TooSlow, b.hub.TooSlow),
 		Requests:      rate(sum(a.http.Status), sum(b.http.Status)),
 	}
-	apps := make(map[string]AppRates, len(b.apps))
+	apps := make(map[string]control.AppRates, len(b.apps))
 	for id, after := range b.apps {
 		before := a.apps[id]
-		apps[id] = AppRates{
+		apps[id] = control.AppRates{
 			Registrations: rate(before.Registrations, after.Registrations),
-			Messages:      rate(before.Published, after.Published),
-			NoRecipient:   rate(before.NoRecipient, after.NoRecipient),
-			Delivered:     rate(before.Delivered, after.Delivered),
-			Bytes:         rate(before.Bytes, after.Bytes),
+			Traffic:       traffic(AppTrafficOf(before), AppTrafficOf(after)),
 		}
 	}
 	return rates, apps
@@ -146,14 +148,14 @@ func sum[K comparable](counts map[K]uint64) (total uint64) {
 }
 
 // Rates returns those of the last second. All are 0 in the first one.
-func (r *Recorder) Rates() Rates {
+func (r *Recorder) Rates() control.Rates {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.rates
 }
 
 // AppRates returns those of the apps, by id. The map is not to be changed.
-func (r *Recorder) AppRates() map[string]AppRates {
+func (r *Recorder) AppRates() map[string]control.AppRates {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.appRates

@@ -14,13 +14,13 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
 
-// explain turns an error that keeps the daemon from starting into what a person
+// errorText turns an error that keeps the daemon from starting into what a person
 // needs: what failed, on what, why, and what to do. Errors of the settings bring
 // their own texts; the others get theirs here.
 //
 // A certificate's error stands at the line of the setting that named it; settings
 // may be nil.
-func explain(text *locale.Localizer, settings *config.Result, err error) string {
+func errorText(text *locale.Localizer, settings *config.Result, err error) string {
 	var (
 		certificate *certificate.Error
 		address     *netsvc.ListenError
