@@ -16,7 +16,11 @@ import (
 func TestKeysAreSaidAsTheyAre(t *testing.T) {
 	t.Parallel()
 	text := locale.New(locale.English)
-	p := New(Config{Text: text, Renderer: NewRenderer(termenv.Ascii, true), Now: func() time.Time { return time.Time{} }})
+	p := New(Config{
+		Text:     text,
+		Renderer: NewRenderer(termenv.Ascii, true),
+		Now:      func() time.Time { return time.Time{} },
+	})
 	check := func(name string, table keyTable) {
 		taken := map[string]bool{}
 		for _, row := range table {

@@ -14,7 +14,12 @@ import (
 func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 	t.Parallel()
 	unreachable := func(kind control.ConnectKind, group string) error {
-		return &control.ConnectError{Path: "/run/x/control.sock", Kind: kind, Group: group, Err: errors.New("the cause")}
+		return &control.ConnectError{
+			Path:  "/run/x/control.sock",
+			Kind:  kind,
+			Group: group,
+			Err:   errors.New("the cause"),
+		}
 	}
 	refused := func(code string) error { return &control.Error{Code: code, Message: "in the \x1bdaemon's words"} }
 	for _, test := range []struct {

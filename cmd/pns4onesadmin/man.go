@@ -46,8 +46,9 @@ func (p *program) manCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					return failure("admin.cannot_make_folder", "path", filepath.Dir(file), "error", files.WithoutPath(err))
+				folder := filepath.Dir(file)
+				if err := os.MkdirAll(folder, 0o755); err != nil {
+					return failure("admin.cannot_make_folder", "path", folder, "error", files.WithoutPath(err))
 				}
 				if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
 					return failure("admin.cannot_write", "path", file, "error", files.WithoutPath(err))

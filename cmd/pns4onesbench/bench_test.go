@@ -61,7 +61,12 @@ func runBench(t *testing.T, env map[string]string, args ...string) (status int, 
 	defer runtime.UnlockOSThread()
 	var out, diagnostics bytes.Buffer
 	args = append([]string{"--daemon", daemonPath, "--pin=false", "--quick"}, args...)
-	status = run(t.Context(), &bench{args: args, getenv: func(name string) string { return env[name] }, stdout: &out, stderr: &diagnostics})
+	status = run(t.Context(), &bench{
+		args:   args,
+		getenv: func(name string) string { return env[name] },
+		stdout: &out,
+		stderr: &diagnostics,
+	})
 	return status, out.String(), diagnostics.String()
 }
 

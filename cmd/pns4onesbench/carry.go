@@ -99,7 +99,11 @@ func (c *carry) run(ctx context.Context) error {
 	}
 	defer c.loop.close()
 	for i := range c.upTo {
-		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: c.appID, IbID: infobaseID, UserID: userID(i)}, key)
+		packet, err := wire.AppendRegistration(nil, wire.Registration{
+			AppID:  c.appID,
+			IbID:   infobaseID,
+			UserID: userID(i),
+		}, key)
 		if err != nil {
 			return err
 		}

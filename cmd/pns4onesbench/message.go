@@ -43,8 +43,13 @@ func frameBytesOf(m *wire.Message) int {
 // bodyOf is the body of a request that sends m.
 func bodyOf(to wire.Recipient, m *wire.Message) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{
-		"Recipient": map[string]string{"Type": string(to.Type), "IbId": to.IbID, "UserId": to.UserID, "UserGroup": to.UserGroup},
-		"Message":   json.RawMessage(m.AppendJSON(nil)),
+		"Recipient": map[string]string{
+			"Type":      string(to.Type),
+			"IbId":      to.IbID,
+			"UserId":    to.UserID,
+			"UserGroup": to.UserGroup,
+		},
+		"Message": json.RawMessage(m.AppendJSON(nil)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)

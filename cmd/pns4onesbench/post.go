@@ -294,7 +294,8 @@ func (d *daemon) postBeside(ctx context.Context, p *poster, number int) (time.Du
 		return 0, err
 	}
 	took := time.Since(began)
-	if err := l.until(ctx, "both messages", func() bool { return l.complete() && p.idle() && d.toAll.idle() }); err != nil {
+	both := func() bool { return l.complete() && p.idle() && d.toAll.idle() }
+	if err := l.until(ctx, "both messages", both); err != nil {
 		return 0, err
 	}
 	if err := l.rest(ctx, pause); err != nil {

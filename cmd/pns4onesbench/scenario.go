@@ -61,7 +61,9 @@ func (b *bench) subjects(limit string) []subject {
 		{ofDaemon, func(ctx context.Context) (target, error) { return b.startDaemon(ctx) }},
 	}
 	if b.otherPath != "" {
-		all = append(all, subject{ofOther, func(ctx context.Context) (target, error) { return b.startDaemonAt(ctx, b.otherPath) }})
+		all = append(all, subject{ofOther, func(ctx context.Context) (target, error) {
+			return b.startDaemonAt(ctx, b.otherPath)
+		}})
 	}
 	if limit != "" {
 		all = append(all, subject{limit, func(context.Context) (target, error) { return b.startLimit(limitRaw) }})
@@ -74,7 +76,9 @@ func (b *bench) subjects(limit string) []subject {
 
 // alternate measures every subject once in each run, in a process of its own: so a
 // noisy minute of the machine falls on all of them.
-func (b *bench) alternate(ctx context.Context, s *Scenario, subjects []subject, measure func(of string, t target) error) error {
+func (b *bench) alternate(
+	ctx context.Context, s *Scenario, subjects []subject, measure func(of string, t target) error,
+) error {
 	for run := range b.runs {
 		for _, subject := range subjects {
 			b.progress(s, subjectNames[subject.of], run)
@@ -117,7 +121,7 @@ func deliver(ctx context.Context, t target) (time.Duration, error) {
 // pause is how long both sides rest between two things that are measured alone.
 const pause = 20 * time.Millisecond
 
-// meter tells what a process and this one used of the CPU since it was made.
+// meter measures what a process and this one used of the CPU since it was made.
 type meter struct {
 	server          *process
 	began           time.Time

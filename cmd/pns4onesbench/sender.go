@@ -30,7 +30,10 @@ func newSender(ctx context.Context, base, serverKey string) (*sender, error) {
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	s := &sender{base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}}
+	s := &sender{
+		base: strings.TrimSuffix(base, "/"),
+		http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+	}
 	var answer struct {
 		Token string `json:"access_token"`
 	}

@@ -79,7 +79,8 @@ func (b *bench) slowHalfOnce(ctx context.Context, s *Scenario) error {
 		return err
 	}
 	defer fill.close()
-	if err := d.fillUntil(ctx, fill, "every slow session to have a queue", func() (bool, error) { return d.allQueued(ctx, n/2) }); err != nil {
+	queued := func() (bool, error) { return d.allQueued(ctx, n/2) }
+	if err := d.fillUntil(ctx, fill, "every slow session to have a queue", queued); err != nil {
 		return err
 	}
 	with, err := b.timeOfTheOthers(ctx, d, slow)

@@ -63,7 +63,14 @@ func TestCutsBetweenCells(t *testing.T) {
 func TestAllTerminalsAgreeOnTheWidth(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"👨\u200d👩\u200d👧": "👨👩👧", "❤\ufe0f": "❤", "👍🏽": "👍", "🇷🇺": "RU", "a\x1b[2J": `a\x1b[2J`, "\u202eabc": `\u202eabc`, "e\u0301": "e\u0301", "\U0001d165": "\ufffd",
+		"👨\u200d👩\u200d👧": "👨👩👧",
+		"❤\ufe0f":         "❤",
+		"👍🏽":              "👍",
+		"🇷🇺":              "RU",
+		"a\x1b[2J":        `a\x1b[2J`,
+		"\u202eabc":       `\u202eabc`,
+		"e\u0301":         "e\u0301",
+		"\U0001d165":      "\ufffd",
 	} {
 		if got := cells.Plain(text); got != want {
 			t.Errorf("Plain(%q) = %q, want %q", text, got, want)
