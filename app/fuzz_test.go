@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/packaging/corpus"
 )
 
 // fuzzRegistry is on a file system in memory where there is one: what is fuzzed
@@ -41,6 +42,7 @@ func FuzzImport(f *testing.F) {
 	}
 	c := newClock()
 	r, again := fuzzRegistry(f, c), fuzzRegistry(f, c)
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		report, err := r.Import(bytes.NewReader(file))
 		if err != nil {
@@ -96,6 +98,7 @@ func FuzzCheckToken(f *testing.F) {
 	} {
 		f.Add(s, uint8(0), uint8(1))
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, text string, at, flip uint8) {
 		if got, err := r.CheckToken(text); got != nil || !errors.Is(err, app.ErrTokenInvalid) {
 			t.Errorf("%q: %v, %v", text, got, err)

@@ -3,6 +3,13 @@
 // TOML file, the old product's INI file, the environment, the flags, the help
 // and the commented sample.
 //
+// A setting has one name everywhere: in both files, as a flag, and in the
+// environment as PNS4ONES_ and the name in upper case. A flag wins over the
+// environment, that over the file, and that over the default. A key that is not
+// known, or a value that will not do, is an error with its place and what was
+// expected, never something to start without: a daemon that guesses listens where
+// nobody wants it.
+//
 // cmd/pns4ones loads the settings and hands them to netsvc; the admin program
 // uses the paths. The package opens nothing and listens on nothing: whether a
 // certificate or an address is any good is found out by those who use it.
@@ -13,8 +20,8 @@ import (
 	"time"
 )
 
-// Config is the daemon's settings, checked and ready for use. The names, types
-// and limits are described in design.md section 3 and protocol.md section 5.
+// Config is the daemon's settings, checked and ready for use. Their names, types
+// and limits are in the table; those of the protocol come from protocol.md section 5.
 type Config struct {
 	Listen                 Address // where senders connect
 	Service                Address // where 1C sessions connect

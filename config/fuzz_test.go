@@ -14,6 +14,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/packaging/corpus"
 )
 
 // fuzzFile feeds a settings file: either each problem names a line of it, or the
@@ -68,6 +69,7 @@ func FuzzINI(f *testing.F) {
 	f.Add([]byte("\ufefflisten=*\r\n[x]\n;c\n#c\nservice = \"localhost:1\"\n"))
 	f.Add([]byte("trusted_proxies=10.0.0.0/8,::1\nmax_unregistered=5\nkeepalive=1m\nsession_queue_size=64KiB\n"))
 	f.Add([]byte("listen=*\nlisten=*\nx\n=\n\xff"))
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, content []byte) { fuzzFile(t, "pns4ones.ini", content) })
 }
 
@@ -76,6 +78,7 @@ func FuzzTOML(f *testing.F) {
 	f.Add([]byte("trusted_proxies = ['10.0.0.0/8', \"::1\"]\nmax_unregistered = 5\nsession_queue_size = 65536\n"))
 	f.Add([]byte("[a]\nb = 1\n[[c]]\n\"l\\u0069sten\" = '*'\na.b = {}\n"))
 	f.Add([]byte("ssl_certificate = '''\nx\\y\"\n'''\ndata_dir = \"\\u0001\"\n"))
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, content []byte) { fuzzFile(t, "pns4ones.toml", content) })
 }
 
@@ -83,6 +86,7 @@ func FuzzAddress(f *testing.F) {
 	for _, seed := range []string{"*", "*:8092", "localhost:7777", "192.168.10.0:8270", "192.168.10.0/24", "[::1]:1", "fd00::/8", "a.b-c:0"} {
 		f.Add(seed)
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := config.ParseAddress(text, 1)
 		if err != nil {
@@ -104,6 +108,7 @@ func FuzzFlags(f *testing.F) {
 	for _, seed := range []string{"-listen\nlocalhost:7", "/ssl_mode=None\n--check", "-data_dir\n/config\n-h", "-\n--\n/\n-=\n-config", "-lisen\nx\nstray\n-version=1"} {
 		f.Add(seed)
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		p := config.Paths{Settings: t.TempDir(), Data: "/data", Control: "/control"}
 		r, err := config.Load(config.LoadOptions{Args: strings.Split(text, "\n"), Getenv: noEnv, Paths: p})

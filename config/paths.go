@@ -2,7 +2,9 @@ package config
 
 import "path/filepath"
 
-// Paths are the places of the daemon's files (design.md section 3, «Paths»).
+// Paths are the places of the daemon's files. The packaged service and root have
+// those of the machine (ServicePaths), another user those of the XDG base
+// directories, and Windows %LocalAppData%\PNS4OneS; see DefaultPaths.
 type Paths struct {
 	Settings string // folder of pns4ones.toml, pns4ones.ini and the old keys file
 	Data     string // default of data_dir

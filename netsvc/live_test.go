@@ -38,9 +38,18 @@ func registration(clientKey string, hashLength int, fields ...string) []byte {
 func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 	t.Parallel()
 	c := settings(t.TempDir())
-	c.RegistrationTimeout, c.MaxUnregistered = 200*time.Millisecond, 1
+	c.RegistrationTimeout, c.MaxUnregistered = patience, 1
 	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
-	d := start(t, netsvc.Options{Config: c, Log: slog.DiscardHandler})
+	d := start(t, netsvc.Options{
+		Config: c,
+		Load:   func() (*config.Result, error) { return &config.Result{Config: c}, nil },
+		Log:    slog.DiscardHandler,
+	})
+	reload := func() {
+		if _, err := d.Client.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	a := d.create("one")
 	key := a.ClientKey
 	other := d.create("two").ClientKey
@@ -72,12 +81,18 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		{"registration_timeout", nil, ""},
 	}
 	for _, r := range refusals {
+		if r.packet == nil { // nobody else may be hurried
+			c.RegistrationTimeout = time.Millisecond
+			reload()
+		}
 		conn := connect()
 		conn.Write(r.packet)
 		if _, err := io.Copy(io.Discard, conn); err != nil {
 			t.Errorf("%s: the connection did not end plainly: %v", r.reason, err)
 		}
 	}
+	c.RegistrationTimeout = patience
+	reload()
 	first := connect()
 	connect() // one more than may wait
 	io.Copy(io.Discard, first)
@@ -195,7 +210,7 @@ func TestEventsTellWhatChangesAboutApps(t *testing.T) {
 	if _, err := d.RotateServerKey(ctx, a.ID, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.RotateClientKey(ctx, a.ID, time.Second); err != nil {
+	if _, err := d.RotateClientKey(ctx, a.ID, graceEnough); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.ResetToken(ctx, a.ID); err != nil {

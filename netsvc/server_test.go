@@ -215,6 +215,10 @@ func TestAppsAndTokensSurviveARestart(t *testing.T) {
 	receive(t, c)
 }
 
+// graceEnough is a grace that a test waits for, and in which a busy machine still
+// does what is to be done before its end.
+const graceEnough = 4 * time.Second
+
 func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
@@ -222,7 +226,7 @@ func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 	ctx := context.Background()
 	a := d.create("app")
 	older := d.session(a, "older")
-	renewed, err := d.RotateClientKey(ctx, a.ID, time.Second)
+	renewed, err := d.RotateClientKey(ctx, a.ID, graceEnough)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +236,7 @@ func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 	}
 	receive(t, older)
 	receive(t, newer)
-	ends(t, older) // a second later
+	ends(t, older) // when the grace is over
 	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID + " sessions=1 ", `msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
 		eventually(t, "the log has "+words, func() bool { return strings.Contains(log.String(), words) })
 		if n := strings.Count(log.String(), words); n != 1 {

@@ -17,8 +17,13 @@ func busy(b *testing.B, n int) (*driver, *fakeDaemon) {
 	daemon := aDaemon()
 	for i := range n {
 		daemon.sessions = append(daemon.sessions, control.Session{
-			ID: fmt.Sprintf("%09d", i), AppID: daemon.apps[i%4].ID, IbID: fmt.Sprintf("a1b2c3d4-0000-4000-8000-%012d", i%100), UserID: fmt.Sprintf("Пользователь %d", i),
-			Addr: fmt.Sprintf("192.168.%d.%d:50000", i/250%250, i%250), Since: moment, Delivered: uint64(i),
+			ID:        fmt.Sprintf("%09d", i),
+			AppID:     daemon.apps[i%4].ID,
+			IbID:      fmt.Sprintf("a1b2c3d4-0000-4000-8000-%012d", i%100),
+			UserID:    fmt.Sprintf("Пользователь %d", i),
+			Addr:      fmt.Sprintf("192.168.%d.%d:50000", i/250%250, i%250),
+			Since:     moment,
+			Delivered: uint64(i),
 		})
 	}
 	d := open(b, daemon, look{120, 40, locale.Russian, termenv.ANSI256})
@@ -44,7 +49,12 @@ func BenchmarkKeyToFrame(b *testing.B) {
 	b.Run("journal/move", func(b *testing.B) {
 		d, daemon := busy(b, 100)
 		for i := range 5000 {
-			daemon.records = append(daemon.records, control.LogRecord{Time: moment, Level: "Information", Message: fmt.Sprintf("record %d", i), Attrs: control.LogAttrs{{Name: "app", Value: daemon.apps[0].ID}}})
+			daemon.records = append(daemon.records, control.LogRecord{
+				Time:    moment,
+				Level:   "Information",
+				Message: fmt.Sprintf("record %d", i),
+				Attrs:   control.LogAttrs{{Name: "app", Value: daemon.apps[0].ID}},
+			})
 		}
 		d.press("4")
 		d.await("record 4999")
@@ -78,7 +88,14 @@ func BenchmarkSecond(b *testing.B) {
 		daemon.mu.Lock()
 		for range 200 {
 			s := daemon.sessions[rand.IntN(len(daemon.sessions))]
-			daemon.sessions[rand.IntN(len(daemon.sessions))] = control.Session{ID: fmt.Sprintf("%09d", next), AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, Addr: s.Addr, Since: moment}
+			daemon.sessions[rand.IntN(len(daemon.sessions))] = control.Session{
+				ID:     fmt.Sprintf("%09d", next),
+				AppID:  s.AppID,
+				IbID:   s.IbID,
+				UserID: s.UserID,
+				Addr:   s.Addr,
+				Since:  moment,
+			}
 			next++
 		}
 		daemon.mu.Unlock()

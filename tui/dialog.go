@@ -5,19 +5,20 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // dialog stands on top of the screen and gets all keys.
 type dialog interface {
-	keys() []key.Binding
+	// keys are what can be done now.
+	keys() keyTable
+	// typing reports whether letters are text, and no commands.
 	typing() bool
-	// press tells whether the dialog is over.
-	press(k tea.KeyMsg) (cmd tea.Cmd, over bool)
-	// done gets what became of the action that the dialog began, and tells whether
+	// write takes a key that is not in the table: text, or how it is edited.
+	write(k tea.KeyMsg)
+	// done gets what became of the action that the dialog began, and reports whether
 	// it is over with that.
 	done(msg doneMsg) (over bool)
 	// view returns a title and lines, in styles; what does not fit in height is
@@ -40,26 +41,30 @@ type question struct {
 	height      int // of the options
 }
 
-func (q *question) keys() []key.Binding {
-	return []key.Binding{q.bind("tui.key_move", "up", "down"), q.bind("tui.key_choose", "enter"), q.bind("tui.key_cancel", "esc")}
+func (q *question) keys() keyTable {
+	table := moving(func(name string) tea.Cmd {
+		q.at.move(name, len(q.options), max(q.height, 1))
+		return nil
+	})
+	return append(keyTable{
+		table[0],
+		{keys: "enter", text: "tui.key_choose", do: q.choose},
+		{keys: "esc q", shown: "esc", text: "tui.key_cancel", do: q.close},
+	}, table[1:].unseen()...)
+}
+
+// choose ends the question with the answer that is selected.
+func (q *question) choose() tea.Cmd {
+	q.close()
+	if choose := q.options[q.at.pos].choose; choose != nil {
+		return choose()
+	}
+	return nil
 }
 
 func (q *question) typing() bool      { return false }
+func (q *question) write(tea.KeyMsg)  {}
 func (q *question) done(doneMsg) bool { return true }
-
-func (q *question) press(k tea.KeyMsg) (tea.Cmd, bool) {
-	switch k.String() {
-	case "esc", "q":
-		return nil, true
-	case "enter":
-		if choose := q.options[q.at.pos].choose; choose != nil {
-			return choose(), true
-		}
-		return nil, true
-	}
-	q.at.press(k.String(), len(q.options), max(q.height, 1))
-	return nil, false
-}
 
 func (q *question) view(width, height int) (string, []string) {
 	var lines []string
@@ -105,36 +110,36 @@ type prompt struct {
 	busy        bool
 }
 
-func (p *prompt) keys() []key.Binding {
+func (p *prompt) keys() keyTable {
 	if p.busy { // and nothing can call it back
-		return []key.Binding{p.bind("tui.key_back", "esc")}
+		return keyTable{{keys: "esc", text: "tui.key_back", do: p.close}}
 	}
-	return []key.Binding{p.bind("tui.key_done", "enter"), p.bind("tui.key_cancel", "esc")}
+	return keyTable{
+		{keys: "enter", text: "tui.key_done", do: p.take},
+		{keys: "esc", text: "tui.key_cancel", do: p.close},
+	}
+}
+
+// take has the action begin with what the person wrote, if it will do.
+func (p *prompt) take() tea.Cmd {
+	text := p.input.value()
+	switch {
+	case strings.TrimSpace(text) == "":
+		p.problem = p.t("tui.prompt_empty")
+	case len(p.want) > 0 && !slices.Contains(p.want, text):
+		p.problem = p.t("tui.prompt_other")
+	default:
+		p.busy, p.problem = true, ""
+		return p.accept(text)
+	}
+	return nil
 }
 
 func (p *prompt) typing() bool { return true }
 
-func (p *prompt) press(k tea.KeyMsg) (tea.Cmd, bool) {
-	switch command(k) {
-	case "esc":
-		return nil, true
-	case "enter":
-		text := p.input.value()
-		switch {
-		case p.busy:
-		case strings.TrimSpace(text) == "":
-			p.problem = p.t("tui.prompt_empty")
-		case len(p.want) > 0 && !slices.Contains(p.want, text):
-			p.problem = p.t("tui.prompt_other")
-		default:
-			p.busy, p.problem = true, ""
-			return p.accept(text), false
-		}
-		return nil, false
-	}
+func (p *prompt) write(k tea.KeyMsg) {
 	p.problem = ""
 	p.input.press(k)
-	return nil, false
 }
 
 func (p *prompt) done(msg doneMsg) bool {
@@ -161,43 +166,34 @@ func (p *prompt) view(width, height int) (string, []string) {
 // reader shows a text that may be longer than the screen.
 type reader struct {
 	*env
-	title string
-	lines []string // plain
-	// more are keys of what can be done with it, besides those of reading.
-	more    []key.Binding
-	onMore  func(k string) (cmd tea.Cmd, over bool)
+	title   string
+	lines   []string // plain
+	more    keyTable // what can be done with it, besides reading
 	top     int
 	wrapped int // lines that it takes
 	height  int
 }
 
-func (r *reader) keys() []key.Binding {
-	keys := append([]key.Binding{}, r.more...)
+func (r *reader) keys() keyTable {
+	scroll := moving(r.move).unseen()
 	if r.wrapped > r.height {
-		keys = append(keys, r.bind("tui.key_scroll", "up", "down"))
+		scroll[0].text = "tui.key_scroll"
 	}
-	return append(keys, r.bind("tui.key_back", "esc"))
+	return append(slices.Concat(r.more, scroll),
+		keyRow{keys: "space", doKey: r.move},
+		keyRow{keys: "esc q enter ?", shown: "esc", text: "tui.key_back", do: r.close},
+	)
 }
 
-func (r *reader) typing() bool      { return false }
-func (r *reader) done(doneMsg) bool { return false }
-
-func (r *reader) press(k tea.KeyMsg) (tea.Cmd, bool) {
-	for _, b := range r.more {
-		if key.Matches(k, b) {
-			return r.onMore(k.String())
-		}
-	}
-	switch k.String() {
-	case "esc", "q", "enter", "?":
-		return nil, true
+func (r *reader) move(name string) tea.Cmd {
+	switch name {
 	case "up", "k":
 		r.top--
 	case "down", "j":
 		r.top++
 	case "pgup", "ctrl+b":
 		r.top -= r.height
-	case "pgdown", "ctrl+f", " ":
+	case "pgdown", "ctrl+f", "space":
 		r.top += r.height
 	case "home", "g":
 		r.top = 0
@@ -205,8 +201,12 @@ func (r *reader) press(k tea.KeyMsg) (tea.Cmd, bool) {
 		r.top = r.wrapped
 	}
 	r.top = max(min(r.top, r.wrapped-r.height), 0)
-	return nil, false
+	return nil
 }
+
+func (r *reader) typing() bool      { return false }
+func (r *reader) write(tea.KeyMsg)  {}
+func (r *reader) done(doneMsg) bool { return false }
 
 func (r *reader) view(width, height int) (string, []string) {
 	var all []string

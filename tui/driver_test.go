@@ -51,8 +51,11 @@ func open(t testing.TB, daemon tui.Daemon, l look) *driver {
 	t.Helper()
 	d := &driver{t: t, inbox: make(chan tea.Msg)}
 	d.panel = tui.New(tui.Config{
-		Daemon: daemon, Text: locale.New(l.lang), Renderer: tui.NewRenderer(l.profile, true), Colourless: l.profile == termenv.Ascii,
-		Now: func() time.Time { return moment },
+		Daemon:     daemon,
+		Text:       locale.New(l.lang),
+		Renderer:   tui.NewRenderer(l.profile, true),
+		Colourless: l.profile == termenv.Ascii,
+		Now:        func() time.Time { return moment },
 		Copy: func(text string) error {
 			d.clipboard = append(d.clipboard, text)
 			return nil
@@ -121,9 +124,28 @@ func (d *driver) catchUp() {
 }
 
 var keyTypes = map[string]tea.KeyType{
-	"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight,
-	"home": tea.KeyHome, "end": tea.KeyEnd, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "space": tea.KeySpace, "backspace": tea.KeyBackspace, "f1": tea.KeyF1,
-	"ctrl+c": tea.KeyCtrlC, "ctrl+e": tea.KeyCtrlE, "ctrl+n": tea.KeyCtrlN, "ctrl+s": tea.KeyCtrlS, "ctrl+u": tea.KeyCtrlU, "ctrl+d": tea.KeyCtrlD, "delete": tea.KeyDelete,
+	"enter":     tea.KeyEnter,
+	"esc":       tea.KeyEsc,
+	"tab":       tea.KeyTab,
+	"shift+tab": tea.KeyShiftTab,
+	"up":        tea.KeyUp,
+	"down":      tea.KeyDown,
+	"left":      tea.KeyLeft,
+	"right":     tea.KeyRight,
+	"home":      tea.KeyHome,
+	"end":       tea.KeyEnd,
+	"pgup":      tea.KeyPgUp,
+	"pgdown":    tea.KeyPgDown,
+	"space":     tea.KeySpace,
+	"backspace": tea.KeyBackspace,
+	"f1":        tea.KeyF1,
+	"ctrl+c":    tea.KeyCtrlC,
+	"ctrl+e":    tea.KeyCtrlE,
+	"ctrl+n":    tea.KeyCtrlN,
+	"ctrl+s":    tea.KeyCtrlS,
+	"ctrl+u":    tea.KeyCtrlU,
+	"ctrl+d":    tea.KeyCtrlD,
+	"delete":    tea.KeyDelete,
 }
 
 func keyMsg(name string) tea.KeyMsg {

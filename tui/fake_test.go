@@ -49,10 +49,20 @@ func aDaemon() *fakeDaemon {
 	p50, p95, p99 := 0.000084, 0.0003, 0.0042
 	d := &fakeDaemon{
 		status: control.Status{
-			Version: "1.4.0", PID: 812, UptimeSeconds: 273_600, Listen: "*:36696", Service: "*:36695", Control: "/run/pns4ones/control.sock", LogLevel: "Warning",
-			TLSExpiresAt: &expires, Traffic: control.Traffic[uint64]{Messages: 1_204_556, Delivered: 12_888_001, NoRecipient: 12}, DroppedAsSlow: 3, MemoryBytes: 87_400_000,
-			Refused: map[string]uint64{"wrong_hmac": 14}, HTTP: control.HTTPStatus{Refused: map[string]uint64{"no_token": 2}},
-			Latency: control.Latency{WindowSeconds: 60, Messages: 7000, P50: &p50, P95: &p95, P99: &p99},
+			Version:       "1.4.0",
+			PID:           812,
+			UptimeSeconds: 273_600,
+			Listen:        "*:36696",
+			Service:       "*:36695",
+			Control:       "/run/pns4ones/control.sock",
+			LogLevel:      "Warning",
+			TLSExpiresAt:  &expires,
+			Traffic:       control.Traffic[uint64]{Messages: 1_204_556, Delivered: 12_888_001, NoRecipient: 12},
+			DroppedAsSlow: 3,
+			MemoryBytes:   87_400_000,
+			Refused:       map[string]uint64{"wrong_hmac": 14},
+			HTTP:          control.HTTPStatus{Refused: map[string]uint64{"no_token": 2}},
+			Latency:       control.Latency{WindowSeconds: 60, Messages: 7000, P50: &p50, P95: &p95, P99: &p99},
 		},
 		events: make(chan control.Event), logs: make(chan control.LogRecord), broken: make(chan struct{}),
 	}
@@ -64,8 +74,15 @@ func aDaemon() *fakeDaemon {
 	d.apps[0].OldClientKeyUntil, d.apps[0].OldClientKeySessions = &day, &onOld
 	for i, user := range []string{"Иванов И. И.", "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "evil\x1b[2J\u202e", "👨‍👩‍👧 家族", "petrov"} {
 		s := control.Session{
-			ID: fmt.Sprint(101 + i), AppID: d.apps[i%2].ID, IbID: "demo", UserID: user, Addr: fmt.Sprintf("192.168.10.%d:51234", 7+i), Since: moment.Add(-time.Duration(i*i*i)*time.Hour - time.Minute),
-			Delivered: uint64(i * 1300), Bytes: uint64(i * 400_000), KeyGeneration: 1 + i%2,
+			ID:            fmt.Sprint(101 + i),
+			AppID:         d.apps[i%2].ID,
+			IbID:          "demo",
+			UserID:        user,
+			Addr:          fmt.Sprintf("192.168.10.%d:51234", 7+i),
+			Since:         moment.Add(-time.Duration(i*i*i)*time.Hour - time.Minute),
+			Delivered:     uint64(i * 1300),
+			Bytes:         uint64(i * 400_000),
+			KeyGeneration: 1 + i%2,
 		}
 		if i == 1 {
 			s.UserGroup, s.IbID, s.Queued = "бухгалтеры", "a1b2c3d4-0000-4000-8000-5e6f7a8b9c0d", 40_000
@@ -76,21 +93,44 @@ func aDaemon() *fakeDaemon {
 		d.apps[i%2].Sessions++
 	}
 	record := func(ago time.Duration, level, message string, attrs ...control.LogAttr) {
-		d.records = append(d.records, control.LogRecord{Time: moment.Add(-ago), Level: level, Message: message, Attrs: attrs})
+		d.records = append(d.records, control.LogRecord{
+			Time:    moment.Add(-ago),
+			Level:   level,
+			Message: message,
+			Attrs:   attrs,
+		})
 	}
-	record(time.Hour, "Information", "ready", control.LogAttr{Name: "listen", Value: "*:36696"}, control.LogAttr{Name: "service", Value: "*:36695"})
-	record(20*time.Minute, "Information", "session opened", control.LogAttr{Name: "session", Value: 101}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "user_id", Value: "Иванов И. И."})
-	record(5*time.Minute, "Warning", "registration refused", control.LogAttr{Name: "reason", Value: "wrong_hmac"}, control.LogAttr{Name: "peer", Value: "192.168.10.99:50001"}, control.LogAttr{Name: "app", Value: d.apps[1].ID})
-	record(time.Minute, "Error", "certificate cannot be read \x1b[31m", control.LogAttr{Name: "path", Value: "/etc/pns4ones/cert.pem"})
-	record(time.Second, "Information", "session opened", control.LogAttr{Name: "session", Value: 105}, control.LogAttr{Name: "user_id", Value: "evil\x1b[2J"})
+	record(time.Hour, "Information", "ready", control.LogAttr{
+		Name:  "listen",
+		Value: "*:36696",
+	}, control.LogAttr{Name: "service", Value: "*:36695"})
+	record(20*time.Minute, "Information", "session opened", control.LogAttr{
+		Name:  "session",
+		Value: 101,
+	}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "user_id", Value: "Иванов И. И."})
+	record(5*time.Minute, "Warning", "registration refused", control.LogAttr{
+		Name:  "reason",
+		Value: "wrong_hmac",
+	}, control.LogAttr{Name: "peer", Value: "192.168.10.99:50001"}, control.LogAttr{Name: "app", Value: d.apps[1].ID})
+	record(time.Minute, "Error", "certificate cannot be read \x1b[31m", control.LogAttr{
+		Name:  "path",
+		Value: "/etc/pns4ones/cert.pem",
+	})
+	record(time.Second, "Information", "session opened", control.LogAttr{
+		Name:  "session",
+		Value: 105,
+	}, control.LogAttr{Name: "user_id", Value: "evil\x1b[2J"})
 	return d
 }
 
 func (d *fakeDaemon) add(title string) control.App {
 	d.created++
 	a := control.App{
-		ID: fmt.Sprintf("1b677a99-94a9-4dd8-a1d1-%012d", d.created), Title: title, CreatedAt: moment.Add(-240 * time.Hour),
-		ServerKey: fmt.Sprintf("%064d", d.created), ClientKey: fmt.Sprintf("IAAAABAAAAC%064d=", d.created),
+		ID:        fmt.Sprintf("1b677a99-94a9-4dd8-a1d1-%012d", d.created),
+		Title:     title,
+		CreatedAt: moment.Add(-240 * time.Hour),
+		ServerKey: fmt.Sprintf("%064d", d.created),
+		ClientKey: fmt.Sprintf("IAAAABAAAAC%064d=", d.created),
 	}
 	d.apps = append(d.apps, a)
 	return a
@@ -136,7 +176,11 @@ func (d *fakeDaemon) StatusByApp(ctx context.Context) (control.Status, error) {
 		defer d.mu.Unlock()
 		for i, a := range d.apps {
 			s.ByApp = append(s.ByApp, control.AppStatus{ID: a.ID, Title: a.Title, Sessions: a.Sessions,
-				Traffic: control.Traffic[uint64]{Messages: uint64(i) * 1000, Delivered: uint64(i) * 25_000, NoRecipient: uint64(i)}})
+				Traffic: control.Traffic[uint64]{
+					Messages:    uint64(i) * 1000,
+					Delivered:   uint64(i) * 25_000,
+					NoRecipient: uint64(i),
+				}})
 		}
 	}
 	return s, err
@@ -356,8 +400,13 @@ func (d *fakeDaemon) Events(ctx context.Context, _ control.EventQuery, _ bool, e
 // tick is what the daemon says each second.
 func (d *fakeDaemon) tick(sessions int, delivered float64) control.Event {
 	return control.Event{Event: control.EventStatistics, Statistics: &control.Statistics{
-		Sessions: sessions, Latency: d.status.Latency,
-		Rates: control.Rates{Opened: 3, Closed: 1.4, Traffic: control.Traffic[float64]{Messages: delivered / 80, Delivered: delivered}},
+		Sessions: sessions,
+		Latency:  d.status.Latency,
+		Rates: control.Rates{
+			Opened:  3,
+			Closed:  1.4,
+			Traffic: control.Traffic[float64]{Messages: delivered / 80, Delivered: delivered},
+		},
 	}}
 }
 

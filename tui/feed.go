@@ -47,8 +47,8 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
-// feed tells send what goes on in the daemon until ctx ends; when the daemon goes
-// away it waits until it is back.
+// feed sends what goes on in the daemon until ctx ends; when the daemon goes away
+// it waits until it is back.
 func feed(ctx context.Context, daemon Daemon, now func() time.Time, send func(tea.Msg)) {
 	wait := firstRetry
 	for ctx.Err() == nil {
@@ -65,7 +65,7 @@ func feed(ctx context.Context, daemon Daemon, now func() time.Time, send func(te
 	}
 }
 
-// follow tells what goes on until the daemon is gone.
+// follow sends what goes on until the daemon is gone.
 func follow(ctx context.Context, daemon Daemon, send func(tea.Msg)) error {
 	asking, cancel := context.WithTimeout(ctx, callTimeout)
 	status, err := daemon.Status(asking)
@@ -107,8 +107,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Follow tells send what goes on in the daemon, and each second that a second has
-// gone, until ctx ends. Run calls it beside the program.
+// Follow sends what goes on in the daemon, and a beat each second, until ctx ends.
+// Run calls it beside the program.
 func (p *Panel) Follow(ctx context.Context, send func(tea.Msg)) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error {

@@ -1,44 +1,56 @@
 package tui
 
 import (
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // filter is the text that rows must contain, and its line above them.
 type filter struct {
 	*env
-	text   string
-	typing bool
-	input  input
-	before string // the text before it was edited
+	text    string
+	changed func() tea.Cmd // is called when the text is another one
+	typing  bool
+	input   input
+	before  string // the text before it was edited
 }
 
-func newFilter(e *env) filter { return filter{env: e} }
+func newFilter(e *env, changed func() tea.Cmd) filter { return filter{env: e, changed: changed} }
 
-func (f *filter) keys() []key.Binding {
-	return []key.Binding{f.bind("tui.key_done", "enter"), f.bind("tui.key_cancel", "esc")}
+// keys end the editing.
+func (f *filter) keys() keyTable {
+	end := func(text string) func() tea.Cmd {
+		return func() tea.Cmd {
+			f.typing = false
+			return f.become(text)
+		}
+	}
+	return keyTable{
+		{keys: "enter", text: "tui.key_done", do: end(f.text)},
+		{keys: "esc", text: "tui.key_cancel", do: end(f.before)},
+	}
 }
 
-func (f *filter) begin() { f.typing, f.before, f.input = true, f.text, newInput(f.text) }
+func (f *filter) begin() tea.Cmd {
+	f.typing, f.before, f.input = true, f.text, newInput(f.text)
+	return nil
+}
 
 func (f *filter) clear() { f.typing, f.text = false, "" }
 
-// press edits the text, which holds at once, and tells whether it is another one.
-func (f *filter) press(k tea.KeyMsg) (changed bool) {
-	before := f.text
-	switch command(k) {
-	case "enter":
-		f.typing = false
-	case "esc":
-		f.typing, f.text = false, f.before
-	default:
-		f.input.press(k)
-		f.text = f.input.value()
+// write edits the text, which holds at once.
+func (f *filter) write(k tea.KeyMsg) tea.Cmd {
+	f.input.press(k)
+	return f.become(f.input.value())
+}
+
+func (f *filter) become(text string) tea.Cmd {
+	if text == f.text {
+		return nil
 	}
-	return f.text != before
+	f.text = text
+	return f.changed()
 }
 
 // view is the line: what is shown at the left, the filter after it.
@@ -51,7 +63,8 @@ func (f *filter) view(title string, width int) string {
 	case f.typing:
 		return line + "   " + f.style.label.Render(label) + f.input.view(f.style, room, true)
 	case f.text != "":
-		return line + "   " + f.style.label.Render(label) + f.style.warn.Render(cells.Truncate(cells.Plain(f.text), room))
+		text := cells.Truncate(cells.Plain(f.text), room)
+		return line + "   " + f.style.label.Render(label) + f.style.warn.Render(text)
 	}
 	return line
 }

@@ -76,8 +76,10 @@ var scenes = []struct {
 	{"sessions_sort", func(d *driver, _ *fakeDaemon) { d.press("3", "s") }},
 	{"sessions_explain", func(d *driver, daemon *fakeDaemon) {
 		daemon.explains = control.Explanation{
-			LastClosed: &control.Event{Time: moment, Reason: hub.CloseReasons()[0], Session: &daemon.sessions[0]}, InfobaseSessions: 3,
-			OtherPlaces: daemon.sessions[1:3], OtherGroups: map[string]int{"": 3},
+			LastClosed:       &control.Event{Time: moment, Reason: hub.CloseReasons()[0], Session: &daemon.sessions[0]},
+			InfobaseSessions: 3,
+			OtherPlaces:      daemon.sessions[1:3],
+			OtherGroups:      map[string]int{"": 3},
 		}
 		d.press("3", "e")
 	}},

@@ -6,7 +6,7 @@ import (
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // input is a text that the person edits. The editing is that of Bubbles; what is
@@ -19,6 +19,13 @@ type input struct {
 
 // maxInput bounds what can be typed or pasted, in characters.
 const maxInput = 20_000
+
+// lineBreaks turns line breaks as texts have them into those of the model.
+var lineBreaks = strings.NewReplacer(
+	"\r\n", string(lineBreak),
+	"\n", string(lineBreak),
+	"\r", string(lineBreak),
+)
 
 // lineBreak stands for a line break in the model, which edits single lines: a
 // character of the private use area, that texts do not have.
@@ -47,7 +54,7 @@ func (in *input) press(k tea.KeyMsg) {
 	if in.lines && k.Type == tea.KeyEnter {
 		k = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{lineBreak}}
 	} else if in.lines && k.Type == tea.KeyRunes {
-		k.Runes = []rune(strings.NewReplacer("\r\n", string(lineBreak), "\n", string(lineBreak), "\r", string(lineBreak)).Replace(string(k.Runes)))
+		k.Runes = []rune(lineBreaks.Replace(string(k.Runes)))
 	}
 	// Several letters at once are text, even if they are what a key is called.
 	k.Paste = k.Paste || k.Type == tea.KeyRunes && len(k.Runes) > 1
@@ -73,7 +80,8 @@ func (in *input) view(style styles, width int, focus bool) string {
 	if most := max(room-min(cells.Width(after), room/3), 0); shown > most {
 		before = cells.Left("…"+cells.Cut(before, shown-most+1, shown), most)
 	}
-	return style.line(before, true) + style.cursor.Render(under) + style.line(cells.Left(after, room-cells.Width(before)), true)
+	after = cells.Left(after, room-cells.Width(before))
+	return style.line(before, true) + style.cursor.Render(under) + style.line(after, true)
 }
 
 // underCursor is what the cursor shows of a character.

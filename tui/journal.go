@@ -8,17 +8,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
-// journal is the fourth screen: the daemon's log as it comes. While it is shown,
-// a goroutine of Follow reads the log, see run.
-type journal struct {
+// journalScreen shows the daemon's log as it comes. While it is shown, a goroutine
+// of Follow reads the log, see run.
+type journalScreen struct {
 	*env
 	width, height int
 	filter        filter
@@ -30,12 +29,12 @@ type journal struct {
 	paused  bool
 	stopped int // records that came since it was paused
 
-	wanted chan following // the latest wish, for run
-	follow int            // counts the wishes: what others brought is not for us
+	wanted chan reading // the latest wish, for run
+	wishes int          // counts them: what others brought is not for us
 }
 
-// following is what is to be read; one with number 0 is nothing.
-type following struct {
+// reading is what is to be read; one with number 0 is nothing.
+type reading struct {
 	number int
 	query  control.LogQuery
 }
@@ -49,93 +48,106 @@ const (
 	batchEvery = 50 * time.Millisecond
 )
 
-func newJournal(e *env) *journal {
-	return &journal{env: e, filter: newFilter(e), wanted: make(chan following, 1)}
+func newJournal(e *env) *journalScreen {
+	j := &journalScreen{env: e, wanted: make(chan reading, 1)}
+	j.filter = newFilter(e, j.resume)
+	return j
 }
 
-func (j *journal) tab() string  { return j.t("tui.tab_journal") }
-func (j *journal) typing() bool { return j.filter.typing }
+func (j *journalScreen) tab() string  { return j.t("tui.tab_journal") }
+func (j *journalScreen) typing() bool { return j.filter.typing }
 
-func (j *journal) resize(width, height int) {
+func (j *journalScreen) resize(width, height int) {
 	j.width, j.height = width, height
 	j.settle(j.atEnd())
 }
 
-func (j *journal) visible() int { return max(j.height-1, 1) }
+func (j *journalScreen) visible() int { return max(j.height-1, 1) }
 
-func (j *journal) keys() []key.Binding {
+func (j *journalScreen) keys() keyTable {
 	if j.filter.typing {
 		return j.filter.keys()
 	}
-	pause := "tui.key_pause"
+	pause := keyRow{keys: "space", text: "tui.key_pause", do: j.pause}
 	if j.paused {
-		pause = "tui.key_resume"
+		pause.text, pause.do = "tui.key_resume", j.resume
 	}
-	return []key.Binding{
-		j.bind(pause, " "), j.bind("tui.key_level", "l"), j.bind("tui.key_search", "/"), j.bind("tui.key_open", "enter"), j.bind("tui.key_latest", "end"),
-		j.bind("tui.key_daemon_level", "L"),
-	}
+	moves := moving(j.move).unseen()
+	return append(keyTable{
+		pause,
+		{keys: "l", text: "tui.key_level", do: j.askShownLevel},
+		{keys: "/", text: "tui.key_search", do: j.filter.begin},
+		{keys: "enter", text: "tui.key_open", do: j.openRecord},
+		{keys: "end", text: "tui.key_latest", doKey: j.move},
+		{keys: "L", text: "tui.key_daemon_level", do: j.askDaemonLevel},
+		{keys: "esc", do: j.showAll},
+	}, moves...)
 }
 
 // enter begins to read the log, leave ends it.
-func (j *journal) enter() tea.Cmd {
+func (j *journalScreen) enter() tea.Cmd {
 	if !j.paused {
 		j.anew()
 	}
 	return nil
 }
 
-func (j *journal) leave() {
+func (j *journalScreen) leave() {
 	if !j.paused {
-		j.want(following{})
+		j.wish(reading{})
 	}
 }
 
 // anew reads the log from its last records on.
-func (j *journal) anew() {
-	j.follow++
-	j.want(following{j.follow, control.LogQuery{Level: j.level, Text: j.filter.text, Tail: firstRecords}})
+func (j *journalScreen) anew() {
+	j.want(control.LogQuery{Level: j.level, Text: j.filter.text, Tail: firstRecords})
 }
 
-// want tells run what to read. Only the event loop does, so that the latest wish
+// want has run read something else.
+func (j *journalScreen) want(q control.LogQuery) {
+	j.wishes++
+	j.wish(reading{j.wishes, q})
+}
+
+// wish has run know what to read. Only the event loop does, so that the latest wish
 // is the one that holds.
-func (j *journal) want(f following) {
+func (j *journalScreen) wish(r reading) {
 	select {
 	case <-j.wanted:
 	default:
 	}
-	j.wanted <- f
+	j.wanted <- r
 }
 
 // recordsMsg are records of the log, the first ones for a wish with first.
 type recordsMsg struct {
-	follow  int
+	wish    int
 	first   bool
 	records []control.LogRecord
 	err     error
 }
 
 // run reads what is wanted until ctx ends.
-func (j *journal) run(ctx context.Context, send func(tea.Msg)) {
-	var reading sync.WaitGroup
-	defer reading.Wait()
+func (j *journalScreen) run(ctx context.Context, send func(tea.Msg)) {
+	var running sync.WaitGroup
+	defer running.Wait()
 	stop := func() {}
 	defer func() { stop() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case f := <-j.wanted:
+		case r := <-j.wanted:
 			stop()
-			reading.Wait()
-			if f.number == 0 {
+			running.Wait()
+			if r.number == 0 {
 				continue
 			}
-			following, cancel := context.WithCancel(ctx)
+			wanted, cancel := context.WithCancel(ctx)
 			stop = cancel
-			reading.Go(func() {
+			running.Go(func() {
 				defer guard(send)
-				read(following, j.daemon, f, send)
+				read(wanted, j.daemon, r, send)
 			})
 		}
 	}
@@ -143,7 +155,7 @@ func (j *journal) run(ctx context.Context, send func(tea.Msg)) {
 
 // read reads the log and sends what comes in batches: a flood of records must not
 // become a flood of messages.
-func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
+func read(ctx context.Context, daemon Daemon, wanted reading, send func(tea.Msg)) {
 	var (
 		mu      sync.Mutex
 		waiting []control.LogRecord
@@ -152,7 +164,7 @@ func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
 	ended := make(chan error, 1)
 	go func() {
 		defer guard(send)
-		ended <- daemon.Logs(ctx, f.query, true, func(r control.LogRecord) error {
+		ended <- daemon.Logs(ctx, wanted.query, true, func(r control.LogRecord) error {
 			mu.Lock()
 			if len(waiting) == keptRecords {
 				waiting = slices.Delete(waiting, 0, keptRecords/2)
@@ -172,7 +184,7 @@ func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
 		waiting = nil
 		mu.Unlock()
 		if ctx.Err() == nil {
-			send(recordsMsg{f.number, first, batch, err})
+			send(recordsMsg{wanted.number, first, batch, err})
 		}
 	}
 	// The first batch is sent even if it is empty: then there are no records. If
@@ -198,18 +210,17 @@ func read(ctx context.Context, daemon Daemon, f following, send func(tea.Msg)) {
 	}
 }
 
-func (j *journal) update(msg tea.Msg) tea.Cmd {
+func (j *journalScreen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case upMsg:
 		if j.paused { // the daemon is another one: what it has from now on is counted
-			j.follow++
-			j.want(following{j.follow, control.LogQuery{Level: j.level, Text: j.filter.text}})
+			j.want(control.LogQuery{Level: j.level, Text: j.filter.text})
 		}
 	case warningsMsg:
 		j.level, j.paused = "Warning", false
 		j.filter.clear()
 	case recordsMsg:
-		if msg.follow != j.follow {
+		if msg.wish != j.wishes {
 			return nil
 		}
 		if refusal := new(control.Error); errors.As(msg.err, &refusal) {
@@ -222,7 +233,7 @@ func (j *journal) update(msg tea.Msg) tea.Cmd {
 
 // take adds records. The window stays at the end if it was there, and else with
 // the record that is selected.
-func (j *journal) take(msg recordsMsg) {
+func (j *journalScreen) take(msg recordsMsg) {
 	if j.paused && j.known {
 		j.stopped += len(msg.records)
 		return
@@ -240,67 +251,60 @@ func (j *journal) take(msg recordsMsg) {
 	j.settle(atEnd)
 }
 
-func (j *journal) atEnd() bool { return j.at.pos >= len(j.records)-1 }
+func (j *journalScreen) atEnd() bool { return j.at.pos >= len(j.records)-1 }
 
-func (j *journal) settle(atEnd bool) {
+func (j *journalScreen) settle(atEnd bool) {
 	if atEnd {
 		j.at.pos = len(j.records) - 1
 	}
 	j.at.fit(len(j.records), j.visible())
 }
 
-func (j *journal) press(k tea.KeyMsg) tea.Cmd {
+// write edits the filter.
+func (j *journalScreen) write(k tea.KeyMsg) tea.Cmd {
 	if j.filter.typing {
-		if j.filter.press(k) {
-			j.resume()
-		}
-		return nil
-	}
-	if j.at.press(k.String(), len(j.records), j.visible()) {
-		return nil
-	}
-	switch k.String() {
-	case " ":
-		if j.paused {
-			j.resume()
-		} else {
-			j.paused, j.stopped = true, 0
-		}
-	case "/":
-		j.filter.begin()
-	case "esc":
-		if j.filter.text != "" || j.level != "" {
-			j.filter.clear()
-			j.level = ""
-			j.resume()
-		}
-	case "l":
-		j.askLevel(j.t("tui.level_title"), j.t("tui.level_text"), j.level, func(level string) tea.Cmd {
-			j.level = level
-			j.resume()
-			return nil
-		})
-	case "L":
-		j.askLevel(j.t("tui.daemon_level_title"), j.t("tui.daemon_level_text"), "", func(level string) tea.Cmd {
-			return j.act(func(ctx context.Context) doneMsg {
-				return doneMsg{err: j.daemon.SetLogLevel(ctx, level), notice: j.t("tui.daemon_level_set", "level", level)}
-			})
-		})
-	case "enter":
-		if j.at.pos < len(j.records) {
-			j.dialog = j.details(j.records[j.at.pos])
-		}
+		return j.filter.write(k)
 	}
 	return nil
 }
 
-// resume goes on at the end of the log.
-func (j *journal) resume() {
-	j.paused, j.stopped = false, 0
-	j.anew()
+// move moves in the records.
+func (j *journalScreen) move(name string) tea.Cmd {
+	j.at.move(name, len(j.records), j.visible())
+	return nil
 }
 
-func (j *journal) click(line, wheel int) tea.Cmd {
+func (j *journalScreen) pause() tea.Cmd {
+	j.paused, j.stopped = true, 0
+	return nil
+}
+
+// resume goes on at the end of the log.
+func (j *journalScreen) resume() tea.Cmd {
+	j.paused, j.stopped = false, 0
+	j.anew()
+	return nil
+}
+
+// showAll takes the filter and the level away.
+func (j *journalScreen) showAll() tea.Cmd {
+	if j.filter.text == "" && j.level == "" {
+		return nil
+	}
+	j.filter.clear()
+	j.level = ""
+	return j.resume()
+}
+
+// openRecord shows the selected record whole.
+func (j *journalScreen) openRecord() tea.Cmd {
+	if j.at.pos >= len(j.records) {
+		return nil
+	}
+	return j.open(j.details(j.records[j.at.pos]))
+}
+
+func (j *journalScreen) click(line, wheel int) tea.Cmd {
 	if wheel != 0 {
 		j.at.pos += 3 * wheel
 		j.at.top += 3 * wheel
@@ -311,8 +315,27 @@ func (j *journal) click(line, wheel int) tea.Cmd {
 	return nil
 }
 
+// askShownLevel asks from which level on records are shown.
+func (j *journalScreen) askShownLevel() tea.Cmd {
+	return j.askLevel(j.t("tui.level_title"), j.t("tui.level_text"), j.level, func(level string) tea.Cmd {
+		j.level = level
+		return j.resume()
+	})
+}
+
+// askDaemonLevel asks for the level of the daemon's own log.
+func (j *journalScreen) askDaemonLevel() tea.Cmd {
+	set := func(level string) tea.Cmd {
+		return j.act(func(ctx context.Context) doneMsg {
+			err := j.daemon.SetLogLevel(ctx, level)
+			return doneMsg{err: err, notice: j.t("tui.daemon_level_set", "level", level)}
+		})
+	}
+	return j.askLevel(j.t("tui.daemon_level_title"), j.t("tui.daemon_level_text"), "", set)
+}
+
 // askLevel lets the person choose a level; current is the one that holds.
-func (j *journal) askLevel(title, text, current string, choose func(level string) tea.Cmd) {
+func (j *journalScreen) askLevel(title, text, current string, choose func(level string) tea.Cmd) tea.Cmd {
 	q := &question{env: j.env, title: title, text: text}
 	for _, level := range config.LevelNames() {
 		if level == current {
@@ -320,12 +343,13 @@ func (j *journal) askLevel(title, text, current string, choose func(level string
 		}
 		q.options = append(q.options, option{level, func() tea.Cmd { return choose(level) }})
 	}
-	j.dialog = q
+	return j.open(q)
 }
 
 // details shows a record whole.
-func (j *journal) details(r control.LogRecord) dialog {
-	lines := []string{r.Time.Local().Format("2006-01-02 15:04:05.000") + "  " + cells.Plain(r.Level), "", cells.Plain(r.Message), ""}
+func (j *journalScreen) details(r control.LogRecord) dialog {
+	at := r.Time.Local().Format("2006-01-02 15:04:05.000")
+	lines := []string{at + "  " + cells.Plain(r.Level), "", cells.Plain(r.Message), ""}
 	if r.Lost > 0 {
 		lines = []string{j.t("live.lost", "N", r.Lost)}
 	}
@@ -340,7 +364,7 @@ func (j *journal) details(r control.LogRecord) dialog {
 	return &reader{env: j.env, title: j.t("tui.record_title"), lines: append(lines, plainBlock(fields)...)}
 }
 
-func (j *journal) view() []string {
+func (j *journalScreen) view() []string {
 	state := j.t("tui.journal_following")
 	switch {
 	case j.paused && j.stopped == 0:
@@ -364,11 +388,11 @@ func (j *journal) view() []string {
 	for n := j.at.top; n < min(len(j.records), j.at.top+j.visible()); n++ {
 		r := j.records[n]
 		if n == j.at.pos {
-			at, level, text := recordParts(j.env, r)
-			lines = append(lines, j.selectable(at+"  "+cells.Left(level, 5)+"  "+text, true, j.width))
+			at, level, text := j.recordParts(r)
+			lines = append(lines, j.selectable(at+"  "+cells.Left(level, levelWidth)+"  "+text, true, j.width))
 			continue
 		}
-		lines = append(lines, "  "+recordLine(j.env, r, j.width-markWidth))
+		lines = append(lines, "  "+j.recordLine(r, j.width-markWidth))
 	}
 	return lines
 }

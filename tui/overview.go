@@ -3,25 +3,24 @@ package tui
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 	"github.com/pns4ones/pns4ones/tui/internal/chart"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
-// overview is the first screen: whether all is well.
-type overview struct {
+// overviewScreen shows whether all is well.
+type overviewScreen struct {
 	*env
 	width, height int
-	shown         bool
+	seen          bool // it is the screen that is shown
 	asking        bool
 	known         bool
 	status        control.Status
@@ -34,20 +33,25 @@ type overview struct {
 // keptSamples is more than the widest terminal shows.
 const keptSamples = 600
 
-func newOverview(e *env) *overview { return &overview{env: e} }
+func newOverview(e *env) *overviewScreen { return &overviewScreen{env: e} }
 
-func (o *overview) tab() string            { return o.t("tui.tab_overview") }
-func (o *overview) typing() bool           { return false }
-func (o *overview) resize(width, h int)    { o.width, o.height = width, h }
-func (o *overview) click(int, int) tea.Cmd { return nil }
-func (o *overview) leave()                 { o.shown = false }
+func (o *overviewScreen) tab() string              { return o.t("tui.tab_overview") }
+func (o *overviewScreen) typing() bool             { return false }
+func (o *overviewScreen) resize(width, h int)      { o.width, o.height = width, h }
+func (o *overviewScreen) write(tea.KeyMsg) tea.Cmd { return nil }
+func (o *overviewScreen) click(int, int) tea.Cmd   { return nil }
+func (o *overviewScreen) leave()                   { o.seen = false }
 
-func (o *overview) keys() []key.Binding {
-	return []key.Binding{o.bind("tui.key_warnings", "enter"), o.bind("tui.key_reload", "r"), o.bind("tui.key_next", "tab")}
+func (o *overviewScreen) keys() keyTable {
+	return keyTable{
+		{keys: "enter", text: "tui.key_warnings", do: func() tea.Cmd { return lead(warningsMsg{}) }},
+		{keys: "r", text: "tui.key_reload", do: o.reload},
+		{keys: "tab", text: "tui.key_next"},
+	}
 }
 
-func (o *overview) enter() tea.Cmd {
-	o.shown = true
+func (o *overviewScreen) enter() tea.Cmd {
+	o.seen = true
 	return o.ask()
 }
 
@@ -58,7 +62,7 @@ type overviewMsg struct {
 }
 
 // ask asks for the state and the last warnings, unless that is under way.
-func (o *overview) ask() tea.Cmd {
+func (o *overviewScreen) ask() tea.Cmd {
 	if o.asking {
 		return nil
 	}
@@ -77,7 +81,7 @@ func (o *overview) ask() tea.Cmd {
 	})
 }
 
-func (o *overview) update(msg tea.Msg) tea.Cmd {
+func (o *overviewScreen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case overviewMsg:
 		o.asking = false
@@ -92,40 +96,35 @@ func (o *overview) update(msg tea.Msg) tea.Cmd {
 		}
 		o.sessions = keep(o.sessions, float64(msg.statistics.Sessions))
 		o.delivered = keep(o.delivered, msg.statistics.Rates.Delivered)
-		if o.shown {
+		if o.seen {
 			return o.ask()
 		}
 	}
 	return nil
 }
 
-func (o *overview) press(k tea.KeyMsg) tea.Cmd {
-	switch k.String() {
-	case "r":
-		return o.act(func(ctx context.Context) doneMsg {
-			report, err := o.daemon.Reload(ctx)
-			if err != nil {
-				return doneMsg{err: err}
-			}
-			text := o.t("tui.reloaded")
-			if len(report.Applied) > 0 {
-				text = o.t("tui.reload_applied", "settings", strings.Join(report.Applied, ", "))
-			}
-			if len(report.RestartNeeded) > 0 {
-				text += " " + o.t("tui.reload_restart", "settings", strings.Join(report.RestartNeeded, ", "))
-			}
-			for _, warning := range report.Warnings {
-				text += " " + cells.Plain(warning)
-			}
-			return doneMsg{notice: text}
-		})
-	case "enter":
-		return func() tea.Msg { return warningsMsg{} }
-	}
-	return nil
+// reload has the daemon read its settings again.
+func (o *overviewScreen) reload() tea.Cmd {
+	return o.act(func(ctx context.Context) doneMsg {
+		report, err := o.daemon.Reload(ctx)
+		if err != nil {
+			return doneMsg{err: err}
+		}
+		text := o.t("tui.reloaded")
+		if len(report.Applied) > 0 {
+			text = o.t("tui.reload_applied", "settings", strings.Join(report.Applied, ", "))
+		}
+		if len(report.RestartNeeded) > 0 {
+			text += " " + o.t("tui.reload_restart", "settings", strings.Join(report.RestartNeeded, ", "))
+		}
+		for _, warning := range report.Warnings {
+			text += " " + cells.Plain(warning)
+		}
+		return doneMsg{notice: text}
+	})
 }
 
-func (o *overview) view() []string {
+func (o *overviewScreen) view() []string {
 	if !o.known {
 		return []string{"", o.style.dim.Render("  " + o.t("tui.waiting"))}
 	}
@@ -149,59 +148,70 @@ func (o *overview) view() []string {
 	return append(append(lines, ""), indent(o.lastWarnings(width, left))...)
 }
 
-// state tells what runs where, and what to worry about.
-func (o *overview) state(width int) []string {
+// state is what runs where, and what to worry about.
+func (o *overviewScreen) state(width int) []string {
+	const names, gap = 12, 2
+	room := width - names - gap
 	s := o.status
-	listen := cells.Plain(s.Listen)
-	style := o.style.plain
-	if s.TLSExpiresAt != nil {
-		left := s.TLSExpiresAt.Sub(o.now())
-		date := s.TLSExpiresAt.Local().Format(time.DateOnly)
-		switch days := int(left.Hours() / 24); {
-		case left <= 0:
-			listen, style = listen+"  ▲ "+o.t("tui.tls_expired", "date", date), o.style.bad
-		case days < 30:
-			listen, style = listen+"  ▲ "+o.t("tui.tls_soon", "date", date, "N", days), o.style.warn
-		default:
-			listen += "  " + o.t("tui.tls", "date", date, "N", days)
-		}
-	} else {
-		listen += "  " + o.t("tui.no_tls")
-	}
-	running := o.t("tui.running", "age", o.words.Age(time.Duration(s.UptimeSeconds)*time.Second), "version", cells.Plain(s.Version), "pid", s.PID)
-	fields := []field{
-		{o.t("tui.service"), o.style.good.Render("● ") + cells.Truncate(running, width-16)},
-		{o.t("tui.senders"), style.Render(cells.Truncate(listen, width-14))},
-		{o.t("tui.sessions_at"), cells.Truncate(cells.Plain(s.Service), width-14)},
-		{o.t("tui.control"), cells.Truncate(cells.Plain(s.Control), width-14)},
-		{o.t("tui.log_level"), cells.Truncate(cells.Plain(s.LogLevel), 20) + "   " + o.t("tui.memory", "size", say.Bytes(s.MemoryBytes))},
-	}
+	listen, style := o.senders()
+	age := o.words.Age(time.Duration(s.UptimeSeconds) * time.Second)
+	running := o.t("tui.running", "age", age, "version", cells.Plain(s.Version), "pid", s.PID)
+	level := cells.Truncate(cells.Plain(s.LogLevel), 20)
 	delivery := o.t("tui.no_latency")
 	if l := s.Latency; l.P50 != nil && l.P99 != nil {
 		delivery = o.t("tui.latency", "p50", o.words.Seconds(*l.P50), "p99", o.words.Seconds(*l.P99))
 	}
-	fields = append(fields, field{o.t("tui.delivery"), cells.Truncate(delivery, width-14)})
+	fields := []field{
+		{o.t("tui.service"), o.style.good.Render("● ") + cells.Truncate(running, room-2)},
+		{o.t("tui.senders"), style.Render(cells.Truncate(listen, room))},
+		{o.t("tui.sessions_at"), cells.Truncate(cells.Plain(s.Service), room)},
+		{o.t("tui.control"), cells.Truncate(cells.Plain(s.Control), room)},
+		{o.t("tui.log_level"), level + "   " + o.t("tui.memory", "size", say.Bytes(s.MemoryBytes))},
+		{o.t("tui.delivery"), cells.Truncate(delivery, room)},
+	}
 	if s.DatabaseUnavailable != "" {
-		bad := func(line string) string { return o.style.bad.Render(cells.Truncate(line, width-14)) }
+		bad := func(line string) string { return o.style.bad.Render(cells.Truncate(line, room)) }
 		fields = append(fields, field{"▲", bad(o.t("tui.database_unavailable"))}, field{"", bad(cells.Plain(s.DatabaseUnavailable))})
 	}
 	if len(s.RestartNeeded) > 0 {
-		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(cells.Plain(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", "))), width-14))})
+		needed := cells.Plain(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")))
+		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(needed, room))})
 	}
 	lines := make([]string, len(fields))
 	for i, f := range fields {
-		lines[i] = o.style.label.Render(cells.Left(f.name, 12)+"  ") + f.value
+		lines[i] = o.style.label.Render(cells.Left(f.name, names)+strings.Repeat(" ", gap)) + f.value
 	}
 	return lines
 }
 
+// senders are where senders connect, and the certificate there.
+func (o *overviewScreen) senders() (text string, style lipgloss.Style) {
+	listen := cells.Plain(o.status.Listen) + "  "
+	if o.status.TLSExpiresAt == nil {
+		return listen + o.t("tui.no_tls"), o.style.plain
+	}
+	left := o.status.TLSExpiresAt.Sub(o.now())
+	date := o.status.TLSExpiresAt.Local().Format(time.DateOnly)
+	switch days := int(left.Hours() / 24); {
+	case left <= 0:
+		return listen + "▲ " + o.t("tui.tls_expired", "date", date), o.style.bad
+	case days < 30:
+		return listen + "▲ " + o.t("tui.tls_soon", "date", date, "N", days), o.style.warn
+	default:
+		return listen + o.t("tui.tls", "date", date, "N", days), o.style.plain
+	}
+}
+
 // charts are the sessions at the left and the messages at the right.
-func (o *overview) charts(width, height int) []string {
+func (o *overviewScreen) charts(width, height int) []string {
 	const gap = 3
 	half := (width - gap) / 2
 	st := o.latest
-	left := o.chart(o.t("tui.chart_sessions", "n", number(st.Sessions)), o.t("tui.opened_closed", "opened", perSecond(st.Rates.Opened), "closed", perSecond(st.Rates.Closed)), o.sessions, half, height)
-	right := o.chart(o.t("tui.chart_delivered", "n", perSecond(st.Rates.Delivered)), o.t("tui.accepted", "n", perSecond(st.Rates.Messages)), o.delivered, half, height)
+	comeAndGo := o.t("tui.opened_closed", "opened", perSecond(st.Rates.Opened), "closed", perSecond(st.Rates.Closed))
+	left := o.chart(o.t("tui.chart_sessions", "n", number(st.Sessions)), comeAndGo, o.sessions, half, height)
+	delivered := o.t("tui.chart_delivered", "n", perSecond(st.Rates.Delivered))
+	accepted := o.t("tui.accepted", "n", perSecond(st.Rates.Messages))
+	right := o.chart(delivered, accepted, o.delivered, half, height)
 	lines := make([]string, len(left))
 	for i := range left {
 		lines[i] = left[i] + strings.Repeat(" ", gap) + right[i]
@@ -210,7 +220,7 @@ func (o *overview) charts(width, height int) []string {
 }
 
 // chart draws samples below a heading, with their scale.
-func (o *overview) chart(heading, detail string, samples []float64, width, height int) []string {
+func (o *overviewScreen) chart(heading, detail string, samples []float64, width, height int) []string {
 	top := chart.Top(samples[max(len(samples)-width, 0):])
 	scale := number(int64(top))
 	axis := cells.Width(scale) + 1
@@ -234,11 +244,13 @@ func (o *overview) chart(heading, detail string, samples []float64, width, heigh
 	return lines
 }
 
-// counts tell what happened since the daemon was started.
-func (o *overview) counts(width int) []string {
+// counts are what happened since the daemon was started.
+func (o *overviewScreen) counts(width int) []string {
 	s := o.status
 	parts := []string{
-		o.t("tui.count_apps", "N", s.Apps), o.t("tui.count_messages", "n", number(s.Messages)), o.t("tui.count_delivered", "n", number(s.Delivered)),
+		o.t("tui.count_apps", "N", s.Apps),
+		o.t("tui.count_messages", "n", number(s.Messages)),
+		o.t("tui.count_delivered", "n", number(s.Delivered)),
 	}
 	sum := func(counts map[string]uint64) (n uint64) {
 		for _, c := range counts {
@@ -247,33 +259,46 @@ func (o *overview) counts(width int) []string {
 		return n
 	}
 	troubles := []string{
-		o.t("tui.count_no_recipient", "n", number(s.NoRecipient)), o.t("tui.count_refused", "n", number(sum(s.Refused))),
-		o.t("tui.count_http_refused", "n", number(sum(s.HTTP.Refused))), o.t("tui.count_slow", "n", number(s.DroppedAsSlow)),
+		o.t("tui.count_no_recipient", "n", number(s.NoRecipient)),
+		o.t("tui.count_refused", "n", number(sum(s.Refused))),
+		o.t("tui.count_http_refused", "n", number(sum(s.HTTP.Refused))),
+		o.t("tui.count_slow", "n", number(s.DroppedAsSlow)),
 	}
-	return []string{cells.Truncate(strings.Join(parts, " · "), width), o.style.dim.Render(cells.Truncate(strings.Join(troubles, " · "), width))}
+	return []string{
+		cells.Truncate(strings.Join(parts, " · "), width),
+		o.style.dim.Render(cells.Truncate(strings.Join(troubles, " · "), width)),
+	}
 }
 
 // byApp shows the busiest apps.
-func (o *overview) byApp(width, n int) []string {
+func (o *overviewScreen) byApp(width, n int) []string {
 	apps := slices.Clone(o.status.ByApp)
 	slices.SortStableFunc(apps, func(a, b control.AppStatus) int {
 		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(b.Messages, a.Messages))
 	})
 	columns := []column{
-		{title: o.t("tui.column_app"), min: 16, max: 40}, {title: o.t("tui.column_sessions"), min: 9, max: 9, right: true},
-		{title: o.t("tui.column_messages"), min: 10, max: 10, right: true}, {title: o.t("tui.column_delivered"), min: 11, max: 11, right: true},
-		{title: o.t("tui.column_no_recipient"), min: 12, max: 12, right: true, rank: 1},
+		{title: o.t("tui.column_app"), min: 16, max: 40},
+		{title: o.t("tui.column_sessions"), min: 9, max: 9, right: true},
+		{title: o.t("tui.column_messages"), min: 10, max: 10, right: true},
+		{title: o.t("tui.column_delivered"), min: 11, max: 11, right: true},
+		{title: o.t("tui.column_no_recipient"), min: 12, max: 12, right: true, yields: 1},
 	}
 	table := layout(columns, width)
 	lines := []string{o.style.label.Render(table.headings())}
 	for _, a := range apps[:n] {
-		lines = append(lines, table.row([]string{cells.Plain(a.Title), number(a.Sessions), number(a.Messages), number(a.Delivered), number(a.NoRecipient)}))
+		lines = append(lines, table.row([]string{
+			cells.Plain(a.Title),
+			number(a.Sessions),
+			number(a.Messages),
+			number(a.Delivered),
+			number(a.NoRecipient),
+		}))
 	}
 	return lines
 }
 
 // lastWarnings shows the latest warnings that there is room for.
-func (o *overview) lastWarnings(width, room int) []string {
+func (o *overviewScreen) lastWarnings(width, room int) []string {
 	if len(o.warnings) == 0 {
 		return []string{o.style.good.Render("✓ " + o.t("tui.no_warnings"))}
 	}
@@ -282,44 +307,7 @@ func (o *overview) lastWarnings(width, room int) []string {
 	}
 	lines := []string{o.style.title.Render(o.t("tui.last_warnings"))}
 	for _, r := range o.warnings[max(len(o.warnings)-(room-1), 0):] {
-		lines = append(lines, recordLine(o.env, r, width))
+		lines = append(lines, o.recordLine(r, width))
 	}
 	return lines
-}
-
-// levelNames are the levels as a column has them.
-var levelNames = map[string]string{"Information": "Info", "Warning": "Warn", "Critical": "Crit"}
-
-// recordLine is a record of the log in a line of at most width cells.
-func recordLine(e *env, r control.LogRecord, width int) string {
-	style := e.style.plain
-	switch r.Level {
-	case "Warning":
-		style = e.style.warn
-	case "Error", "Critical":
-		style = e.style.bad
-	case "Debug", "Trace":
-		style = e.style.dim
-	}
-	at, level, text := recordParts(e, r)
-	room := width - cells.Width(at) - 2 - 5 - 2
-	return e.style.dim.Render(at) + "  " + style.Render(cells.Left(level, 5)) + "  " + cells.Truncate(text, room)
-}
-
-// recordParts are the time, the level and the rest of a record, plain.
-func recordParts(e *env, r control.LogRecord) (at, level, text string) {
-	at = r.Time.Local().Format(time.TimeOnly)
-	if r.Lost > 0 {
-		return at, "", e.t("live.lost", "N", r.Lost)
-	}
-	level = cells.Plain(r.Level)
-	if short := levelNames[level]; short != "" {
-		level = short
-	}
-	var b strings.Builder
-	b.WriteString(cells.Plain(r.Message))
-	for _, a := range r.Attrs {
-		fmt.Fprintf(&b, "  %s=%s", cells.Plain(a.Name), cells.Plain(fmt.Sprint(a.Value)))
-	}
-	return at, level, b.String()
 }

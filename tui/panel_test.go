@@ -283,7 +283,11 @@ func TestSendsToGroupsAndToAll(t *testing.T) {
 	app := daemon.apps[1].ID
 	message := wire.Message{Notification: wire.Notification{Title: "t"}}
 	want := []sentMessage{
-		{app, wire.Recipient{Type: wire.ToGroup, IbID: "demo", UserGroup: "g"}, message}, {app, wire.Recipient{Type: wire.ToAll, IbID: "demo"}, message},
+		{app, wire.Recipient{
+			Type:      wire.ToGroup,
+			IbID:      "demo",
+			UserGroup: "g",
+		}, message}, {app, wire.Recipient{Type: wire.ToAll, IbID: "demo"}, message},
 	}
 	if diff := cmp.Diff(want, daemon.sent); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
@@ -321,7 +325,11 @@ func TestTheJournalStaysWhereThePersonReads(t *testing.T) {
 	t.Parallel()
 	d, daemon := connected(t)
 	for i := range 100 {
-		daemon.records = append(daemon.records, control.LogRecord{Time: moment, Level: "Warning", Message: fmt.Sprintf("record %03d", i)})
+		daemon.records = append(daemon.records, control.LogRecord{
+			Time:    moment,
+			Level:   "Warning",
+			Message: fmt.Sprintf("record %03d", i),
+		})
 	}
 	d.press("4")
 	d.await("record 099")
@@ -379,7 +387,11 @@ func TestStaysWithTheChosenSession(t *testing.T) {
 	d.sees("› evil")
 	daemon.mu.Lock()
 	for i := range 100 {
-		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprint(200 + i), UserID: fmt.Sprintf("new %d", i), Since: moment})
+		daemon.sessions = append(daemon.sessions, control.Session{
+			ID:     fmt.Sprint(200 + i),
+			UserID: fmt.Sprintf("new %d", i),
+			Since:  moment,
+		})
 	}
 	daemon.mu.Unlock()
 	daemon.events <- daemon.tick(105, 0)
@@ -393,7 +405,11 @@ func TestOnlyRowsAroundTheScreenAreAskedFor(t *testing.T) {
 	t.Parallel()
 	d, daemon := connected(t)
 	for i := range 20_000 {
-		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprintf("%06d", i), UserID: fmt.Sprintf("user %06d", i), Since: moment})
+		daemon.sessions = append(daemon.sessions, control.Session{
+			ID:     fmt.Sprintf("%06d", i),
+			UserID: fmt.Sprintf("user %06d", i),
+			Since:  moment,
+		})
 	}
 	d.press("3")
 	d.sees("20 005 сеансов")
@@ -600,7 +616,11 @@ func TestTheFirstSessionStaysOnceItIsChosen(t *testing.T) {
 	openOne := func() {
 		opened++
 		daemon.mu.Lock()
-		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprint(200 + opened), UserID: fmt.Sprintf("new %d", opened), Since: moment})
+		daemon.sessions = append(daemon.sessions, control.Session{
+			ID:     fmt.Sprint(200 + opened),
+			UserID: fmt.Sprintf("new %d", opened),
+			Since:  moment,
+		})
 		total := len(daemon.sessions)
 		daemon.mu.Unlock()
 		daemon.events <- daemon.tick(total, 0)
@@ -626,7 +646,11 @@ func TestARowThatIsLookedForLeavesTheOthers(t *testing.T) {
 	d.sees("› 👨👩👧 家族")
 	daemon.mu.Lock()
 	for i := range 300 {
-		daemon.sessions = append(daemon.sessions, control.Session{ID: fmt.Sprint(200 + i), UserID: fmt.Sprintf("new %d", i), Since: moment})
+		daemon.sessions = append(daemon.sessions, control.Session{
+			ID:     fmt.Sprint(200 + i),
+			UserID: fmt.Sprintf("new %d", i),
+			Since:  moment,
+		})
 	}
 	daemon.mu.Unlock()
 	d.slow = true

@@ -53,14 +53,32 @@ func aRandomDaemon(c chance) *fakeDaemon {
 	}
 	for range c.IntN(200) {
 		d.sessions = append(d.sessions, control.Session{
-			ID: fmt.Sprint(c.Uint32()), AppID: d.apps[c.IntN(len(d.apps))].ID, IbID: c.text(), UserID: c.text(), UserGroup: c.text(), Addr: c.text(),
-			Since: c.moment(), Delivered: c.Uint64(), Bytes: c.Uint64(), Queued: c.Int() - c.Int(), KeyGeneration: c.Int(),
+			ID:            fmt.Sprint(c.Uint32()),
+			AppID:         d.apps[c.IntN(len(d.apps))].ID,
+			IbID:          c.text(),
+			UserID:        c.text(),
+			UserGroup:     c.text(),
+			Addr:          c.text(),
+			Since:         c.moment(),
+			Delivered:     c.Uint64(),
+			Bytes:         c.Uint64(),
+			Queued:        c.Int() - c.Int(),
+			KeyGeneration: c.Int(),
 		})
 	}
 	for range c.IntN(200) {
-		d.records = append(d.records, control.LogRecord{Time: c.moment(), Level: "Warning", Message: c.text(), Attrs: control.LogAttrs{{Name: c.text(), Value: c.text()}, {Name: "reason", Value: c.text()}}})
+		d.records = append(d.records, control.LogRecord{
+			Time:    c.moment(),
+			Level:   "Warning",
+			Message: c.text(),
+			Attrs:   control.LogAttrs{{Name: c.text(), Value: c.text()}, {Name: "reason", Value: c.text()}},
+		})
 	}
-	d.explains = control.Explanation{OtherPlaces: d.sessions, Infobases: map[string]int{c.text(): 5}, LastRefused: &control.Refusal{Reason: c.text(), Peer: control.Peer{Addr: c.text()}}}
+	d.explains = control.Explanation{
+		OtherPlaces: d.sessions,
+		Infobases:   map[string]int{c.text(): 5},
+		LastRefused: &control.Refusal{Reason: c.text(), Peer: control.Peer{Addr: c.text()}},
+	}
 	return d
 }
 
@@ -71,7 +89,7 @@ var randomKeys = []string{
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// checkScreen tells what is wrong with what would be painted.
+// checkScreen reports what is wrong with what would be painted.
 func checkScreen(view string, width, height int) error {
 	lines := strings.Split(view, "\n")
 	if len(lines) > height {
@@ -121,7 +139,12 @@ func TestNothingBreaksTheScreen(t *testing.T) {
 				d.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(step), Paste: c.IntN(2) == 0})
 			case 2:
 				step = "mouse"
-				d.send(tea.MouseMsg{X: c.IntN(160), Y: c.IntN(60), Button: []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelUp, tea.MouseButtonWheelDown}[c.IntN(3)], Action: tea.MouseActionPress})
+				d.send(tea.MouseMsg{
+					X:      c.IntN(160),
+					Y:      c.IntN(60),
+					Button: []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelUp, tea.MouseButtonWheelDown}[c.IntN(3)],
+					Action: tea.MouseActionPress,
+				})
 			default:
 				d.press(step)
 			}

@@ -1,5 +1,7 @@
 package tui
 
+import tea "github.com/charmbracelet/bubbletea"
+
 // scroll is a window over rows, and the row in it that keys work on. The zero
 // value is at the first row.
 type scroll struct{ pos, top int }
@@ -17,9 +19,18 @@ func (s *scroll) fit(total, height int) {
 	s.top = max(min(s.top, total-height), 0)
 }
 
-// press moves by a key, and tells whether it is one that moves.
-func (s *scroll) press(k string, total, height int) bool {
-	switch k {
+// moving is the table of the keys that move in rows.
+func moving(move func(name string) tea.Cmd) keyTable {
+	return keyTable{
+		{keys: "up down k j", text: "tui.key_move", doKey: move},
+		{keys: "pgup pgdown ctrl+b ctrl+f ctrl+u ctrl+d", shown: "pgup pgdown", text: "tui.key_page", doKey: move},
+		{keys: "home end g G", text: "tui.key_ends", doKey: move},
+	}
+}
+
+// move moves by a key of the table moving.
+func (s *scroll) move(name string, total, height int) {
+	switch name {
 	case "up", "k":
 		s.pos--
 	case "down", "j":
@@ -38,9 +49,6 @@ func (s *scroll) press(k string, total, height int) bool {
 		s.pos = 0
 	case "end", "G":
 		s.pos = total - 1
-	default:
-		return false
 	}
 	s.fit(total, height)
-	return true
 }

@@ -2,18 +2,19 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
-// send is the fifth screen: a form for a message.
-type send struct {
+// sendScreen is a form for a message.
+type sendScreen struct {
 	*env
 	width, height int
 	appID         string
@@ -46,8 +47,8 @@ const (
 	fieldCount
 )
 
-func newSend(e *env) *send {
-	s := &send{env: e, to: wire.ToUser}
+func newSend(e *env) *sendScreen {
+	s := &sendScreen{env: e, to: wire.ToUser}
 	for f := range fieldCount {
 		s.inputs[f] = newInput("")
 		s.inputs[f].lines = f == fieldBody || f == fieldData
@@ -55,27 +56,52 @@ func newSend(e *env) *send {
 	return s
 }
 
-func (s *send) tab() string              { return s.t("tui.tab_send") }
-func (s *send) typing() bool             { return true }
-func (s *send) enter() tea.Cmd           { return nil }
-func (s *send) leave()                   {}
-func (s *send) resize(width, height int) { s.width, s.height = width, height }
+func (s *sendScreen) tab() string              { return s.t("tui.tab_send") }
+func (s *sendScreen) typing() bool             { return true }
+func (s *sendScreen) enter() tea.Cmd           { return nil }
+func (s *sendScreen) leave()                   {}
+func (s *sendScreen) resize(width, height int) { s.width, s.height = width, height }
 
-func (s *send) keys() []key.Binding {
-	keys := []key.Binding{s.bind("tui.key_send", "ctrl+s"), s.bind("tui.key_field", "tab"), s.bind("tui.key_back", "esc")}
+func (s *sendScreen) keys() keyTable {
+	table := keyTable{
+		{keys: "ctrl+s", text: "tui.key_send", do: s.submit},
+		{keys: "tab down", shown: "tab", text: "tui.key_field", do: s.next},
+		{keys: "shift+tab up", do: s.previous},
+		{keys: "esc", text: "tui.key_back", do: func() tea.Cmd { return lead(backMsg{}) }},
+	}
+	table = append(table, s.fieldKeys()...)
+	return append(table,
+		keyRow{keys: "ctrl+e", text: "tui.key_explain", do: s.explainRecipient},
+		keyRow{keys: "ctrl+n", text: "tui.key_empty", do: s.empty},
+	)
+}
+
+// fieldKeys are the keys of the field that has the focus.
+func (s *sendScreen) fieldKeys() keyTable {
 	switch s.at {
 	case fieldApp:
-		keys = append(keys, s.bind("tui.key_choose_app", "enter"))
-	case fieldTo, fieldImportant:
-		keys = append(keys, s.bind("tui.key_switch", " "))
+		return keyTable{
+			{keys: "enter space", shown: "enter", text: "tui.key_choose_app", do: s.askApp},
+			{keys: "left right", doKey: s.stepApp},
+		}
+	case fieldTo:
+		return keyTable{
+			{keys: "space left right", shown: "space", text: "tui.key_switch", doKey: s.stepRecipient},
+			{keys: "enter", do: s.next},
+		}
+	case fieldImportant:
+		return keyTable{
+			{keys: "space left right", shown: "space", text: "tui.key_switch", do: s.toggleImportant},
+			{keys: "enter", do: s.next},
+		}
 	case fieldBody, fieldData:
-		keys = append(keys, s.bind("tui.key_line_break", "enter"))
+		return keyTable{{keys: "enter", text: "tui.key_line_break"}}
 	}
-	return append(keys, s.bind("tui.key_explain", "ctrl+e"), s.bind("tui.key_empty", "ctrl+n"))
+	return keyTable{{keys: "enter", do: s.next}}
 }
 
 // fields are the fields that there are now, in their order.
-func (s *send) fields() []formField {
+func (s *sendScreen) fields() []formField {
 	fields := make([]formField, 0, fieldCount)
 	for f := range fieldCount {
 		if f != fieldWho || s.to != wire.ToAll {
@@ -85,7 +111,7 @@ func (s *send) fields() []formField {
 	return fields
 }
 
-func (s *send) update(msg tea.Msg) tea.Cmd {
+func (s *sendScreen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case appsMsg:
 		if _, there := s.appByID(s.appID); !there && !s.chosen {
@@ -104,109 +130,97 @@ func (s *send) update(msg tea.Msg) tea.Cmd {
 		}
 	case sentMsg:
 		s.busy = false
-		s.tellResult(msg)
+		s.showResult(msg)
 	}
 	return nil
 }
 
-func (s *send) choose(appID string) { s.appID, s.chosen = appID, true }
+func (s *sendScreen) choose(appID string) { s.appID, s.chosen = appID, true }
+
+func (s *sendScreen) next() tea.Cmd     { return s.step(1) }
+func (s *sendScreen) previous() tea.Cmd { return s.step(-1) }
 
 // step goes to another field, round and round.
-func (s *send) step(by int) {
+func (s *sendScreen) step(by int) tea.Cmd {
 	fields := s.fields()
-	for i, f := range fields {
-		if f == s.at {
-			s.at = fields[(i+by+len(fields))%len(fields)]
-			return
-		}
+	at := slices.Index(fields, s.at)
+	if at < 0 { // it is there for other recipients only
+		at, by = 0, 0
 	}
-	s.at = fields[0]
+	s.at = fields[(at+by+len(fields))%len(fields)]
+	return nil
 }
 
-func (s *send) press(k tea.KeyMsg) tea.Cmd {
-	switch name := command(k); name {
-	case "ctrl+s":
-		return s.send()
-	case "ctrl+e":
-		return s.explainIt()
-	case "ctrl+n":
-		for f := fieldTitle; f < fieldCount; f++ {
-			s.inputs[f].set("")
-		}
-		s.important, s.result, s.at = false, nil, fieldTitle
-	case "tab", "down":
-		s.step(1)
-	case "shift+tab", "up":
-		s.step(-1)
+// empty begins another message to the same recipient.
+func (s *sendScreen) empty() tea.Cmd {
+	for f := fieldTitle; f < fieldCount; f++ {
+		s.inputs[f].set("")
+	}
+	s.important, s.result, s.at = false, nil, fieldTitle
+	return nil
+}
+
+// write gives a key to the field, if it is one of text.
+func (s *sendScreen) write(k tea.KeyMsg) tea.Cmd {
+	switch s.at {
+	case fieldApp, fieldTo, fieldImportant:
 	default:
-		s.edit(k, name)
+		s.inputs[s.at].press(k)
 	}
 	return nil
 }
 
-// edit gives a key to the field.
-func (s *send) edit(k tea.KeyMsg, name string) {
-	switch s.at {
-	case fieldApp:
-		s.editApp(name)
-	case fieldTo:
-		types := []wire.RecipientType{wire.ToUser, wire.ToGroup, wire.ToAll}
-		by := map[string]int{" ": 1, "right": 1, "left": 2}[name]
-		for i, t := range types {
-			if t == s.to && by > 0 {
-				s.to = types[(i+by)%len(types)]
-				break
-			}
-		}
-		if name == "enter" {
-			s.step(1)
-		}
-	case fieldImportant:
-		switch name {
-		case " ", "left", "right":
-			s.important = !s.important
-		case "enter":
-			s.step(1)
-		}
-	default:
-		if name == "enter" && !s.inputs[s.at].lines {
-			s.step(1)
-			return
-		}
-		s.inputs[s.at].press(k)
-	}
+func (s *sendScreen) toggleImportant() tea.Cmd {
+	s.important = !s.important
+	return nil
 }
 
-func (s *send) editApp(name string) {
+func (s *sendScreen) stepRecipient(name string) tea.Cmd {
+	types := []wire.RecipientType{wire.ToUser, wire.ToGroup, wire.ToAll}
+	by := 1
+	if name == "left" {
+		by = len(types) - 1
+	}
+	s.to = types[(slices.Index(types, s.to)+by)%len(types)]
+	return nil
+}
+
+func (s *sendScreen) stepApp(name string) tea.Cmd {
+	n := len(s.apps)
+	if n == 0 {
+		return nil
+	}
+	by := 1
+	if name == "left" {
+		by = n - 1
+	}
+	s.choose(s.apps[(s.appIndex()+by)%n].ID)
+	return nil
+}
+
+// appIndex is where the chosen app is among all; where it is gone, the first one.
+func (s *sendScreen) appIndex() int {
+	return max(slices.IndexFunc(s.apps, func(a control.App) bool { return a.ID == s.appID }), 0)
+}
+
+// askApp lets the person choose the app.
+func (s *sendScreen) askApp() tea.Cmd {
 	if len(s.apps) == 0 {
-		return
+		return nil
 	}
-	at := 0
-	for i, a := range s.apps {
-		if a.ID == s.appID {
-			at = i
-		}
+	q := &question{env: s.env, title: s.t("tui.choose_app")}
+	for _, a := range s.apps {
+		q.options = append(q.options, option{cells.Plain(a.Title), func() tea.Cmd {
+			s.choose(a.ID)
+			return nil
+		}})
 	}
-	switch name {
-	case "left":
-		s.choose(s.apps[(at+len(s.apps)-1)%len(s.apps)].ID)
-	case "right":
-		s.choose(s.apps[(at+1)%len(s.apps)].ID)
-	case "enter", " ":
-		q := &question{env: s.env, title: s.t("tui.choose_app")}
-		for _, a := range s.apps {
-			q.options = append(q.options, option{cells.Plain(a.Title), func() tea.Cmd {
-				s.choose(a.ID)
-				return nil
-			}})
-		}
-		q.at.pos = at
-		s.dialog = q
-	}
+	q.at.pos = s.appIndex()
+	return s.open(q)
 }
 
 // recipient is whom the message is for; problem says what is missing.
-func (s *send) recipient() (to wire.Recipient, problem string) {
+func (s *sendScreen) recipient() (to wire.Recipient, problem string) {
 	to = wire.Recipient{Type: s.to, IbID: s.inputs[fieldIb].value()}
 	who := s.inputs[fieldWho].value()
 	_, there := s.appByID(s.appID)
@@ -236,10 +250,16 @@ func (s *send) recipient() (to wire.Recipient, problem string) {
 	return to, ""
 }
 
-// message is what the form says; problem tells what is wrong with it.
-func (s *send) message() (m wire.Message, problem string) {
+// message is what the form says; problem is what is wrong with it.
+func (s *sendScreen) message() (m wire.Message, problem string) {
 	text := func(f formField) string { return s.inputs[f].value() }
-	m.Notification = wire.Notification{Title: text(fieldTitle), Body: text(fieldBody), Icon: text(fieldIcon), Action: text(fieldAction), Important: s.important}
+	m.Notification = wire.Notification{
+		Title:     text(fieldTitle),
+		Body:      text(fieldBody),
+		Icon:      text(fieldIcon),
+		Action:    text(fieldAction),
+		Important: s.important,
+	}
 	m.Topic = text(fieldTopic)
 	for line := range strings.Lines(text(fieldData)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -260,6 +280,7 @@ func (s *send) message() (m wire.Message, problem string) {
 	return m, ""
 }
 
+// sentMsg is what became of a message.
 type sentMsg struct {
 	appID    string
 	to       wire.Recipient
@@ -268,7 +289,8 @@ type sentMsg struct {
 	err      error
 }
 
-func (s *send) send() tea.Cmd {
+// submit sends the message, if the form is complete.
+func (s *sendScreen) submit() tea.Cmd {
 	if s.busy {
 		return nil
 	}
@@ -290,7 +312,7 @@ func (s *send) send() tea.Cmd {
 	})
 }
 
-func (s *send) tellResult(msg sentMsg) {
+func (s *sendScreen) showResult(msg sentMsg) {
 	at := msg.at.Local().Format(time.TimeOnly) + "  "
 	s.sent = msg.err == nil && msg.sessions > 0
 	switch {
@@ -307,7 +329,8 @@ func (s *send) tellResult(msg sentMsg) {
 	}
 }
 
-func (s *send) explainIt() tea.Cmd {
+// explainRecipient asks why messages do or do not reach whom the form names.
+func (s *sendScreen) explainRecipient() tea.Cmd {
 	to, problem := s.recipient()
 	if problem == "" && to.Type == wire.ToAll {
 		problem = s.t("tui.explain_needs_user")
@@ -320,7 +343,7 @@ func (s *send) explainIt() tea.Cmd {
 }
 
 // click chooses a field.
-func (s *send) click(line, wheel int) tea.Cmd {
+func (s *sendScreen) click(line, wheel int) tea.Cmd {
 	if wheel != 0 {
 		s.step(wheel)
 		return nil
@@ -332,12 +355,20 @@ func (s *send) click(line, wheel int) tea.Cmd {
 	return nil
 }
 
-// form draws all lines, and tells which field each of them belongs to.
-func (s *send) form() (lines []string, owners []formField) {
+// form draws all lines, and says which field each of them belongs to.
+func (s *sendScreen) form() (lines []string, owners []formField) {
 	names := map[formField]string{
-		fieldApp: s.t("tui.column_app"), fieldIb: s.t("tui.column_ib"), fieldTo: s.t("tui.to"), fieldWho: s.t("tui.column_user"), fieldTitle: s.t("tui.message_title"),
-		fieldBody: s.t("tui.message_body"), fieldImportant: s.t("tui.message_important"), fieldTopic: s.t("tui.message_topic"), fieldData: s.t("tui.message_data"),
-		fieldIcon: s.t("tui.message_icon"), fieldAction: s.t("tui.message_action"),
+		fieldApp:       s.t("tui.column_app"),
+		fieldIb:        s.t("tui.column_ib"),
+		fieldTo:        s.t("tui.to"),
+		fieldWho:       s.t("tui.column_user"),
+		fieldTitle:     s.t("tui.message_title"),
+		fieldBody:      s.t("tui.message_body"),
+		fieldImportant: s.t("tui.message_important"),
+		fieldTopic:     s.t("tui.message_topic"),
+		fieldData:      s.t("tui.message_data"),
+		fieldIcon:      s.t("tui.message_icon"),
+		fieldAction:    s.t("tui.message_action"),
 	}
 	if s.to == wire.ToGroup {
 		names[fieldWho] = s.t("tui.column_group")
@@ -369,7 +400,7 @@ func (s *send) form() (lines []string, owners []formField) {
 }
 
 // fieldLines draws the value of a field.
-func (s *send) fieldLines(f formField, room int, focus bool) []string {
+func (s *sendScreen) fieldLines(f formField, room int, focus bool) []string {
 	choice := func(text string, chosen bool) string {
 		if chosen {
 			return s.style.tab.Render("(•) " + text)
@@ -381,7 +412,8 @@ func (s *send) fieldLines(f formField, room int, focus bool) []string {
 		title := s.t("tui.no_apps_yet")
 		if s.appID != "" {
 			if _, there := s.appByID(s.appID); !there {
-				return []string{s.style.warn.Render(cells.Truncate("▲ "+s.t("tui.app_gone", "id", cells.Plain(s.appID)), room))}
+				gone := "▲ " + s.t("tui.app_gone", "id", cells.Plain(s.appID))
+				return []string{s.style.warn.Render(cells.Truncate(gone, room))}
 			}
 			title = s.appTitle(s.appID)
 		}
@@ -390,7 +422,8 @@ func (s *send) fieldLines(f formField, room int, focus bool) []string {
 		}
 		return []string{cells.Truncate(title, room)}
 	case fieldTo:
-		return []string{choice(s.t("tui.to_user"), s.to == wire.ToUser) + "  " + choice(s.t("tui.to_group"), s.to == wire.ToGroup) + "  " + choice(s.t("tui.to_all"), s.to == wire.ToAll)}
+		return []string{choice(s.t("tui.to_user"), s.to == wire.ToUser) + "  " +
+			choice(s.t("tui.to_group"), s.to == wire.ToGroup) + "  " + choice(s.t("tui.to_all"), s.to == wire.ToAll)}
 	case fieldImportant:
 		if s.important {
 			return []string{s.style.tab.Render("[x] " + s.t("tui.yes"))}
@@ -404,7 +437,7 @@ func (s *send) fieldLines(f formField, room int, focus bool) []string {
 	return []string{s.inputs[f].view(s.style, room, focus)}
 }
 
-func (s *send) view() []string {
+func (s *sendScreen) view() []string {
 	lines, owners := s.form()
 	var result []string
 	switch {

@@ -3,21 +3,18 @@ package tui
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
-	"time"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
-// sessions is the third screen: who is connected. However many there are, only
-// the rows around those on the screen are asked for.
-type sessions struct {
+// sessionsScreen shows who is connected. However many there are, only the rows
+// around those on the screen are asked for.
+type sessionsScreen struct {
 	*env
 	width, height int
 	filter        filter
@@ -40,36 +37,71 @@ type sessions struct {
 	query  int  // counts changes of what is asked for: older answers are not for us
 }
 
-func newSessions(e *env) *sessions {
-	return &sessions{env: e, filter: newFilter(e), sort: "-id"}
+func newSessions(e *env) *sessionsScreen {
+	s := &sessionsScreen{env: e, sort: "-id"}
+	s.filter = newFilter(e, s.anew)
+	return s
 }
 
-func (s *sessions) tab() string  { return s.t("tui.tab_sessions") }
-func (s *sessions) typing() bool { return s.filter.typing }
-func (s *sessions) leave()       {}
+func (s *sessionsScreen) tab() string  { return s.t("tui.tab_sessions") }
+func (s *sessionsScreen) typing() bool { return s.filter.typing }
+func (s *sessionsScreen) leave()       {}
 
-func (s *sessions) enter() tea.Cmd { return s.ask() }
+func (s *sessionsScreen) enter() tea.Cmd { return s.ask() }
 
-func (s *sessions) resize(width, height int) {
+func (s *sessionsScreen) resize(width, height int) {
 	s.width, s.height = width, height
 	s.at.fit(s.total, s.visible())
 }
 
 // visible is the height of the table's rows.
-func (s *sessions) visible() int { return max(s.height-2, 1) }
+func (s *sessionsScreen) visible() int { return max(s.height-2, 1) }
 
-func (s *sessions) keys() []key.Binding {
+func (s *sessionsScreen) keys() keyTable {
 	if s.filter.typing {
 		return s.filter.keys()
 	}
-	keys := []key.Binding{
-		s.bind("tui.key_filter", "/"), s.bind("tui.key_open", "enter"), s.bind("tui.key_sort", "s"), s.bind("tui.key_disconnect", "x"),
-		s.bind("tui.key_write", "w"), s.bind("tui.key_explain", "e"),
-	}
+	all := keyRow{keys: "esc", do: s.showAll}
 	if s.filter.text != "" || s.appID != "" {
-		keys = append([]key.Binding{s.bind("tui.key_show_all", "esc")}, keys...)
+		all.text = "tui.key_show_all"
 	}
-	return keys
+	table := keyTable{
+		all,
+		{keys: "/", text: "tui.key_filter", do: s.filter.begin},
+		{keys: "enter", text: "tui.key_open", do: with(s.selectedRow, s.openDetail)},
+		{keys: "s", text: "tui.key_sort", do: s.askSort},
+	}
+	table = append(table, s.keysOn(s.selectedRow)...)
+	return append(table, moving(s.move).unseen()...)
+}
+
+// keysOn are the keys that do something with a session, in the table and in its
+// detail.
+func (s *sessionsScreen) keysOn(which func() (control.Session, bool)) keyTable {
+	return keyTable{
+		{keys: "x", text: "tui.key_disconnect", do: with(which, s.askDisconnect)},
+		{keys: "w", text: "tui.key_write", do: with(which, s.writeToUser)},
+		{keys: "e", text: "tui.key_explain", do: with(which, s.explainUser)},
+	}
+}
+
+// with is what a key does with a session, if there is one.
+func with(which func() (control.Session, bool), do func(control.Session) tea.Cmd) func() tea.Cmd {
+	return func() tea.Cmd {
+		if one, there := which(); there {
+			return do(one)
+		}
+		return nil
+	}
+}
+
+func (s *sessionsScreen) writeToUser(one control.Session) tea.Cmd {
+	s.close()
+	return lead(writeToMsg{one.AppID, one.IbID, one.UserID})
+}
+
+func (s *sessionsScreen) explainUser(one control.Session) tea.Cmd {
+	return s.explain(one.AppID, one.IbID, one.UserID, "")
 }
 
 type sessionsMsg struct {
@@ -83,7 +115,7 @@ type sessionsMsg struct {
 const farRows = 500
 
 // ask asks for the rows around the window: a screen before it and a screen after.
-func (s *sessions) ask() tea.Cmd {
+func (s *sessionsScreen) ask() tea.Cmd {
 	if s.asking {
 		s.again = true
 		return nil
@@ -94,7 +126,13 @@ func (s *sessions) ask() tea.Cmd {
 		around = farRows
 	}
 	offset := max(s.at.top-around, 0)
-	q := control.SessionQuery{AppID: s.appID, Text: s.filter.text, Sort: s.sort, Offset: offset, Limit: min(2*around+s.visible(), 2*farRows)}
+	q := control.SessionQuery{
+		AppID:  s.appID,
+		Text:   s.filter.text,
+		Sort:   s.sort,
+		Offset: offset,
+		Limit:  min(2*around+s.visible(), 2*farRows),
+	}
 	query := s.query
 	return ask(func(ctx context.Context) tea.Msg {
 		page, err := s.daemon.Sessions(ctx, q)
@@ -103,13 +141,13 @@ func (s *sessions) ask() tea.Cmd {
 }
 
 // anew asks for something else than before, from its beginning.
-func (s *sessions) anew() tea.Cmd {
+func (s *sessionsScreen) anew() tea.Cmd {
 	s.query++
 	s.at, s.moved, s.selected, s.far = scroll{}, false, "", false
 	return s.ask()
 }
 
-func (s *sessions) update(msg tea.Msg) tea.Cmd {
+func (s *sessionsScreen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case sessionsMsg:
 		s.asking = false
@@ -144,7 +182,7 @@ func (s *sessions) update(msg tea.Msg) tea.Cmd {
 
 // take shows other rows. The row that the person has chosen stays where it is on
 // the screen, though others come and go before it.
-func (s *sessions) take(msg sessionsMsg) {
+func (s *sessionsScreen) take(msg sessionsMsg) {
 	if s.selected != "" {
 		at := slices.IndexFunc(msg.page.Sessions, func(one control.Session) bool { return one.ID == s.selected })
 		if at < 0 && !s.far {
@@ -164,7 +202,7 @@ func (s *sessions) take(msg sessionsMsg) {
 
 // choose remembers which session the selected row is. While the person has not
 // moved it is just the first one.
-func (s *sessions) choose() {
+func (s *sessionsScreen) choose() {
 	s.selected = ""
 	if one, there := s.row(s.at.pos); there && s.moved {
 		s.selected = one.ID
@@ -172,84 +210,60 @@ func (s *sessions) choose() {
 }
 
 // row returns a row if it is among those that are here.
-func (s *sessions) row(n int) (control.Session, bool) {
+func (s *sessionsScreen) row(n int) (control.Session, bool) {
 	if i := n - s.offset; i >= 0 && i < len(s.rows) {
 		return s.rows[i], true
 	}
 	return control.Session{}, false
 }
 
-// covered tells whether all rows of the window are here.
-func (s *sessions) covered() bool {
+// selectedRow is the row that keys work on, if it is here.
+func (s *sessionsScreen) selectedRow() (control.Session, bool) { return s.row(s.at.pos) }
+
+// covered reports whether all rows of the window are here.
+func (s *sessionsScreen) covered() bool {
 	last := min(s.at.top+s.visible(), s.total) - 1
 	_, first := s.row(s.at.top)
 	_, end := s.row(last)
 	return last < s.at.top || first && end
 }
 
-func (s *sessions) press(k tea.KeyMsg) tea.Cmd {
+// write edits the filter.
+func (s *sessionsScreen) write(k tea.KeyMsg) tea.Cmd {
 	if s.filter.typing {
-		if s.filter.press(k) {
-			return s.anew()
-		}
-		return nil
+		return s.filter.write(k)
 	}
-	if name := k.String(); s.at.press(name, s.total, s.visible()) {
-		s.moved = name != "home" && name != "g"
-		s.choose()
-		if !s.covered() {
-			return s.ask()
-		}
-		return nil
-	}
-	switch k.String() {
-	case "/":
-		s.filter.begin()
-		return nil
-	case "esc":
-		if s.filter.text != "" {
-			s.filter.clear()
-		} else {
-			s.appID = ""
-		}
-		return s.anew()
-	case "s":
-		s.askSort()
-		return nil
-	}
-	one, there := s.row(s.at.pos)
-	if !there {
-		return nil
-	}
-	switch k.String() {
-	case "enter":
-		s.open(one)
-		return nil
-	}
-	cmd, _ := s.pressOn(k.String(), one)
-	return cmd
+	return nil
 }
 
-// pressOn takes the keys that work on a session, in the table and in its details.
-func (s *sessions) pressOn(k string, one control.Session) (cmd tea.Cmd, over bool) {
-	switch k {
-	case "x":
-		s.askDisconnect(one)
-	case "w":
-		return func() tea.Msg { return writeToMsg{one.AppID, one.IbID, one.UserID} }, true
-	case "e":
-		return s.explain(one.AppID, one.IbID, one.UserID, ""), false
+// move moves in the table.
+func (s *sessionsScreen) move(name string) tea.Cmd {
+	s.at.move(name, s.total, s.visible())
+	s.moved = name != "home" && name != "g"
+	s.choose()
+	if !s.covered() {
+		return s.ask()
 	}
-	return nil, false
+	return nil
 }
 
-func (s *sessions) click(line, wheel int) tea.Cmd {
+// showAll takes the filter away, or else the app whose sessions are shown.
+func (s *sessionsScreen) showAll() tea.Cmd {
+	if s.filter.text != "" {
+		s.filter.clear()
+	} else {
+		s.appID = ""
+	}
+	return s.anew()
+}
+
+func (s *sessionsScreen) click(line, wheel int) tea.Cmd {
 	if wheel != 0 {
 		s.at.pos += 3 * wheel
 		s.at.top += 3 * wheel
 	} else if n := line - 2 + s.at.top; line >= 2 && n < s.total {
 		if one, there := s.row(n); there && n == s.at.pos {
-			s.open(one)
+			s.openDetail(one)
 		}
 		s.at.pos = n
 	}
@@ -259,21 +273,26 @@ func (s *sessions) click(line, wheel int) tea.Cmd {
 	return s.ask()
 }
 
-func (s *sessions) askDisconnect(one control.Session) {
-	text := s.t("tui.disconnect_text", "session", cells.Plain(one.ID), "user", s.userName(one.UserID), "ib", cells.Plain(one.IbID), "app", s.appTitle(one.AppID))
-	s.dialog = &question{env: s.env, title: s.t("tui.disconnect_title"), text: text, options: []option{
-		{s.t("tui.change_nothing"), nil},
-		{s.t("tui.disconnect_do"), func() tea.Cmd {
-			return s.act(func(ctx context.Context) doneMsg {
-				return doneMsg{err: s.daemon.CloseSession(ctx, one.ID, one.Since), notice: s.t("tui.disconnected", "session", cells.Plain(one.ID)), after: s.ask}
-			})
-		}},
-	}}
+func (s *sessionsScreen) askDisconnect(one control.Session) tea.Cmd {
+	id := cells.Plain(one.ID)
+	user, ib, app := s.userName(one.UserID), cells.Plain(one.IbID), s.appTitle(one.AppID)
+	disconnect := func() tea.Cmd {
+		return s.act(func(ctx context.Context) doneMsg {
+			err := s.daemon.CloseSession(ctx, one.ID, one.Since)
+			return doneMsg{err: err, notice: s.t("tui.disconnected", "session", id), after: s.ask}
+		})
+	}
+	return s.open(&question{
+		env:     s.env,
+		title:   s.t("tui.disconnect_title"),
+		text:    s.t("tui.disconnect_text", "session", id, "user", user, "ib", ib, "app", app),
+		options: []option{{s.t("tui.change_nothing"), nil}, {s.t("tui.disconnect_do"), disconnect}},
+	})
 }
 
 // askSort lets the person choose the column to sort by; the one that is chosen
 // already turns round.
-func (s *sessions) askSort() {
+func (s *sessionsScreen) askSort() tea.Cmd {
 	q := &question{env: s.env, title: s.t("tui.sort_title"), text: s.t("tui.sort_text")}
 	for _, c := range s.columns() {
 		next := c.sort
@@ -291,86 +310,24 @@ func (s *sessions) askSort() {
 			return s.anew()
 		}})
 	}
-	s.dialog = q
+	return s.open(q)
 }
 
-type explainedMsg struct {
-	from        dialog // on top of which it was asked for, and on which screen
-	screen      int
-	title       string
-	explanation control.Explanation
-	err         error
-}
-
-// explain asks why messages do or do not arrive.
-func (e *env) explain(appID, ibID, userID, group string) tea.Cmd {
-	who := e.userName(userID)
-	if userID == "" && group != "" {
-		who = cells.Plain(group)
-	}
-	e.busy()
-	from, screen := e.dialog, e.at
-	title := e.t("tui.explain_title", "who", who, "ib", cells.Plain(ibID))
-	return ask(func(ctx context.Context) tea.Msg {
-		explanation, err := e.daemon.Explain(ctx, appID, ibID, userID, group)
-		return explainedMsg{from, screen, title, explanation, err}
-	})
-}
-
-// explained shows the answer to explain, unless the person has gone on to
-// something else.
-func (e *env) explained(msg explainedMsg) {
-	e.notice = notice{}
-	if e.dialog != msg.from || e.at != msg.screen {
-		return
-	}
-	if msg.err != nil {
-		e.complain(e.problem(msg.err))
-		return
-	}
-	var lines []string
-	for _, line := range e.words.Explanation(msg.explanation, e.now()) {
-		lines = append(lines, cells.Plain(line))
-	}
-	e.dialog = &reader{env: e, title: msg.title, lines: lines}
-}
-
-func (s *sessions) columns() []column {
+func (s *sessionsScreen) columns() []column {
 	return []column{
 		{title: s.t("tui.column_user"), min: 12, max: 36, sort: "user"},
 		{title: s.t("tui.column_ib"), min: 9, max: 36, sort: "ib"},
-		{title: s.t("tui.column_app"), min: 10, max: 24, rank: 1, sort: "app"},
-		{title: s.t("tui.column_group"), min: 6, max: 12, rank: 4, sort: "group"},
-		{title: s.t("tui.column_addr"), min: 15, max: 15, rank: 2, sort: "addr"},
+		{title: s.t("tui.column_app"), min: 10, max: 24, yields: 1, sort: "app"},
+		{title: s.t("tui.column_group"), min: 6, max: 12, yields: 4, sort: "group"},
+		{title: s.t("tui.column_addr"), min: 15, max: 15, yields: 2, sort: "addr"},
 		{title: s.t("tui.column_age"), min: 6, max: 9, right: true, sort: "since"},
 		{title: s.t("tui.column_delivered_short"), min: 5, max: 9, right: true, sort: "delivered"},
-		{title: s.t("tui.column_queued_short"), min: 8, max: 9, right: true, rank: 3, sort: "queued"},
-		{title: "№", min: 6, max: 9, right: true, rank: 6, sort: "id"},
+		{title: s.t("tui.column_queued_short"), min: 8, max: 9, right: true, yields: 3, sort: "queued"},
+		{title: "№", min: 6, max: 9, right: true, yields: 6, sort: "id"},
 	}
 }
 
-// host is the address without the port, which tells nothing in a table.
-func host(addr string) string {
-	if name, _, err := net.SplitHostPort(addr); err == nil {
-		addr = name
-	}
-	return cells.Plain(addr)
-}
-
-// shortAge is a duration in its largest unit.
-func (s *sessions) shortAge(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Minute:
-		return s.t("tui.age_s", "n", int(d.Seconds()))
-	case d < time.Hour:
-		return s.t("tui.age_m", "n", int(d.Minutes()))
-	case d < 24*time.Hour:
-		return s.t("tui.age_h", "n", int(d.Hours()))
-	}
-	return s.t("tui.age_d", "n", int(d.Hours()/24))
-}
-
-func (s *sessions) view() []string {
+func (s *sessionsScreen) view() []string {
 	title := s.t("tui.sessions_count", "N", s.total, "n", number(s.total))
 	if s.appID != "" {
 		title += " · " + s.appTitle(s.appID)
@@ -407,10 +364,18 @@ func (s *sessions) view() []string {
 		if one.Queued > 0 {
 			queued = say.Bytes(uint64(one.Queued))
 		}
-		lines = append(lines, s.selectable(table.row([]string{
-			s.userName(one.UserID), cells.Plain(one.IbID), s.appTitle(one.AppID), cells.Plain(one.UserGroup), host(one.Addr),
-			s.shortAge(now.Sub(one.Since)), number(one.Delivered), queued, cells.Plain(one.ID),
-		}), n == s.at.pos, s.width))
+		row := table.row([]string{
+			s.userName(one.UserID),
+			cells.Plain(one.IbID),
+			s.appTitle(one.AppID),
+			cells.Plain(one.UserGroup),
+			host(one.Addr),
+			s.shortAge(now.Sub(one.Since)),
+			number(one.Delivered),
+			queued,
+			cells.Plain(one.ID),
+		})
+		lines = append(lines, s.selectable(row, n == s.at.pos, s.width))
 	}
 	return lines
 }

@@ -5,8 +5,8 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// styles are how the panel looks. Each has a meaning that is told by words or
-// signs as well: there are terminals without colours.
+// styles are how the panel looks. Each has a meaning that words or signs carry as
+// well: there are terminals without colours.
 type styles struct {
 	plain    lipgloss.Style
 	title    lipgloss.Style // a heading
@@ -29,9 +29,19 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 	plain := r.NewStyle()
 	if colourless {
 		return styles{
-			plain: plain, title: plain.Bold(true), label: plain, dim: plain, accent: plain, good: plain, warn: plain.Bold(true), bad: plain.Bold(true),
-			banner: plain.Reverse(true), selected: plain.Reverse(true), tab: plain.Bold(true),
-			focused: plain.Bold(true), cursor: plain.Reverse(true),
+			plain:    plain,
+			title:    plain.Bold(true),
+			label:    plain,
+			dim:      plain,
+			accent:   plain,
+			good:     plain,
+			warn:     plain.Bold(true),
+			bad:      plain.Bold(true),
+			banner:   plain.Reverse(true),
+			selected: plain.Reverse(true),
+			tab:      plain.Bold(true),
+			focused:  plain.Bold(true),
+			cursor:   plain.Reverse(true),
 		}
 	}
 	// Of the sixteen colours only those are used that people do not redefine into
@@ -51,10 +61,19 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 		marked = colour("#d7e7f1", "254", "", "#303a44", "237", "")
 	)
 	s := styles{
-		plain: plain, title: plain.Bold(true), label: plain.Foreground(grey), dim: plain.Foreground(grey), accent: plain.Foreground(blue),
-		good: plain.Foreground(green), warn: plain.Foreground(amber), bad: plain.Foreground(red), banner: plain.Foreground(red).Reverse(true),
-		selected: plain.Bold(true).Background(marked), tab: plain.Bold(true).Foreground(blue),
-		focused: plain.Foreground(blue), cursor: plain.Reverse(true),
+		plain:    plain,
+		title:    plain.Bold(true),
+		label:    plain.Foreground(grey),
+		dim:      plain.Foreground(grey),
+		accent:   plain.Foreground(blue),
+		good:     plain.Foreground(green),
+		warn:     plain.Foreground(amber),
+		bad:      plain.Foreground(red),
+		banner:   plain.Foreground(red).Reverse(true),
+		selected: plain.Bold(true).Background(marked),
+		tab:      plain.Bold(true).Foreground(blue),
+		focused:  plain.Foreground(blue),
+		cursor:   plain.Reverse(true),
 	}
 	if r.ColorProfile() == termenv.ANSI {
 		s.selected = plain.Reverse(true)

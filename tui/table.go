@@ -3,7 +3,7 @@ package tui
 import (
 	"strings"
 
-	"github.com/pns4ones/pns4ones/tui/internal/cells"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // column is a column of a table. Widths are in cells.
@@ -11,9 +11,9 @@ type column struct {
 	title    string
 	min, max int
 	right    bool // the text stands at the right
-	// rank tells which columns give way where there is no room for all: those of
-	// the highest rank; never those of rank 0.
-	rank int
+	// yields says which columns give way where there is no room for all: those of
+	// the highest number; never those of 0.
+	yields int
 	// sort is the word by which the daemon sorts by this column.
 	sort string
 }
@@ -26,8 +26,8 @@ type grid struct {
 }
 
 // layout gives each column its place. Where there is no room, columns first stand
-// closer, then some give way; what is left of width is
-// shared by those that can use it.
+// closer, then some give way; what is left of width is shared by those that can use
+// it.
 func layout(columns []column, width int) grid {
 	const gap, narrow = 2, 1
 	least := 0
@@ -48,13 +48,13 @@ func place(columns []column, width, gap int) grid {
 		used += c.min + gap
 	}
 	for used > width {
-		worst := 0
+		worst := -1
 		for i, c := range columns {
-			if widths[i] > 0 && c.rank > 0 && (columns[worst].rank == 0 || widths[worst] == 0 || c.rank >= columns[worst].rank) {
+			if widths[i] > 0 && c.yields > 0 && (worst < 0 || c.yields >= columns[worst].yields) {
 				worst = i
 			}
 		}
-		if columns[worst].rank == 0 || widths[worst] == 0 {
+		if worst < 0 {
 			break
 		}
 		used -= widths[worst] + gap

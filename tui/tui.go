@@ -1,12 +1,16 @@
 // Package tui is the panel: the daemon in a terminal, full screen. It knows the
 // daemon only through the interface Daemon, which control.Client meets.
 //
-// Panel is the root: it owns what the screens share, the tabs, the footer and the
-// open dialog, and gives each message to whom it concerns. Each screen is a file:
-// its state, its keys, what it shows. Screens and dialogs live in Bubble Tea's
-// one event loop and need no locks; a call of the daemon is a command with a
-// deadline, and what the daemon says by itself is read by the goroutines of feed
-// and journal, which Run starts and waits for.
+// Panel (panel.go) is the root: it gives each message and each key to whom it
+// concerns. frame.go draws what stands around a screen, dialog.go what stands on
+// top of it. Each screen is a file: overview, apps, sessions, journal, send; its
+// table of keys gives the footer, the help and what is done (keys.go). What screens
+// share is in env.go, what they have the daemon do in actions.go, how things are
+// written in formats.go.
+//
+// Screens and dialogs live in Bubble Tea's one event loop and need no locks; a call
+// of the daemon is a command with a deadline, and what the daemon says by itself is
+// read by the goroutines of feed and journal, which Run starts and waits for.
 //
 // All text from outside passes cells.Plain before it is shown.
 package tui
@@ -59,7 +63,7 @@ type Daemon interface {
 // By now Bubble Tea is initialised, and has asked the terminal nothing.
 func init() { quiet.Restore() }
 
-// Background tells whether the terminal is dark.
+// Background is whether the terminal is dark.
 type Background string
 
 // Backgrounds.
@@ -87,7 +91,8 @@ type Options struct {
 // Run shows the panel until the person leaves it or ctx ends. It returns an error
 // that wraps ErrNoTerminal, or one of the terminal.
 func Run(ctx context.Context, o Options) error {
-	if name := o.Getenv("TERM"); name == "dumb" || !term.IsTerminal(int(o.In.Fd())) || !term.IsTerminal(int(o.Out.Fd())) {
+	name := o.Getenv("TERM")
+	if name == "dumb" || !term.IsTerminal(int(o.In.Fd())) || !term.IsTerminal(int(o.Out.Fd())) {
 		return fmt.Errorf("TERM=%q: %w", name, ErrNoTerminal)
 	}
 	output := terminal.NewOutput(o.Out)
@@ -100,10 +105,16 @@ func Run(ctx context.Context, o Options) error {
 	profile := termenv.NewOutput(o.Out).EnvColorProfile()
 
 	panel := New(Config{
-		Daemon: o.Daemon, Text: o.Text, Renderer: NewRenderer(profile, dark), Colourless: profile == termenv.Ascii, Now: time.Now,
-		Copy: func(text string) error { return output.Copy(text, o.Getenv) },
+		Daemon:     o.Daemon,
+		Text:       o.Text,
+		Renderer:   NewRenderer(profile, dark),
+		Colourless: profile == termenv.Ascii,
+		Now:        time.Now,
+		Copy:       func(text string) error { return output.Copy(text, o.Getenv) },
 	})
-	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(output), tea.WithAltScreen()}
+	options := []tea.ProgramOption{
+		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(output), tea.WithAltScreen(),
+	}
 	if o.Mouse {
 		options = append(options, tea.WithMouseCellMotion())
 	}

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -20,18 +16,14 @@ func (p *program) appCommands() []*cobra.Command {
 	return []*cobra.Command{
 		p.command("list", nil, func(cmd *cobra.Command, _ []string) error { return p.list(cmd.Context()) }),
 		p.create(),
-		p.withApp("show", nil, func(_ context.Context, _ store, a control.App, _ []string) error { return p.printApp(a) }),
-		p.withApp("rename", []string{"title"}, func(ctx context.Context, s store, a control.App, args []string) error {
-			renamed, err := s.RenameApp(ctx, a.ID, args[0])
-			if err != nil {
-				return err
-			}
-			return p.printApp(renamed)
+		p.withApp("show", nil, func(_ context.Context, _ registry, a control.App, _ []string) error {
+			return p.printApp(a)
 		}),
+		p.withApp("rename", []string{"title"}, p.rename),
 		p.rotateServerKey(),
 		p.rotateClientKey(),
-		p.withApp("reset_token", nil, func(ctx context.Context, s store, a control.App, _ []string) error {
-			reset, err := s.ResetToken(ctx, a.ID)
+		p.withApp("reset_token", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
+			reset, err := r.ResetToken(ctx, a.ID)
 			if err != nil {
 				return err
 			}
@@ -45,36 +37,43 @@ func (p *program) appCommands() []*cobra.Command {
 	}
 }
 
-// withStore makes a command that needs a store.
-func (p *program) withStore(name string, arguments []string, do func(ctx context.Context, s store, args []string) error) *cobra.Command {
+// What a command does with the apps, and with one of them.
+type (
+	workOnApps func(ctx context.Context, r registry, args []string) error
+	workOnApp  func(ctx context.Context, r registry, a control.App, args []string) error
+)
+
+// withRegistry makes a command that works on the apps.
+func (p *program) withRegistry(name string, arguments []string, do workOnApps) *cobra.Command {
 	return p.command(name, arguments, func(cmd *cobra.Command, args []string) error {
-		s, err := p.openStore()
+		r, err := p.openRegistry()
 		if err != nil {
 			return err
 		}
-		defer s.Close()
-		return do(cmd.Context(), s, args)
+		defer r.Close()
+		return do(cmd.Context(), r, args)
 	})
 }
 
 // withApp makes a command whose first argument is an app.
-func (p *program) withApp(name string, arguments []string, do func(ctx context.Context, s store, a control.App, args []string) error) *cobra.Command {
-	return p.withStore(name, append([]string{"app"}, arguments...), func(ctx context.Context, s store, args []string) error {
-		a, err := find(ctx, s, args[0])
+func (p *program) withApp(name string, arguments []string, do workOnApp) *cobra.Command {
+	arguments = append([]string{"app"}, arguments...)
+	return p.withRegistry(name, arguments, func(ctx context.Context, r registry, args []string) error {
+		a, err := find(ctx, r, args[0])
 		if err != nil {
 			return err
 		}
-		return do(ctx, s, a, args[1:])
+		return do(ctx, r, a, args[1:])
 	})
 }
 
 func (p *program) list(ctx context.Context) error {
-	s, err := p.openStore()
+	r, err := p.openRegistry()
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	apps, err := s.Apps(ctx)
+	defer r.Close()
+	apps, err := r.Apps(ctx)
 	if err != nil {
 		return err
 	}
@@ -94,8 +93,8 @@ func (p *program) list(ctx context.Context) error {
 }
 
 func (p *program) create() *cobra.Command {
-	return p.withStore("create", []string{"title"}, func(ctx context.Context, s store, args []string) error {
-		a, err := s.CreateApp(ctx, args[0])
+	return p.withRegistry("create", []string{"title"}, func(ctx context.Context, r registry, args []string) error {
+		a, err := r.CreateApp(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -105,6 +104,14 @@ func (p *program) create() *cobra.Command {
 		p.say("admin.created")
 		return nil
 	})
+}
+
+func (p *program) rename(ctx context.Context, r registry, a control.App, args []string) error {
+	renamed, err := r.RenameApp(ctx, a.ID, args[0])
+	if err != nil {
+		return err
+	}
+	return p.printApp(renamed)
 }
 
 // printApp writes an app for a person or a script.
@@ -126,12 +133,14 @@ func (p *program) appFields(a control.App) []field {
 		{p.text.T("admin.field_sessions"), fmt.Sprint(a.Sessions)},
 	}
 	if a.OldServerKeyUntil != nil {
-		fields = append(fields, field{p.text.T("admin.field_old_server_key"), p.text.T("admin.until", "time", formatTime(*a.OldServerKeyUntil))})
+		value := p.text.T("admin.until", "time", formatTime(*a.OldServerKeyUntil))
+		fields = append(fields, field{p.text.T("admin.field_old_server_key"), value})
 	}
 	if a.OldClientKeyUntil != nil {
 		value := p.text.T("admin.until", "time", formatTime(*a.OldClientKeyUntil))
 		if a.OldClientKeySessions != nil {
-			value += ", " + p.text.T("admin.with_old_key", "sessions", p.text.T("live.n_sessions", "N", *a.OldClientKeySessions))
+			sessions := p.text.T("live.n_sessions", "N", *a.OldClientKeySessions)
+			value += ", " + p.text.T("admin.with_old_key", "sessions", sessions)
 		}
 		fields = append(fields, field{p.text.T("admin.field_old_client_key"), value})
 	}
@@ -140,8 +149,8 @@ func (p *program) appFields(a control.App) []field {
 
 func (p *program) rotateServerKey() *cobra.Command {
 	var grace time.Duration
-	cmd := p.withApp("upd_srv_key", nil, func(ctx context.Context, s store, a control.App, _ []string) error {
-		change, err := s.RotateServerKey(ctx, a.ID, grace)
+	cmd := p.withApp("upd_srv_key", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
+		change, err := r.RotateServerKey(ctx, a.ID, grace)
 		if err != nil {
 			return err
 		}
@@ -162,13 +171,13 @@ func (p *program) rotateServerKey() *cobra.Command {
 func (p *program) rotateClientKey() *cobra.Command {
 	var grace time.Duration
 	var yes bool
-	cmd := p.withApp("upd_cli_key", nil, func(ctx context.Context, s store, a control.App, _ []string) error {
+	cmd := p.withApp("upd_cli_key", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
 		// Scripts of the old product go on as they did; a person is asked.
 		if grace == 0 && a.Sessions > 0 && !yes && p.onTerminal() &&
 			!p.confirm("admin.confirm_client_key", "N", a.Sessions, "title", locale.Clean(a.Title)) {
 			return failure("admin.not_confirmed")
 		}
-		change, err := s.RotateClientKey(ctx, a.ID, grace)
+		change, err := r.RotateClientKey(ctx, a.ID, grace)
 		if err != nil {
 			return err
 		}
@@ -178,7 +187,8 @@ func (p *program) rotateClientKey() *cobra.Command {
 		if grace > 0 {
 			p.say("admin.client_key_grace", "time", formatTime(*change.OldClientKeyUntil))
 		} else {
-			p.say(either(change.ClosedSessions == 0, "admin.client_key_changed_idle", "admin.client_key_changed"), "N", change.ClosedSessions)
+			changed := either(change.ClosedSessions == 0, "admin.client_key_changed_idle", "admin.client_key_changed")
+			p.say(changed, "N", change.ClosedSessions)
 		}
 		return nil
 	})
@@ -189,20 +199,22 @@ func (p *program) rotateClientKey() *cobra.Command {
 
 func (p *program) remove() *cobra.Command {
 	var yes bool
-	cmd := p.withApp("remove", nil, func(ctx context.Context, s store, a control.App, _ []string) error {
+	cmd := p.withApp("remove", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
 		if !yes {
 			if !p.onTerminal() {
 				return wrongUsage("admin.needs_yes")
 			}
-			if !p.confirm(either(a.Sessions == 0, "admin.confirm_remove_idle", "admin.confirm_remove"), "N", a.Sessions, "title", locale.Clean(a.Title)) {
+			question := either(a.Sessions == 0, "admin.confirm_remove_idle", "admin.confirm_remove")
+			if !p.confirm(question, "N", a.Sessions, "title", locale.Clean(a.Title)) {
 				return failure("admin.not_confirmed")
 			}
 		}
-		change, err := s.RemoveApp(ctx, a.ID)
+		change, err := r.RemoveApp(ctx, a.ID)
 		if err != nil {
 			return err
 		}
-		p.say(either(change.ClosedSessions == 0, "admin.removed_idle", "admin.removed"), "title", locale.Clean(a.Title), "N", change.ClosedSessions)
+		removed := either(change.ClosedSessions == 0, "admin.removed_idle", "admin.removed")
+		p.say(removed, "title", locale.Clean(a.Title), "N", change.ClosedSessions)
 		if p.json {
 			return p.printJSON(change)
 		}
@@ -218,22 +230,4 @@ func either(first bool, a, b string) string {
 		return a
 	}
 	return b
-}
-
-// onTerminal tells whether a person can be asked.
-func (p *program) onTerminal() bool {
-	in, inFile := p.stdin.(*os.File)
-	out, outFile := p.stderr.(*os.File)
-	return inFile && outFile && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd()))
-}
-
-// confirm asks and takes anything but a plain yes for no.
-func (p *program) confirm(id string, args ...any) bool {
-	fmt.Fprint(p.stderr, p.text.T(id, args...), " ", p.text.T("admin.yes_no"), " ")
-	answer, _ := bufio.NewReader(p.stdin).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes", "д", "да":
-		return true
-	}
-	return false
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
-// Exit statuses (design.md section 5).
+// Exit statuses. Scripts rely on them, and the man page lists them.
 const (
 	exitDone        = 0
 	exitFailed      = 1 // the daemon refused, or it failed
-	exitUsage       = 2
-	exitUnreachable = 3
-	exitNotFound    = 4
+	exitUsage       = 2 // a command line that cannot be understood
+	exitUnreachable = 3 // no daemon, or no permission to speak with it
+	exitNotFound    = 4 // no such app or session
 )
 
 // usageError is a command line that cannot be understood.
@@ -69,9 +69,10 @@ func isFlagError(err error) bool {
 	return errors.As(err, &unknown) || errors.As(err, &missing) || errors.As(err, &invalid) || errors.As(err, &syntax)
 }
 
-// explain says an error in the person's language: what failed, why, and what to
-// do. Errors that bring their own text are said as they are.
-func (p *program) explain(err error) string {
+// errorText says an error in the person's language: what failed, why, and what to
+// do. Errors that bring their own text are said as they are. It is empty for what
+// needs no saying.
+func (p *program) errorText(err error) string {
 	var (
 		unknown     *pflag.NotExistError
 		missing     *pflag.ValueRequiredError
@@ -120,7 +121,7 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// unreachable tells why the daemon cannot be reached and what to check.
+// unreachable says why the daemon cannot be reached and what to check.
 func (p *program) unreachable(e *control.ConnectError) string {
 	switch e.Kind {
 	case control.ConnectMissing:

@@ -14,7 +14,12 @@ import (
 func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 	t.Parallel()
 	unreachable := func(kind control.ConnectKind, group string) error {
-		return &control.ConnectError{Path: "/run/x/control.sock", Kind: kind, Group: group, Err: errors.New("the cause")}
+		return &control.ConnectError{
+			Path:  "/run/x/control.sock",
+			Kind:  kind,
+			Group: group,
+			Err:   errors.New("the cause"),
+		}
 	}
 	refused := func(code string) error { return &control.Error{Code: code, Message: "in the \x1bdaemon's words"} }
 	for _, test := range []struct {
@@ -49,7 +54,7 @@ func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 			}
 			for lang, part := range map[locale.Lang]string{locale.Russian: test.ru, locale.English: test.en} {
 				p := &program{text: locale.New(lang)}
-				if got := p.explain(test.err); !strings.Contains(strings.ToLower(got), strings.ToLower(part)) || strings.Contains(got, "\x1b") {
+				if got := p.errorText(test.err); !strings.Contains(strings.ToLower(got), strings.ToLower(part)) || strings.Contains(got, "\x1b") {
 					t.Errorf("%s: it says %q, want %q in it", lang, got, part)
 				}
 			}

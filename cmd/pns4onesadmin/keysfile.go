@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,12 +16,12 @@ import (
 // keysFileCommands carry apps from and to the old product's keys file.
 func (p *program) keysFileCommands() []*cobra.Command {
 	return []*cobra.Command{
-		p.withStore("import", []string{"file"}, p.importKeys),
-		p.withStore("export", []string{"file"}, p.exportKeys),
+		p.withRegistry("import", []string{"file"}, p.importKeys),
+		p.withRegistry("export", []string{"file"}, p.exportKeys),
 	}
 }
 
-func (p *program) importKeys(ctx context.Context, s store, args []string) error {
+func (p *program) importKeys(ctx context.Context, r registry, args []string) error {
 	in := p.stdin
 	if args[0] != "-" {
 		file, err := os.Open(args[0])
@@ -33,7 +31,7 @@ func (p *program) importKeys(ctx context.Context, s store, args []string) error 
 		defer file.Close()
 		in = file
 	}
-	report, err := s.Import(ctx, in)
+	report, err := r.Import(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -72,30 +70,17 @@ func (p *program) importProblem(problem control.ImportProblem) string {
 	return locale.Clean(problem.Detail)
 }
 
-func (p *program) exportKeys(ctx context.Context, s store, args []string) error {
+func (p *program) exportKeys(ctx context.Context, r registry, args []string) error {
 	if args[0] == "-" {
-		return s.Export(ctx, p.stdout)
+		return r.Export(ctx, p.stdout)
 	}
 	var content bytes.Buffer
-	if err := s.Export(ctx, &content); err != nil {
+	if err := r.Export(ctx, &content); err != nil {
 		return err
 	}
-	if err := writeNew(args[0], content.Bytes()); err != nil {
+	if err := writeNewFile(args[0], content.Bytes()); err != nil {
 		return err
 	}
 	p.say("admin.exported", "path", args[0])
-	return nil
-}
-
-// writeNew writes a file with keys, never over another one: that may be the only
-// copy of somebody's keys.
-func writeNew(path string, content []byte) error {
-	err := files.WriteNew(path, content)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return failure("admin.file_exists", "path", path)
-	case err != nil:
-		return failure("admin.cannot_write", "path", path, "error", files.WithoutPath(err))
-	}
 	return nil
 }

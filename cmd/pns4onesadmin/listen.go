@@ -113,7 +113,8 @@ func (p *program) listen(ctx context.Context, l *listening) error {
 			return ctx.Err()
 		}
 	}
-	p.say(either(confirmed || remote, "admin.listening", "admin.listening_unlisted"), "address", l.service, "app", l.registration.AppID)
+	listening := either(confirmed || remote, "admin.listening", "admin.listening_unlisted")
+	p.say(listening, "address", l.service, "app", l.registration.AppID)
 	return p.printMessages(l.count, !confirmed, messages, ended)
 }
 
@@ -193,7 +194,9 @@ const lookEvery = 10 * time.Millisecond
 // registered waits until the daemon has the session; the protocol has no reply.
 // It is false when ctx ends while the connection lives on: behind a proxy the
 // session has another address.
-func registered(ctx context.Context, client *control.Client, local net.Addr, r wire.Registration, ended <-chan error) (bool, error) {
+func registered(
+	ctx context.Context, client *control.Client, local net.Addr, r wire.Registration, ended <-chan error,
+) (bool, error) {
 	addr := local.String()
 	query := control.SessionQuery{AppID: r.AppID, IbID: r.IbID, UserID: r.UserID, Text: addr}
 	for {

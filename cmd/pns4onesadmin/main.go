@@ -24,7 +24,13 @@ var version = "dev"
 func main() { os.Exit(mainStatus()) }
 
 func mainStatus() int {
-	return run(context.Background(), &program{args: os.Args[1:], getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
+	return run(context.Background(), &program{
+		args:   os.Args[1:],
+		getenv: os.Getenv,
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+	})
 }
 
 // program is one run with all that it takes from outside, and the global flags.
@@ -55,7 +61,7 @@ func run(ctx context.Context, p *program) int {
 	if err == nil {
 		return exitDone
 	}
-	if message := p.explain(err); message != "" {
+	if message := p.errorText(err); message != "" {
 		fmt.Fprintln(p.stderr, message)
 	}
 	return exitStatus(err)
@@ -93,7 +99,7 @@ func langFlag(args []string) string {
 	return ""
 }
 
-// say tells the person something that is not a result.
+// say writes to the person something that is not a result.
 func (p *program) say(id string, args ...any) {
 	fmt.Fprintln(p.stderr, p.text.T(id, args...))
 }

@@ -46,8 +46,9 @@ func (p *program) manCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					return failure("admin.cannot_make_folder", "path", filepath.Dir(file), "error", files.WithoutPath(err))
+				folder := filepath.Dir(file)
+				if err := os.MkdirAll(folder, 0o755); err != nil {
+					return failure("admin.cannot_make_folder", "path", folder, "error", files.WithoutPath(err))
 				}
 				if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
 					return failure("admin.cannot_write", "path", file, "error", files.WithoutPath(err))
@@ -109,7 +110,8 @@ func manPage(lang locale.Lang, name string, date time.Time) (string, error) {
 	var page strings.Builder
 	page.WriteString(`'\" -*- coding: UTF-8 -*-` + "\n")
 	fmt.Fprintf(&page, ".\\\" Written by “%s man”.\n", commandName)
-	fmt.Fprintf(&page, ".TH %s %s %s \"pns4ones %s\" \"%s\"\n", title, section, date.Format(time.DateOnly), version, strings.TrimPrefix(manual, "% "))
+	fmt.Fprintf(&page, ".TH %s %s %s \"pns4ones %s\" \"%s\"\n",
+		title, section, date.Format(time.DateOnly), version, strings.TrimPrefix(manual, "% "))
 	// Words are neither divided nor spread: what is typed must be found in one piece.
 	// A line of the source that ends a sentence makes no wider gap.
 	page.WriteString(".nh\n.ad l\n.ss 12 0\n")
@@ -140,7 +142,13 @@ type exitStatuses struct{ Done, Failed, Usage, Unreachable, NotFound int }
 
 func manDataIn(lang locale.Lang) manData {
 	text := locale.New(lang)
-	p := &program{getenv: func(string) string { return "" }, stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, text: text}
+	p := &program{
+		getenv: func(string) string { return "" },
+		stdin:  strings.NewReader(""),
+		stdout: io.Discard,
+		stderr: io.Discard,
+		text:   text,
+	}
 	root := p.rootCommand()
 	root.InitDefaultHelpCmd()
 	data := manData{
@@ -153,7 +161,8 @@ func manDataIn(lang locale.Lang) manData {
 	for _, cmd := range root.Commands() {
 		if !cmd.Hidden {
 			_, arguments, _ := strings.Cut(cmd.Use, " ")
-			data.Commands = append(data.Commands, describedCommand{cmd.Name(), arguments, cmd.Short, manFlags(ownFlags(cmd))})
+			described := describedCommand{cmd.Name(), arguments, cmd.Short, manFlags(ownFlags(cmd))}
+			data.Commands = append(data.Commands, described)
 		}
 	}
 	return data

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-runewidth"
-
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/cells"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
@@ -29,7 +28,7 @@ func (p *program) printTable(header []string, rows [][]string) {
 	all := append([][]string{header}, rows...)
 	for _, row := range all {
 		for i, cell := range row {
-			widths[i] = max(widths[i], runewidth.StringWidth(cell))
+			widths[i] = max(widths[i], cells.Width(cell))
 		}
 	}
 	for _, row := range all {
@@ -37,7 +36,7 @@ func (p *program) printTable(header []string, rows [][]string) {
 		for i, cell := range row {
 			b.WriteString(cell)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-runewidth.StringWidth(cell)+2))
+				b.WriteString(strings.Repeat(" ", widths[i]-cells.Width(cell)+2))
 			}
 		}
 		fmt.Fprintln(p.stdout, strings.TrimRight(b.String(), " "))
@@ -56,11 +55,11 @@ const blockWidth = 80
 func (p *program) printBlock(fields []field) {
 	width := 0
 	for _, f := range fields {
-		width = max(width, runewidth.StringWidth(f.name))
+		width = max(width, cells.Width(f.name))
 	}
 	for _, f := range fields {
-		beside := strings.Repeat(" ", width-runewidth.StringWidth(f.name)+1)
-		if width+2+runewidth.StringWidth(f.value) > blockWidth {
+		beside := strings.Repeat(" ", width-cells.Width(f.name)+1)
+		if width+2+cells.Width(f.value) > blockWidth {
 			beside = "\n  "
 		}
 		fmt.Fprintf(p.stdout, "%s:%s%s\n", f.name, beside, f.value)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -30,11 +29,19 @@ func (p *program) panelCommand() *cobra.Command {
 			return failure("admin.no_terminal")
 		}
 		return p.withDaemon(func(client *control.Client) error {
-			// Why the daemon cannot be reached is told better here than in the panel.
+			// Why the daemon cannot be reached is said better here than in the panel.
 			if _, err := client.Status(cmd.Context()); err != nil {
 				return err
 			}
-			err := tui.Run(cmd.Context(), tui.Options{Daemon: client, Text: p.text, In: in, Out: out, Getenv: p.getenv, Mouse: mouse, Background: shade})
+			err := tui.Run(cmd.Context(), tui.Options{
+				Daemon:     client,
+				Text:       p.text,
+				In:         in,
+				Out:        out,
+				Getenv:     p.getenv,
+				Mouse:      mouse,
+				Background: shade,
+			})
 			if errors.Is(err, tui.ErrNoTerminal) {
 				return failure("admin.no_terminal")
 			}
@@ -43,15 +50,6 @@ func (p *program) panelCommand() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&mouse, "mouse", false, p.text.T("admin.flag_mouse"))
 	cmd.Flags().StringVar(&background, "background", string(tui.BackgroundAuto), p.text.T("admin.flag_background"))
-	cmd.RegisterFlagCompletionFunc("background", cobra.FixedCompletions([]string{"auto", "dark", "light"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("background", completions("auto", "dark", "light"))
 	return cmd
-}
-
-// terminals are the files that the person sits at, if they do.
-func (p *program) terminals() (in, out *os.File, ok bool) {
-	in, fromFile := p.stdin.(*os.File)
-	if _, onTerminal := p.terminal(); !onTerminal || !fromFile || p.getenv("TERM") == "dumb" {
-		return nil, nil, false
-	}
-	return in, p.stdout.(*output).w.(*os.File), true
 }

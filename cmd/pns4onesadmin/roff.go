@@ -37,7 +37,7 @@ type roffWriter struct {
 	verbatim bool // between ``` and ```
 }
 
-// line writes one line of the text; next, which comes after it, tells whether it
+// line writes one line of the text; next, which comes after it, decides whether it
 // is a term.
 func (w *roffWriter) line(line, next string) {
 	body := strings.TrimLeft(line, " ")
@@ -178,8 +178,8 @@ func roffProse(text string) string {
 	return strings.Join(words, " ")
 }
 
-// isProse tells a word from what is typed: it has letters on both sides of each
-// hyphen and apostrophe, and nothing else but punctuation around it.
+// isProse reports whether a word is none of what is typed: it has letters on both
+// sides of each hyphen and apostrophe, and nothing else but punctuation around it.
 func isProse(word string) bool {
 	word = strings.TrimFunc(word, func(r rune) bool { return strings.ContainsRune(`.,;:!?()«»“”"`, r) })
 	for part := range strings.FieldsFuncSeq(word, func(r rune) bool { return r == '-' || r == '\'' }) {

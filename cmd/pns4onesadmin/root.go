@@ -5,11 +5,11 @@ import (
 	"io"
 	"strings"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // commandName is what the program is called in its help.
@@ -52,8 +52,20 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.keysFileCommands()...)
 	root.AddCommand(p.statusCommand())
 	root.AddCommand(p.sessionCommands()...)
-	root.AddCommand(p.explainCommand(), p.logsCommand(), p.eventsCommand(), p.logLevelCommand(), p.reloadCommand(), p.upgradeCommand(), p.backupCommand())
-	root.AddCommand(p.sendCommand(), p.listenCommand(), p.completionCommand(root), p.manCommand(), p.versionCommand())
+	root.AddCommand(
+		p.explainCommand(),
+		p.logsCommand(),
+		p.eventsCommand(),
+		p.logLevelCommand(),
+		p.reloadCommand(),
+		p.upgradeCommand(),
+		p.backupCommand(),
+		p.sendCommand(),
+		p.listenCommand(),
+		p.completionCommand(root),
+		p.manCommand(),
+		p.versionCommand(),
+	)
 	help := &cobra.Command{
 		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -77,7 +89,9 @@ func (p *program) rootCommand() *cobra.Command {
 
 // command makes a command whose description is the text admin.cmd_NAME and whose
 // arguments are named by texts admin.arg_….
-func (p *program) command(name string, arguments []string, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+func (p *program) command(
+	name string, arguments []string, run func(cmd *cobra.Command, args []string) error,
+) *cobra.Command {
 	use := name
 	for _, argument := range arguments {
 		use += " <" + p.text.T("admin.arg_"+argument) + ">"
@@ -99,7 +113,8 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.HasParent() {
 		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Short, p.text.T("admin.usage"), cmd.UseLine())
 	} else {
-		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Long, p.text.T("admin.usage"), p.text.T("admin.usage_line", "program", commandName))
+		usage := p.text.T("admin.usage_line", "program", commandName)
+		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Long, p.text.T("admin.usage"), usage)
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.commands"))
 		for _, c := range cmd.Commands() {
 			if !c.Hidden {
@@ -150,25 +165,31 @@ func (p *program) writeFlags(w io.Writer, heading string, flags *pflag.FlagSet) 
 // writeMeaning writes a name and its meaning beside it, or below it if the name is
 // long.
 func writeMeaning(w io.Writer, name, meaning string) {
-	line := "  " + runewidth.FillRight(name, nameWidth-2) + " "
-	if runewidth.StringWidth(line) > nameWidth+1 {
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
-		line = strings.Repeat(" ", nameWidth+1)
+	below := strings.Repeat(" ", nameWidth+1)
+	line := "  " + cells.Left(name, nameWidth-2) + " "
+	if cells.Width(name) > nameWidth-2 {
+		fmt.Fprintln(w, "  "+name)
+		line = below
 	}
 	width := 0
 	for word := range strings.FieldsSeq(meaning) {
-		if width > 0 && width+1+runewidth.StringWidth(word) > helpWidth {
+		if width > 0 && width+1+cells.Width(word) > helpWidth {
 			fmt.Fprintln(w, line)
-			line, width = strings.Repeat(" ", nameWidth+1), 0
+			line, width = below, 0
 		}
 		if width > 0 {
 			line += " "
 			width++
 		}
 		line += word
-		width += runewidth.StringWidth(word)
+		width += cells.Width(word)
 	}
 	fmt.Fprintln(w, line)
+}
+
+// completions are values that the shell knows of a flag.
+func completions(values ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // completionCommand writes the completion script of a shell.

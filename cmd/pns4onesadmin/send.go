@@ -84,7 +84,11 @@ func (p *program) send(ctx context.Context, s *sending) error {
 // complete works out the recipient's type and the data.
 func (s *sending) complete() error {
 	named := 0
-	for t, given := range map[wire.RecipientType]bool{wire.ToUser: s.to.UserID != "", wire.ToGroup: s.to.UserGroup != "", wire.ToAll: s.all} {
+	for t, given := range map[wire.RecipientType]bool{
+		wire.ToUser:  s.to.UserID != "",
+		wire.ToGroup: s.to.UserGroup != "",
+		wire.ToAll:   s.all,
+	} {
 		if given {
 			s.to.Type = t
 			named++

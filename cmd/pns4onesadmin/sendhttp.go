@@ -105,7 +105,8 @@ func ask(ctx context.Context, client *http.Client, method, address, token string
 		return answer{}, failure("admin.http_failed", "url", shown, "error", err.Error())
 	}
 	if response.StatusCode != http.StatusOK {
-		return answer{}, failure("admin.http_refused", "url", shown, "status", locale.Clean(response.Status), "message", locale.Clean(refusalText(text)))
+		status, message := locale.Clean(response.Status), locale.Clean(refusalText(text))
+		return answer{}, failure("admin.http_refused", "url", shown, "status", status, "message", message)
 	}
 	return answer{response.Header, text}, nil
 }

@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // sessionCommands list the sessions and close one.
@@ -32,7 +30,9 @@ func (p *program) sessionCommands() []*cobra.Command {
 		}
 		return p.withDaemon(func(client *control.Client) error {
 			if watch {
-				return following(cmd.Context(), func(ctx context.Context) error { return p.watchSessions(ctx, client, ref, query) })
+				return untilInterrupted(cmd.Context(), func(ctx context.Context) error {
+					return p.watchSessions(ctx, client, ref, query)
+				})
 			}
 			return p.sessions(cmd.Context(), client, ref, query)
 		})
@@ -46,7 +46,7 @@ func (p *program) sessionCommands() []*cobra.Command {
 	flags.StringVar(&query.Sort, "sort", "", p.text.T("admin.flag_sort"))
 	flags.IntVar(&query.Limit, "limit", 0, p.text.T("admin.flag_limit"))
 	flags.BoolVar(&watch, "watch", false, p.text.T("admin.flag_watch"))
-	sessions.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(control.SessionSortKeys(), cobra.ShellCompDirectiveNoFileComp))
+	sessions.RegisterFlagCompletionFunc("sort", completions(control.SessionSortKeys()...))
 
 	kick := p.command("kick", []string{"session"}, func(cmd *cobra.Command, args []string) error {
 		if args[0] == "" {
@@ -101,9 +101,11 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 	return nil
 }
 
-// allSessions reads page after page, up to query.Limit sessions or all, and tells
+// allSessions reads page after page, up to query.Limit sessions or all. total is
 // how many there are.
-func allSessions(ctx context.Context, client *control.Client, query control.SessionQuery) (found []control.Session, total int, err error) {
+func allSessions(
+	ctx context.Context, client *control.Client, query control.SessionQuery,
+) (found []control.Session, total int, err error) {
 	const pageSize = 1000
 	most := query.Limit
 	found = []control.Session{}
@@ -129,7 +131,9 @@ const watchEvery = time.Second
 
 // watchSessions shows the sessions that match again and again. On a terminal they
 // stay in place and fill the screen; a script gets one list after the other.
-func (p *program) watchSessions(ctx context.Context, client *control.Client, ref string, query control.SessionQuery) error {
+func (p *program) watchSessions(
+	ctx context.Context, client *control.Client, ref string, query control.SessionQuery,
+) error {
 	terminal, onTerminal := p.terminal()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -162,36 +166,20 @@ func (p *program) watchSessions(ctx context.Context, client *control.Client, ref
 // them, and the one the cursor is in.
 const screenMargin = 3
 
-// terminal is the terminal that results go to, if they do.
-func (p *program) terminal() (fd int, ok bool) {
-	out, isOutput := p.stdout.(*output)
-	if !isOutput {
-		return 0, false
-	}
-	file, isFile := out.w.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return 0, false
-	}
-	return int(file.Fd()), true
-}
-
-// onto is the program with all that it says going to one place.
-func (p *program) onto(w io.Writer) *program {
-	q := *p
-	q.stdout = w
-	if _, onTerminal := p.terminal(); onTerminal {
-		q.stderr = w
-	}
-	return &q
-}
-
 // maxTitleWidth is how much of an app's title a table shows, in cells.
 const maxTitleWidth = 24
 
 func (p *program) sessionHeader() []string {
 	return []string{
-		p.text.T("admin.column_id"), p.text.T("admin.column_app"), p.text.T("admin.column_ib"), p.text.T("admin.column_user"), p.text.T("admin.column_group"),
-		p.text.T("admin.column_addr"), p.text.T("admin.column_age"), p.text.T("admin.column_delivered"), p.text.T("admin.column_queued"),
+		p.text.T("admin.column_id"),
+		p.text.T("admin.column_app"),
+		p.text.T("admin.column_ib"),
+		p.text.T("admin.column_user"),
+		p.text.T("admin.column_group"),
+		p.text.T("admin.column_addr"),
+		p.text.T("admin.column_age"),
+		p.text.T("admin.column_delivered"),
+		p.text.T("admin.column_queued"),
 	}
 }
 
@@ -199,13 +187,20 @@ func (p *program) sessionRows(sessions []control.Session, apps []control.App) []
 	words := p.words(apps)
 	titles := make(map[string]string)
 	for _, a := range apps {
-		titles[a.ID] = runewidth.Truncate(locale.Clean(a.Title), maxTitleWidth, "…")
+		titles[a.ID] = cells.Truncate(locale.Clean(a.Title), maxTitleWidth)
 	}
 	var rows [][]string
 	for _, s := range sessions {
 		rows = append(rows, []string{
-			s.ID, titles[s.AppID], locale.Clean(s.IbID), locale.Clean(s.UserID), locale.Clean(s.UserGroup), s.Addr,
-			words.Age(time.Since(s.Since)), fmt.Sprint(s.Delivered), fmt.Sprint(s.Queued),
+			s.ID,
+			titles[s.AppID],
+			locale.Clean(s.IbID),
+			locale.Clean(s.UserID),
+			locale.Clean(s.UserGroup),
+			s.Addr,
+			words.Age(time.Since(s.Since)),
+			fmt.Sprint(s.Delivered),
+			fmt.Sprint(s.Queued),
 		})
 	}
 	return rows

@@ -7,15 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/cells"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
-// statusCommand tells how the daemon is.
+// statusCommand shows how the daemon is.
 func (p *program) statusCommand() *cobra.Command {
 	var byApp bool
 	cmd := p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
@@ -74,13 +74,18 @@ func (p *program) statusFields(s control.Status) []field {
 	}
 	add("log_level", s.LogLevel)
 	add("apps", s.Apps)
-	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed", "opened", formatRate(s.Rates.Opened), "closed", formatRate(s.Rates.Closed)))
+	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed",
+		"opened", formatRate(s.Rates.Opened),
+		"closed", formatRate(s.Rates.Closed)))
 	add("unregistered", s.Unregistered)
 	add("registrations", rate(s.Registrations, s.Rates.Registrations))
 	add("messages", rate(s.Messages, s.Rates.Messages))
 	add("delivered", rate(s.Delivered, s.Rates.Delivered))
 	if l := s.Latency; l.P50 != nil {
-		add("latency", p.text.T("admin.quantiles", "p50", words.Seconds(*l.P50), "p95", words.Seconds(*l.P95), "p99", words.Seconds(*l.P99)))
+		add("latency", p.text.T("admin.quantiles",
+			"p50", words.Seconds(*l.P50),
+			"p95", words.Seconds(*l.P95),
+			"p99", words.Seconds(*l.P99)))
 	}
 	add("no_recipient", s.NoRecipient)
 	add("slow", s.DroppedAsSlow)
@@ -124,7 +129,7 @@ func (p *program) handover(h *control.Handover) string {
 	return line
 }
 
-// expiry tells when a certificate ends, and how soon that is if it is soon.
+// expiry is when a certificate ends, and how soon that is if it is soon.
 func (p *program) expiry(at, now time.Time) string {
 	const soon = 30 * 24 * time.Hour
 	text := formatTime(at)
@@ -170,14 +175,28 @@ func (p *program) printAppStatus(apps []control.AppStatus) {
 	rows := [][]string{}
 	for _, a := range apps {
 		rows = append(rows, []string{
-			runewidth.Truncate(locale.Clean(a.Title), maxTitleWidth, "…"), fmt.Sprint(a.Sessions), fmt.Sprint(a.SessionsOnOldKey),
-			fmt.Sprint(a.Messages), formatRate(a.Rates.Messages), fmt.Sprint(a.Delivered), formatRate(a.Rates.Delivered),
-			fmt.Sprint(a.NoRecipient), fmt.Sprint(a.DroppedAsSlow), fmt.Sprint(a.Refused),
+			cells.Truncate(locale.Clean(a.Title), maxTitleWidth),
+			fmt.Sprint(a.Sessions),
+			fmt.Sprint(a.SessionsOnOldKey),
+			fmt.Sprint(a.Messages),
+			formatRate(a.Rates.Messages),
+			fmt.Sprint(a.Delivered),
+			formatRate(a.Rates.Delivered),
+			fmt.Sprint(a.NoRecipient),
+			fmt.Sprint(a.DroppedAsSlow),
+			fmt.Sprint(a.Refused),
 		})
 	}
 	p.printTable([]string{
-		p.text.T("admin.column_app"), p.text.T("admin.column_sessions"), p.text.T("admin.column_old_key"),
-		p.text.T("admin.column_messages"), p.text.T("admin.column_rate"), p.text.T("admin.column_delivered"), p.text.T("admin.column_rate"),
-		p.text.T("admin.column_no_recipient"), p.text.T("admin.column_slow"), p.text.T("admin.column_refused"),
+		p.text.T("admin.column_app"),
+		p.text.T("admin.column_sessions"),
+		p.text.T("admin.column_old_key"),
+		p.text.T("admin.column_messages"),
+		p.text.T("admin.column_rate"),
+		p.text.T("admin.column_delivered"),
+		p.text.T("admin.column_rate"),
+		p.text.T("admin.column_no_recipient"),
+		p.text.T("admin.column_slow"),
+		p.text.T("admin.column_refused"),
 	}, rows)
 }

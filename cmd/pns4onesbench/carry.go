@@ -55,23 +55,25 @@ type CarryStep struct {
 // carryCommand ramps up sessions of an app on a running daemon.
 func (b *bench) carryCommand() *cobra.Command {
 	c := &carry{bench: b}
-	cmd := b.command("carry", b.text.T("bench.cmd_carry"), c.run)
+	cmd := b.command("carry", "how many sessions a running daemon carries", c.run)
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&c.app, "app", "", b.text.T("bench.flag_app"))
-	flags.StringVar(&c.control, "control", "", b.text.T("bench.flag_control"))
-	flags.StringVar(&c.senders, "http", "", b.text.T("bench.flag_http"))
-	flags.StringVar(&c.service, "service", "", b.text.T("bench.flag_service"))
-	flags.StringVar(&c.serverKey, "server-key", "", b.text.T("bench.flag_server_key"))
-	flags.StringVar(&c.clientKey, "client-key", "", b.text.T("bench.flag_client_key"))
-	flags.IntVar(&c.upTo, "up-to", 10_000, b.text.T("bench.flag_up_to"))
-	flags.DurationVar(&c.within, "within", 5*time.Second, b.text.T("bench.flag_within"))
+	flags.StringVar(&c.app, "app", "", "id or title of the app")
+	flags.StringVar(&c.control, "control", "", "control channel (`path`) of a daemon on this machine, "+
+		"which knows addresses and keys")
+	flags.StringVar(&c.senders, "http", "", "where senders connect (`URL`)")
+	flags.StringVar(&c.service, "service", "", "where sessions connect (`host:port`)")
+	flags.StringVar(&c.serverKey, "server-key", "", "server `key`; better in PNS4ONES_SERVER_KEY, "+
+		"for a command line can be seen by others")
+	flags.StringVar(&c.clientKey, "client-key", "", "client `key`; better in PNS4ONES_CLIENT_KEY")
+	flags.IntVar(&c.upTo, "up-to", 10_000, "sessions in the end")
+	flags.DurationVar(&c.within, "within", 5*time.Second, "how long a message to all may take")
 	return cmd
 }
 
 func (c *carry) run(ctx context.Context) error {
 	if c.upTo < 1 || c.within <= 0 {
-		return usageError{locale.NewText("bench.bad_numbers")}
+		return usageError{errors.New("the numbers of sessions and runs, and times, must be above zero")}
 	}
 	if err := c.find(ctx); err != nil {
 		return err
@@ -97,7 +99,11 @@ func (c *carry) run(ctx context.Context) error {
 	}
 	defer c.loop.close()
 	for i := range c.upTo {
-		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: c.appID, IbID: infobaseID, UserID: userID(i)}, key)
+		packet, err := wire.AppendRegistration(nil, wire.Registration{
+			AppID:  c.appID,
+			IbID:   infobaseID,
+			UserID: userID(i),
+		}, key)
 		if err != nil {
 			return err
 		}
@@ -116,7 +122,7 @@ func (c *carry) find(ctx context.Context) error {
 		c.clientKey = c.getenv("PNS4ONES_CLIENT_KEY")
 	}
 	if c.app == "" {
-		return usageError{locale.NewText("bench.carry_needs_app")}
+		return usageError{errors.New("name the app: --app")}
 	}
 	if c.serverKey != "" && c.clientKey != "" && c.senders != "" && c.service != "" {
 		c.appID = c.app
@@ -141,7 +147,8 @@ func (c *carry) ask(ctx context.Context) error {
 		}
 		return c.take(ctx, client, status)
 	}
-	return locale.NewText("bench.carry_no_daemon", "why", errors.Join(tried...))
+	return fmt.Errorf("no daemon was found on this machine; for another one give --http, --service, "+
+		"PNS4ONES_SERVER_KEY and PNS4ONES_CLIENT_KEY, and the app's id:\n%w", errors.Join(tried...))
 }
 
 // take fills in what the daemon knows.
@@ -189,9 +196,8 @@ func onThisMachine(listen string) string {
 // or the daemon carries no more.
 func (c *carry) ramp(ctx context.Context, to *unix.SockaddrInet4) error {
 	if !c.json {
-		fmt.Fprintln(c.stdout, c.text.T("bench.carry_title", "senders", c.senders, "service", c.service))
-		c.row(c.text.T("bench.carry_sessions"), c.text.T("bench.carry_connects"), c.text.T("bench.carry_broadcast"),
-			c.text.T("bench.carry_delivered"), c.text.T("bench.carry_p50"), c.text.T("bench.carry_p99"))
+		fmt.Fprintf(c.stdout, "Senders %s, sessions %s\n\n", locale.Clean(c.senders), locale.Clean(c.service))
+		c.row("sessions", "connects", "to the last", "delivered", "to one, p50", "p99")
 	}
 	result := &Carry{Steps: []CarryStep{}}
 	var ended error
@@ -203,11 +209,18 @@ func (c *carry) ramp(ctx context.Context, to *unix.SockaddrInet4) error {
 		}
 		result.Steps = append(result.Steps, step)
 		if !c.json {
-			c.row(c.number(float64(n)), c.format(step.ConnectsASecond, PerSecond), c.format(step.TimeToLast, Seconds),
-				c.decimal(step.DeliveredShare*100, 2)+" %", c.format(step.LatencyP50, Seconds), c.format(step.LatencyP99, Seconds))
+			c.row(
+				number(float64(n)),
+				format(step.ConnectsASecond, PerSecond),
+				format(step.TimeToLast, Seconds),
+				decimal(step.DeliveredShare*100, 2)+" %",
+				format(step.LatencyP50, Seconds),
+				format(step.LatencyP99, Seconds),
+			)
 		}
 		if !step.Good {
-			ended = locale.NewText("bench.carry_too_slow", "took", c.format(step.WorstTimeToLast, Seconds), "share", c.decimal(step.DeliveredShare*100, 2), "within", c.within.String())
+			ended = fmt.Errorf("a message to all took %s (%v are allowed), %s %% were delivered",
+				format(step.WorstTimeToLast, Seconds), c.within, decimal(step.DeliveredShare*100, 2))
 			break
 		}
 		result.Carried = n
@@ -219,10 +232,12 @@ func (c *carry) ramp(ctx context.Context, to *unix.SockaddrInet4) error {
 		}
 	}
 	if ended != nil {
-		return locale.NewText("bench.carry_ended", "carried", c.number(float64(result.Carried)), "why", ended)
+		carried := number(float64(result.Carried))
+		return fmt.Errorf("it carries %s sessions, and no more at the next step: %w", carried, ended)
 	}
 	if !c.json {
-		fmt.Fprintln(c.stdout, c.text.T("bench.carry_done", "carried", c.number(float64(result.Carried))))
+		carried := number(float64(result.Carried))
+		fmt.Fprintf(c.stdout, "\nIt carries %s sessions. More were not asked for: --up-to\n", carried)
 	}
 	return nil
 }
@@ -291,7 +306,7 @@ func (c *carry) step(ctx context.Context, to *unix.SockaddrInet4, n int) (CarryS
 	return step, nil
 }
 
-// registered tells how many sessions the daemon knows: all, if a message to the
+// registered returns how many sessions the daemon knows: all, if a message to the
 // one that came last reaches it, else as many as before.
 func (c *carry) registered(ctx context.Context) (int, error) {
 	m := &wire.Message{Topic: "pns4onesbench"}
@@ -306,7 +321,9 @@ func (c *carry) registered(ctx context.Context) (int, error) {
 
 // send sends m and returns the sessions that the daemon names, and how long it took
 // until done reported true; that is waited for only if there are any.
-func (c *carry) send(ctx context.Context, to wire.Recipient, m *wire.Message, done func() bool) (took time.Duration, reached int, err error) {
+func (c *carry) send(
+	ctx context.Context, to wire.Recipient, m *wire.Message, done func() bool,
+) (took time.Duration, reached int, err error) {
 	body, err := bodyOf(to, m)
 	if err != nil {
 		return 0, 0, err

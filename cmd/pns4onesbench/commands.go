@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
-
-	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // usageError is a command line that cannot be understood.
@@ -50,41 +49,50 @@ func runLimit(args []string) error {
 	return runRawLoop(frame, packet)
 }
 
+const about = `pns4onesbench measures how fast the service is and how many sessions it carries.
+
+Most commands start a daemon of their own on free ports of this machine, and what it is compared with
+beside it. carry loads a daemon that is running. How to read the results: packaging/doc/en/performance.md.`
+
 // rootCommand builds all commands, in the order of the help.
 func (b *bench) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use: "pns4onesbench", Long: b.text.T("bench.about"),
-		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:           "pns4onesbench",
+		Long:          about,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(b.stdout)
 	root.SetErr(b.stderr)
-	root.SetUsageTemplate(b.usage())
+	root.SetUsageTemplate(usage)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
 	cobra.EnableCommandSorting = false
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
-	flags.IntVar(&b.sessions, "sessions", 10_000, b.text.T("bench.flag_sessions"))
-	flags.IntVar(&b.frameBytes, "frame", 400, b.text.T("bench.flag_frame"))
-	flags.IntVar(&b.runs, "runs", 5, b.text.T("bench.flag_runs"))
-	flags.StringVar(&b.daemonPath, "daemon", "", b.text.T("bench.flag_daemon"))
-	flags.StringVar(&b.otherPath, "vs", "", b.text.T("bench.flag_vs"))
-	flags.StringVar(&b.natsPath, "nats", "", b.text.T("bench.flag_nats"))
-	flags.BoolVar(&b.pin, "pin", true, b.text.T("bench.flag_pin"))
-	flags.BoolVar(&b.realtime, "realtime", false, b.text.T("bench.flag_realtime"))
-	flags.BoolVar(&b.awake, "awake", false, b.text.T("bench.flag_awake"))
-	flags.BoolVar(&b.json, "json", false, b.text.T("bench.flag_json"))
-	flags.StringVar(&b.lang, "lang", "", b.text.T("bench.flag_lang"))
-	flags.BoolVar(&b.quick, "quick", false, b.text.T("bench.flag_quick"))
+	flags.IntVar(&b.sessions, "sessions", 10_000, "sessions")
+	flags.IntVar(&b.frameBytes, "frame", 400, "bytes of a frame, rounded up to the next that encryption makes")
+	flags.IntVar(&b.runs, "runs", 5, "how often each is measured")
+	flags.StringVar(&b.daemonPath, "daemon", "", "binary of the daemon (`path`); default: beside this program, "+
+		"else built from source, else the installed one")
+	flags.StringVar(&b.otherPath, "vs", "", "another build of the daemon (`path`) to compare with")
+	flags.StringVar(&b.natsPath, "nats", "", "binary of nats-server (`path`) to compare with")
+	flags.BoolVar(&b.pin, "pin", true, "servers on one CPU, their clients on another")
+	flags.BoolVar(&b.realtime, "realtime", false, "ahead of all other processes of the machine, "+
+		"if it cannot be quiet; takes root")
+	flags.BoolVar(&b.awake, "awake", false, "the CPUs do not fall asleep: for latency, "+
+		"where the machine is a virtual one")
+	flags.BoolVar(&b.json, "json", false, "print JSON")
+	flags.BoolVar(&b.quick, "quick", false, "only try whether everything works; the figures mean nothing")
 
 	for _, s := range scenarios {
-		root.AddCommand(b.command(s.name, b.text.T("bench.cmd_"+s.name), func(ctx context.Context) error {
+		root.AddCommand(b.command(s.name, s.short, func(ctx context.Context) error {
 			return b.measure(ctx, s)
 		}))
 	}
-	root.AddCommand(b.command("all", b.text.T("bench.cmd_all"), func(ctx context.Context) error {
+	root.AddCommand(b.command("all", "all of the above", func(ctx context.Context) error {
 		return b.measure(ctx, scenarios...)
 	}))
 	root.AddCommand(b.carryCommand())
@@ -92,24 +100,22 @@ func (b *bench) rootCommand() *cobra.Command {
 	root.InitDefaultHelpFlag()
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.InitDefaultHelpFlag()
-		cmd.Flags().Lookup("help").Usage = b.text.T("bench.flag_help")
+		cmd.Flags().Lookup("help").Usage = "this help"
 	}
 	return root
 }
 
-// usage is the template of the help, in the person's language.
-func (b *bench) usage() string {
-	return b.text.T("bench.usage") + `
+// usage is the template of the help.
+const usage = `Usage:
   {{.UseLine}}{{if .HasAvailableSubCommands}}
 
-` + b.text.T("bench.commands") + `{{range .Commands}}{{if .IsAvailableCommand}}
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
 
-` + b.text.T("bench.flags") + `
+Flags:
 {{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{if .HasAvailableInheritedFlags}}
 {{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
 `
-}
 
 func (b *bench) command(name, short string, run func(ctx context.Context) error) *cobra.Command {
 	return &cobra.Command{
@@ -127,7 +133,7 @@ func (b *bench) command(name, short string, run func(ctx context.Context) error)
 // measure runs scenarios against a daemon of its own and reports.
 func (b *bench) measure(ctx context.Context, list ...scenario) error {
 	if b.runs < 1 || b.sessions < 1 {
-		return usageError{locale.NewText("bench.bad_numbers")}
+		return usageError{errors.New("the numbers of sessions and runs, and times, must be above zero")}
 	}
 	most := 0
 	for _, s := range list {
@@ -186,14 +192,15 @@ func (b *bench) prepare(sessions int) error {
 		return err
 	}
 	if room := int64(limit.Max) - spareDescriptors; int64(sessions) > room {
-		return locale.NewText("bench.too_few_descriptors", "sessions", sessions, "limit", limit.Max)
+		return fmt.Errorf("%d sessions need as many open files; this process may have %d: raise the limit "+
+			"(ulimit -Hn, LimitNOFILE) or ask for fewer sessions", sessions, limit.Max)
 	}
 	var err error
 	if b.placement, err = place(b.pin); err != nil {
 		return err
 	}
 	if b.pin && !b.placement.pinned {
-		b.progress("bench.not_pinned")
+		b.say("Nothing is pinned to a CPU: both sides take each other's time.")
 	}
 	if b.realtime {
 		if err := goAhead(); err != nil {
@@ -228,14 +235,15 @@ func (b *bench) findDaemon(ctx context.Context) error {
 	}
 	b.cleanup = append(b.cleanup, func() { os.RemoveAll(folder) })
 	built := filepath.Join(folder, "pns4ones")
-	b.progress("bench.building")
+	b.say("Building the daemon…")
 	said, buildErr := exec.CommandContext(ctx, "go", "build", "-o", built, daemonPackage).CombinedOutput()
 	if buildErr == nil {
 		b.daemonPath = built
 		return nil
 	}
 	if b.daemonPath, err = exec.LookPath("pns4ones"); err != nil {
-		return locale.NewText("bench.no_daemon", "why", string(said))
+		return fmt.Errorf("there is no daemon to measure: none beside this program, none installed, and it could not "+
+			"be built:\n%s\nname its binary: --daemon PATH", said)
 	}
 	return nil
 }

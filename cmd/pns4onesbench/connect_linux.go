@@ -50,7 +50,8 @@ func (l *loop) awaitRegistered(ctx context.Context, n int, registered func() (in
 			return err
 		}
 		if time.Now().After(end) || l.closed > 0 {
-			return fmt.Errorf("the server counts %d of %d sessions; it closed %d", l.registered, len(l.sessions), l.closed)
+			return fmt.Errorf("the server counts %d of %d sessions; it closed %d",
+				l.registered, len(l.sessions), l.closed)
 		}
 		if err := l.rest(ctx, asking); err != nil {
 			return err

@@ -66,7 +66,8 @@ func (b *bench) startDaemonAt(ctx context.Context, path string, more ...string) 
 	}
 	cmd := exec.Command(path, "-config", settings)
 	// What this machine has of pns4ones is none of our business.
-	cmd.Env = append(withoutSettings(os.Environ()), "PNS4ONES_LANG=en", "CONFIGURATION_DIRECTORY="+d.folder, "STATE_DIRECTORY="+d.folder)
+	cmd.Env = append(withoutSettings(os.Environ()),
+		"PNS4ONES_LANG=en", "CONFIGURATION_DIRECTORY="+d.folder, "STATE_DIRECTORY="+d.folder)
 	if d.process, err = b.startProcess("pns4ones", cmd); err != nil {
 		return nil, err
 	}
@@ -143,7 +144,11 @@ func (d *daemon) infobase(number int) string {
 // not what is measured.
 func (d *daemon) prepare(n int) error {
 	for i := len(d.sessions.packets); i < n; i++ {
-		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: d.app.ID, IbID: d.infobase(i), UserID: userID(i)}, d.key)
+		packet, err := wire.AppendRegistration(nil, wire.Registration{
+			AppID:  d.app.ID,
+			IbID:   d.infobase(i),
+			UserID: userID(i),
+		}, d.key)
 		if err != nil {
 			return fmt.Errorf("making the packet of a session: %w", err)
 		}
@@ -174,7 +179,10 @@ const posters = underWay
 func (d *daemon) send() (bool, error) {
 	if d.toAll == nil {
 		var err error
-		if d.toAll, err = d.poster(wire.Recipient{Type: wire.ToAll, IbID: infobaseID}, d.message, posters, false); err != nil {
+		if d.toAll, err = d.poster(wire.Recipient{
+			Type: wire.ToAll,
+			IbID: infobaseID,
+		}, d.message, posters, false); err != nil {
 			return false, err
 		}
 	}

@@ -53,7 +53,8 @@ func runRawLoop(frameBytes, packetBytes int) error {
 	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("making an epoll instance: %w", err)
 	}
-	if r.listener, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+	const kind = unix.SOCK_STREAM | unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+	if r.listener, err = unix.Socket(unix.AF_INET, kind, 0); err != nil {
 		return fmt.Errorf("making a socket: %w", err)
 	}
 	if err := unix.Bind(r.listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
@@ -68,7 +69,10 @@ func runRawLoop(frameBytes, packetBytes int) error {
 	}
 	fmt.Printf("127.0.0.1:%d\n", name.(*unix.SockaddrInet4).Port)
 	for _, fd := range []int{0, r.listener} {
-		if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+		if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
+			Events: unix.EPOLLIN,
+			Fd:     int32(fd),
+		}); err != nil {
 			return fmt.Errorf("waiting: %w", err)
 		}
 	}
@@ -118,7 +122,10 @@ func (r *rawLoop) accept() error {
 		}
 		r.sessions = append(r.sessions, fd)
 		if _, err := unix.Read(fd, r.packet); err == unix.EAGAIN {
-			if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+			if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
+				Events: unix.EPOLLIN,
+				Fd:     int32(fd),
+			}); err != nil {
 				return fmt.Errorf("waiting for a packet: %w", err)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 
 // loop holds the clients' side of every connection in one epoll instance, without
 // a goroutine each. It reads what sessions get into one buffer and counts the
-// bytes: as the length of a frame is known, that tells when a session has it. It
+// bytes: as the length of a frame is known, that shows when a session has it. It
 // is used by one goroutine.
 type loop struct {
 	epoll    int
@@ -29,7 +29,7 @@ type loop struct {
 
 	// observe, if set, sees what sessions get; it is not counted then.
 	observe func(number int, b []byte) error
-	// receiveBuffer, if set, tells how small the kernel's receive buffer of a
+	// receiveBuffer, if set, is how small the kernel's receive buffer of a
 	// session is to be; 0: as the system has it.
 	receiveBuffer func(number int) int
 }
@@ -120,8 +120,8 @@ func (l *loop) until(ctx context.Context, what string, done func() bool) error {
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s: not within %v: %d of %d sessions have not received %d bytes, %d were closed by the server",
-				what, patience, l.behind, len(l.sessions), l.want, l.closed)
+			return fmt.Errorf("%s: not within %v: %d of %d sessions have not received %d bytes, "+
+				"%d were closed by the server", what, patience, l.behind, len(l.sessions), l.want, l.closed)
 		}
 	}
 	return nil
@@ -161,7 +161,8 @@ func (l *loop) complete() bool { return l.behind == 0 }
 func (l *loop) exact() error {
 	for i := range l.sessions {
 		if s := &l.sessions[i]; !s.ignored && s.received != l.want {
-			return fmt.Errorf("session %d received %d bytes, %d were sent to it; %d sessions were closed by the server", i, s.received, l.want, l.closed)
+			return fmt.Errorf("session %d received %d bytes, %d were sent to it; %d sessions were closed by the server",
+				i, s.received, l.want, l.closed)
 		}
 	}
 	return nil

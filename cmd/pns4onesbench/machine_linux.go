@@ -31,7 +31,8 @@ func describeMachine(p *placement, daemonPath, natsPath string) Machine {
 	m.MemoryBytes, _ = kibField("/proc/meminfo", "MemTotal:")
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
-		m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:]) + " " + unix.ByteSliceToString(name.Machine[:])
+		text := unix.ByteSliceToString
+		m.Kernel = text(name.Sysname[:]) + " " + text(name.Release[:]) + " " + text(name.Machine[:])
 	}
 	if daemonPath != "" {
 		m.addVersion(daemonPath, "-version")

@@ -1,17 +1,18 @@
 //go:build linux
 
-// Command pns4onesbench loads a server and tells how fast it is. It starts the
+// Command pns4onesbench loads a server and measures how fast it is. It starts the
 // real daemon on free loopback ports, with what it is held against beside it: a
 // loop that does nothing but write to sockets, an HTTP handler that does nothing
 // but parse, nats-server if its binary is named. Servers run on one CPU, their
 // clients, which are in this process, on another; each is measured by turns, for
 // only ratios within one run count.
 //
-// «carry» needs no server of its own: it tells how many sessions a daemon
-// that is running somewhere carries.
+// «carry» needs no server of its own: it finds out how many sessions a daemon that
+// is running somewhere carries.
 //
 // Results go to stdout, as tables for people or as JSON; the rest to stderr. How
-// to read them is in packaging/doc/en/performance.md.
+// to read them is in packaging/doc/en/performance.md. It is for developers: its texts
+// are in the code, in English.
 package main
 
 import (
@@ -21,7 +22,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -59,10 +59,8 @@ type bench struct {
 	args           []string
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	text           *locale.Localizer
 
 	json       bool
-	lang       string
 	pin        bool
 	realtime   bool
 	awake      bool
@@ -83,7 +81,6 @@ type bench struct {
 
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, b *bench) int {
-	b.text = locale.New(locale.Detect(b.getenv, langFlag(b.args)))
 	defer func() {
 		for _, f := range b.cleanup {
 			f()
@@ -95,28 +92,17 @@ func run(ctx context.Context, b *bench) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(b.stderr, b.text.Error(err))
+	fmt.Fprintln(b.stderr, "pns4onesbench:", locale.CleanLines(err.Error()))
 	if isUsage(err) {
 		return exitUsage
 	}
 	return exitFailed
 }
 
-// langFlag finds --lang before the flags are parsed, for the help is in a
-// language already.
-func langFlag(args []string) string {
-	for i, arg := range args {
-		if value, ok := strings.CutPrefix(arg, "--lang="); ok {
-			return value
-		}
-		if arg == "--lang" && i+1 < len(args) {
-			return args[i+1]
-		}
-	}
-	return ""
+// progress says on stderr what is being measured.
+func (b *bench) progress(s *Scenario, subject string, run int) {
+	fmt.Fprintf(b.stderr, "%s: %s, run %d of %d\n", s.Name, subject, run+1, b.runs)
 }
 
-// progress tells on stderr what is being done.
-func (b *bench) progress(id string, args ...any) {
-	fmt.Fprintln(b.stderr, b.text.T(id, args...))
-}
+// say writes what is no result to stderr.
+func (b *bench) say(text string) { fmt.Fprintln(b.stderr, text) }

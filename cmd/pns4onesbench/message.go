@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -28,7 +27,7 @@ func messageOf(size int) (*wire.Message, error) {
 	plaintext := blocks*aesBlock - 1 // one byte of padding at least
 	room := plaintext - len(m.AppendJSON(nil)) + len(m.Notification.Body)
 	if room < 1 {
-		return nil, locale.NewText("bench.frame_too_small", "size", size, "least", size+1-room)
+		return nil, fmt.Errorf("a frame of %d bytes is too small; the smallest has %d", size, size+1-room)
 	}
 	const sentence = "Согласовать договор. "
 	body := strings.Repeat(sentence, room/len(sentence))
@@ -44,8 +43,13 @@ func frameBytesOf(m *wire.Message) int {
 // bodyOf is the body of a request that sends m.
 func bodyOf(to wire.Recipient, m *wire.Message) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{
-		"Recipient": map[string]string{"Type": string(to.Type), "IbId": to.IbID, "UserId": to.UserID, "UserGroup": to.UserGroup},
-		"Message":   json.RawMessage(m.AppendJSON(nil)),
+		"Recipient": map[string]string{
+			"Type":      string(to.Type),
+			"IbId":      to.IbID,
+			"UserId":    to.UserID,
+			"UserGroup": to.UserGroup,
+		},
+		"Message": json.RawMessage(m.AppendJSON(nil)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)

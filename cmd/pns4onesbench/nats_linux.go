@@ -106,7 +106,7 @@ func (n *nats) awaitPort(ctx context.Context) (*unix.SockaddrInet4, error) {
 }
 
 var (
-	natsConnect = []byte("CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"none\",\"version\":\"0\",\"protocol\":0}\r\n")
+	natsConnect = []byte(`CONNECT {"verbose":false,"pedantic":false,"lang":"none","version":"0","protocol":0}` + "\r\n")
 	natsPing    = []byte("PING\r\n")
 	natsPong    = []byte("PONG\r\n")
 )
@@ -153,10 +153,11 @@ func (n *nats) stop() {
 }
 
 // prepare makes what a subscriber says. The answer to the PING after the
-// subscription tells that it is in force.
+// subscription reports that it is in force.
 func (n *nats) prepare(count int) error {
 	for i := len(n.sessions.packets); i < count; i++ {
-		n.sessions.packets = append(n.sessions.packets, fmt.Appendf(nil, "%sSUB %s 1\r\nPING\r\n", natsConnect, natsSubject))
+		packet := fmt.Appendf(nil, "%sSUB %s 1\r\nPING\r\n", natsConnect, natsSubject)
+		n.sessions.packets = append(n.sessions.packets, packet)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // clockTick is the unit of /proc/stat.
 const clockTick = 10 * time.Millisecond
 
-// others tells how much of the CPUs went to processes that are none of ours.
+// others measures how much of the CPUs went to processes that are none of ours.
 type others struct {
 	bench   *bench
 	began   time.Time

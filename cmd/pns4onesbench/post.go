@@ -20,7 +20,7 @@ func posts(ctx context.Context, b *bench) ([]*Scenario, error) {
 	s := b.result("post", 1)
 	for run := range b.runs {
 		for _, mode := range []string{"kept", "fresh"} {
-			b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.figure_posts_"+mode), "run", run+1, "runs", b.runs)
+			b.progress(s, figureNames["posts_"+mode], run)
 			if err := b.postRun(ctx, s, mode); err != nil {
 				return nil, fmt.Errorf("post: %w", err)
 			}
@@ -164,6 +164,12 @@ func flood(ctx context.Context, p *poster, server *process, d time.Duration) (f 
 	if err := p.loop.rest(ctx, d); err != nil {
 		return f, err
 	}
+	// As many answers as there are connections may be to requests of before: only
+	// with more than that has the server worked while it was measured, however busy
+	// the machine is.
+	if err := p.loop.until(ctx, "answers", func() bool { return p.answered > before+len(p.conns) }); err != nil {
+		return f, err
+	}
 	if f.took, f.cpu, f.ours, err = m.read(); err != nil {
 		return f, err
 	}
@@ -177,11 +183,11 @@ func flood(ctx context.Context, p *poster, server *process, d time.Duration) (f 
 func latency(ctx context.Context, b *bench) ([]*Scenario, error) {
 	s := b.result("latency", 1)
 	for run := range b.runs {
-		b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+ofDaemon), "run", run+1, "runs", b.runs)
+		b.progress(s, subjectNames[ofDaemon], run)
 		if err := b.daemonLatency(ctx, s); err != nil {
 			return nil, fmt.Errorf("latency: %w", err)
 		}
-		b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+ofRaw), "run", run+1, "runs", b.runs)
+		b.progress(s, subjectNames[ofRaw], run)
 		if err := b.rawLatency(ctx, s); err != nil {
 			return nil, fmt.Errorf("latency: %w", err)
 		}
@@ -288,7 +294,8 @@ func (d *daemon) postBeside(ctx context.Context, p *poster, number int) (time.Du
 		return 0, err
 	}
 	took := time.Since(began)
-	if err := l.until(ctx, "both messages", func() bool { return l.complete() && p.idle() && d.toAll.idle() }); err != nil {
+	both := func() bool { return l.complete() && p.idle() && d.toAll.idle() }
+	if err := l.until(ctx, "both messages", both); err != nil {
 		return 0, err
 	}
 	if err := l.rest(ctx, pause); err != nil {
@@ -310,9 +317,11 @@ func (b *bench) rawLatency(ctx context.Context, s *Scenario) error {
 	return b.latencies(ctx, s, ofRaw, "kept", l, always, func() error { return l.tell(rawToOne) })
 }
 
-// latencies sends to the one session again and again; ready tells whether the next
-// message can be sent.
-func (b *bench) latencies(ctx context.Context, s *Scenario, of, mode string, t target, ready func() bool, send func() error) error {
+// latencies sends to the one session again and again; ready reports whether the
+// next message can be sent.
+func (b *bench) latencies(
+	ctx context.Context, s *Scenario, of, mode string, t target, ready func() bool, send func() error,
+) error {
 	l := t.clients()
 	var all []float64
 	for range b.pick(2000, 10) {

@@ -90,7 +90,9 @@ func (s *Scenario) note(of, name string, unit Unit, value float64) {
 
 // noteWith is note for a figure of which something is varied.
 func (s *Scenario) noteWith(of, name string, unit Unit, withName string, with int, value float64) {
-	at := slices.IndexFunc(s.Figures, func(f *Figure) bool { return f.Name == name && f.WithName == withName && f.With == with })
+	at := slices.IndexFunc(s.Figures, func(f *Figure) bool {
+		return f.Name == name && f.WithName == withName && f.With == with
+	})
 	if at < 0 {
 		at = len(s.Figures)
 		s.Figures = append(s.Figures, &Figure{Name: name, Unit: unit, WithName: withName, With: with})
@@ -177,13 +179,13 @@ func (b *bench) writeJSON() error {
 func (b *bench) writeMachine() {
 	m := &b.report.Machine
 	w := tabwriter.NewWriter(b.stdout, 0, 0, 2, ' ', 0)
-	line := func(id, value string) { fmt.Fprintf(w, "%s\t%s\n", b.text.T("bench.machine_"+id), value) }
-	line("cpu", fmt.Sprintf("%s × %d", m.CPU, m.CPUs))
+	line := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) }
+	line("CPU", fmt.Sprintf("%s × %d", m.CPU, m.CPUs))
 	line("kernel", m.Kernel)
-	line("memory", b.format(float64(m.MemoryBytes), Bytes))
+	line("memory", format(float64(m.MemoryBytes), Bytes))
 	line("versions", strings.Join(m.Versions, ", "))
 	if m.Pinned {
-		line("pinned", b.text.T("bench.pinned", "server", m.ServerCPU, "client", m.ClientCPU))
+		line("pinned", fmt.Sprintf("servers to CPU %d, clients to CPU %d", m.ServerCPU, m.ClientCPU))
 	}
 	w.Flush()
 }
@@ -191,8 +193,8 @@ func (b *bench) writeMachine() {
 // writeScenario writes the table of a scenario: a row for each figure, a column for
 // each subject with the daemon's ratio to it.
 func (b *bench) writeScenario(s *Scenario) {
-	fmt.Fprintf(b.stdout, "\n%s\n", b.text.T("bench.title", "what", b.text.T("bench.title_"+s.Name),
-		"sessions", b.number(float64(s.Sessions)), "frame", s.FrameBytes, "runs", s.Runs))
+	fmt.Fprintf(b.stdout, "\n%s: up to %s sessions, frames of %d bytes, medians of runs: %d\n",
+		scenarioTitles[s.Name], number(float64(s.Sessions)), s.FrameBytes, s.Runs)
 	var subjects []string
 	hasGoals := false
 	for _, f := range s.Figures {
@@ -204,70 +206,74 @@ func (b *bench) writeScenario(s *Scenario) {
 		}
 	}
 	w := tabwriter.NewWriter(b.stdout, 0, 0, 2, ' ', 0)
-	row := []string{b.text.T("bench.column_figure")}
+	row := []string{"figure"}
 	for _, of := range subjects {
-		row = append(row, b.text.T("bench.subject_"+of))
+		row = append(row, subjectNames[of])
 	}
 	if hasGoals {
-		row = append(row, b.text.T("bench.column_goal"))
+		row = append(row, "goal")
 	}
 	fmt.Fprintln(w, strings.Join(row, "\t"))
 	for _, f := range s.Figures {
-		row = []string{b.figureName(f)}
+		row = []string{figureName(f)}
 		for _, of := range subjects {
-			row = append(row, b.cell(f, of))
+			row = append(row, cell(f, of))
 		}
 		if hasGoals {
-			row = append(row, b.goalsText(f))
+			row = append(row, goalsText(f))
 		}
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	w.Flush()
 	if s.OthersShare > noisy && !b.realtime {
-		fmt.Fprintln(b.stdout, b.text.T("bench.others", "share", b.format(s.OthersShare, Share)))
+		fmt.Fprintf(b.stdout, "Other processes had %s of the CPUs meanwhile: measure again when the machine is quiet, "+
+			"or with --realtime. CPU times suffer less than rates.\n", format(s.OthersShare, Share))
 	}
 }
 
 // noisy is the share of the CPUs from which on other processes spoil the figures.
 const noisy = 0.05
 
-func (b *bench) figureName(f *Figure) string {
-	name := b.text.T("bench.figure_" + f.Name)
+func figureName(f *Figure) string {
+	name := figureNames[f.Name]
 	if f.WithName != "" {
-		name += ", " + b.text.T("bench.with_"+f.WithName, "N", f.With)
+		name += fmt.Sprintf(", %d %s", f.With, f.WithName)
+		if f.With == 1 {
+			name = strings.TrimSuffix(name, "s")
+		}
 	}
 	return name
 }
 
-func (b *bench) cell(f *Figure, of string) string {
+func cell(f *Figure, of string) string {
 	for _, v := range f.Values {
 		if v.Of != of {
 			continue
 		}
-		cell := b.format(v.Median, f.Unit)
+		text := format(v.Median, f.Unit)
 		if v.Ratio != 0 {
-			cell += " (" + b.decimal(v.Ratio, 2) + "×)"
+			text += " (" + decimal(v.Ratio, 2) + "×)"
 		}
-		return cell
+		return text
 	}
 	return "–"
 }
 
-func (b *bench) goalsText(f *Figure) string {
+func goalsText(f *Figure) string {
 	var all []string
 	for _, g := range f.Goals {
 		sign, bound := "≤", g.AtMost
 		if g.AtLeast != 0 {
 			sign, bound = "≥", g.AtLeast
 		}
-		text := sign + " " + b.format(bound, f.Unit)
+		text := sign + " " + format(bound, f.Unit)
 		if g.Against != "" {
-			text = sign + " " + b.decimal(bound, 2) + "× " + b.text.T("bench.subject_"+g.Against)
+			text = sign + " " + decimal(bound, 2) + "× " + subjectNames[g.Against]
 		}
 		if g.Met {
-			text += ": " + b.text.T("bench.met")
+			text += ": " + "met"
 		} else {
-			text += ": " + b.text.T("bench.missed")
+			text += ": " + "MISSED"
 		}
 		all = append(all, text)
 	}
@@ -275,52 +281,52 @@ func (b *bench) goalsText(f *Figure) string {
 }
 
 // format writes a value for a person.
-func (b *bench) format(value float64, unit Unit) string {
+func format(value float64, unit Unit) string {
 	switch unit {
 	case Seconds:
 		for _, u := range []struct {
 			name string
 			size float64
-		}{{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}} {
-			if value >= u.size || u.name == "us" {
-				return b.short(value/u.size) + " " + b.text.T("bench.unit_"+u.name)
+		}{{"s", 1}, {"ms", 1e-3}, {"µs", 1e-6}} {
+			if value >= u.size || u.name == "µs" {
+				return short(value/u.size) + " " + u.name
 			}
 		}
 	case Bytes:
 		for _, u := range []struct {
 			name string
 			size float64
-		}{{"gib", 1 << 30}, {"mib", 1 << 20}, {"kib", 1 << 10}, {"b", 1}} {
-			if value >= u.size || u.name == "b" {
-				return b.short(value/u.size) + " " + b.text.T("bench.unit_"+u.name)
+		}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}} {
+			if value >= u.size || u.name == "B" {
+				return short(value/u.size) + " " + u.name
 			}
 		}
 	case PerSecond:
-		return b.number(value) + b.text.T("bench.unit_per_second")
+		return number(value) + "/s"
 	case Share:
-		return b.decimal(value*100, 0) + " %"
+		return decimal(value*100, 0) + " %"
 	}
-	return b.decimal(value, 2)
+	return decimal(value, 2)
 }
 
 // short writes a value with three digits.
-func (b *bench) short(value float64) string {
+func short(value float64) string {
 	switch {
 	case value >= 100:
-		return b.number(value)
+		return number(value)
 	case value >= 10:
-		return b.decimal(value, 1)
+		return decimal(value, 1)
 	}
-	return b.decimal(value, 2)
+	return decimal(value, 2)
 }
 
 // decimal writes a value with so many digits after the point.
-func (b *bench) decimal(value float64, digits int) string {
-	return strings.Replace(fmt.Sprintf("%.*f", digits, value), ".", b.text.T("bench.decimal_point"), 1)
+func decimal(value float64, digits int) string {
+	return fmt.Sprintf("%.*f", digits, value)
 }
 
 // number writes a whole number with its thousands apart.
-func (b *bench) number(value float64) string {
+func number(value float64) string {
 	digits := fmt.Sprintf("%.0f", value)
 	var out []byte
 	for i := range len(digits) {

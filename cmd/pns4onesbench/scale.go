@@ -23,7 +23,7 @@ func scale(ctx context.Context, b *bench) ([]*Scenario, error) {
 		counts, apps, infobases = []int{10, 40}, []int{1, 10}, []int{1, 10}
 	}
 	for run := range b.runs {
-		b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+ofDaemon), "run", run+1, "runs", b.runs)
+		b.progress(s, subjectNames[ofDaemon], run)
 		if err := b.scaleSessions(ctx, s, counts); err != nil {
 			return nil, fmt.Errorf("scale: sessions: %w", err)
 		}

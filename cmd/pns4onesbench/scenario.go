@@ -11,24 +11,26 @@ import (
 // scenario is a command that measures.
 type scenario struct {
 	name  string
+	short string             // what it measures, in a line
 	needs func(b *bench) int // sessions at once, at most
 	run   func(ctx context.Context, b *bench) ([]*Scenario, error)
 }
 
 // scenarios are all of them, in the order of the help.
 var scenarios = []scenario{
-	{"broadcast", flagSessions, broadcast},
-	{"sustained", flagSessions, sustained},
-	{"memory", func(b *bench) int { return b.most() }, memory},
-	{"connect", flagSessions, connects},
-	{"post", func(*bench) int { return 1 }, posts},
-	{"latency", func(*bench) int { return 1 }, latency},
-	{"beside", func(b *bench) int { return b.sessions + 1 }, latencyBeside},
-	{"slowhalf", flagSessions, slowHalf},
-	{"scale", func(b *bench) int { return b.most() }, scale},
+	{"broadcast", "one message to all sessions: time to the last one, CPU", flagSessions, broadcast},
+	{"sustained", "messages to all as fast as they go", flagSessions, sustained},
+	{"memory", "memory for an idle session", func(b *bench) int { return b.most() }, memory},
+	{"connect", "connecting and registering, sessions a second", flagSessions, connects},
+	{"post", "POST /sendmessage to one session, posts a second", func(*bench) int { return 1 }, posts},
+	{"latency", "from the start of a POST to its bytes at the session", func(*bench) int { return 1 }, latency},
+	{"beside", "the same while a message to all is being delivered", oneBeside, latencyBeside},
+	{"slowhalf", "every second session stops reading", flagSessions, slowHalf},
+	{"scale", "cost against the number of sessions, apps, infobases", func(b *bench) int { return b.most() }, scale},
 }
 
 func flagSessions(b *bench) int { return b.sessions }
+func oneBeside(b *bench) int    { return b.sessions + 1 }
 
 // How much is measured; --quick does just enough to see that it works.
 func (b *bench) pick(normal, quick int) int {
@@ -59,7 +61,9 @@ func (b *bench) subjects(limit string) []subject {
 		{ofDaemon, func(ctx context.Context) (target, error) { return b.startDaemon(ctx) }},
 	}
 	if b.otherPath != "" {
-		all = append(all, subject{ofOther, func(ctx context.Context) (target, error) { return b.startDaemonAt(ctx, b.otherPath) }})
+		all = append(all, subject{ofOther, func(ctx context.Context) (target, error) {
+			return b.startDaemonAt(ctx, b.otherPath)
+		}})
 	}
 	if limit != "" {
 		all = append(all, subject{limit, func(context.Context) (target, error) { return b.startLimit(limitRaw) }})
@@ -72,10 +76,12 @@ func (b *bench) subjects(limit string) []subject {
 
 // alternate measures every subject once in each run, in a process of its own: so a
 // noisy minute of the machine falls on all of them.
-func (b *bench) alternate(ctx context.Context, s *Scenario, subjects []subject, measure func(of string, t target) error) error {
+func (b *bench) alternate(
+	ctx context.Context, s *Scenario, subjects []subject, measure func(of string, t target) error,
+) error {
 	for run := range b.runs {
 		for _, subject := range subjects {
-			b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+subject.of), "run", run+1, "runs", b.runs)
+			b.progress(s, subjectNames[subject.of], run)
 			t, err := subject.start(ctx)
 			if err != nil {
 				return err
@@ -115,7 +121,7 @@ func deliver(ctx context.Context, t target) (time.Duration, error) {
 // pause is how long both sides rest between two things that are measured alone.
 const pause = 20 * time.Millisecond
 
-// meter tells what a process and this one used of the CPU since it was made.
+// meter measures what a process and this one used of the CPU since it was made.
 type meter struct {
 	server          *process
 	began           time.Time

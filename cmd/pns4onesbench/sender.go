@@ -30,7 +30,10 @@ func newSender(ctx context.Context, base, serverKey string) (*sender, error) {
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
-	s := &sender{base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}}
+	s := &sender{
+		base: strings.TrimSuffix(base, "/"),
+		http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+	}
 	var answer struct {
 		Token string `json:"access_token"`
 	}
@@ -39,7 +42,7 @@ func newSender(ctx context.Context, base, serverKey string) (*sender, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Token == "" {
-		return nil, locale.NewText("bench.not_ours", "url", s.base)
+		return nil, fmt.Errorf("%s is not the service for senders", locale.Clean(s.base))
 	}
 	s.token = answer.Token
 	return s, nil
@@ -54,7 +57,7 @@ func (s *sender) post(ctx context.Context, body []byte) (int, error) {
 	}
 	reached, err := strconv.Atoi(header.Get("X-Delivered-Sessions"))
 	if err != nil {
-		return 0, locale.NewText("bench.not_ours", "url", s.base)
+		return 0, fmt.Errorf("%s is not the service for senders", locale.Clean(s.base))
 	}
 	return reached, nil
 }
@@ -65,7 +68,7 @@ const maxAnswerBytes = 64 << 10
 func (s *sender) ask(ctx context.Context, method, path string, body []byte) (http.Header, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, usageError{locale.NewText("bench.bad_url", "url", s.base)}
+		return nil, nil, usageError{fmt.Errorf("this is not an address: %s", locale.Clean(s.base))}
 	}
 	if s.token != "" {
 		request.Header.Set("Authorization", "Bearer "+s.token)
@@ -83,7 +86,8 @@ func (s *sender) ask(ctx context.Context, method, path string, body []byte) (htt
 		return nil, nil, fmt.Errorf("asking %s: %w", s.base, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, nil, locale.NewText("bench.refused", "url", s.base, "status", response.Status)
+		status := locale.Clean(response.Status)
+		return nil, nil, fmt.Errorf("%s answered %s: check the server key", locale.Clean(s.base), status)
 	}
 	return response.Header, text, nil
 }

@@ -25,7 +25,7 @@ const (
 func slowHalf(ctx context.Context, b *bench) ([]*Scenario, error) {
 	s := b.result("slowhalf", b.sessions)
 	for run := range b.runs {
-		b.progress("bench.progress", "scenario", s.Name, "subject", b.text.T("bench.subject_"+ofDaemon), "run", run+1, "runs", b.runs)
+		b.progress(s, subjectNames[ofDaemon], run)
 		if err := b.slowHalfOnce(ctx, s); err != nil {
 			return nil, fmt.Errorf("slowhalf: %w", err)
 		}
@@ -79,7 +79,8 @@ func (b *bench) slowHalfOnce(ctx context.Context, s *Scenario) error {
 		return err
 	}
 	defer fill.close()
-	if err := d.fillUntil(ctx, fill, "every slow session to have a queue", func() (bool, error) { return d.allQueued(ctx, n/2) }); err != nil {
+	queued := func() (bool, error) { return d.allQueued(ctx, n/2) }
+	if err := d.fillUntil(ctx, fill, "every slow session to have a queue", queued); err != nil {
 		return err
 	}
 	with, err := b.timeOfTheOthers(ctx, d, slow)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -38,8 +39,13 @@ func (b *bench) sustainedWith(ctx context.Context, name string, n int) (*Scenari
 		l.expect(0)
 		sent := int64(0)
 		size := int64(t.messageBytes())
-		flood := func(d time.Duration) error {
-			for end := time.Now().Add(d); time.Now().Before(end); {
+		// flood sends for a while, and on until least bytes have come.
+		flood := func(d time.Duration, least int64) error {
+			end := time.Now().Add(d)
+			for time.Now().Before(end) || l.bytes < least {
+				if time.Since(end) > patience {
+					return t.server().failed(fmt.Errorf("only %d bytes came of %d", l.bytes, least))
+				}
 				for sent*int64(n)-l.bytes/size < underWay*int64(n) {
 					ok, err := t.send()
 					if err != nil {
@@ -50,13 +56,16 @@ func (b *bench) sustainedWith(ctx context.Context, name string, n int) (*Scenari
 					}
 					sent++
 				}
-				if err := l.turn(time.Until(end)); err != nil {
+				if err := l.turn(max(time.Until(end), time.Millisecond)); err != nil {
+					return err
+				}
+				if err := context.Cause(ctx); err != nil {
 					return err
 				}
 			}
-			return context.Cause(ctx)
+			return nil
 		}
-		if err := flood(b.duration() / 3); err != nil {
+		if err := flood(b.duration()/3, 0); err != nil {
 			return err
 		}
 		m, err := newMeter(t.server())
@@ -64,7 +73,9 @@ func (b *bench) sustainedWith(ctx context.Context, name string, n int) (*Scenari
 			return err
 		}
 		before := l.bytes
-		if err := flood(b.duration()); err != nil {
+		// What is under way may have been written before: with more than that the server
+		// has worked while it was measured, however busy the machine is.
+		if err := flood(b.duration(), before+(underWay*int64(n)+1)*size); err != nil {
 			return err
 		}
 		took, serverCPU, ours, err := m.read()

@@ -3,8 +3,8 @@ package control
 import "time"
 
 // The objects of the control channel, the same that the admin program prints
-// with --json (design.md section 5). Times are RFC 3339 in UTC, durations are in
-// seconds. Fields may be added, none is ever renamed.
+// with --json. Times are RFC 3339 in UTC, durations are in seconds. Fields may be
+// added, none is ever renamed.
 
 // App is an app with its keys.
 type App struct {

@@ -11,10 +11,14 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 )
 
-// quick is a server that does not let the tests of time-outs wait.
-func quick(o httpapi.Options) *httpapi.Server {
-	const short = 400 * time.Millisecond
-	return httpapi.NewWithTimeouts(o, short, short, short)
+// short is a time-out that a test waits for; what is to come within one has
+// patience instead, however busy the machine is.
+const short = 50 * time.Millisecond
+
+// within makes a server with time-outs of its own: for a header, for a body, and for
+// the rest of a body that was refused.
+func within(header, body, drain time.Duration) func(httpapi.Options) *httpapi.Server {
+	return func(o httpapi.Options) *httpapi.Server { return httpapi.NewWithTimeouts(o, header, body, drain) }
 }
 
 func sendHeader(token string, more ...string) []string {
@@ -72,7 +76,7 @@ func TestARefusedSenderMayGoOnWithTheSameConnection(t *testing.T) {
 
 func TestNeverTakesTheRestOfARefusedBodyForARequest(t *testing.T) {
 	t.Parallel()
-	s := start(t, httpapi.Options{}, quick)
+	s := start(t, httpapi.Options{}, within(patience, patience, short))
 	c := s.raw()
 	c.writeHeader(sendHeader("nonsense", "Content-Length: 1000")...)
 	c.read().wantError(t, http.StatusUnauthorized, "")
@@ -102,7 +106,7 @@ func TestAnswersASenderThatSendsTheWholeBodyFirst(t *testing.T) {
 
 func TestExpect100Continue(t *testing.T) {
 	t.Parallel()
-	s := start(t, httpapi.Options{}, quick)
+	s := start(t, httpapi.Options{}, within(patience, patience, short))
 	token := s.token(s.newApp("one"))
 	t.Run("is told to continue", func(t *testing.T) {
 		c := s.raw()
@@ -214,8 +218,7 @@ func TestTheHeaderMayBe16KiBLong(t *testing.T) {
 
 func TestDoesNotWaitForASlowSender(t *testing.T) {
 	t.Parallel()
-	s := start(t, httpapi.Options{}, quick)
-	token := s.token(s.newApp("one"))
+	s := start(t, httpapi.Options{}, within(short, patience, patience))
 	t.Run("silent after connecting", func(t *testing.T) { s.raw().wantClosed() })
 	t.Run("half a header", func(t *testing.T) {
 		c := s.raw()
@@ -224,6 +227,9 @@ func TestDoesNotWaitForASlowSender(t *testing.T) {
 			t.Errorf("want the end of the connection, got %v", err)
 		}
 	})
+	// The time for a body begins with that for the header, which must arrive in it.
+	s = start(t, httpapi.Options{}, within(2*time.Second, short, short))
+	token := s.token(s.newApp("one"))
 	for name, line := range map[string]string{"half a body": length(toAll), "a chunk missing": "Transfer-Encoding: chunked"} {
 		t.Run(name, func(t *testing.T) {
 			c := s.raw()

@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/packaging/corpus"
 )
 
 // FuzzSendMessage sends any bytes as the body of /sendmessage. The answer is 200,
@@ -19,6 +20,7 @@ func FuzzSendMessage(f *testing.F) {
 	const limit = 4096
 	s := start(f, httpapi.Options{Limits: httpapi.Limits{MaxMessageBytes: limit}}, quietly)
 	token := s.token(s.newApp("one"))
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		post := func(reader io.Reader) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(http.MethodPost, "/sendmessage", reader)

@@ -22,7 +22,8 @@ func TestLeavesNoGoroutineBehind(t *testing.T) {
 	for name, options := range map[string]httpapi.Options{"HTTP": {}, "HTTPS": {Certificate: c}} {
 		t.Run(name, func(t *testing.T) {
 			before := runtime.NumGoroutine()
-			s := start(t, options, nil)
+			// With silent connections Shutdown would never end, if it waited for them.
+			s := start(t, options, within(time.Hour, time.Hour, time.Hour))
 			a := s.newApp("one")
 			s.connect(a, "ib", "ann", "").Close()
 			keeping := tlsClient()
@@ -33,11 +34,7 @@ func TestLeavesNoGoroutineBehind(t *testing.T) {
 			}
 			s.raw() // silent
 			s.raw().write("POST /sendm")
-			started := time.Now()
 			s.stop()
-			if took := time.Since(started); took > 4*time.Second {
-				t.Errorf("Shutdown took %v: silent connections held it up", took)
-			}
 			keeping.CloseIdleConnections()
 			eventually(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
 		})

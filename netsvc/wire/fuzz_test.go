@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
+	"github.com/pns4ones/pns4ones/packaging/corpus"
 )
 
 // slack is what a call may allocate whatever it is given: buffers of a fixed
@@ -27,6 +28,7 @@ func FuzzParseClientKey(f *testing.F) {
 	for _, v := range append(vectors.Valid, vectors.Invalid...) {
 		f.Add(v.Base64)
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		raw, err := base64.StdEncoding.DecodeString(text)
 		want := err == nil && len(raw) == 56 && strings.HasPrefix(string(raw), "\x20\x00\x00\x00\x10\x00\x00\x00") &&
@@ -57,6 +59,7 @@ func FuzzParseRegistration(f *testing.F) {
 		f.Add(mustHex(f, v.Packet)[2:])
 	}
 	k := mustKey(f, keyText)
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		var p wire.Packet
@@ -102,6 +105,7 @@ func FuzzRegistrationRoundTrip(f *testing.F) {
 	}
 	f.Add("a", "b\x00c", "\xff", strings.Repeat("g", 4100), uint16(700))
 	k, other := mustKey(f, keyText), mustKey(f, otherKeyText)
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, app, ib, user, group string, flip uint16) {
 		r := wire.Registration{AppID: app, IbID: ib, UserID: user, UserGroup: group}
 		packet, err := wire.AppendRegistration(nil, r, k)
@@ -144,6 +148,7 @@ func FuzzParseRequest(f *testing.F) {
 	} {
 		f.Add(body)
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		var to wire.Recipient
@@ -178,6 +183,7 @@ func FuzzAppendJSON(f *testing.F) {
 	f.Add("t", "title", "body", "icon", "action", true, "k1", "v1", "k2", "v2")
 	f.Add("\"\\/\b\f\n\r\t\x00\x1f\x7f", "<&>", "\u2028\u2029\uFEFF", "😀", "\xff\xed\xa0\x80", false, "", "v", "k", "")
 	f.Add("", "", "", "i", "a", true, "a", "", "a", "")
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, topic, title, body, icon, action string, important bool, k1, v1, k2, v2 string) {
 		m := wire.Message{
 			Topic:        topic,
@@ -226,6 +232,7 @@ func FuzzFrameRoundTrip(f *testing.F) {
 	f.Add([]byte(`{"topic":"abcd"}`), []byte{})
 	f.Add([]byte(``), []byte{})
 	k := mustKey(f, keyText)
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, plaintext, before []byte) {
 		frame, ok := bytes.CutPrefix(k.AppendFrame(bytes.Clone(before), plaintext), before)
 		if !ok {
@@ -251,6 +258,7 @@ func FuzzReadFrame(f *testing.F) {
 	f.Add(head(1<<32-1, 1<<32-1))
 	f.Add(head(0, 0))
 	f.Add(append(head(4+16, 15), make([]byte, 16)...))
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		in := bytes.NewReader(stream)
 		var plaintext []byte

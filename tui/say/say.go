@@ -117,12 +117,21 @@ func (w Words) Event(e control.Event) string {
 		if e.Peer.AppID == "" {
 			return w.Text.T("live.registration_refused_nameless", "addr", e.Peer.Addr, "reason", w.Reason(e.Reason))
 		}
-		return w.Text.T("live.registration_refused", "addr", e.Peer.Addr, "reason", w.Reason(e.Reason),
-			"user", w.user(e.Peer.UserID), "ib", locale.Clean(e.Peer.IbID), "app", w.App(e.Peer.AppID))
+		return w.Text.T("live.registration_refused",
+			"addr", e.Peer.Addr,
+			"reason", w.Reason(e.Reason),
+			"user", w.user(e.Peer.UserID),
+			"ib", locale.Clean(e.Peer.IbID),
+			"app", w.App(e.Peer.AppID))
 	case e.Statistics != nil:
 		s := e.Statistics
-		return w.Text.T("live.statistics", "sessions", s.Sessions, "messages", rate(s.Rates.Messages), "delivered", rate(s.Rates.Delivered),
-			"opened", rate(s.Rates.Opened), "closed", rate(s.Rates.Closed), "memory", Bytes(s.MemoryBytes))
+		return w.Text.T("live.statistics",
+			"sessions", s.Sessions,
+			"messages", rate(s.Rates.Messages),
+			"delivered", rate(s.Rates.Delivered),
+			"opened", rate(s.Rates.Opened),
+			"closed", rate(s.Rates.Closed),
+			"memory", Bytes(s.MemoryBytes))
 	case e.Change != "":
 		return w.Text.T("live.app_changed", "app", locale.Clean(e.Title), "change", w.Text.T("live.change_"+e.Change))
 	}
@@ -134,8 +143,14 @@ func rate(r float64) string { return fmt.Sprintf("%.0f", r) }
 func (w Words) sessionEvent(e control.Event) string {
 	s := e.Session
 	args := []any{
-		"session", s.ID, "user", w.user(s.UserID), "group", w.group(s.UserGroup), "ib", locale.Clean(s.IbID), "app", w.App(s.AppID), "addr", s.Addr,
-		"reason", w.Reason(e.Reason), "delivered", s.Delivered,
+		"session", s.ID,
+		"user", w.user(s.UserID),
+		"group", w.group(s.UserGroup),
+		"ib", locale.Clean(s.IbID),
+		"app", w.App(s.AppID),
+		"addr", s.Addr,
+		"reason", w.Reason(e.Reason),
+		"delivered", s.Delivered,
 	}
 	if e.AgeSeconds != nil {
 		args = append(args, "age", w.Age(time.Duration(*e.AgeSeconds)*time.Second))
@@ -168,7 +183,11 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	}
 
 	if c := e.LastClosed; c != nil {
-		say("last_closed", "time", Time(c.Time), "reason", w.Reason(c.Reason), "delivered", c.Session.Delivered, "last", w.lastDelivery(*c.Session))
+		say("last_closed",
+			"time", Time(c.Time),
+			"reason", w.Reason(c.Reason),
+			"delivered", c.Session.Delivered,
+			"last", w.lastDelivery(*c.Session))
 	}
 	if r := e.LastRefused; r != nil {
 		say("last_refused", "time", Time(r.Time), "reason", w.Reason(r.Reason), "addr", r.Peer.Addr, "N", r.Count)
@@ -180,8 +199,12 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	if len(e.OtherPlaces) > 0 {
 		say("other_places")
 		for _, s := range e.OtherPlaces {
-			detail(w.Text.T("live.place", "user", w.user(s.UserID), "ib", locale.Clean(s.IbID), "app", w.App(s.AppID), "group", w.group(s.UserGroup)) +
-				"; " + w.session(s, now))
+			place := w.Text.T("live.place",
+				"user", w.user(s.UserID),
+				"ib", locale.Clean(s.IbID),
+				"app", w.App(s.AppID),
+				"group", w.group(s.UserGroup))
+			detail(place + "; " + w.session(s, now))
 		}
 	}
 	if e.InfobaseSessions > 0 && e.ConnectedTotal == 0 {
@@ -245,10 +268,15 @@ func (w Words) refusals(all []control.Refusal, heading string, say func(string, 
 	}
 }
 
-// session tells of an open session in a line.
+// session describes an open session in a line.
 func (w Words) session(s control.Session, now time.Time) string {
-	return w.Text.T("live.session", "session", s.ID, "addr", s.Addr, "age", w.Age(now.Sub(s.Since)), "generation", s.KeyGeneration,
-		"delivered", s.Delivered, "last", w.lastDelivery(s))
+	return w.Text.T("live.session",
+		"session", s.ID,
+		"addr", s.Addr,
+		"age", w.Age(now.Sub(s.Since)),
+		"generation", s.KeyGeneration,
+		"delivered", s.Delivered,
+		"last", w.lastDelivery(s))
 }
 
 func (w Words) lastDelivery(s control.Session) string {

@@ -40,7 +40,10 @@ func TestEveryWordHasAText(t *testing.T) {
 			{Event: "registration_refused", Peer: &control.Peer{AppID: "a"}, Reason: "wrong_hmac"},
 			{Event: "statistics", Statistics: new(control.Statistics)},
 			{Event: "lost", Lost: 5},
-			{Event: "app_changed", Change: "created"}, {Event: "app_changed", Change: "removed"}, {Event: "app_changed", Change: "renamed"},
+			{
+				Event:  "app_changed",
+				Change: "created",
+			}, {Event: "app_changed", Change: "removed"}, {Event: "app_changed", Change: "renamed"},
 			{Event: "app_changed", Change: "server_key"}, {Event: "app_changed", Change: "client_key"},
 			{Event: "app_changed", Change: "old_keys_gone"}, {Event: "app_changed", Change: "tokens_reset"},
 		} {
@@ -70,11 +73,26 @@ func TestWhatComesFromOutsideIsHarmless(t *testing.T) {
 	const evil = "\x1b[2J\u202e\n"
 	w := words(locale.English)
 	w.Titles["evil"] = evil
-	s := control.Session{ID: "1", AppID: "evil", IbID: evil, UserID: evil, UserGroup: evil, Addr: "10.0.0.7:1", Since: now}
+	s := control.Session{
+		ID:        "1",
+		AppID:     "evil",
+		IbID:      evil,
+		UserID:    evil,
+		UserGroup: evil,
+		Addr:      "10.0.0.7:1",
+		Since:     now,
+	}
 	refusal := control.Refusal{Peer: control.Peer{AppID: evil, IbID: evil, UserID: evil}, Reason: evil, Count: 2}
 	texts := w.Explanation(control.Explanation{
-		AppID: "evil", IbID: evil, UserID: evil, UserGroup: evil, OtherPlaces: []control.Session{s},
-		OtherGroups: map[string]int{evil: 1}, Infobases: map[string]int{evil: 1}, RefusedElsewhere: []control.Refusal{refusal}, LastRefused: &refusal,
+		AppID:            "evil",
+		IbID:             evil,
+		UserID:           evil,
+		UserGroup:        evil,
+		OtherPlaces:      []control.Session{s},
+		OtherGroups:      map[string]int{evil: 1},
+		Infobases:        map[string]int{evil: 1},
+		RefusedElsewhere: []control.Refusal{refusal},
+		LastRefused:      &refusal,
 	}, now)
 	texts = append(texts,
 		w.Event(control.Event{Event: "session_opened", Session: &s}),
@@ -91,7 +109,17 @@ func TestWhatComesFromOutsideIsHarmless(t *testing.T) {
 func TestExplains(t *testing.T) {
 	t.Parallel()
 	last := now.Add(-time.Minute)
-	s := control.Session{ID: "7", AppID: "a", IbID: "ib", UserID: "u", Addr: "10.0.0.7:1", Since: now.Add(-2 * time.Hour), Delivered: 3, LastDeliveryAt: &last, KeyGeneration: 2}
+	s := control.Session{
+		ID:             "7",
+		AppID:          "a",
+		IbID:           "ib",
+		UserID:         "u",
+		Addr:           "10.0.0.7:1",
+		Since:          now.Add(-2 * time.Hour),
+		Delivered:      3,
+		LastDeliveryAt: &last,
+		KeyGeneration:  2,
+	}
 	elsewhere := s
 	elsewhere.IbID, elsewhere.UserGroup = "ib2", "g"
 	for _, tt := range []struct {
@@ -99,17 +127,49 @@ func TestExplains(t *testing.T) {
 		explanation control.Explanation
 		want, not   string
 	}{
-		{"connected", control.Explanation{UserID: "u", Connected: []control.Session{s}, ConnectedTotal: 1, InfobaseSessions: 1},
+		{"connected", control.Explanation{
+			UserID:           "u",
+			Connected:        []control.Session{s},
+			ConnectedTotal:   1,
+			InfobaseSessions: 1,
+		},
 			"would reach 1 session:\n  No. 7, 10.0.0.7:1, connected for 2 h 0 min, key generation 2, delivered 3, last: ", "never"},
-		{"more than are listed", control.Explanation{UserID: "u", Connected: []control.Session{s}, ConnectedTotal: 3, InfobaseSessions: 3}, "… and 2 more", ""},
-		{"never seen", control.Explanation{UserID: "u", InfobaseSessions: 5, IbID: "ib"}, "5 other sessions of the infobase ib", "Nobody is connected"},
+		{"more than are listed", control.Explanation{
+			UserID:           "u",
+			Connected:        []control.Session{s},
+			ConnectedTotal:   3,
+			InfobaseSessions: 3,
+		}, "… and 2 more", ""},
+		{"never seen", control.Explanation{
+			UserID:           "u",
+			InfobaseSessions: 5,
+			IbID:             "ib",
+		}, "5 other sessions of the infobase ib", "Nobody is connected"},
 		{"no sessions at all", control.Explanation{UserID: "u"}, "The app has no sessions at all", ""},
-		{"closed", control.Explanation{UserID: "u", LastClosed: &control.Event{Time: now, Reason: "key_revoked", Session: &s}},
+		{"closed", control.Explanation{
+			UserID:     "u",
+			LastClosed: &control.Event{Time: now, Reason: "key_revoked", Session: &s},
+		},
 			"the client key was renewed or the app removed (key_revoked). Messages delivered: 3", "no such session, and nobody"},
-		{"elsewhere", control.Explanation{UserID: "u", OtherPlaces: []control.Session{elsewhere}}, "  u in ib2, app “Склад”, group “g”; No. 7", ""},
-		{"a group", control.Explanation{UserGroup: "g", InfobaseSessions: 5, OtherGroups: map[string]int{"": 3, "h": 2}},
+		{"elsewhere", control.Explanation{
+			UserID:      "u",
+			OtherPlaces: []control.Session{elsewhere},
+		}, "  u in ib2, app “Склад”, group “g”; No. 7", ""},
+		{"a group", control.Explanation{
+			UserGroup:        "g",
+			InfobaseSessions: 5,
+			OtherGroups:      map[string]int{"": 3, "h": 2},
+		},
 			"  no group: 3 sessions\n  group “h”: 2 sessions\nThe released builds", "no such session, and nobody"},
-		{"nameless", control.Explanation{UserID: "u", Nameless: []control.Refusal{{Time: now, Reason: "evicted", Peer: control.Peer{Addr: "10.0.0.9:1"}, Count: 812}}},
+		{"nameless", control.Explanation{
+			UserID: "u",
+			Nameless: []control.Refusal{{
+				Time:   now,
+				Reason: "evicted",
+				Peer:   control.Peer{Addr: "10.0.0.9:1"},
+				Count:  812,
+			}},
+		},
 			"10.0.0.9:1  too many connections that have not registered (evicted)  ×812", ""},
 	} {
 		got := strings.Join(words(locale.English).Explanation(tt.explanation, now), "\n")

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/pns4ones/pns4ones/packaging/corpus"
 )
 
 // small pages make deep trees of few bytes.
@@ -290,6 +292,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add(uint8(base), false, []byte{8, 8, flagBranch, 10, 8, 255})     // a branch of many
 		f.Add(uint8(base), false, []byte{24, 8, 200, 25, 8, 200, 26, 8, 3}) // a key elsewhere
 	}
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, base uint8, seal bool, edits []byte) {
 		content := bytes.Clone(bases[int(base)%len(bases)])
 		for ; len(edits) >= 3; edits = edits[3:] {

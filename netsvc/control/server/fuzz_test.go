@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/packaging/corpus"
 )
 
 // fuzzedRoutes are those that take something from outside. ID stands for an app
@@ -35,6 +36,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add(uint8(1), "", "", []byte("\uFEFF"+message))
 	f.Add(uint8(8), "", "%2e%2e/"+id, []byte{})
 	f.Add(uint8(9), "", "18446744073709551616", []byte{})
+	corpus.Add(f)
 	f.Fuzz(func(t *testing.T, route uint8, query, element string, body []byte) {
 		d.t = t
 		method, target, _ := strings.Cut(fuzzedRoutes[int(route)%len(fuzzedRoutes)], " ")

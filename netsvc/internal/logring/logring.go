@@ -1,6 +1,6 @@
-// Package logring keeps the daemon's last log records in memory, down to the
-// level Information whatever the level of the log itself (design.md section 3),
-// so that who looks through the control channel always finds something.
+// Package logring keeps the daemon's last log records in memory, down to the level
+// Information whatever the level of the log itself, so that who looks through the
+// control channel always finds something.
 //
 // Log is a slog.Handler before the one that writes to stderr. netsvc makes one,
 // control shows it. It knows neither.

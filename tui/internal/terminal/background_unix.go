@@ -11,12 +11,12 @@ import (
 	"golang.org/x/term"
 )
 
-// answerWithin is how long a terminal may take to tell its background. One that
+// answerWithin is how long a terminal may take to answer. One that
 // does not know the question still answers the second one, at once.
 const answerWithin = time.Second
 
 // DarkBackground asks the terminal whether its background is dark. known is false
-// if it does not tell.
+// if it does not say.
 func DarkBackground(in, out *os.File) (dark, known bool) {
 	state, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {

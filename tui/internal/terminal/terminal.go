@@ -27,7 +27,7 @@ func (o *Output) Write(b []byte) (int, error) {
 }
 
 // Copy asks the terminal to put a text on its clipboard (OSC 52), which works
-// through SSH. Whether it did cannot be known. getenv tells of GNU screen, which
+// through SSH. Whether it did cannot be known. getenv reveals GNU screen, which
 // hands sequences on only if they are wrapped; tmux understands this one itself,
 // if its option set-clipboard is on.
 func (o *Output) Copy(text string, getenv func(string) string) error {

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"bytes"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// backupCommand saves the database of the running daemon.
+func (p *program) backupCommand() *cobra.Command {
+	return p.command("backup", []string{"file"}, func(cmd *cobra.Command, args []string) error {
+		return p.withDaemon(func(client *control.Client) error {
+			if args[0] == "-" {
+				return client.Backup(cmd.Context(), p.stdout)
+			}
+			var content bytes.Buffer
+			if err := client.Backup(cmd.Context(), &content); err != nil {
+				return err
+			}
+			if err := writeNewFile(args[0], content.Bytes()); err != nil {
+				return err
+			}
+			p.say("admin.backed_up", "path", args[0])
+			return nil
+		})
+	})
+}

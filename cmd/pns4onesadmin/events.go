@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// wantedEvents is what the flags of events say.
+type wantedEvents struct {
+	query control.EventQuery
+	app   string
+	once  bool
+}
+
+// eventsCommand shows what happens to sessions and apps.
+func (p *program) eventsCommand() *cobra.Command {
+	var w wantedEvents
+	cmd := p.command("events", nil, func(cmd *cobra.Command, _ []string) error {
+		if err := noEmptyFlags(cmd); err != nil {
+			return err
+		}
+		if w.query.Tail < 0 {
+			return wrongUsage("admin.bad_tail")
+		}
+		if w.once && !cmd.Flags().Changed("tail") {
+			w.query.Tail = 100
+		}
+		return p.withDaemon(func(client *control.Client) error {
+			return untilInterrupted(cmd.Context(), func(ctx context.Context) error { return p.events(ctx, client, w) })
+		})
+	})
+	flags := cmd.Flags()
+	flags.BoolVar(&w.once, "once", false, p.text.T("admin.flag_once"))
+	flags.IntVarP(&w.query.Tail, "tail", "n", 0, p.text.T("admin.flag_tail"))
+	kinds := strings.Join(control.EventKinds(), ", ")
+	flags.StringSliceVar(&w.query.Kinds, "event", nil, p.text.T("admin.flag_event", "kinds", kinds))
+	flags.StringVar(&w.app, "app", "", p.text.T("admin.flag_app"))
+	flags.StringVar(&w.query.Text, "grep", "", p.text.T("admin.flag_grep"))
+	cmd.RegisterFlagCompletionFunc("event", completions(control.EventKinds()...))
+	return cmd
+}
+
+func (p *program) events(ctx context.Context, client *control.Client, w wantedEvents) error {
+	apps, err := client.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	if w.app != "" {
+		a, err := match(apps, w.app)
+		if err != nil {
+			return err
+		}
+		w.query.AppID = a.ID
+	}
+	if len(w.query.Kinds) == 0 && !p.json {
+		// A line each second hides what a person is waiting for.
+		for _, kind := range control.EventKinds() {
+			if kind != control.EventStatistics {
+				w.query.Kinds = append(w.query.Kinds, kind)
+			}
+		}
+	}
+	words := p.words(apps)
+	if !w.once && !p.json {
+		p.say("admin.following_events")
+	}
+	return client.Events(ctx, w.query, !w.once, func(e control.Event) error {
+		if p.json {
+			return p.printJSON(e)
+		}
+		if e.Change != "" {
+			words.Titles[e.AppID] = e.Title
+		}
+		_, err := fmt.Fprintln(p.stdout, formatTime(e.Time)+"  "+words.Event(e))
+		return err
+	})
+}

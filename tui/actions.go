@@ -1,0 +1,129 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/cells"
+	"github.com/pns4ones/pns4ones/tui/say"
+)
+
+// callTimeout is how long a call of the daemon may take.
+const callTimeout = 5 * time.Second
+
+// ask calls the daemon away from the event loop, with a deadline.
+func ask(do func(ctx context.Context) tea.Msg) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		defer cancel()
+		return do(ctx)
+	}
+}
+
+// doneMsg is what became of an action.
+type doneMsg struct {
+	from   dialog // in which it was begun
+	err    error
+	notice string
+	// after is called in the event loop if there was no error, and before the
+	// dialog is closed.
+	after func() tea.Cmd
+}
+
+// act has the daemon do something, away from the event loop. The person sees that
+// it is being done.
+func (e *env) act(do func(ctx context.Context) doneMsg) tea.Cmd {
+	e.busy()
+	from := e.dialog
+	return ask(func(ctx context.Context) tea.Msg {
+		msg := do(ctx)
+		msg.from = from
+		return msg
+	})
+}
+
+// finish shows what became of an action. A prompt that is still open says itself
+// why it will not do.
+func (e *env) finish(msg doneMsg) tea.Cmd {
+	e.notice = notice{}
+	still := msg.from != nil && e.dialog == msg.from
+	var after tea.Cmd
+	switch _, itself := msg.from.(*prompt); {
+	case msg.err == nil:
+		if msg.notice != "" {
+			e.tell(msg.notice)
+		}
+		if msg.after != nil {
+			after = msg.after()
+		}
+	case !still || !itself:
+		e.complain(e.problem(msg.err))
+	}
+	if still && msg.from.done(msg) {
+		e.close()
+	}
+	return after
+}
+
+// copied puts a text on the person's clipboard, and says what it is; the text is
+// not shown.
+func (e *env) copied(what, text string) {
+	if err := e.copy(text); err != nil {
+		e.complain(e.t("tui.failed", "error", cells.Plain(err.Error())))
+		return
+	}
+	e.tell(e.t("tui.copied", "what", what))
+}
+
+// notice is the line that says what became of an action.
+type notice struct {
+	text  string
+	bad   bool
+	busy  bool
+	until time.Time
+}
+
+// How long a notice stands, one of a success and one of a problem.
+const (
+	noticeFor  = 8 * time.Second
+	problemFor = 30 * time.Second
+)
+
+func (e *env) tell(text string) { e.notice = notice{text: text, until: e.now().Add(noticeFor)} }
+
+func (e *env) complain(text string) {
+	e.notice = notice{text: text, bad: true, until: e.now().Add(problemFor)}
+}
+
+func (e *env) busy() { e.notice = notice{text: e.t("tui.busy"), busy: true} }
+
+// problem says an error in the person's words.
+func (e *env) problem(err error) string {
+	var (
+		refusal     *control.Error
+		unreachable *control.ConnectError
+	)
+	switch {
+	case errors.As(err, &refusal):
+		return cells.Plain(say.Refusal(e.text, say.InPanel, refusal))
+	case errors.As(err, &unreachable):
+		switch unreachable.Kind {
+		case control.ConnectMissing:
+			return e.t("tui.daemon_missing", "path", unreachable.Path)
+		case control.ConnectRefused:
+			return e.t("tui.daemon_refused", "path", unreachable.Path)
+		case control.ConnectDenied:
+			return e.t("tui.daemon_denied", "path", unreachable.Path)
+		}
+		return e.t("tui.failed", "error", cells.Plain(unreachable.Err.Error()))
+	case errors.Is(err, control.ErrEnded):
+		return e.t("tui.daemon_gone")
+	case errors.Is(err, context.DeadlineExceeded):
+		return e.t("tui.no_answer", "N", int(callTimeout/time.Second))
+	}
+	return e.t("tui.failed", "error", cells.Plain(err.Error()))
+}
