@@ -17,6 +17,7 @@ var rooms = []string{
 	"netsvc/internal/history",
 	"netsvc/hub",
 	"netsvc/handover",
+	"netsvc/internal/systemd",
 	"netsvc/certificate/certificatetest",
 	"netsvc/certificate",
 	"netsvc/control/describe",

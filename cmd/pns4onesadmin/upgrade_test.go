@@ -60,7 +60,7 @@ func TestWhatWasWaitedForInVainIsSaid(t *testing.T) {
 			_, err := awaitOutcome(t.Context(), test.client, 10, test.id, 10*time.Millisecond)
 			for lang, part := range map[locale.Lang]string{locale.Russian: test.ru, locale.English: test.en} {
 				p := &program{text: locale.New(lang)}
-				if got := p.explain(err); exitStatus(err) != exitFailed || !strings.Contains(got, part) {
+				if got := p.errorText(err); exitStatus(err) != exitFailed || !strings.Contains(got, part) {
 					t.Errorf("%s: exit status %d with %q, want %q in it", lang, exitStatus(err), got, part)
 				}
 			}

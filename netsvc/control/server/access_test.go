@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -39,6 +40,7 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 		"POST /v1/messages":   fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{}}`, a.ID),
 		"PUT /v1/log-level":   `{"level":"Debug"}`,
 	}
+	d.upgrade = func(context.Context) (string, error) { return "id", nil }
 	queries := map[string]string{"/v1/explain": "?app=" + a.ID + "&ib=ib&user=ann"}
 	keys := []string{"/v1/export", "/v1/backup"}
 	routes := server.Routes()
