@@ -83,7 +83,7 @@ var settings = []setting{
 	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
 		get: func(c *Config) string { return c.LogLevel.String() }, live: always, limits: limits{choices: levelNames}},
 	{name: "ssl_mode", example: "mode", live: certificate, limits: limits{choices: sslModes}, set: func(c *Config, s string) error {
-		mode, err := parseChoice(s, sslModes)
+		mode, err := parseSSLMode(s)
 		c.SSLMode = SSLMode(mode)
 		return err
 	}, get: func(c *Config) string { return string(c.SSLMode) }},

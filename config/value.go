@@ -95,6 +95,15 @@ func parseChoice(text string, choices []string) (string, error) {
 	return "", wrongChoice(text, choices)
 }
 
+// parseSSLMode reads a mode by its name or, as the old product does, by its place
+// among them, from 0.
+func parseSSLMode(text string) (string, error) {
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n < len(sslModes) {
+		return sslModes[n], nil
+	}
+	return parseChoice(text, sslModes)
+}
+
 func wrongChoice(text string, choices []string) *locale.Text {
 	return locale.NewText("config.bad_choice", "value", text, "choices", strings.Join(choices, ", "), "near", didYouMean(text, choices))
 }
