@@ -18,7 +18,9 @@ func (s *Server) info() control.Info {
 		MetricsListen: s.MetricsAddress(),
 		LogLevel:      s.settings.Load().LogLevel,
 		RestartNeeded: *s.restartNeeded.Load(),
-		BallastBytes:  uint64(len(s.ballast)),
+
+		SettingsNotRead: *s.notRead.Load(),
+		BallastBytes:    uint64(len(s.ballast)),
 	}
 	if certificate := s.certificate.Load(); certificate != nil {
 		info.TLSExpiresAt = certificate.NotAfter()

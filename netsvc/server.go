@@ -49,6 +49,8 @@ type Options struct {
 	// OldKeys is the path of the old product's keys file. It is imported when
 	// the database is new. It need not exist; empty: none.
 	OldKeys string
+	// NotRead are files that somebody may take for the settings, for the status.
+	NotRead []string
 	// Log receives the records that log_level lets through, which can change while
 	// the daemon runs; it should let all of them through itself. nil: nobody does.
 	Log slog.Handler
@@ -111,6 +113,7 @@ type Server struct {
 	reloading     sync.Mutex // held while settings change
 	settings      atomic.Pointer[config.Config]
 	restartNeeded atomic.Pointer[[]string]
+	notRead       atomic.Pointer[[]string]
 }
 
 // Open checks and opens everything in an order that leaves nothing changed on
@@ -133,6 +136,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		s.notUpgraded.Store(&o.UpgradeFailed)
 	}
 	s.restartNeeded.Store(new([]string))
+	s.notRead.Store(&o.NotRead)
 	defer func() {
 		if err != nil {
 			s.closeAll()

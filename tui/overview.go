@@ -184,6 +184,9 @@ func (o *overview) state(width int) []string {
 	if len(s.RestartNeeded) > 0 {
 		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(cells.Plain(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", "))), width-14))})
 	}
+	if len(s.SettingsNotRead) > 0 {
+		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(cells.Plain(o.t("tui.settings_not_read", "files", strings.Join(s.SettingsNotRead, ", "))), width-14))})
+	}
 	lines := make([]string, len(fields))
 	for i, f := range fields {
 		lines[i] = o.style.label.Render(cells.Left(f.name, 12)+"  ") + f.value

@@ -142,7 +142,7 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	}
 	o := netsvc.Options{
 		Inherited: inherited, Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
-		Log: newLogHandler(d.stderr, d.journal),
+		NotRead: settings.NotRead, Log: newLogHandler(d.stderr, d.journal),
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
 		},

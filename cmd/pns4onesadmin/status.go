@@ -94,6 +94,9 @@ func (p *program) statusFields(s control.Status) []field {
 	if len(s.RestartNeeded) > 0 {
 		add("restart", strings.Join(s.RestartNeeded, ", "))
 	}
+	if len(s.SettingsNotRead) > 0 {
+		add("not_read", locale.Clean(strings.Join(s.SettingsNotRead, ", ")))
+	}
 	return fields
 }
 

@@ -109,13 +109,13 @@ func (l *Localizer) T(id string, args ...any) string {
 
 // value prepares an argument for a template: errors among the arguments,
 // Text included, appear in the language of l, and what comes from outside is
-// made harmless for a terminal and stays on its line.
+// made harmless for a terminal.
 func (l *Localizer) value(v any) any {
 	switch v := v.(type) {
 	case error:
 		return CleanLines(l.Error(v))
 	case string:
-		return Clean(v)
+		return CleanLines(v)
 	}
 	return v
 }
@@ -163,7 +163,7 @@ func (l *Localizer) Error(err error) string {
 	if err == nil {
 		return ""
 	}
-	return Clean(err.Error())
+	return err.Error()
 }
 
 // joined returns the parts of an error that is nothing but a list of errors, a

@@ -98,6 +98,9 @@ type Status struct {
 	Followers      int               `json:"followers"` // of the log and of events
 	MemoryBytes    uint64            `json:"memory_bytes"`
 	RestartNeeded  []string          `json:"restart_needed"` // settings that wait for a restart
+	// Files in the settings folder that are not read and that somebody may take for
+	// the settings.
+	SettingsNotRead []string `json:"settings_not_read,omitempty"`
 	// ByApp is there only if it was asked for.
 	ByApp []AppStatus `json:"by_app,omitempty"`
 }

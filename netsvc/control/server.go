@@ -35,6 +35,7 @@ type Info struct {
 	LogLevel                 config.Level
 	UpgradeFailed            error    // nil: none has
 	RestartNeeded            []string // settings that wait for a restart
+	SettingsNotRead          []string // files that somebody may take for the settings
 	BallastBytes             uint64   // of memory that is never touched
 }
 

@@ -30,6 +30,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		object.HTTP.Status[strconv.Itoa(status)] = n
 	}
 	object.RestartNeeded = append(object.RestartNeeded, info.RestartNeeded...)
+	object.SettingsNotRead = info.SettingsNotRead
 	if info.UpgradeFailed != nil {
 		object.UpgradeFailed = info.UpgradeFailed.Error()
 	}
