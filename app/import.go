@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,6 +82,26 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	}
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	report := r.planImport(content)
+	if len(report.Imported) > 0 {
+		if err := r.commit(report.Imported, nil); err != nil {
+			return ImportReport{}, fmt.Errorf("importing keys: %w", err)
+		}
+	}
+	return report, nil
+}
+
+// WouldImport reports whether a keys file holds apps that are not here, or that are
+// here with other keys.
+func (r *Registry) WouldImport(content []byte) bool {
+	report := r.planImport(content)
+	return len(report.Imported) > 0 || slices.ContainsFunc(report.Problems, func(p ImportProblem) bool {
+		return p.Code == ProblemIDTaken || p.Code == ProblemKeyTaken
+	})
+}
+
+// planImport tells what would become of a keys file.
+func (r *Registry) planImport(content []byte) ImportReport {
 	im := importer{
 		there:    r.current.Load(),
 		now:      r.now().UTC().Round(0),
@@ -90,12 +111,7 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	for e := range splitOldKeys(content) {
 		im.entry(e)
 	}
-	if len(im.report.Imported) > 0 {
-		if err := r.commit(im.report.Imported, nil); err != nil {
-			return ImportReport{}, fmt.Errorf("importing keys: %w", err)
-		}
-	}
-	return im.report, nil
+	return im.report
 }
 
 // importer is one import under way.

@@ -7,7 +7,6 @@
 package netsvc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -46,9 +45,9 @@ const (
 type Options struct {
 	Config  config.Config
 	Version string
-	// OldKeys is the path of the old product's keys file. It is imported when
-	// the database is new. It need not exist; empty: none.
-	OldKeys string
+	// OldKeys are the places where the old product's keys file may be. The first that
+	// is there is imported when the database is new. None need exist.
+	OldKeys []string
 	// NotRead are files that somebody may take for the settings, for the status.
 	NotRead []string
 	// Log receives the records that log_level lets through, which can change while
@@ -101,7 +100,7 @@ type Server struct {
 	control      *control.Server
 	controlLn    net.Listener
 	keysChanged  chan struct{} // wakes the keeper of key expiry
-	imported     *app.ImportReport
+	oldKeys      oldKeys
 	newFolder    bool           // the data folder did not exist
 	accepting    sync.WaitGroup // services that accept connections
 	keepSessions atomic.Bool
@@ -201,11 +200,10 @@ func (s *Server) listen(ctx context.Context, setting string, address config.Addr
 // the hub of every app.
 func (s *Server) openApps() error {
 	path := s.DatabasePath()
-	oldKeys, err := readOldKeys(s.options.OldKeys, path)
-	if err != nil {
+	if err := s.readOldKeys(path); err != nil {
 		return err
 	}
-	_, err = os.Lstat(s.options.Config.DataDir)
+	_, err := os.Lstat(s.options.Config.DataDir)
 	s.newFolder = errors.Is(err, fs.ErrNotExist)
 	if config.Exposed(path) {
 		return &DatabaseError{Path: path, Err: ErrExposed}
@@ -221,53 +219,11 @@ func (s *Server) openApps() error {
 		s.known[a.ID] = a
 		s.tellHub(a.ID, a)
 	}
-	if oldKeys == nil || !s.apps.Created() {
+	if !s.apps.Created() {
 		return nil
 	}
-	return s.importOldKeys(oldKeys)
+	return s.importOldKeys()
 }
-
-// readOldKeys returns the old product's keys file if it is there and there is
-// no database yet. It is read before the database is made, so that a start which
-// fails over it can be repeated.
-func readOldKeys(path, database string) ([]byte, error) {
-	if _, err := os.Lstat(database); path == "" || !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err == nil && len(content) > app.MaxImportBytes {
-		err = app.ErrImportTooLarge
-	}
-	if err != nil {
-		return nil, &OldKeysError{Path: path, Err: err}
-	}
-	return content, nil
-}
-
-// importOldKeys takes over the apps of the old product. A damaged entry is
-// logged and skipped; the file stays as it is.
-func (s *Server) importOldKeys(content []byte) error {
-	path := s.options.OldKeys
-	report, err := s.apps.Import(bytes.NewReader(content))
-	if err != nil {
-		return &OldKeysError{Path: path, Err: err}
-	}
-	s.imported = &report
-	s.logger.Info("old keys imported", slog.String("file", path),
-		slog.Int("apps", len(report.Imported)), slog.Int("problems", len(report.Problems)))
-	for _, p := range report.Problems {
-		s.logger.Warn("entry of the old keys file", slog.String("file", path),
-			slog.Int("line", p.Line), slog.String("problem", string(p.Code)), slog.String("detail", p.Detail))
-	}
-	return nil
-}
-
-// OldKeysImport tells what was taken over from the old product by this Open;
-// nil: nothing was tried.
-func (s *Server) OldKeysImport() *app.ImportReport { return s.imported }
 
 // Apps is the number of apps.
 func (s *Server) Apps() int { return len(s.apps.List()) }

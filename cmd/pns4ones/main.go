@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -141,7 +142,7 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		fmt.Fprintln(d.stderr, text.T("daemon.not_inherited", "error", err))
 	}
 	o := netsvc.Options{
-		Inherited: inherited, Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
+		Inherited: inherited, Config: settings.Config, Version: version, OldKeys: oldKeysPlaces(settings, paths),
 		NotRead: settings.NotRead, Log: newLogHandler(d.stderr, d.journal),
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
@@ -166,6 +167,26 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		fmt.Fprintln(d.stderr, text.T("daemon.upgrade_failed", "error", err))
 		o.Inherited, o.Config, o.UpgradeFailed = left, inForce, err
 	}
+}
+
+// oldKeysPlaces are where the old product's keys file may be: beside the settings
+// file, which -config may have named, and in the settings folder.
+func oldKeysPlaces(settings *config.Result, paths config.Paths) []string {
+	const name = "keys"
+	var folders, places []string
+	if settings.File != "" {
+		folders = append(folders, filepath.Dir(settings.File))
+	}
+	if paths.Settings != "" {
+		folders = append(folders, paths.Settings)
+	}
+	for _, folder := range folders {
+		place, err := filepath.Abs(filepath.Join(folder, name))
+		if err == nil && !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return places
 }
 
 // serveOnce serves until ctx ends, or until another process is to take over: then
