@@ -168,7 +168,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, &ControlError{Path: c.Control, Err: err}
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c),
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: httpLimits(c), Observe: s.history.RequestRefused,
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.control = control.New(control.Options{

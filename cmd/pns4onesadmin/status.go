@@ -148,12 +148,12 @@ func (p *program) printAppStatus(apps []control.AppStatus) {
 		rows = append(rows, []string{
 			runewidth.Truncate(locale.Clean(a.Title), maxTitleWidth, "…"), fmt.Sprint(a.Sessions), fmt.Sprint(a.SessionsOnOldKey),
 			fmt.Sprint(a.Messages), formatRate(a.Rates.Messages), fmt.Sprint(a.Delivered), formatRate(a.Rates.Delivered),
-			fmt.Sprint(a.NoRecipient), fmt.Sprint(a.DroppedAsSlow), fmt.Sprint(a.Refused),
+			fmt.Sprint(a.NoRecipient), fmt.Sprint(a.DroppedAsSlow), fmt.Sprint(a.Refused), fmt.Sprint(a.RequestsRefused),
 		})
 	}
 	p.printTable([]string{
 		p.text.T("admin.column_app"), p.text.T("admin.column_sessions"), p.text.T("admin.column_old_key"),
 		p.text.T("admin.column_messages"), p.text.T("admin.column_rate"), p.text.T("admin.column_delivered"), p.text.T("admin.column_rate"),
-		p.text.T("admin.column_no_recipient"), p.text.T("admin.column_slow"), p.text.T("admin.column_refused"),
+		p.text.T("admin.column_no_recipient"), p.text.T("admin.column_slow"), p.text.T("admin.column_refused"), p.text.T("admin.column_http_refused"),
 	}, rows)
 }

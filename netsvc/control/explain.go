@@ -94,6 +94,7 @@ func count(words map[string]int, word string) {
 // lookAtHistory finds out what happened to the user's sessions before.
 func (about *Explanation) lookAtHistory(h *history.History) {
 	about.Nameless = refusalsOf(h.Nameless())
+	about.RefusedRequests = refusedRequestsOf(h.Requests(about.AppID))
 	if about.UserID == "" {
 		return
 	}
@@ -106,6 +107,16 @@ func (about *Explanation) lookAtHistory(h *history.History) {
 		about.LastRefused = &refused
 	}
 	about.RefusedElsewhere = refusalsOf(h.RefusedElsewhere(about.AppID, about.IbID, about.UserID))
+}
+
+func refusedRequestsOf(all []history.Request) []RefusedRequest {
+	objects := []RefusedRequest{}
+	for _, r := range all[:min(len(all), maxRefusals)] {
+		objects = append(objects, RefusedRequest{
+			Time: r.Time.UTC(), Reason: string(r.Reason), Detail: r.Detail, Addr: r.Peer.String(), Count: r.Count, First: r.First.UTC(),
+		})
+	}
+	return objects
 }
 
 func refusalsOf(all []history.Refusal) []Refusal {

@@ -180,6 +180,20 @@ type Explanation struct {
 	// The latest are first.
 	RefusedElsewhere []Refusal `json:"refused_elsewhere"`
 	Nameless         []Refusal `json:"nameless"`
+
+	// RefusedRequests are those of the app's senders, the latest first: the message
+	// may not have got as far as the sessions.
+	RefusedRequests []RefusedRequest `json:"refused_requests"`
+}
+
+// RefusedRequest is the last of several refused requests of senders that were alike.
+type RefusedRequest struct {
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+	Detail string    `json:"detail,omitempty"` // what is wrong with the request
+	Addr   string    `json:"addr"`
+	Count  uint64    `json:"count"`
+	First  time.Time `json:"first"` // when the first of them was
 }
 
 // Refusal is the last of several refused registrations that were alike.

@@ -145,6 +145,7 @@ type AppStatus struct {
 	SessionsOnOldKey int      `json:"sessions_on_old_key"`
 	Registrations    uint64   `json:"registrations"`
 	Refused          uint64   `json:"refused"` // registrations with a wrong key
+	RequestsRefused  uint64   `json:"requests_refused"`
 	Messages         uint64   `json:"messages"`
 	NoRecipient      uint64   `json:"no_recipient"`
 	Delivered        uint64   `json:"delivered"`

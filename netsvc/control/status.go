@@ -58,13 +58,14 @@ func byWord[K ~string](counts map[K]uint64) map[string]uint64 {
 }
 
 func (s *Server) statusByApp() []AppStatus {
-	counts, rates := s.hub.AppStats(), s.stats.AppRates()
+	counts, rates, refused := s.hub.AppStats(), s.stats.AppRates(), s.stats.HTTP().RefusedByApp
 	objects := []AppStatus{}
 	for _, a := range s.apps.List() {
 		n, rate := counts[a.ID], rates[a.ID]
 		objects = append(objects, AppStatus{
 			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.OldKey, Registrations: n.Registrations, Refused: n.Refused,
 			Messages: n.Published, NoRecipient: n.NoRecipient, Delivered: n.Delivered, DeliveredBytes: n.Bytes, DroppedAsSlow: n.TooSlow,
+			RequestsRefused: refused[a.ID],
 			Rates: AppRates{
 				Registrations: rate.Registrations, Messages: rate.Messages, NoRecipient: rate.NoRecipient,
 				Delivered: rate.Delivered, DeliveredBytes: rate.Bytes,

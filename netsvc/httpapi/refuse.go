@@ -30,13 +30,29 @@ type refusal struct {
 	status int
 	reason Reason
 	text   string // for the sender
+	app    string // id of the app whose sender this is, as far as that is known
+	detail string // for the log, if the reason alone does not tell it
 }
 
-// refuse answers with the refusal, counts and logs it.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why refusal, attrs ...slog.Attr) {
+// of returns the refusal of a sender of that app.
+func (why refusal) of(app string) refusal {
+	why.app = app
+	return why
+}
+
+// refuse answers with the refusal, counts, logs and tells of it.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
+	peer := clientAddr(r, s.limits.Load().TrustedProxies)
 	s.counters.refused(why)
-	s.failures.Report(clientAddr(r, s.limits.Load().TrustedProxies), string(why.reason),
+	var attrs []slog.Attr
+	if why.detail != "" {
+		attrs = append(attrs, slog.String("detail", why.detail))
+	}
+	s.failures.Report(peer, string(why.reason), why.app,
 		append(attrs, slog.Int("status", why.status), slog.String("path", loggedPath(r.URL.Path)))...)
+	if s.observe != nil {
+		s.observe(Refused{Time: time.Now(), Peer: peer, Reason: why.reason, AppID: why.app, Detail: why.detail})
+	}
 	s.writeError(w, r, why.status, why.text)
 }
 

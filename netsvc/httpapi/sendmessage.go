@@ -28,7 +28,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.ContentLength > limits.MaxMessageBytes {
-		s.refuse(w, r, tooLarge(limits), slog.String("app", sender.ID))
+		s.refuse(w, r, tooLarge(limits).of(sender.ID))
 		return
 	}
 
@@ -36,13 +36,12 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	defer s.bodies.put(buffer)
 	if problem := readBody(r.Body, buffer, limits); problem.status != 0 {
 		w.Header()["Connection"] = connectionClose // what follows is not a request
-		s.refuse(w, r, problem, slog.String("app", sender.ID))
+		s.refuse(w, r, problem.of(sender.ID))
 		return
 	}
 	recipient, message, err := wire.ParseRequest(*buffer)
 	if err != nil { // it names the field and never shows what is in it
-		s.refuse(w, r, refusal{http.StatusBadRequest, ReasonBadRequest, err.Error()},
-			slog.String("app", sender.ID), slog.String("detail", err.Error()))
+		s.refuse(w, r, refusal{status: http.StatusBadRequest, reason: ReasonBadRequest, text: err.Error(), app: sender.ID, detail: err.Error()})
 		return
 	}
 
@@ -61,18 +60,28 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) sender(r *http.Request) (*app.App, refusal) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {
-		return nil, refusal{http.StatusUnauthorized, ReasonNoToken, "header Authorization: Bearer TOKEN is missing"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNoToken, text: "header Authorization: Bearer TOKEN is missing"}
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return nil, refusal{http.StatusUnauthorized, ReasonNotBearer, "header Authorization is not of the form Bearer TOKEN"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNotBearer, text: "header Authorization is not of the form Bearer TOKEN"}
 	}
-	sender, err := s.apps.CheckToken(strings.TrimSpace(token))
+	token = strings.TrimSpace(token)
+	sender, err := s.apps.CheckToken(token)
 	switch {
 	case errors.Is(err, app.ErrTokenExpired):
-		return nil, refusal{http.StatusForbidden, ReasonTokenExpired, "the token has expired"}
+		return nil, refusal{status: http.StatusForbidden, reason: ReasonTokenExpired, text: "the token has expired"}.of(s.claimedApp(token))
 	case err != nil:
-		return nil, refusal{http.StatusUnauthorized, ReasonBadToken, "the token is not valid"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonBadToken, text: "the token is not valid"}.of(s.claimedApp(token))
 	}
 	return sender, refusal{}
+}
+
+// claimedApp is the id of the app that a token names which is not good, if there is
+// such an app.
+func (s *Server) claimedApp(token string) string {
+	if a, known := s.apps.Claimed(token); known {
+		return a.ID
+	}
+	return ""
 }

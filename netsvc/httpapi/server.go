@@ -64,6 +64,18 @@ type Options struct {
 	Limits      Limits
 	Certificate *Certificate // nil: plain HTTP
 	Logger      *slog.Logger // slog.Default()
+	// Observe is told of every refused request; nil: nobody is. It is called from
+	// many goroutines and must return soon.
+	Observe func(Refused)
+}
+
+// Refused is a request that was refused. It has no secrets.
+type Refused struct {
+	Time   time.Time
+	Peer   netip.Addr // see protocol.md section 3.3
+	Reason Reason
+	AppID  string // of the app whose sender it is; empty: not known
+	Detail string // what is wrong with the request; empty: Reason tells it
 }
 
 // Server answers senders. All methods may be called concurrently. End it with
@@ -72,6 +84,7 @@ type Server struct {
 	apps        *app.Registry
 	hub         *hub.Hub
 	log         *slog.Logger
+	observe     func(Refused) // nil: nobody is told
 	limits      atomic.Pointer[Limits]
 	certificate atomic.Pointer[Certificate]
 	tls         *tls.Config // nil: plain HTTP
@@ -103,6 +116,7 @@ func newServer(o Options, t timeouts) *Server {
 		apps:      o.Apps,
 		hub:       o.Hub,
 		log:       o.Logger,
+		observe:   o.Observe,
 		counters:  newCounters(),
 		failures:  failurelog.New(o.Logger, "request refused"),
 		drainTime: t.drain,
@@ -271,10 +285,10 @@ func (s *Server) routes() http.Handler {
 	router.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := allowed[r.URL.Path]
 		w.Header().Set("Allow", method)
-		s.refuse(w, r, refusal{http.StatusMethodNotAllowed, ReasonWrongMethod, "only " + method + " is answered here"})
+		s.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: ReasonWrongMethod, text: "only " + method + " is answered here"})
 	})
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, refusal{http.StatusNotFound, ReasonUnknownPath, "there are only /auth and /sendmessage here"})
+		s.refuse(w, r, refusal{status: http.StatusNotFound, reason: ReasonUnknownPath, text: "there are only /auth and /sendmessage here"})
 	})
 	// Router.ServeHTTP would make two copies of the request, to put into its context
 	// what nobody looks for here.

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -24,18 +26,28 @@ const (
 	ReasonWrongMethod      Reason = "wrong_method"       // 405
 )
 
+// reasons are all of them.
+var reasons = []Reason{
+	ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
+	ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonUnknownPath, ReasonWrongMethod,
+}
+
+// Reasons returns all reasons there are.
+func Reasons() []Reason { return slices.Clone(reasons) }
+
 // Stats counts what was answered since the server was made. What net/http
 // answers before a request is complete (431, a malformed request) is not in it.
 type Stats struct {
 	Status        map[int]uint64    // by HTTP status; only those that occurred
 	Refused       map[Reason]uint64 // by reason; only those that occurred
+	RefusedByApp  map[string]uint64 // by id, of the apps there are; only those that occurred
 	TLSHandshakes uint64            // failed handshakes
 }
 
 // Stats returns a snapshot. The counters are read one after another while
 // requests go on.
 func (s *Server) Stats() Stats {
-	result := Stats{Status: make(map[int]uint64), Refused: make(map[Reason]uint64)}
+	result := Stats{Status: make(map[int]uint64), Refused: make(map[Reason]uint64), RefusedByApp: s.refusedByApp()}
 	for status, n := range s.counters.status {
 		if v := n.Load(); v > 0 {
 			result.Status[status] = v
@@ -50,12 +62,27 @@ func (s *Server) Stats() Stats {
 	return result
 }
 
+// refusedByApp returns the counts by app, and forgets apps that are gone.
+func (s *Server) refusedByApp() map[string]uint64 {
+	counts := make(map[string]uint64)
+	s.counters.apps.Range(func(id, n any) bool {
+		if _, there := s.apps.Get(id.(string)); there {
+			counts[id.(string)] = n.(*atomic.Uint64).Load()
+		} else {
+			s.counters.apps.Delete(id)
+		}
+		return true
+	})
+	return counts
+}
+
 // counters has maps that are complete from the start and only read, so that
-// counting takes no lock.
+// counting takes no lock; only that of the apps grows.
 type counters struct {
 	status     map[int]*atomic.Uint64
 	reasons    map[Reason]*atomic.Uint64
 	handshakes atomic.Uint64
+	apps       sync.Map // refused, by id: *atomic.Uint64
 }
 
 func newCounters() *counters {
@@ -66,10 +93,7 @@ func newCounters() *counters {
 	} {
 		c.status[status] = new(atomic.Uint64)
 	}
-	for _, reason := range []Reason{
-		ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
-		ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonUnknownPath, ReasonWrongMethod,
-	} {
+	for _, reason := range reasons {
 		c.reasons[reason] = new(atomic.Uint64)
 	}
 	return c
@@ -80,4 +104,12 @@ func (c *counters) answered(status int) { c.status[status].Add(1) }
 func (c *counters) refused(r refusal) {
 	c.answered(r.status)
 	c.reasons[r.reason].Add(1)
+	if r.app == "" {
+		return
+	}
+	n, known := c.apps.Load(r.app)
+	if !known {
+		n, _ = c.apps.LoadOrStore(r.app, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
 }

@@ -105,7 +105,7 @@ func (h *Hub) EvictUnregistered() bool {
 	}
 	// Told before the peer can notice, as every refusal is.
 	if h.detach(s, closedEvicted) {
-		h.countRefusal(s, ReasonEvicted, wire.Packet{})
+		h.countRefusal(s, ReasonEvicted, wire.Packet{}, nil)
 	}
 	s.conn.Close()
 	return true
@@ -359,7 +359,7 @@ func (h *Hub) refuse(s *session, err error) {
 		return
 	}
 	if h.detach(s, closedRefused) { // nobody has closed it for another reason
-		h.countRefusal(s, refused.reason, refused.claimed)
+		h.countRefusal(s, refused.reason, refused.claimed, refused.app)
 		if refused.app != nil {
 			refused.app.refused.Add(1)
 		}
@@ -372,19 +372,25 @@ func (h *Hub) refuse(s *session, err error) {
 const maxClaimBytes = 128
 
 // countRefusal counts and tells of a refused registration. Of who it claimed to
-// be for, only the beginning is kept, without taking a character apart.
-func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet) {
+// be for, only the beginning is kept, without taking a character apart. t is the app
+// that it claimed to be of, nil if there is none.
+func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet, t *tenant) {
 	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxClaimBytes)], "") }
 	who := Session{
 		AppID: short(claimed.AppID), IbID: short(claimed.IbID), UserID: short(claimed.UserID), UserGroup: short(claimed.UserGroup),
 		Addr: s.peer().String(), Since: time.Unix(0, s.since),
 	}
 	h.counters.refused[reason].Add(1)
-	var attrs []slog.Attr
-	if who.AppID != "" {
-		attrs = append(attrs, slog.String("app", who.AppID), slog.String("ib", who.IbID), slog.String("user_id", who.UserID))
+	app, attrs := "", []slog.Attr{}
+	if t != nil {
+		app = t.id
+	} else if who.AppID != "" {
+		attrs = append(attrs, slog.String("app", who.AppID))
 	}
-	h.refusals.Report(s.peer().Addr(), string(reason), attrs...)
+	if who.AppID != "" {
+		attrs = append(attrs, slog.String("ib", who.IbID), slog.String("user_id", who.UserID))
+	}
+	h.refusals.Report(s.peer().Addr(), string(reason), app, attrs...)
 	h.observe(RegistrationRefused, who, string(reason))
 }
 

@@ -207,6 +207,12 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		}
 	}
 
+	if len(e.RefusedRequests) > 0 {
+		say("refused_requests")
+		for _, r := range e.RefusedRequests {
+			detail(w.refusedRequest(r))
+		}
+	}
 	w.refusals(e.RefusedElsewhere, "refused_elsewhere", say, detail)
 	if e.ConnectedTotal == 0 {
 		w.refusals(e.Nameless, "nameless", say, detail)
@@ -243,6 +249,17 @@ func (w Words) refusals(all []control.Refusal, heading string, say func(string, 
 		}
 		detail(text)
 	}
+}
+
+func (w Words) refusedRequest(r control.RefusedRequest) string {
+	text := Time(r.Time) + "  " + r.Addr + "  " + w.Reason(r.Reason)
+	if r.Detail != "" {
+		text += ": " + locale.Clean(r.Detail)
+	}
+	if r.Count > 1 {
+		text += "  ×" + fmt.Sprint(r.Count)
+	}
+	return text
 }
 
 // session tells of an open session in a line.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
@@ -24,6 +25,9 @@ func TestEveryWordHasAText(t *testing.T) {
 		w := words(lang)
 		reasons := hub.CloseReasons()
 		for _, reason := range hub.RefusalReasons() {
+			reasons = append(reasons, string(reason))
+		}
+		for _, reason := range httpapi.Reasons() {
 			reasons = append(reasons, string(reason))
 		}
 		for _, reason := range reasons {
@@ -111,6 +115,8 @@ func TestExplains(t *testing.T) {
 			"  no group: 3 sessions\n  group “h”: 2 sessions\nThe released builds", "no such session, and nobody"},
 		{"nameless", control.Explanation{UserID: "u", Nameless: []control.Refusal{{Time: now, Reason: "evicted", Peer: control.Peer{Addr: "10.0.0.9:1"}, Count: 812}}},
 			"10.0.0.9:1  too many connections that have not registered (evicted)  ×812", ""},
+		{"refused senders", control.Explanation{UserID: "u", RefusedRequests: []control.RefusedRequest{{Time: now, Reason: "bad_request", Detail: "Message.Data: \x1b", Addr: "10.0.0.9", Count: 2}}},
+			`10.0.0.9  a mistake in the message (bad_request): Message.Data: \x1b  ×2`, ""},
 	} {
 		got := strings.Join(words(locale.English).Explanation(tt.explanation, now), "\n")
 		if !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {

@@ -269,7 +269,7 @@ func (s *Service) admits(conn net.Conn) bool {
 		return true
 	}
 	s.rejects.Add(1)
-	s.rejected.Report(peer, "outside_network", slog.String("service", s.options.Service), slog.String("allowed", network.String()))
+	s.rejected.Report(peer, "outside_network", "", slog.String("service", s.options.Service), slog.String("allowed", network.String()))
 	return false
 }
 
