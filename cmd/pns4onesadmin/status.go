@@ -87,6 +87,9 @@ func (p *program) statusFields(s control.Status) []field {
 	if s.HTTP.TLSHandshakeFailures > 0 {
 		add("handshakes", s.HTTP.TLSHandshakeFailures)
 	}
+	if s.HTTP.HealthChecks > 0 {
+		add("health_checks", s.HTTP.HealthChecks)
+	}
 	if len(positive(s.Rejected)) > 0 {
 		add("rejected", total(s.Rejected))
 	}

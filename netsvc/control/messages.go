@@ -29,6 +29,8 @@ type recipientBody struct {
 // sent answers a message.
 type sent struct {
 	Sessions int `json:"sessions"`
+	// Keys in Data that are no names in 1C: the released extension loses the message.
+	UnusableKeys []string `json:"unusable_keys,omitempty"`
 }
 
 func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -46,7 +48,7 @@ func (s *Server) sendMessage(_ http.ResponseWriter, r *http.Request) (any, error
 	}
 	sessions := s.hub.Publish(a.ID, to, &message)
 	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", sessions))
-	return sent{sessions}, nil
+	return sent{sessions, message.UnusableKeys()}, nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

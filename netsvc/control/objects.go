@@ -110,6 +110,7 @@ type HTTPStatus struct {
 	Status               map[string]uint64 `json:"status"`  // by HTTP status
 	Refused              map[string]uint64 `json:"refused"` // by reason
 	TLSHandshakeFailures uint64            `json:"tls_handshake_failures"`
+	HealthChecks         uint64            `json:"health_checks"` // in none of the others
 }
 
 // Rates are counts a second, over the last second.

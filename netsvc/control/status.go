@@ -21,7 +21,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		Delivered: counts.Delivered, DeliveredBytes: counts.Bytes, DroppedAsSlow: counts.TooSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: HTTPStatus{
-			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes,
+			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes, HealthChecks: answered.HealthChecks,
 		},
 		Rejected: s.stats.Rejected(), Rates: ratesOf(s.stats.Rates()), Latency: latencyOf(s.stats.Quantiles()),
 		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},

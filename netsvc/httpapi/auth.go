@@ -21,7 +21,7 @@ const (
 // auth gives a token for a server key (protocol.md section 3.1).
 func (s *Server) auth(w http.ResponseWriter, r *http.Request) {
 	limits := s.limits.Load()
-	key := r.URL.Query().Get("server_key")
+	key := serverKey(r.URL.RawQuery)
 	if key == "" {
 		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonNoServerKey, text: "server_key is missing"})
 		return

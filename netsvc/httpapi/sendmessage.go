@@ -15,6 +15,12 @@ import (
 // queued.
 const deliveredHeader = "X-Delivered-Sessions"
 
+// warningHeader tells the sender what may become of a message that was accepted.
+const (
+	warningHeader       = "X-Warning"
+	unusableKeysWarning = "Message.Data has keys that are no names in 1C (a letter or _, then letters, digits and _): the released 1C extension loses the whole message"
+)
+
 // sendMessage checks the token, then reads the message and has it delivered
 // (protocol.md section 3.2).
 func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
@@ -25,6 +31,11 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Www-Authenticate"] = bearerChallenge
 		}
 		s.refuse(w, r, problem)
+		return
+	}
+	if encoding := contentEncoding(r); encoding != "" {
+		s.refuse(w, r, refusal{status: http.StatusUnsupportedMediaType, reason: ReasonContentEncoding, app: sender.ID, detail: "Content-Encoding: " + encoding,
+			text: "Content-Encoding " + encoding + " is not supported: send the body as it is, without compressing it"})
 		return
 	}
 	if r.ContentLength > limits.MaxMessageBytes {
@@ -45,6 +56,13 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	if keys := message.UnusableKeys(); len(keys) > 0 {
+		w.Header()[warningHeader] = []string{unusableKeysWarning}
+		s.unusable.once(sender.ID, func() {
+			s.log.Warn("keys in Data that are no names in 1C: the released extension loses such messages",
+				slog.String("app", sender.ID), slog.Int("keys", len(keys)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
+		})
+	}
 	sessions := s.hub.Publish(sender.ID, recipient, &message)
 	w.Header()[deliveredHeader] = []string{strconv.Itoa(sessions)}
 	w.WriteHeader(http.StatusOK)
@@ -54,6 +72,25 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)), slog.Int("sessions", sessions),
 			slog.Int("bytes", len(*buffer)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 	}
+}
+
+// contentEncoding names how a body is encoded (RFC 9110 section 8.4); empty: it is as
+// it is.
+func contentEncoding(r *http.Request) string {
+	var encodings []string
+	for _, value := range r.Header["Content-Encoding"] {
+		for encoding := range strings.SplitSeq(value, ",") {
+			if encoding = strings.TrimSpace(encoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+				encodings = append(encodings, encoding)
+			}
+		}
+	}
+	const longest = 64 // it is repeated to the sender, and logged
+	all := strings.ToValidUTF8(strings.Join(encodings, ", "), "?")
+	if len(all) > longest {
+		all = strings.ToValidUTF8(all[:longest], "") + "…"
+	}
+	return all
 }
 
 // sender returns the app whose token the request carries, or why there is none.

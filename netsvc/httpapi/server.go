@@ -92,6 +92,7 @@ type Server struct {
 	bodies      bodyPool
 	counters    *counters
 	failures    *failurelog.Log
+	unusable    onceByApp // has been told of keys in Data that 1C cannot hold
 	drainTime   time.Duration
 
 	mu       sync.Mutex
@@ -142,6 +143,7 @@ func newServer(o Options, t timeouts) *Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(serverLog{s}, "", 0),
 		ConnState:         s.watch,
+		ConnContext:       withConn,
 		// «OPTIONS *» would be answered with 200 instead of by our routes.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -176,10 +178,7 @@ func (s *Server) SetCertificate(c *Certificate) {
 // then returns nil; requests under way go on. It may be called for several
 // listeners at once. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	if s.tls != nil {
-		ln = tls.NewListener(ln, s.tls)
-	}
-	err := s.http.Serve(ln)
+	err := s.http.Serve(listener{ln, s})
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -228,13 +227,13 @@ func (s *Server) end(ctx context.Context) error {
 // watch knows the connections on which a request is expected or under way. On
 // some of them none ever comes: net/http would let each hold up Shutdown for 5 s.
 func (s *Server) watch(conn net.Conn, state http.ConnState) {
-	if s.note(conn, state) && state == http.StateNew {
+	if s.noteState(conn, state) && state == http.StateNew {
 		conn.Close()
 	}
 }
 
-// note notes the state of a connection, and tells whether the server is closing.
-func (s *Server) note(conn net.Conn, state http.ConnState) (closing bool) {
+// noteState notes the state of a connection, and tells whether the server is closing.
+func (s *Server) noteState(conn net.Conn, state http.ConnState) (closing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state == http.StateNew || state == http.StateActive {
@@ -288,11 +287,17 @@ func (s *Server) routes() http.Handler {
 		s.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: ReasonWrongMethod, text: "only " + method + " is answered here"})
 	})
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if checksHealth(r) {
+			s.healthCheck(w, r)
+			return
+		}
 		s.refuse(w, r, refusal{status: http.StatusNotFound, reason: ReasonUnknownPath, text: "there are only /auth and /sendmessage here"})
 	})
 	// Router.ServeHTTP would make two copies of the request, to put into its context
 	// what nobody looks for here.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer begin(r).end()
+		r = asRouted(r, allowed)
 		var match mux.RouteMatch
 		router.Match(r, &match)
 		match.Handler.ServeHTTP(w, r)
@@ -305,18 +310,12 @@ type serverLog struct{ server *Server }
 
 func (l serverLog) Write(line []byte) (int, error) {
 	const (
-		handshake = "http: TLS handshake error from "
-		panicked  = "http: panic serving "
-		accept    = "http: Accept error: "
+		panicked = "http: panic serving "
+		accept   = "http: Accept error: "
 	)
 	text := strings.TrimSpace(string(line))
 	level := slog.LevelDebug
 	switch {
-	case strings.HasPrefix(text, handshake):
-		l.server.counters.handshakes.Add(1)
-		peer, cause, _ := strings.Cut(strings.TrimPrefix(text, handshake), ": ")
-		l.server.log.Debug("tls handshake failed", slog.String("peer", peer), slog.String("error", cause))
-		return len(line), nil
 	case strings.HasPrefix(text, panicked):
 		level = slog.LevelError
 	case strings.HasPrefix(text, accept):

@@ -45,6 +45,7 @@ var (
 	descRequests      = describe("http_requests_total", "Requests of senders that were answered, by HTTP status.", "code")
 	descRefusedHTTP   = describe("http_requests_refused_total", "Requests of senders that were refused, by reason.", "reason")
 	descHandshakes    = describe("tls_handshake_failures_total", "TLS handshakes of senders that failed.")
+	descHealthChecks  = describe("http_health_checks_total", "Connections without a byte, and requests of / and /healthz.")
 	descRejected      = describe("connections_rejected_total", "Connections from outside the allowed network, by the setting of the address.", "setting")
 	descTLSExpiry     = describe("tls_certificate_expiry_timestamp_seconds", "When the certificate expires, as Unix time. Absent without TLS.")
 
@@ -101,6 +102,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 
 	answered := s.HTTP()
 	counter(descHandshakes, answered.TLSHandshakes)
+	counter(descHealthChecks, answered.HealthChecks)
 	for status, n := range answered.Status {
 		counter(descRequests, n, strconv.Itoa(status))
 	}
