@@ -180,7 +180,7 @@ func readCandidate(path string) *candidate {
 }
 
 func (l *loader) parseFile(path string) []given {
-	content, err := os.ReadFile(path)
+	content, err := readRegular(path)
 	if err != nil {
 		l.unreadable(path, err)
 		return nil
@@ -193,6 +193,14 @@ func (l *loader) parseFile(path string) []given {
 	}
 	l.problems = append(l.problems, &Problem{File: path, What: locale.NewText("config.bad_extension")})
 	return nil
+}
+
+// readRegular reads a file. A pipe would have us wait for ever.
+func readRegular(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file")
+	}
+	return os.ReadFile(path)
 }
 
 // sets reports whether the file gives any setting, or tries to.

@@ -150,3 +150,18 @@ func TestAProblemStaysOnItsLine(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusesAControlPathThatNoSocketCanHave: the system calls it an invalid argument.
+func TestRefusesAControlPathThatNoSocketCanHave(t *testing.T) {
+	t.Parallel()
+	long := "/run/" + strings.Repeat("x", 300)
+	_, err := load(t, "pns4ones.ini", "\ncontrol="+long+"\n")
+	if err == nil || !strings.Contains(err.Error(), "pns4ones.ini:2: control: ") || !strings.Contains(err.Error(), "305 bytes") {
+		t.Errorf("got %v", err)
+	}
+	p := paths(t)
+	p.Control = long // where the user's own folder is that deep
+	if _, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: p}); err == nil || !strings.Contains(err.Error(), "control: ") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -246,6 +246,9 @@ func (l *loader) checkTogether() {
 	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" && c.SSLCertificatePassword != "" && Exposed(password.File) {
 		l.problems = append(l.problems, l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
 	}
+	if n := len(c.Control); n > maxControlBytes && !l.wrong["control"] {
+		l.problems = append(l.problems, l.result.Blame("control", locale.NewText("config.control_too_long", "path", c.Control, "bytes", n, "most", maxControlBytes)))
+	}
 	l.checkAddresses()
 }
 

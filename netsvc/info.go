@@ -23,7 +23,7 @@ func (s *Server) info() control.Info {
 		BallastBytes:    uint64(len(s.ballast)),
 	}
 	if certificate := s.certificate.Load(); certificate != nil {
-		info.TLSExpiresAt = certificate.NotAfter()
+		info.TLSExpiresAt, info.TLSFailure = certificate.NotAfter(), certificate.Failure()
 	}
 	if err := s.notUpgraded.Load(); err != nil {
 		info.UpgradeFailed = *err

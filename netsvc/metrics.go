@@ -38,6 +38,10 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 			}
 			return time.Time{}
 		},
+		TLSFailed: func() bool {
+			certificate := s.certificate.Load()
+			return certificate != nil && certificate.Failure() != ""
+		},
 		Latency: latency,
 	}
 }

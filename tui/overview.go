@@ -181,6 +181,9 @@ func (o *overview) state(width int) []string {
 		delivery = o.t("tui.latency", "p50", o.words.Seconds(*l.P50), "p99", o.words.Seconds(*l.P99))
 	}
 	fields = append(fields, field{o.t("tui.delivery"), cells.Truncate(delivery, width-14)})
+	if s.TLSFailure != "" {
+		fields = append(fields, field{"▲", o.style.bad.Render(cells.Truncate(cells.Plain(o.t("tui.tls_failure", "why", s.TLSFailure)), width-14))})
+	}
 	if len(s.RestartNeeded) > 0 {
 		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(cells.Plain(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", "))), width-14))})
 	}

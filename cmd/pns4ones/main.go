@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -99,33 +97,6 @@ func (d *daemonRun) run(ctx context.Context) int {
 func (d *daemonRun) fail(text *locale.Localizer, settings *config.Result, err error) int {
 	fmt.Fprintln(d.stderr, explain(text, settings, err))
 	return exitFailed
-}
-
-// expirySoon is how long before its end a certificate is warned of.
-const expirySoon = 30 * 24 * time.Hour
-
-// check validates the settings and the certificate without starting anything.
-func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
-	d.warn(text, settings)
-	certificate, err := netsvc.OpenCertificate(&settings.Config, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return d.fail(text, settings, err)
-	}
-	if certificate != nil {
-		switch left := time.Until(certificate.NotAfter()); {
-		case left <= 0:
-			fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.check_expired")))
-		case left < expirySoon:
-			fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.check_expires_soon", "N", int(left.Hours()/24))))
-		}
-		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
-	}
-	from := settings.File
-	if from == "" {
-		from = text.T("daemon.no_file")
-	}
-	fmt.Fprintln(d.stdout, text.T("daemon.check_ok", "file", from))
-	return exitDone
 }
 
 func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {

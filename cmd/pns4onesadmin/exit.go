@@ -130,6 +130,8 @@ func (p *program) unreachable(e *control.ConnectError) string {
 		return p.text.T("admin.daemon_missing", "path", path)
 	case control.ConnectRefused:
 		return p.text.T("admin.daemon_refused", "path", e.Path)
+	case control.ConnectTooLong:
+		return p.text.T("admin.daemon_path_too_long", "path", e.Path, "bytes", len(e.Path))
 	case control.ConnectDenied:
 		if e.Group == "" {
 			return p.text.T("admin.daemon_denied_sudo", "path", e.Path)

@@ -66,6 +66,9 @@ func (p *program) statusFields(s control.Status) []field {
 	if s.TLSExpiresAt != nil {
 		add("tls", p.expiry(*s.TLSExpiresAt, time.Now()))
 	}
+	if s.TLSFailure != "" {
+		add("tls_failure", locale.Clean(s.TLSFailure))
+	}
 	add("log_level", s.LogLevel)
 	add("apps", s.Apps)
 	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed", "opened", formatRate(s.Rates.Opened), "closed", formatRate(s.Rates.Closed)))

@@ -16,6 +16,7 @@ const (
 	ConnectMissing                    // there is no socket or pipe: the daemon does not run
 	ConnectRefused                    // a socket is there, but nobody listens: the daemon has crashed
 	ConnectDenied                     // the user may not connect
+	ConnectTooLong                    // no socket can have that path
 )
 
 // ConnectError says that the daemon cannot be reached.

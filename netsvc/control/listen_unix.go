@@ -22,6 +22,8 @@ var (
 	// ErrOpenFolder: every user could put a socket of their own in place of the
 	// channel.
 	ErrOpenFolder = errors.New("every user may write into its folder")
+	// ErrPathTooLong: no socket can have that path.
+	ErrPathTooLong = errors.New("the path is too long for a socket")
 )
 
 const (
@@ -42,7 +44,7 @@ const (
 // listener removes the socket.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
+		return nil, pathTooLong(path)
 	}
 	folder := filepath.Dir(path)
 	if err := makeFolder(folder); err != nil {
@@ -199,7 +201,15 @@ func (s *socket) Close() error {
 	return err
 }
 
+// pathTooLong says what the system calls an invalid argument.
+func pathTooLong(path string) error {
+	return fmt.Errorf("%w: it has %d bytes, a socket's may have %d", ErrPathTooLong, len(path), maxSocketPath)
+}
+
 func dial(ctx context.Context, path string) (net.Conn, error) {
+	if len(path) > maxSocketPath {
+		return nil, pathTooLong(path)
+	}
 	var d net.Dialer
 	return d.DialContext(ctx, "unix", path)
 }
@@ -212,6 +222,8 @@ func connectError(path string, err error) *ConnectError {
 		e.Kind = ConnectMissing
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Kind = ConnectRefused
+	case errors.Is(err, ErrPathTooLong):
+		e.Kind = ConnectTooLong
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind = ConnectDenied
 		e.Group = groupOf(path)

@@ -79,6 +79,7 @@ type Status struct {
 	LogLevel       string            `json:"log_level"`
 	UpgradeFailed  string            `json:"upgrade_failed,omitempty"` // why, if the latest one has
 	TLSExpiresAt   *time.Time        `json:"tls_expires_at,omitempty"`
+	TLSFailure     string            `json:"tls_failure,omitempty"` // why a renewed certificate is not in use
 	Apps           int               `json:"apps"`
 	Sessions       int               `json:"sessions"`
 	Unregistered   int               `json:"unregistered"` // connections

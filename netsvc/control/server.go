@@ -32,6 +32,7 @@ type Info struct {
 	Listen, Service, Control string    // addresses
 	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
+	TLSFailure               string    // why a renewed certificate is not in use; empty: there is none such
 	LogLevel                 config.Level
 	UpgradeFailed            error    // nil: none has
 	RestartNeeded            []string // settings that wait for a restart

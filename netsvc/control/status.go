@@ -15,8 +15,8 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	object := Status{
 		Version: info.Version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
-		LogLevel: info.LogLevel.String(),
-		Apps:     len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
+		LogLevel: info.LogLevel.String(), TLSFailure: info.TLSFailure,
+		Apps: len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
 		Registrations: counts.Registrations, Messages: counts.Published, NoRecipient: counts.NoRecipient,
 		Delivered: counts.Delivered, DeliveredBytes: counts.Bytes, DroppedAsSlow: counts.TooSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,

@@ -1,6 +1,9 @@
 package httpapi_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -32,6 +35,14 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 	damagedKey := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{0x30, 1, 2, 3}})
 	//lint:ignore SA1019 the old format is what is to be recognised
 	oldEncrypted, err := x509.EncryptPEMBlock(zeros{}, "RSA PRIVATE KEY", []byte("key"), []byte("pw"), x509.PEMCipherAES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damagedChain := certificatePEM(leaf, a.intermediate)
+	damagedChain[len(damagedChain)-80] = '!'
+	cutChain := certificatePEM(leaf, a.intermediate)
+	cutChain = cutChain[:len(cutChain)-60]
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +84,11 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 		"another key in the PFX":  {pfxOf(file("other.pfx", otherPFX), "correct horse"), filepath.Join(dir, "other.pfx"), httpapi.ProblemMismatch},
 		"a wrong password":        {pfxOf(file("leaf.pfx", pfx), "battery staple"), filepath.Join(dir, "leaf.pfx"), httpapi.ProblemWrongPassword},
 		"a damaged PFX":           {pfxOf(file("bad.pfx", pfx[:200]), "correct horse"), filepath.Join(dir, "bad.pfx"), httpapi.ProblemBadPFX},
+		"UTF-16":                  {pairOf(file("utf16.crt", utf16Of(certificatePEM(leaf))), keyFile), filepath.Join(dir, "utf16.crt"), httpapi.ProblemUTF16},
+		"a key in UTF-16":         {pairOf(crt, file("utf16.key", utf16Of(goodKey))), filepath.Join(dir, "utf16.key"), httpapi.ProblemUTF16},
+		"a damaged intermediate":  {pairOf(file("chain.crt", damagedChain), keyFile), filepath.Join(dir, "chain.crt"), httpapi.ProblemDamagedPEM},
+		"a block without an end":  {pairOf(file("cut.crt", cutChain), keyFile), filepath.Join(dir, "cut.crt"), httpapi.ProblemDamagedPEM},
+		"a curve TLS has not":     {pairOf(file("p224.crt", certificatePEM(a.issue(t, "p224", p224, time.Now().Add(year)))), file("p224.key", keyPEM(t, p224))), filepath.Join(dir, "p224.key"), httpapi.ProblemHandshake},
 		"PEM instead of PFX":      {pfxOf(crt, "correct horse"), crt, httpapi.ProblemPEMAsPFX},
 	}
 	for name, test := range tests {

@@ -14,6 +14,12 @@ func OpenCertificateAt(o TLSOptions, log *slog.Logger, now func() time.Time) (*C
 	return openCertificate(src, log, now)
 }
 
+// PEMBlocks tells how many blocks are read, and whether there are more.
+func PEMBlocks(data []byte) (int, bool) {
+	blocks, damaged := pemBlocks(data)
+	return len(blocks), damaged
+}
+
 // NewWithTimeouts is New with limits of time a test can wait for.
 func NewWithTimeouts(o Options, header, body, drain time.Duration) *Server {
 	return newServer(o, timeouts{header, body, drain})

@@ -82,8 +82,8 @@ type certificateState struct {
 }
 
 // OpenCertificate reads the certificate the options name and proves that it can
-// be served: everything parses, the key belongs to the certificate and can
-// sign. Errors are [*CertificateError]. An expired certificate is served
+// be served: everything parses, the key belongs to the certificate, and a handshake
+// succeeds. Errors are [*CertificateError]. An expired certificate is served
 // nevertheless, with a warning: senders that do not check it go on working,
 // and those that do say more clearly than a closed port what is wrong.
 //
@@ -134,6 +134,19 @@ func openCertificate(src source, log *slog.Logger, now func() time.Time) (*Certi
 func (c *Certificate) NotAfter() time.Time {
 	c.look()
 	return c.state.Load().inUse.Leaf.NotAfter
+}
+
+// Failure tells why the files as they are now cannot be used, so that the certificate
+// from before is still served; empty: they are in use. It has no secrets.
+func (c *Certificate) Failure() string {
+	c.look()
+	return c.state.Load().failure
+}
+
+// NotBefore tells from when on the certificate in use is valid.
+func (c *Certificate) NotBefore() time.Time {
+	c.look()
+	return c.state.Load().inUse.Leaf.NotBefore
 }
 
 // Reload reads the files now, changed or not. On an error the certificate in

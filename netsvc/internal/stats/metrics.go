@@ -48,6 +48,7 @@ var (
 	descHealthChecks  = describe("http_health_checks_total", "Connections without a byte, and requests of / and /healthz.")
 	descRejected      = describe("connections_rejected_total", "Connections from outside the allowed network, by the setting of the address.", "setting")
 	descTLSExpiry     = describe("tls_certificate_expiry_timestamp_seconds", "When the certificate expires, as Unix time. Absent without TLS.")
+	descTLSFailed     = describe("tls_certificate_renewal_failed", "1 while the files hold a certificate that cannot be used, and the one before is served. Absent without TLS.")
 
 	descAppInfo          = describe("app_info", "The title of an app; always 1.", "app", "title")
 	descAppSessions      = describe("app_sessions", "Registered sessions of an app.", "app")
@@ -80,6 +81,11 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge(descBuild, 1, s.Version)
 	if at := s.TLSExpiresAt(); !at.IsZero() {
 		gauge(descTLSExpiry, float64(at.Unix()))
+		failed := 0.0
+		if s.TLSFailed() {
+			failed = 1
+		}
+		gauge(descTLSFailed, failed)
 	}
 	apps := s.Apps()
 	gauge(descApps, float64(len(apps)))

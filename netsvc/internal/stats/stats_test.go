@@ -52,6 +52,7 @@ func (d *daemon) sources() stats.Sources {
 		HTTP:         read(d, &d.http),
 		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 3} },
 		TLSExpiresAt: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		TLSFailed:    func() bool { return true },
 		Latency:      stats.NewLatency(),
 	}
 }
@@ -165,6 +166,7 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 		`pns4ones_http_requests_refused_total{reason="bad_token"} 2`,
 		`pns4ones_connections_rejected_total{setting="listen"} 3`,
 		`pns4ones_tls_certificate_expiry_timestamp_seconds 1.8e+09`,
+		`pns4ones_tls_certificate_renewal_failed 1`,
 		`pns4ones_app_info{app="a",title="Склад \"1\""} 1`,
 		`pns4ones_app_deliveries_total{app="a"} 13`,
 		`pns4ones_delivery_duration_seconds_count 0`,
