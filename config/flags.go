@@ -19,10 +19,12 @@ var switches = map[string]Mode{
 	"version":      ModeVersion,
 	"check":        ModeCheck,
 	"print_config": ModePrintConfig,
+
+	"reserve_ports": ModeReservePorts,
 }
 
 // otherFlags are the flags that are no settings, in the order of the help.
-var otherFlags = []string{"config", "lang", "check", "print_config", "version", "h"}
+var otherFlags = []string{"config", "lang", "check", "print_config", "reserve_ports", "version", "h"}
 
 // languages are the values of -lang, of which locale.Detect makes the most.
 var languages = []string{string(locale.Russian), string(locale.English)}
@@ -158,5 +160,5 @@ func isFlag(word string) bool {
 }
 
 func flagNames() []string {
-	return append(names(), "config", "lang", "check", "print_config", "version", "help")
+	return append(names(), "config", "lang", "check", "print_config", "reserve_ports", "version", "help")
 }

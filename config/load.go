@@ -19,6 +19,7 @@ const (
 	ModeVersion
 	ModeCheck
 	ModePrintConfig
+	ModeReservePorts // does something, too
 )
 
 // LoadOptions is where Load looks.

@@ -37,6 +37,8 @@ const (
 	// finish, and then queued messages the rest of drainTime to be delivered.
 	drainTime   = 5 * time.Second
 	requestTime = 2 * time.Second
+	// portPatience is how long a start waits for a port that an outgoing connection holds.
+	portPatience = 10 * time.Second
 	// databaseName is the database's file in the data folder.
 	databaseName = "pns4ones.db"
 )
@@ -179,8 +181,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 }
 
 func (s *Server) listen(ctx context.Context, setting string, address config.Address) (*listen.Service, error) {
-	options := listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+	options := listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Patience: portPatience, Logger: s.logger}
 	if e := s.options.Inherited; e != nil {
+		options.Patience = 0 // the sessions of the process before are waiting
 		sockets, err := e.takeSockets(setting, address)
 		if err != nil {
 			return nil, &ListenError{Setting: setting, Address: address, Err: err}

@@ -86,6 +86,8 @@ func (d *daemonRun) run(ctx context.Context) int {
 		d.warn(text, settings)
 		config.WriteTOML(d.stdout, settings, text)
 		return exitDone
+	case config.ModeReservePorts:
+		return d.reservePorts(text, settings)
 	case config.ModeCheck:
 		return d.check(text, settings)
 	}

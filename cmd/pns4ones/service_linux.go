@@ -19,7 +19,9 @@ import (
 const (
 	showAddresses = "ip addr"
 	showPort      = "ss -ltnp 'sport = :%d'"
-	portDenied    = "daemon.listen_denied"
+	// ss -l lists listeners only.
+	showConnection = "ss -tanp 'sport = :%d'"
+	portDenied     = "daemon.listen_denied"
 )
 
 // runAsService runs the daemon in the foreground; systemd, if it is the one that
