@@ -98,7 +98,7 @@ func parseChoice(text string, choices []string) (string, error) {
 // parseSSLMode reads a mode by its name or, as the old product does, by its place
 // among them, from 0.
 func parseSSLMode(text string) (string, error) {
-	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n < len(sslModes) {
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n < len(sslModes) && text == strconv.Itoa(n) {
 		return sslModes[n], nil
 	}
 	return parseChoice(text, sslModes)
