@@ -30,6 +30,7 @@ const (
 	ProblemIncomplete   ProblemCode = "incomplete"    // the entry has too few lines
 	ProblemExtraLine    ProblemCode = "extra_line"    // the entry has too many lines
 	ProblemBadText      ProblemCode = "bad_text"      // not UTF-8
+	ProblemUTF16        ProblemCode = "utf16"         // the whole file is in UTF-16
 	ProblemLineTooLong  ProblemCode = "line_too_long"
 	ProblemBadID        ProblemCode = "bad_id"
 	ProblemBadServerKey ProblemCode = "bad_server_key"
@@ -107,6 +108,10 @@ func (r *Registry) planImport(content []byte) ImportReport {
 		now:      r.now().UTC().Round(0),
 		seenIDs:  make(map[uuid.UUID]int),
 		seenKeys: make(map[string]int),
+	}
+	if isUTF16(content) {
+		im.problem(ImportProblem{Line: 1, Code: ProblemUTF16, Skipped: true, Detail: "the file is in UTF-16, which Notepad calls «Unicode»: save it as UTF-8"})
+		return im.report
 	}
 	for e := range splitOldKeys(content) {
 		im.entry(e)

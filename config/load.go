@@ -128,7 +128,8 @@ func (l *loader) absolute(path *string) {
 	}
 	whole, err := filepath.Abs(*path)
 	if err != nil {
-		l.problems = append(l.problems, &Problem{What: locale.NewText("config.unexpected", "error", err.Error())})
+		// Only a relative path needs the working folder, and that is gone.
+		l.problems = append(l.problems, &Problem{What: locale.NewText("config.no_working_folder", "path", *path)})
 		return
 	}
 	*path = whole

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -73,6 +75,8 @@ func (p *program) explain(err error) string {
 		text        locale.Localized
 	)
 	switch {
+	case p.misread(err):
+		return p.text.T("admin.not_utf8")
 	case errors.As(err, &text):
 		return p.text.Error(text)
 	case errors.As(err, &unknown):
@@ -80,7 +84,11 @@ func (p *program) explain(err error) string {
 	case errors.As(err, &missing):
 		return p.text.T("admin.flag_needs_value", "flag", "--"+missing.GetFlag().Name)
 	case errors.As(err, &invalid):
-		return p.text.T("admin.flag_bad_value", "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
+		id := "admin.flag_bad_value"
+		if invalid.GetFlag().Value.Type() == "int" {
+			id = "admin.flag_bad_number"
+		}
+		return p.text.T(id, "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
 	case errors.As(err, &syntax):
 		return p.text.T("admin.flag_bad_syntax", "flag", locale.Clean(syntax.GetSpecifiedFlag()))
 	case errors.As(err, &unreachable):
@@ -109,6 +117,17 @@ func (p *program) explain(err error) string {
 		return "" // the person ended it
 	}
 	return p.text.T("admin.failed", "error", err)
+}
+
+// misread reports whether an error is about a text of the command line that is in
+// another encoding, of which the error itself knows nothing: a title that a script in
+// CP1251 gives, for one.
+func (p *program) misread(err error) bool {
+	if !slices.ContainsFunc(p.args, func(arg string) bool { return !utf8.ValidString(arg) }) {
+		return false
+	}
+	var refusal *control.Error
+	return errors.As(err, &refusal) || errors.Is(err, app.ErrBadTitle) || errors.Is(err, app.ErrNotFound)
 }
 
 // dashed writes a flag as it is given: one dash before a letter, two before a word.

@@ -185,8 +185,15 @@ func (p *program) onto(w io.Writer) *program {
 	return &q
 }
 
-// maxTitleWidth is how much of an app's title a table shows, in cells.
-const maxTitleWidth = 24
+// How much of an app's title and of an id a table shows, in cells: one long id would
+// pad every row. A UUID has 36.
+const (
+	maxTitleWidth = 24
+	maxIDWidth    = 40
+)
+
+// shortID is an id as a table shows it.
+func shortID(id string) string { return runewidth.Truncate(locale.Clean(id), maxIDWidth, "…") }
 
 func (p *program) sessionHeader() []string {
 	return []string{
@@ -204,7 +211,7 @@ func (p *program) sessionRows(sessions []control.Session, apps []control.App) []
 	var rows [][]string
 	for _, s := range sessions {
 		rows = append(rows, []string{
-			s.ID, titles[s.AppID], locale.Clean(s.IbID), locale.Clean(s.UserID), locale.Clean(s.UserGroup), s.Addr,
+			s.ID, titles[s.AppID], shortID(s.IbID), shortID(s.UserID), shortID(s.UserGroup), s.Addr,
 			words.Age(time.Since(s.Since)), fmt.Sprint(s.Delivered), fmt.Sprint(s.Queued),
 		})
 	}

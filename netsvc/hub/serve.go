@@ -213,7 +213,7 @@ func (h *Hub) forget(s *session) {
 	last, why, registered := s.describe()
 	if registered {
 		h.logSession("session closed", &last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
-			slog.Duration("age", time.Since(last.Since).Round(time.Second)))
+			slog.Duration("age", max(time.Since(last.Since).Round(time.Second), 0)))
 		h.observe(SessionClosed, last, string(why))
 	}
 }

@@ -53,7 +53,7 @@ func Time(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
 // Age writes a duration in its two largest units.
 func (w Words) Age(d time.Duration) string {
-	d = d.Round(time.Second)
+	d = max(d.Round(time.Second), 0) // the clock on the wall may have been set back
 	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
 	switch {
 	case days > 0:
