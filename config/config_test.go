@@ -107,7 +107,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: config.Address{Port: 36696}, Service: config.Address{Port: 36695}, SSLMode: config.SSLNone, LogLevel: config.LevelWarning,
 		DataDir: "/data", Control: "/run/control.sock", TokenLifetime: time.Hour, ExpiresInEpoch: "auto",
-		RegistrationTimeout: 10 * time.Second, KeepAlive: 30 * time.Second, MaxUnregistered: 4096, SessionQueueSize: 1 << 20,
+		RegistrationTimeout: 10 * time.Second, KeepAlive: 30 * time.Second, MaxUnregistered: 4096, MaxSessionsPerUser: 1000, SessionQueueSize: 1 << 20,
 		WriteTimeout: 30 * time.Second, MaxMessageSize: 1 << 20,
 	}
 	if diff := cmp.Diff(want, r.Config, cmpopts.EquateComparable(config.Address{})); diff != "" {

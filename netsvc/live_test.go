@@ -38,7 +38,7 @@ func registration(clientKey string, hashLength int, fields ...string) []byte {
 func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 	t.Parallel()
 	c := settings(t.TempDir())
-	c.RegistrationTimeout, c.MaxUnregistered = 200*time.Millisecond, 1
+	c.RegistrationTimeout, c.MaxUnregistered, c.MaxSessionsPerUser = 200*time.Millisecond, 1, 1
 	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
 	d := start(t, netsvc.Options{Config: c, Log: slog.DiscardHandler})
 	a := d.create("one")
@@ -70,7 +70,9 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		{"unknown_app", registration(key, 32, "elsewhere", "ib", "u1", ""), "u1"},
 		{"wrong_hmac", registration(other, 32, a.ID, "ib", "u2", ""), "u2"},
 		{"registration_timeout", nil, ""},
+		{"too_many_sessions", registration(key, 32, a.ID, "ib", "u3", ""), "u3"},
 	}
+	d.session(a, "u3") // the one it may have
 	for _, r := range refusals {
 		conn := connect()
 		conn.Write(r.packet)

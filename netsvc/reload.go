@@ -138,8 +138,16 @@ func (s *Server) setLogLevel(level config.Level) {
 func hubLimits(c *config.Config) hub.Limits {
 	return hub.Limits{
 		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
-		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered,
+		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered, MaxSessionsPerUser: orNone(c.MaxSessionsPerUser),
 	}
+}
+
+// orNone turns the 0 of a setting, which means no bound, into that of a limit.
+func orNone(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 func httpLimits(c *config.Config) httpapi.Limits {

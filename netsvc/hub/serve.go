@@ -22,6 +22,8 @@ const (
 	ReasonWrongHMAC  wire.Reason = "wrong_hmac"
 	ReasonTimeout    wire.Reason = "registration_timeout"
 	ReasonEvicted    wire.Reason = "evicted"
+
+	ReasonTooManySessions wire.Reason = "too_many_sessions" // of that user
 )
 
 const (
@@ -300,8 +302,11 @@ func (h *Hub) enter(s *session, packet wire.Packet) error {
 		return &refusal{ReasonEvicted, packet, nil} // meanwhile; a registered session never is
 	}
 	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup}
-	if !h.register(r, infobaseKey{t.id, packet.IbID}) {
+	switch h.registerWithin(r, infobaseKey{t.id, packet.IbID}, h.limits.Load().MaxSessionsPerUser) {
+	case sessionClosed:
 		return net.ErrClosed
+	case tooMany:
+		return &refusal{ReasonTooManySessions, packet, t}
 	}
 	h.counters.registrations.Add(1)
 	t.counters.registrations.Add(1)
