@@ -22,7 +22,7 @@ func (s *Server) explain(_ http.ResponseWriter, r *http.Request) (any, error) {
 	values := r.URL.Query()
 	about := Explanation{
 		IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
-		Connected: []Session{}, OtherPlaces: []Session{}, RefusedElsewhere: []Refusal{}, Nameless: []Refusal{},
+		Connected: []Session{}, OtherSpelling: []Session{}, OtherPlaces: []Session{}, RefusedElsewhere: []Refusal{}, Nameless: []Refusal{},
 	}
 	switch {
 	case values.Get("app") == "":
@@ -53,6 +53,10 @@ func (about *Explanation) lookAtSessions(h *hub.Hub) {
 			if len(about.Connected) < maxConnected {
 				about.Connected = append(about.Connected, sessionOf(*s))
 			}
+		case about.nearlyMeans(s):
+			if len(about.OtherSpelling) < maxNearSessions {
+				about.OtherSpelling = append(about.OtherSpelling, sessionOf(*s))
+			}
 		case about.UserID != "" && len(about.OtherPlaces) < maxNearSessions && sameButForCase(s.UserID, about.UserID):
 			about.OtherPlaces = append(about.OtherPlaces, sessionOf(*s))
 		}
@@ -79,10 +83,20 @@ func (about *Explanation) means(s *hub.Session) bool {
 	return (about.UserID == "" || s.UserID == about.UserID) && (about.UserGroup == "" || s.UserGroup == about.UserGroup)
 }
 
-// sameButForCase compares what people type into 1C.
-func sameButForCase(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+// nearlyMeans reports whether a session of the app would be one of those asked about if
+// ids were compared as people read them.
+func (about *Explanation) nearlyMeans(s *hub.Session) bool {
+	return s.AppID == about.AppID && sameButForCase(s.IbID, about.IbID) &&
+		(about.UserID == "" || sameButForCase(s.UserID, about.UserID)) && (about.UserGroup == "" || sameButForCase(s.UserGroup, about.UserGroup))
 }
+
+// sameButForCase compares what people type into 1C, and copy with braces or a blank.
+func sameButForCase(a, b string) bool {
+	return strings.EqualFold(plainID(a), plainID(b))
+}
+
+// plainID is an id without the braces and blanks around it.
+func plainID(id string) string { return strings.Trim(id, "{} \t\r\n\u00a0") }
 
 // count counts a word, unless there are very many already.
 func count(words map[string]int, word string) {

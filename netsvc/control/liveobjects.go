@@ -166,6 +166,10 @@ type Explanation struct {
 	LastClosed  *Event   `json:"last_closed,omitempty"`
 	LastRefused *Refusal `json:"last_refused,omitempty"`
 
+	// OtherSpelling are sessions that differ from what was asked about only by letter
+	// case, by blanks or by braces: a message does not reach them.
+	OtherSpelling []Session `json:"other_spelling"`
+
 	// What is near. OtherPlaces are sessions of the same user, in any letter case,
 	// in another infobase or app; OtherGroups are the groups of the infobase's
 	// sessions, if a group was asked about; Infobases are those of the app with

@@ -177,6 +177,12 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		say("never_seen")
 	}
 
+	if len(e.OtherSpelling) > 0 {
+		say("other_spelling")
+		for _, s := range e.OtherSpelling {
+			detail(w.Text.T("live.spelt", "user", locale.Clean(s.UserID), "ib", locale.Clean(s.IbID), "group", locale.Clean(s.UserGroup)) + "; " + w.session(s, now))
+		}
+	}
 	if len(e.OtherPlaces) > 0 {
 		say("other_places")
 		for _, s := range e.OtherPlaces {

@@ -110,6 +110,7 @@ func TestExplains(t *testing.T) {
 		{"no sessions at all", control.Explanation{UserID: "u"}, "The app has no sessions at all", ""},
 		{"closed", control.Explanation{UserID: "u", LastClosed: &control.Event{Time: now, Reason: "key_revoked", Session: &s}},
 			"the client key was renewed or the app removed (key_revoked). Messages delivered: 3", "no such session, and nobody"},
+		{"spelt otherwise", control.Explanation{UserID: "U ", OtherSpelling: []control.Session{elsewhere}}, "spelt otherwise: ids are compared letter by letter, with case, blanks and braces, so a message does not reach:\n  user “u”, infobase “ib2”, group “g”; No. 7", "elsewhere"},
 		{"elsewhere", control.Explanation{UserID: "u", OtherPlaces: []control.Session{elsewhere}}, "  u in ib2, app “Склад”, group “g”; No. 7", ""},
 		{"a group", control.Explanation{UserGroup: "g", InfobaseSessions: 5, OtherGroups: map[string]int{"": 3, "h": 2}},
 			"  no group: 3 sessions\n  group “h”: 2 sessions\nThe released builds", "no such session, and nobody"},
