@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +30,7 @@ const (
 	ProblemIncomplete   ProblemCode = "incomplete"    // the entry has too few lines
 	ProblemExtraLine    ProblemCode = "extra_line"    // the entry has too many lines
 	ProblemBadText      ProblemCode = "bad_text"      // not UTF-8
+	ProblemUTF16        ProblemCode = "utf16"         // the whole file is in UTF-16
 	ProblemLineTooLong  ProblemCode = "line_too_long"
 	ProblemBadID        ProblemCode = "bad_id"
 	ProblemBadServerKey ProblemCode = "bad_server_key"
@@ -81,24 +83,43 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 		return ImportReport{}, fmt.Errorf("importing keys: %w: at most %d bytes are read", ErrImportTooLarge, MaxImportBytes)
 	}
 	report, err := withFile(r, ErrOutcomeUnknown, func() (ImportReport, error) {
-		im := importer{
-			there:    r.current.Load(),
-			now:      r.now().UTC().Round(0),
-			seenIDs:  make(map[uuid.UUID]int),
-			seenKeys: make(map[string]int),
+		report := r.planImport(content)
+		if len(report.Imported) == 0 {
+			return report, nil
 		}
-		for e := range splitOldKeys(content) {
-			im.entry(e)
-		}
-		if len(im.report.Imported) == 0 {
-			return im.report, nil
-		}
-		return im.report, r.commit(change{put: im.report.Imported})
+		return report, r.commit(change{put: report.Imported})
 	})
 	if err != nil {
 		return ImportReport{}, fmt.Errorf("importing keys: %w", err)
 	}
 	return report, nil
+}
+
+// WouldImport reports whether a keys file holds apps that are not here, or that are
+// here with other keys.
+func (r *Registry) WouldImport(content []byte) bool {
+	report := r.planImport(content)
+	return len(report.Imported) > 0 || slices.ContainsFunc(report.Problems, func(p ImportProblem) bool {
+		return p.Code == ProblemIDTaken || p.Code == ProblemKeyTaken
+	})
+}
+
+// planImport tells what would become of a keys file.
+func (r *Registry) planImport(content []byte) ImportReport {
+	im := importer{
+		there:    r.current.Load(),
+		now:      r.now().UTC().Round(0),
+		seenIDs:  make(map[uuid.UUID]int),
+		seenKeys: make(map[string]int),
+	}
+	if isUTF16(content) {
+		im.problem(ImportProblem{Line: 1, Code: ProblemUTF16, Skipped: true, Detail: "the file is in UTF-16, which Notepad calls «Unicode»: save it as UTF-8"})
+		return im.report
+	}
+	for e := range splitOldKeys(content) {
+		im.entry(e)
+	}
+	return im.report
 }
 
 // importer is one import under way.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,7 +186,6 @@ func TestImportTextBeforeTheFirstEntry(t *testing.T) {
 func TestImportOfWhatIsNoKeysFile(t *testing.T) {
 	t.Parallel()
 	for name, file := range map[string]string{
-		"UTF-16":    "\xff\xfe#\x00A\x00\n\x00" + strings.Repeat("x\x00\n\x00", 10),
 		"an INI":    "[http]\nlisten = *\n",
 		"bytes":     strings.Repeat("\x00\x01\xff\n", 100),
 		"one line":  keyA,
@@ -346,4 +346,20 @@ func TestImportBounds(t *testing.T) {
 			t.Errorf("got %v, apps %v", err, r.List())
 		}
 	})
+}
+
+// TestAFileInUTF16IsToldSo, and not that each of its lines is wrong.
+func TestAFileInUTF16IsToldSo(t *testing.T) {
+	t.Parallel()
+	r := open(t, filepath.Join(t.TempDir(), "apps.db"), app.Options{})
+	for _, bom := range []string{"", "\xff\xfe"} {
+		file := bom
+		for _, c := range oldFile(oldEntry("One", idA, keyA, clientA)) {
+			file += string(c) + "\x00"
+		}
+		report := importFile(t, r, file)
+		if got := problems(report); len(report.Imported) > 0 || len(got) != 1 || got[0].code != app.ProblemUTF16 {
+			t.Errorf("got %+v", report)
+		}
+	}
 }

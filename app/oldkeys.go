@@ -43,6 +43,17 @@ type oldKeys struct {
 	clientKey string
 }
 
+// isUTF16 recognises a file that was saved as «Unicode»: by its mark, or because every
+// other byte of the first «#» and what follows it is zero.
+func isUTF16(content []byte) bool {
+	for _, begin := range []string{"\xff\xfe", "\xfe\xff", "#\x00", "\x00#"} {
+		if bytes.HasPrefix(content, []byte(begin)) {
+			return true
+		}
+	}
+	return false
+}
+
 // splitOldKeys passes on the entries of the file one by one.
 func splitOldKeys(content []byte) iter.Seq[*oldEntry] {
 	return func(yield func(*oldEntry) bool) {

@@ -98,6 +98,18 @@ func (r *Registry) CheckToken(token string) (*App, error) {
 	return nil, ErrTokenInvalid
 }
 
+// Claimed returns the app that a token names, genuine or not: that of one that was
+// reset, for instance. It is good for telling people whose sender has a problem, and
+// for nothing else.
+func (r *Registry) Claimed(token string) (*App, bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) != tokenLen {
+		return nil, false
+	}
+	a := r.current.Load().byID[uuid.UUID(raw[:tokenIDLen])]
+	return a, a != nil
+}
+
 func formatToken(id uuid.UUID, expires int64, secret *tokenSecret) string {
 	raw := make([]byte, 0, tokenLen)
 	raw = append(raw, id[:]...)

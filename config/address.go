@@ -50,7 +50,7 @@ func (a Address) SameSocket(b Address) bool {
 
 // ParseAddress reads one of the forms
 //
-//   - *:8092              all interfaces
+//   - *:8092   :8092      all interfaces
 //     localhost      srv.example:7777    a host name
 //     192.168.10.3   192.168.10.3:9062   an address
 //     ::1            [::1]:36696         the same of IPv6
@@ -58,7 +58,8 @@ func (a Address) SameSocket(b Address) bool {
 //     192.168.10.0/24:8270               a network outright; of IPv6: [fd00::/8]:8270
 //
 // Without a port it is defaultPort. What is none of these is an error; nothing
-// is ever taken for «all interfaces» but the asterisk and 0.0.0.0 or ::.
+// is ever taken for «all interfaces» but the asterisk, a port alone, and 0.0.0.0 or
+// ::.
 func ParseAddress(text string, defaultPort int) (Address, error) {
 	host, port, err := splitPort(text, defaultPort)
 	if err != nil {
@@ -66,7 +67,7 @@ func ParseAddress(text string, defaultPort int) (Address, error) {
 	}
 	a := Address{Port: port}
 	switch {
-	case host == "*":
+	case host == "*", host == "" && strings.HasPrefix(text, ":"):
 		return a, nil
 	case strings.Contains(host, "/"):
 		a.Network, err = parseNetwork(host)
@@ -114,7 +115,7 @@ func splitPort(text string, defaultPort int) (host string, port int, err error) 
 			return "", 0, locale.NewText("config.brackets_needed", "value", text, "host", text[:end], "port", text[end+1:])
 		}
 	}
-	if host == "" {
+	if host == "" && !hasPort {
 		return "", 0, locale.NewText("config.bad_address", "value", text)
 	}
 	if !hasPort {

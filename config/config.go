@@ -37,6 +37,7 @@ type Config struct {
 	RegistrationTimeout    time.Duration
 	KeepAlive              time.Duration
 	MaxUnregistered        int
+	MaxSessionsPerUser     int   // 0: any number
 	SessionQueueSize       int64 // bytes
 	WriteTimeout           time.Duration
 	MaxMessageSize         int64 // bytes

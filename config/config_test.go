@@ -116,6 +116,7 @@ func TestDefaults(t *testing.T) {
 		RegistrationTimeout: 10 * time.Second,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
+		MaxSessionsPerUser:  1000,
 		SessionQueueSize:    1 << 20,
 		WriteTimeout:        30 * time.Second,
 		MaxMessageSize:      1 << 20,
@@ -146,6 +147,7 @@ func TestFlagSpellings(t *testing.T) {
 	for _, args := range [][]string{
 		{"-listen", "localhost:7"}, {"-listen=localhost:7"}, {"/listen", "localhost:7"}, {"/listen=localhost:7"},
 		{"--listen", "localhost:7"}, {"--listen=localhost:7"}, {"-Listen=localhost:7"},
+		{"listen=localhost:7"}, {"Listen=localhost:7"}, {"log_level=Error", "listen=localhost:7"},
 	} {
 		r, err := config.Load(config.LoadOptions{Args: args, Getenv: noEnv, Paths: paths(t)})
 		if err != nil || r.Config.Listen != address(t, "localhost:7") {
@@ -351,7 +353,7 @@ func TestAddresses(t *testing.T) {
 		{"10.0.0.0", "10.0.0.0/8:36696"}, {"127.1.0.0", "127.1.0.0/16:36696"}, {"0.0.0.0:1", "0.0.0.0/0:1"}, {"[::]:1", "[::/0]:1"},
 		{"192.168.10.0/24:8270", "192.168.10.0/24:8270"}, {"192.168.10.0/32", "192.168.10.0/32:36696"},
 		{"fe80::1", "[fe80::1]:36696"}, {"1:2:3:4:5:6:7:8", "[1:2:3:4:5:6:7:8]:36696"},
-		{"[fd00::/8]:8270", "[fd00::/8]:8270"}, {"fd00::/8", "[fd00::/8]:36696"}, {"*:0", "*:0"},
+		{"[fd00::/8]:8270", "[fd00::/8]:8270"}, {"fd00::/8", "[fd00::/8]:36696"}, {"*:0", "*:0"}, {":80", "*:80"},
 	}
 	for _, tt := range tests {
 		a, err := config.ParseAddress(tt.text, 36696)
@@ -364,7 +366,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s is read as %s, %v", a, again, err)
 		}
 	}
-	for _, text := range []string{"", ":80", "*:", "*:65536", "*:-1", "*:+1", "*:01", "*:http", "192.168.10.300", "192.168.10", "1.2.3.4.5", "a b", "http://x",
+	for _, text := range []string{"", ":", "[]:80", "*:", "*:65536", "*:-1", "*:+1", "*:01", "*:http", "192.168.10.300", "192.168.10", "1.2.3.4.5", "a b", "http://x",
 		"[::1", "[::1]x", "[localhost]:1", "::1]:5", "192.168.10.3/24", "192.168.10.0/33", "/24", "-x", "x-", "a..b", "*.example",
 		"::1:8092", "fe80::1:2", "[::ffff:10.0.0.0/104]", "lоcalhost" /* a Cyrillic о */} {
 		if a, err := config.ParseAddress(text, 36696); err == nil {

@@ -19,10 +19,12 @@ var switches = map[string]Mode{
 	"version":      ModeVersion,
 	"check":        ModeCheck,
 	"print_config": ModePrintConfig,
+
+	"reserve_ports": ModeReservePorts,
 }
 
 // otherFlags are the flags that are no settings, in the order of the help.
-var otherFlags = []string{"config", "lang", "check", "print_config", "version", "h"}
+var otherFlags = []string{"config", "lang", "check", "print_config", "reserve_ports", "version", "h"}
 
 // languages are the values of -lang, of which locale.Detect makes the most.
 var languages = []string{string(locale.Russian), string(locale.English)}
@@ -33,6 +35,9 @@ func LangFlag(args []string) string {
 	lang := ""
 	for i, word := range args {
 		name, value, hasValue := cutFlag(word)
+		if name == "" {
+			name, value, hasValue = cutBare(word)
+		}
 		switch {
 		case name != "lang":
 		case hasValue:
@@ -45,7 +50,7 @@ func LangFlag(args []string) string {
 }
 
 // parseFlags reads the command line in the old product's spellings: -name value,
-// -name=value, and the same after «/» and «--». What follows a path's flag and
+// -name=value, the same after «/» and «--», and name=value. What follows a path's flag and
 // begins with «/» is its value, even if there is a flag of that name: a folder
 // may be called /config.
 func (l *loader) parseFlags(args []string) command {
@@ -54,6 +59,9 @@ func (l *loader) parseFlags(args []string) command {
 		word := args[0]
 		args = args[1:]
 		name, value, hasValue := cutFlag(word)
+		if name == "" {
+			name, value, hasValue = cutBare(word)
+		}
 		if name == "" {
 			l.misused(word, locale.NewText("config.stray_word"))
 			continue
@@ -125,6 +133,22 @@ func cutFlag(word string) (name, value string, hasValue bool) {
 	return strings.ReplaceAll(strings.ToLower(name), "-", "_"), value, hasValue
 }
 
+// cutBare takes apart a setting without a dash, name=value, which the old product
+// takes too; name is empty if it is none.
+func cutBare(word string) (name, value string, hasValue bool) {
+	name, value, hasValue = strings.Cut(word, "=")
+	if name = foldName(name); !hasValue || !takesValue(name) {
+		return "", "", false
+	}
+	return name, value, true
+}
+
+// takesValue reports whether there is a flag of that name with a value.
+func takesValue(name string) bool {
+	_, known := lookup(name)
+	return known || name == "config" || name == "lang"
+}
+
 // isFlag reports whether the word after a flag begins the next one: with two
 // dashes always, else only if the name is known.
 func isFlag(word string) bool {
@@ -132,10 +156,9 @@ func isFlag(word string) bool {
 	if _, ok := switches[name]; ok {
 		return true
 	}
-	_, known := lookup(name)
-	return known || name == "config" || name == "lang" || strings.HasPrefix(word, "--")
+	return takesValue(name) || strings.HasPrefix(word, "--")
 }
 
 func flagNames() []string {
-	return append(names(), "config", "lang", "check", "print_config", "version", "help")
+	return append(names(), "config", "lang", "check", "print_config", "reserve_ports", "version", "help")
 }

@@ -14,7 +14,7 @@ import (
 // may hold any character. Lines that begin with «;», «#» or «/» are comments, in
 // whatever encoding; section headers mean nothing. An ini library would give «;»,
 // «#», quotes and backslashes inside a value a meaning that they did not have for
-// the old product.
+// the old product. An empty value is as if absent; an empty password is one.
 func (l *loader) parseINI(path string, content []byte) []given {
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
 	if l.refuseUTF16(path, content) {
@@ -56,7 +56,10 @@ func (l *loader) parseINI(path string, content []byte) []given {
 		}
 		firstLine[s.name] = number
 		at.Key = s.name
-		values = append(values, given{s, unquote(strings.TrimSpace(value)), at})
+		if value = unquote(strings.TrimSpace(value)); value == "" && !s.secret {
+			continue // the old product ships a file that names all it knows, empty
+		}
+		values = append(values, given{s, value, at})
 	}
 	return values
 }

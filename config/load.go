@@ -1,12 +1,10 @@
 package config
 
 import (
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -22,6 +20,7 @@ const (
 	ModeVersion
 	ModeCheck
 	ModePrintConfig
+	ModeReservePorts // does something, too
 )
 
 // LoadOptions is where Load looks.
@@ -40,7 +39,10 @@ type Result struct {
 	Mode     Mode
 	File     string // the settings file that was read; "": none
 	Warnings []*Problem
-	set      map[string]Problem // where each setting was given by a flag, variable or file
+	// NotRead are files in the settings folder that somebody may take for the
+	// settings: others that differ from File, or of a name that is not looked for.
+	NotRead []string
+	set     map[string]Problem // where each setting was given by a flag, variable or file
 }
 
 // Blame returns a problem with a setting that showed only when the setting was
@@ -127,7 +129,8 @@ func (l *loader) absolute(path *string) {
 	}
 	whole, err := filepath.Abs(*path)
 	if err != nil {
-		l.problems = append(l.problems, &Problem{What: locale.NewText("config.unexpected", "error", err.Error())})
+		// Only a relative path needs the working folder, and that is gone.
+		l.problems = append(l.problems, &Problem{What: locale.NewText("config.no_working_folder", "path", *path)})
 		return
 	}
 	*path = whole
@@ -147,6 +150,11 @@ type loader struct {
 func (l *loader) apply(g given) {
 	if l.effective == nil {
 		l.effective, l.wrong = make(map[string]given), make(map[string]bool)
+	}
+	if g.setting.free && !g.setting.secret && strings.ContainsFunc(g.value, unicode.IsControl) {
+		l.complain(g.at, locale.NewText("config.control_character"))
+		l.wrong[g.setting.name] = true
+		return
 	}
 	var scratch Config
 	if err := g.setting.set(&scratch, g.value); err != nil {
@@ -168,74 +176,6 @@ func (l *loader) put(g given) {
 func (l *loader) complain(at Problem, what *locale.Text) {
 	at.What = what
 	l.problems = append(l.problems, &at)
-}
-
-// readFile reads the settings file: the one named, or those in the settings folder.
-func (l *loader) readFile(named string, paths Paths) []given {
-	if named != "" {
-		return l.readNamed(named)
-	}
-	if paths.Settings == "" {
-		return nil // the user has no such folder, and the current one is not it
-	}
-	toml, ini := paths.file("pns4ones.toml"), paths.file("pns4ones.ini")
-	content, err := os.ReadFile(toml)
-	switch {
-	case err == nil:
-		before := len(l.problems)
-		settings := l.parseTOML(toml, content)
-		_, iniErr := os.Stat(ini)
-		if sets := len(settings) > 0 || len(l.problems) > before; sets || iniErr != nil {
-			if iniErr == nil {
-				l.result.Warnings = append(l.result.Warnings, &Problem{What: locale.NewText("config.both_files", "used", toml, "ignored", ini)})
-			}
-			l.result.File = toml
-			return settings
-		}
-		// The file that comes with the packages is all comments, and does not take
-		// the place of what the old product left.
-	case !errors.Is(err, fs.ErrNotExist):
-		l.unreadable(toml, err)
-		return nil
-	}
-	content, err = os.ReadFile(ini)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		l.unreadable(ini, err)
-		return nil
-	}
-	l.result.File = ini
-	return l.parseINI(ini, content)
-}
-
-func (l *loader) readNamed(path string) []given {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		l.unreadable(path, err)
-		return nil
-	}
-	l.result.File = path
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".toml":
-		return l.parseTOML(path, content)
-	case ".ini":
-		return l.parseINI(path, content)
-	}
-	l.problems = append(l.problems, &Problem{File: path, What: locale.NewText("config.bad_extension")})
-	return nil
-}
-
-func (l *loader) unreadable(path string, err error) {
-	what := locale.NewText("config.unreadable", "error", files.WithoutPath(err))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		what = locale.NewText("config.no_file")
-	case errors.Is(err, fs.ErrPermission):
-		what = locale.NewText("config.no_permission")
-	}
-	l.problems = append(l.problems, &Problem{File: path, What: what})
 }
 
 // variable is the environment variable of a setting.
@@ -283,7 +223,7 @@ func (l *loader) checkTogether() {
 	switch c.SSLMode {
 	case SSLNone:
 		for _, name := range []string{"ssl_certificate", "ssl_certificate_key", "ssl_certificate_password"} {
-			if given(name) {
+			if given(name) && !l.empty(name) {
 				l.result.Warnings = append(l.result.Warnings, l.result.Blame(name, locale.NewText("config.unused_without_tls")))
 			}
 		}
@@ -309,7 +249,16 @@ func (l *loader) checkTogether() {
 	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" && c.SSLCertificatePassword != "" && files.Exposed(password.File) {
 		l.problems = append(l.problems, l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
 	}
+	if n := len(c.Control); n > maxControlBytes && !l.wrong["control"] {
+		l.problems = append(l.problems, l.result.Blame("control", locale.NewText("config.control_too_long", "path", c.Control, "bytes", n, "most", maxControlBytes)))
+	}
 	l.checkAddresses()
+}
+
+// empty reports whether the value of a setting is an empty text.
+func (l *loader) empty(name string) bool {
+	s, _ := lookup(name)
+	return s.get(&l.result.Config) == ""
 }
 
 // checkAddresses finds services that would listen on the same port.

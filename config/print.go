@@ -99,7 +99,7 @@ func WriteHelp(w io.Writer, text *locale.Localizer, program string) error {
 		fmt.Fprintf(out, "%s[-%s %s]\n", before, s.name, text.T("config.example_"+s.example))
 	}
 	fmt.Fprintf(out, "%s[-config %s] [-lang ru|en]\n", indent, text.T("config.example_file"))
-	fmt.Fprintf(out, "%s[-check] [-print_config] [-version] [-h]\n", indent)
+	fmt.Fprintf(out, "%s[-check] [-print_config] [-reserve_ports] [-version] [-h]\n", indent)
 	fmt.Fprintf(out, "%s install | uninstall | start | stop | where\n", program)
 	fmt.Fprintf(out, "\n%s\n", text.T("config.parameters"))
 	for i := range settings {

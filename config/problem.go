@@ -18,12 +18,14 @@ type Problem struct {
 	What *locale.Text
 }
 
-// Message implements locale.Localized: «file:line: key: what is wrong».
+// Message implements locale.Localized: «file:line: key: what is wrong», on one line
+// whatever the file holds.
 func (p *Problem) Message() (id string, args []any) {
+	what := p.What.OneLine()
 	if where := p.where(); where != "" {
-		return "config.problem", []any{"Where", where, "What", p.What}
+		return "config.problem", []any{"Where", locale.Clean(where), "What", what}
 	}
-	return p.What.Message()
+	return what.Message()
 }
 
 // Error says the problem in English.

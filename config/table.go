@@ -77,8 +77,8 @@ var settings = []setting{
 		get: func(c *Config) string { return c.Service.String() }, live: sameSocket(func(c *Config) Address { return c.Service })},
 	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
 		get: func(c *Config) string { return c.LogLevel.String() }, live: always, limits: limits{choices: levelNames}},
-	choiceSetting("ssl_mode", "mode", func(c *Config) *SSLMode { return &c.SSLMode }, certificate,
-		SSLNone, SSLFromStorage, SSLFromFileWithPrivateKey, SSLFromFileWithPassword),
+	alsoByNumber(choiceSetting("ssl_mode", "mode", func(c *Config) *SSLMode { return &c.SSLMode }, certificate,
+		SSLNone, SSLFromStorage, SSLFromFileWithPrivateKey, SSLFromFileWithPassword)),
 	stringSetting("ssl_certificate", "certificate", func(c *Config) *string { return &c.SSLCertificate }, certificate),
 	stringSetting("ssl_certificate_key", "file", func(c *Config) *string { return &c.SSLCertificateKey }, certificate),
 	{name: "ssl_certificate_password", example: "password", secret: true, free: true, live: certificate,
@@ -94,6 +94,7 @@ var settings = []setting{
 		get: func(c *Config) string { return joinNetworks(c.TrustedProxies) }},
 	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout }, 100*time.Millisecond, time.Hour),
 	countSetting("max_unregistered", func(c *Config) *int { return &c.MaxUnregistered }, 1, 1_000_000),
+	countSetting("max_sessions_per_user", func(c *Config) *int { return &c.MaxSessionsPerUser }, 0, 1_000_000),
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),
@@ -129,6 +130,7 @@ func Default(p Paths) Config {
 		RegistrationTimeout: 10 * time.Second,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
+		MaxSessionsPerUser:  1000,
 		SessionQueueSize:    1 << 20,
 		WriteTimeout:        30 * time.Second,
 		MaxMessageSize:      1 << 20,
@@ -194,6 +196,21 @@ func choiceSetting[T ~string](name, example string, field func(*Config) *T, live
 			return err
 		},
 		get: func(c *Config) string { return string(*field(c)) }}
+}
+
+// alsoByNumber lets a choice be written as its place among the choices too, from 0, as
+// the old product does.
+func alsoByNumber(s setting) setting {
+	byWord := s.set
+	s.set = func(c *Config, text string) error {
+		for i, word := range s.limits.choices {
+			if text == strconv.Itoa(i) {
+				text = word
+			}
+		}
+		return byWord(c, text)
+	}
+	return s
 }
 
 func durationSetting(name string, field func(*Config) *time.Duration, least, most time.Duration) setting {

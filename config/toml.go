@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
@@ -100,6 +101,12 @@ func (l *loader) tomlExpression(parser *unstable.Parser, path string) (given, bo
 	value, ok := tomlValue(s.kind, e.Value())
 	if !ok {
 		return complain(locale.NewText("config.wrong_type_" + s.kind.String()))
+	}
+	if value == "" && !s.secret {
+		return given{}, false // as if absent, like in the old product's file
+	}
+	if s.free && strings.ContainsFunc(value, unicode.IsControl) {
+		return complain(locale.NewText("config.escape_in_text"))
 	}
 	return given{s, value, at}, true
 }

@@ -17,10 +17,12 @@ func (s *Server) info() server.Info {
 		MetricsListen: s.MetricsAddress(),
 		LogLevel:      s.settings.Load().LogLevel,
 		RestartNeeded: *s.restartNeeded.Load(),
-		BallastBytes:  uint64(len(s.ballast)),
+
+		SettingsNotRead: *s.notRead.Load(),
+		BallastBytes:    uint64(len(s.ballast)),
 	}
 	if certificate := s.certificate.Load(); certificate != nil {
-		info.TLSExpiresAt = certificate.NotAfter()
+		info.TLSExpiresAt, info.TLSFailure = certificate.NotAfter(), certificate.Failure()
 	}
 	info.LastHandover, info.DatabaseUnavailable = s.handedOver.Load(), s.apps.Unavailable()
 	if err := s.notUpgraded.Load(); err != nil {

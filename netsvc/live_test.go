@@ -38,7 +38,7 @@ func registration(clientKey string, hashLength int, fields ...string) []byte {
 func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 	t.Parallel()
 	c := settings(t.TempDir())
-	c.RegistrationTimeout, c.MaxUnregistered = patience, 1
+	c.RegistrationTimeout, c.MaxUnregistered, c.MaxSessionsPerUser = patience, 1, 1
 	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
 	d := start(t, netsvc.Options{
 		Config: c,
@@ -78,8 +78,10 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		{"empty_ib_id", registration(key, 32, a.ID, "", "u", ""), ""},
 		{"unknown_app", registration(key, 32, "elsewhere", "ib", "u1", ""), "u1"},
 		{"wrong_hmac", registration(other, 32, a.ID, "ib", "u2", ""), "u2"},
+		{"too_many_sessions", registration(key, 32, a.ID, "ib", "u3", ""), "u3"},
 		{"registration_timeout", nil, ""},
 	}
+	d.session(a, "u3") // the one it may have
 	for _, r := range refusals {
 		if r.packet == nil { // nobody else may be hurried
 			c.RegistrationTimeout = time.Millisecond
@@ -232,5 +234,69 @@ func TestEventsTellWhatChangesAboutApps(t *testing.T) {
 	want := "created one, renamed two, server_key two, client_key two, tokens_reset two, old_keys_gone two, removed two"
 	if got := strings.Join(changes(), ", "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestOneSenderDoesNotHideAnother: two infobases of one 1C server send from one
+// address; what is refused to one is found whatever the other does all the time.
+func TestOneSenderDoesNotHideAnother(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	d := start(t, netsvc.Options{Config: settings(t.TempDir()), Log: slog.NewTextHandler(&log, nil)})
+	loud, quiet := d.create("loud"), d.create("quiet")
+	post := func(a control.App, token, body string) {
+		t.Helper()
+		if token == "" {
+			token, _ = d.authorise(a.ServerKey)
+		}
+		request, err := http.NewRequest(http.MethodPost, d.url("/sendmessage"), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			t.Fatalf("%s was accepted", body)
+		}
+	}
+	const wrongEncoding, number = "{\"Message\":\"\xcf\xf0\"}", `{"Recipient":{"Type":"all","IbId":"x"},"Message":{"Data":{"n":5}}}`
+	reset, _ := d.authorise(quiet.ServerKey)
+	if _, err := d.ResetToken(t.Context(), quiet.ID); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		post(loud, "", wrongEncoding)
+		if i == 3 {
+			post(quiet, "", number)
+			post(quiet, "", number)
+			post(quiet, reset, number)
+		}
+	}
+	for _, reason := range []string{"bad_request", "bad_token"} {
+		if want := fmt.Sprintf("reason=%s peer=127.0.0.1 app=%s ", reason, quiet.ID); strings.Count(log.String(), want) != 1 {
+			t.Errorf("%s is not in the log once:\n%s", want, log.String())
+		}
+	}
+	status, err := d.StatusByApp(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range status.ByApp {
+		if want := map[string]uint64{"loud": 6, "quiet": 3}[s.Title]; s.RequestsRefused != want {
+			t.Errorf("%d requests of %s were refused, want %d", s.RequestsRefused, s.Title, want)
+		}
+	}
+	about, err := d.Explain(t.Context(), quiet.ID, "x", "anybody", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := about.RefusedRequests
+	if len(r) != 2 || r[0].Reason != "bad_token" || r[0].Count != 1 || r[1].Reason != "bad_request" || r[1].Count != 2 || r[1].Addr != "127.0.0.1" ||
+		!strings.Contains(r[1].Detail, "Data") || r[1].Time.Before(r[1].First) {
+		t.Errorf("explained as %+v", r)
 	}
 }

@@ -37,6 +37,7 @@ var liveSettings = []liveSetting{
 	{"trusted_proxies", (*Server).applySenderLimits},
 	{"registration_timeout", (*Server).applySessionLimits},
 	{"max_unregistered", (*Server).applySessionLimits},
+	{"max_sessions_per_user", (*Server).applySessionLimits},
 	{"session_queue_size", (*Server).applySessionLimits},
 	{"write_timeout", (*Server).applySessionLimits},
 	{"keepalive", (*Server).applySessionLimits},
@@ -63,8 +64,16 @@ func senderLimits(c *config.Config) httpapi.Limits {
 func sessionLimits(c *config.Config) hub.Limits {
 	return hub.Limits{
 		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
-		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered,
+		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered, MaxSessionsPerUser: orNone(c.MaxSessionsPerUser),
 	}
+}
+
+// orNone turns the 0 of a setting, which means no bound, into that of a limit.
+func orNone(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // applyChanges puts into force what changed and can change while the daemon runs.

@@ -35,6 +35,10 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 			}
 			return time.Time{}
 		},
+		TLSFailed: func() bool {
+			certificate := s.certificate.Load()
+			return certificate != nil && certificate.Failure() != ""
+		},
 		LastHandover: s.lastHandOver,
 		Database:     func() bool { return s.apps.Unavailable() == nil },
 		Latency:      latency,

@@ -83,6 +83,7 @@ func (s *Server) readSettings(lang locale.Lang) (control.ReloadReport, error) {
 		}
 	}
 	s.restartNeeded.Store(&report.RestartNeeded)
+	s.notRead.Store(&result.NotRead)
 	text := locale.New(lang)
 	for _, w := range result.Warnings {
 		report.Warnings = append(report.Warnings, text.Error(w))

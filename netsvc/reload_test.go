@@ -323,3 +323,31 @@ func TestABrokenCertificateIsNotTaken(t *testing.T) {
 		t.Errorf("the status is %+v, %v", status, err)
 	}
 }
+
+// TestTheStatusNamesSettingsThatAreNotRead: whoever put the file there waits for it
+// to take effect.
+func TestTheStatusNamesSettingsThatAreNotRead(t *testing.T) {
+	t.Parallel()
+	r := startReloadable(t, "listen = '127.0.0.1:0'\nservice = '127.0.0.1:0'\n")
+	notRead := func() []string {
+		t.Helper()
+		if _, err := r.daemon.Client.Reload(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		status, err := r.daemon.Client.Status(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.SettingsNotRead
+	}
+	if got := notRead(); len(got) != 0 {
+		t.Errorf("not read are %q", got)
+	}
+	other := filepath.Join(r.folder, "PNS4OneS.ini")
+	if err := os.WriteFile(other, []byte("listen=*\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := notRead(); len(got) != 1 || got[0] != other {
+		t.Errorf("not read are %q, want %s", got, other)
+	}
+}

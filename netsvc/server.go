@@ -7,7 +7,6 @@
 package netsvc
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -44,6 +43,8 @@ const (
 	// finish, and then queued messages the rest of drainTime to be delivered.
 	drainTime   = 5 * time.Second
 	requestTime = 2 * time.Second
+	// portPatience is how long a start waits for a port that an outgoing connection holds.
+	portPatience = 10 * time.Second
 	// databaseName is the database's file in the data folder.
 	databaseName = "pns4ones.db"
 )
@@ -52,9 +53,11 @@ const (
 type Options struct {
 	Config  config.Config
 	Version string
-	// OldKeys is the path of the old product's keys file. It is imported when
-	// the database is new. It need not exist; empty: none.
-	OldKeys string
+	// OldKeys are the places where the old product's keys file may be. The first that
+	// is there is imported when the database is new. None need exist.
+	OldKeys []string
+	// NotRead are files that somebody may take for the settings, for the status.
+	NotRead []string
 	// Log receives the records that log_level lets through, which can change while
 	// the daemon runs; it should let all of them through itself. nil: nobody does.
 	Log slog.Handler
@@ -107,7 +110,7 @@ type Server struct {
 	keysChanged  chan struct{} // wakes the keeper of key expiry
 	databaseAway chan struct{} // wakes the keeper of the database
 	controlAway  chan struct{} // wakes the keeper of the control channel
-	imported     *app.ImportReport
+	oldKeys      oldKeys
 	newFolder    bool // the data folder did not exist
 
 	services  *errgroup.Group // while Run runs
@@ -131,6 +134,7 @@ type Server struct {
 	reloading     sync.Mutex // held while settings change
 	settings      atomic.Pointer[config.Config]
 	restartNeeded atomic.Pointer[[]string]
+	notRead       atomic.Pointer[[]string]
 }
 
 // Open checks and opens everything in an order that leaves nothing changed on
@@ -152,6 +156,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	s.settings.Store(&o.Config)
 	s.hander = newHander(s)
 	s.restartNeeded.Store(new([]string))
+	s.notRead.Store(&o.NotRead)
 	defer func() {
 		if err != nil {
 			s.closeAll()
@@ -170,7 +175,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c), Observe: s.history.RequestRefused,
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.metricsHTTP = s.newMetricsServer()
@@ -212,6 +217,9 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 			continue
 		}
 		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+		if t == nil { // else sessions are waiting
+			options.Patience = portPatience
+		}
 		sockets := t.take(a.setting, func(before config.Address) bool { return before.SameSocket(*a.address) })
 		if len(sockets) > 0 {
 			*a.service = listen.Adopt(sockets, *a.address, options)
@@ -253,21 +261,20 @@ func (s *Server) currentControl() net.Listener {
 // openApps opens the database, imports the old keys into a new one, and tells
 // the hub of every app.
 func (s *Server) openApps() error {
-	oldKeys, err := readOldKeys(s.options.OldKeys, s.DatabasePath())
-	if err != nil {
+	if err := s.readOldKeys(s.DatabasePath()); err != nil {
 		return err
 	}
-	_, err = os.Lstat(s.options.Config.DataDir)
+	_, err := os.Lstat(s.options.Config.DataDir)
 	s.newFolder = errors.Is(err, fs.ErrNotExist)
 	apps, err := s.openDatabase(app.Options{})
 	if err != nil {
 		return err
 	}
 	s.setApps(apps)
-	if oldKeys == nil || !apps.Created() {
+	if !apps.Created() {
 		return nil
 	}
-	return s.importOldKeys(oldKeys)
+	return s.importOldKeys()
 }
 
 // openDatabase opens the file of the database.
@@ -294,48 +301,6 @@ func (s *Server) setApps(apps *app.Registry) {
 		s.tellHub(a.ID, a)
 	}
 }
-
-// readOldKeys returns the old product's keys file if it is there and there is
-// no database yet. It is read before the database is made, so that a start which
-// fails over it can be repeated.
-func readOldKeys(path, database string) ([]byte, error) {
-	if _, err := os.Lstat(database); path == "" || !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err == nil && len(content) > app.MaxImportBytes {
-		err = app.ErrImportTooLarge
-	}
-	if err != nil {
-		return nil, &OldKeysError{Path: path, Err: err}
-	}
-	return content, nil
-}
-
-// importOldKeys takes over the apps of the old product. A damaged entry is
-// logged and skipped; the file stays as it is.
-func (s *Server) importOldKeys(content []byte) error {
-	path := s.options.OldKeys
-	report, err := s.apps.Import(bytes.NewReader(content))
-	if err != nil {
-		return &OldKeysError{Path: path, Err: err}
-	}
-	s.imported = &report
-	s.logger.Info("old keys imported", slog.String("file", path),
-		slog.Int("apps", len(report.Imported)), slog.Int("problems", len(report.Problems)))
-	for _, p := range report.Problems {
-		s.logger.Warn("entry of the old keys file", slog.String("file", path),
-			slog.Int("line", p.Line), slog.String("problem", string(p.Code)), slog.String("detail", p.Detail))
-	}
-	return nil
-}
-
-// OldKeysImport tells what was taken over from the old product by this Open;
-// nil: nothing was tried.
-func (s *Server) OldKeysImport() *app.ImportReport { return s.imported }
 
 // Apps is the number of apps.
 func (s *Server) Apps() int { return len(s.apps.List()) }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -304,9 +305,9 @@ func TestTakesOverTheOldKeysOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	options := netsvc.Options{Config: settings(folder), OldKeys: path, Log: slog.NewTextHandler(&log, nil)}
+	options := netsvc.Options{Config: settings(folder), OldKeys: []string{path}, Log: slog.NewTextHandler(&log, nil)}
 	d := start(t, options)
-	if report := d.OldKeysImport(); report == nil || len(report.Imported) != 2 || len(report.Problems) != 1 {
+	if report := d.OldKeys().Report; report == nil || len(report.Imported) != 2 || len(report.Problems) != 1 {
 		t.Fatalf("reported %+v, want two apps and one problem", report)
 	}
 	apps, err := d.Client.Apps(context.Background())
@@ -339,7 +340,7 @@ func TestTakesOverTheOldKeysOnce(t *testing.T) {
 	}
 	d.stop()
 	d = start(t, options)
-	if n := d.Server.Apps(); n != 1 || d.OldKeysImport() != nil {
+	if n := d.Server.Apps(); n != 1 || d.OldKeys().Report != nil {
 		t.Fatalf("%d apps after the restart, want 1", n)
 	}
 }
@@ -398,7 +399,7 @@ func TestRefusesToStart(t *testing.T) {
 			c := settings(t.TempDir())
 			tt.prepare(t, &c)
 			before := tree(t, filepath.Dir(c.DataDir))
-			_, err := netsvc.Open(context.Background(), netsvc.Options{Config: c, OldKeys: oldKeysPath(&c)})
+			_, err := netsvc.Open(context.Background(), netsvc.Options{Config: c, OldKeys: []string{oldKeysPath(&c)}})
 			if err == nil {
 				t.Fatal("it started")
 			}
@@ -484,5 +485,65 @@ func TestLeavesNothingBehind(t *testing.T) {
 	eventually(t, "goroutines are back to what they were", func() bool { return runtime.NumGoroutine() <= before })
 	if _, err := os.Lstat(filepath.Join(folder, "control.sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the control socket is still there: %v", err)
+	}
+}
+
+// TestLooksForTheOldKeysInSeveralPlaces: the first file that is there is taken, and
+// one with other apps is named, for somebody may be missing them.
+func TestLooksForTheOldKeysInSeveralPlaces(t *testing.T) {
+	t.Parallel()
+	const one = "#One\n0f8fad5b-d9cb-469f-a165-70867728950e\n" +
+		"jwEQmTEjQh9UvCO05JlVsKFh8X5K94Iuw2HbkyteVe3XUcOwjgrESEN8VdCnkcp4\n" +
+		"IAAAABAAAACuIhXtnw4Yb3vmhLdsIEx1HYXDRq/tlUF4cgOdBPQ9mC1jpOaN/UVko/Fi3HMX7/E=\n"
+	const two = "#Two\n1f8fad5b-d9cb-469f-a165-70867728950e\n" +
+		"kwEQmTEjQh9UvCO05JlVsKFh8X5K94Iuw2HbkyteVe3XUcOwjgrESEN8VdCnkcp4\n" +
+		"IAAAABAAAACgfXBYuAYLYyvYVZIFNJmxKzyzDWcgJ+//DOda6CjOHkDA2BYycCi1fNz7zfl00UU=\n"
+	tests := []struct {
+		name          string
+		first, second string // empty: not there
+		file          int    // the one taken over: 1, 2; 0: none
+		other         bool   // the second is named
+	}{
+		{"nowhere", "", "", 0, false},
+		{"in the first place", one, "", 1, false},
+		{"in the second place", "", one, 2, false},
+		{"the same in both", one, "\n" + one, 1, false},
+		{"part of it in the second", one + two, two, 1, false},
+		{"another app in the second", one, two, 1, true},
+		{"another key in the second", one, strings.Replace(one, "jwEQ", "xwEQ", 1), 1, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			places := []string{filepath.Join(folder, "first"), filepath.Join(folder, "second")}
+			for i, content := range []string{tt.first, tt.second} {
+				if content == "" {
+					continue
+				}
+				if err := os.WriteFile(places[i], []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var log lockedBuffer
+			d := start(t, netsvc.Options{Config: settings(folder), OldKeys: places, Log: slog.NewTextHandler(&log, nil)})
+			old := d.OldKeys()
+			if !slices.Equal(old.Looked, places) {
+				t.Errorf("looked at %q", old.Looked)
+			}
+			if tt.file == 0 {
+				if old.Report != nil || old.File != "" {
+					t.Errorf("took over %q", old.File)
+				}
+			} else if old.File != places[tt.file-1] || old.Report == nil || d.Server.Apps() != len(old.Report.Imported) {
+				t.Errorf("took over %q: %+v", old.File, old.Report)
+			}
+			if named := slices.Equal(old.Other, places[1:]); named != tt.other || len(old.Other) > 0 != tt.other {
+				t.Errorf("named are %q", old.Other)
+			}
+			if logged := strings.Contains(log.String(), "file="+places[1]+" imported="+places[0]); logged != tt.other {
+				t.Errorf("the log has\n%s", log.String())
+			}
+		})
 	}
 }

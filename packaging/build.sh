@@ -92,7 +92,7 @@ stage() {
 		  changes:
 		    - note: Release $VERSION. What changed is in git log.
 	YAML
-	for name in deb/postinst deb/prerm deb/postrm rpm/pre rpm/post rpm/preun rpm/postun tar/install.sh; do
+	for name in deb/preinst deb/postinst deb/prerm deb/postrm rpm/pre rpm/post rpm/preun rpm/postun tar/install.sh; do
 		mkdir -p "$here/${name%/*}"
 		sed -e '/^# shared: setup.sh/{r packaging/scripts/setup.sh' -e 'd}' "packaging/$name" >"$here/$name"
 		chmod 755 "$here/$name"

@@ -169,13 +169,19 @@ func (o *overviewScreen) state(width int) []string {
 		{o.t("tui.log_level"), level + "   " + o.t("tui.memory", "size", say.Bytes(s.MemoryBytes))},
 		{o.t("tui.delivery"), cells.Truncate(delivery, room)},
 	}
+	bad := func(line string) string { return o.style.bad.Render(cells.Truncate(cells.Plain(line), room)) }
+	warn := func(line string) string { return o.style.warn.Render(cells.Truncate(cells.Plain(line), room)) }
 	if s.DatabaseUnavailable != "" {
-		bad := func(line string) string { return o.style.bad.Render(cells.Truncate(line, room)) }
-		fields = append(fields, field{"▲", bad(o.t("tui.database_unavailable"))}, field{"", bad(cells.Plain(s.DatabaseUnavailable))})
+		fields = append(fields, field{"▲", bad(o.t("tui.database_unavailable"))}, field{"", bad(s.DatabaseUnavailable)})
+	}
+	if s.TLSFailure != "" {
+		fields = append(fields, field{"▲", bad(o.t("tui.tls_failure", "why", s.TLSFailure))})
 	}
 	if len(s.RestartNeeded) > 0 {
-		needed := cells.Plain(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")))
-		fields = append(fields, field{"▲", o.style.warn.Render(cells.Truncate(needed, room))})
+		fields = append(fields, field{"▲", warn(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")))})
+	}
+	if len(s.SettingsNotRead) > 0 {
+		fields = append(fields, field{"▲", warn(o.t("tui.settings_not_read", "files", strings.Join(s.SettingsNotRead, ", ")))})
 	}
 	lines := make([]string, len(fields))
 	for i, f := range fields {

@@ -285,6 +285,7 @@ type sentMsg struct {
 	appID    string
 	to       wire.Recipient
 	sessions int
+	unusable []string // keys that 1C cannot hold
 	at       time.Time
 	err      error
 }
@@ -308,7 +309,7 @@ func (s *sendScreen) submit() tea.Cmd {
 	appID, now := s.appID, s.now()
 	return ask(func(ctx context.Context) tea.Msg {
 		n, err := s.daemon.Send(ctx, appID, to, m)
-		return sentMsg{appID, to, n, now, err}
+		return sentMsg{appID, to, n, m.UnusableKeys(), now, err}
 	})
 }
 
@@ -326,6 +327,9 @@ func (s *sendScreen) showResult(msg sentMsg) {
 		s.result = []string{at + s.t("tui.sent_to_nobody") + " " + s.t("tui.ask_why")}
 	default:
 		s.result = []string{at + s.t("tui.sent_to_nobody")}
+	}
+	if msg.err == nil && len(msg.unusable) > 0 {
+		s.result = append(s.result, s.t("tui.unusable_keys", "keys", cells.Plain(`"`+strings.Join(msg.unusable, `", "`)+`"`)))
 	}
 }
 

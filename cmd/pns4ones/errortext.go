@@ -39,7 +39,8 @@ func errorText(text *locale.Localizer, settings *config.Result, err error) strin
 		return text.Error(settings.Blame(certificateSetting(&settings.Config, certificate), what))
 	case errors.As(err, &address):
 		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
-			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port, "command", addressCommand(address)))
+			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port, "command", addressCommand(address),
+				"held", strings.Join(address.HeldBy(), ", "), "name", address.Address.Host))
 	case errors.As(err, &database):
 		return text.T("daemon.database_error", "path", database.Path,
 			"why", text.T(databaseProblem(database), "error", database.Err))
@@ -67,6 +68,10 @@ func certificateSetting(c *config.Config, e *certificate.Error) string {
 
 func addressProblem(e *netsvc.ListenError) string {
 	switch {
+	case len(e.HeldBy()) > 0:
+		return "daemon.listen_held"
+	case e.Unresolved():
+		return "daemon.listen_unresolved"
 	case e.InUse():
 		return "daemon.listen_in_use"
 	case e.NotOurs():
@@ -79,8 +84,11 @@ func addressProblem(e *netsvc.ListenError) string {
 
 // addressCommand is what shows the cause.
 func addressCommand(e *netsvc.ListenError) string {
-	if e.NotOurs() {
+	switch {
+	case e.NotOurs():
 		return showAddresses
+	case len(e.HeldBy()) > 0:
+		return fmt.Sprintf(showConnection, e.Address.Port)
 	}
 	return fmt.Sprintf(showPort, e.Address.Port)
 }

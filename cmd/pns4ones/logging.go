@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
 )
 
 // newLogHandler returns a handler that writes one line a record to w, whatever
@@ -27,6 +29,10 @@ func newLogHandler(w io.Writer, journal bool) slog.Handler {
 			if len(groups) == 0 && a.Key == slog.TimeKey && journal {
 				return slog.Attr{}
 			}
+		case string:
+			return slog.String(a.Key, printable(value))
+		case error:
+			return slog.String(a.Key, printable(value.Error()))
 		}
 		return a
 	}
@@ -36,6 +42,14 @@ func newLogHandler(w io.Writer, journal bool) slog.Handler {
 	}
 	line := new(bytes.Buffer)
 	return &journalHandler{Handler: slog.NewTextHandler(line, options), shared: &journalLine{w: w, line: line}}
+}
+
+// printable escapes DEL, the one control character that slog writes as it is.
+func printable(text string) string {
+	if strings.ContainsRune(text, 0x7f) {
+		return locale.Clean(text)
+	}
+	return text
 }
 
 // journalHandler puts the priority before the line that the handler inside it

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/pns4ones/pns4ones/config"
 )
@@ -52,5 +54,24 @@ func TestJournalLinesBearPrioritiesAndNoTime(t *testing.T) {
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
+	}
+}
+
+// TestNoControlCharacterReachesTheLog: what a stranger writes into an id is for a
+// terminal to obey.
+func TestNoControlCharacterReachesTheLog(t *testing.T) {
+	t.Parallel()
+	for _, journal := range []bool{false, true} {
+		for r := range rune(0xa0) {
+			if r >= ' ' && r < 0x7f {
+				continue
+			}
+			var out bytes.Buffer
+			text := "a" + string(r) + "b"
+			slog.New(newLogHandler(&out, journal)).With("w", text).WithGroup("g").Info("m", "user_id", text, "error", errors.New(text), slog.Group("h", "k", text))
+			if line := strings.TrimSuffix(out.String(), "\n"); strings.ContainsFunc(line, unicode.IsControl) {
+				t.Errorf("%U passes: %q", r, line)
+			}
+		}
 	}
 }

@@ -8,13 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -87,6 +86,8 @@ func (d *daemonRun) run(ctx context.Context) int {
 		d.warn(text, settings)
 		config.WriteTOML(d.stdout, settings, text)
 		return exitDone
+	case config.ModeReservePorts:
+		return d.reservePorts(text, settings)
 	case config.ModeCheck:
 		return d.check(text, settings)
 	}
@@ -98,33 +99,6 @@ func (d *daemonRun) run(ctx context.Context) int {
 func (d *daemonRun) fail(text *locale.Localizer, settings *config.Result, err error) int {
 	fmt.Fprintln(d.stderr, errorText(text, settings, err))
 	return exitFailed
-}
-
-// expirySoon is how long before its end a certificate is warned of.
-const expirySoon = 30 * 24 * time.Hour
-
-// check validates the settings and the certificate without starting anything.
-func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
-	d.warn(text, settings)
-	certificate, err := netsvc.OpenCertificate(&settings.Config, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return d.fail(text, settings, err)
-	}
-	if certificate != nil {
-		switch left := time.Until(certificate.NotAfter()); {
-		case left <= 0:
-			fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.check_expired")))
-		case left < expirySoon:
-			fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.check_expires_soon", "N", int(left.Hours()/24))))
-		}
-		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
-	}
-	from := settings.File
-	if from == "" {
-		from = text.T("daemon.no_file")
-	}
-	fmt.Fprintln(d.stdout, text.T("daemon.check_ok", "file", from))
-	return exitDone
 }
 
 func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
@@ -142,8 +116,8 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	}
 	var server *netsvc.Server
 	server, err = netsvc.Open(ctx, netsvc.Options{
-		Config: settings.Config, Version: version, OldKeys: filepath.Join(paths.Settings, "keys"),
-		Log: newLogHandler(d.stderr, d.journal),
+		Config: settings.Config, Version: version, OldKeys: oldKeysPlaces(settings, paths),
+		NotRead: settings.NotRead, Log: newLogHandler(d.stderr, d.journal),
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
 		},
@@ -177,6 +151,26 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	}
 	fmt.Fprintln(d.stderr, text.T("daemon.stopped", "error", err))
 	return exitFailed
+}
+
+// oldKeysPlaces are where the old product's keys file may be: beside the settings
+// file, which -config may have named, and in the settings folder.
+func oldKeysPlaces(settings *config.Result, paths config.Paths) []string {
+	const name = "keys"
+	var folders, places []string
+	if settings.File != "" {
+		folders = append(folders, filepath.Dir(settings.File))
+	}
+	if paths.Settings != "" {
+		folders = append(folders, paths.Settings)
+	}
+	for _, folder := range folders {
+		place, err := filepath.Abs(filepath.Join(folder, name))
+		if err == nil && !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return places
 }
 
 // reloadOnSignal reads the settings again at each SIGHUP until ctx ends. What

@@ -20,7 +20,9 @@ import (
 const (
 	showAddresses = "ip addr"
 	showPort      = "ss -ltnp 'sport = :%d'"
-	portDenied    = "daemon.listen_denied"
+	// ss -l lists listeners only.
+	showConnection = "ss -tanp 'sport = :%d'"
+	portDenied     = "daemon.listen_denied"
 )
 
 // succession is as a service wants it; tests have steps of it fail.
@@ -37,6 +39,10 @@ func runAsService(run func(context.Context, manager) int) int {
 		return func() { daemon.SdNotify(false, state) }
 	}
 	journaled, err := journal.StderrIsJournalStream()
+	// A daemon whose log goes into a pipe goes on when its reader ends: writing fails
+	// then, and records are missed less than sessions. Go ends a program for
+	// that unless it asks for the signal; to ignore it would be inherited by others.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	return run(context.Background(), manager{

@@ -27,9 +27,10 @@ const logName = "pns4ones.log"
 
 // How to find out why an address cannot be listened on.
 const (
-	showAddresses = "ipconfig"
-	showPort      = "netstat -ano -p tcp | findstr :%d"
-	portDenied    = "daemon.listen_refused"
+	showAddresses  = "ipconfig"
+	showConnection = "netstat -ano -p tcp | findstr :%d"
+	showPort       = "netstat -ano -p tcp | findstr :%d"
+	portDenied     = "daemon.listen_refused"
 )
 
 // runAsService runs the daemon as a Windows service if the service manager

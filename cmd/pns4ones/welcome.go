@@ -33,14 +33,27 @@ func (d *daemonRun) welcome(text *locale.Localizer, settings *config.Result, ser
 	if h := server.LastHandOver(); h != nil {
 		say("daemon.inherited", "N", h.Sessions, "version", h.FromVersion)
 	}
-	if report := server.OldKeysImport(); report != nil {
-		say("daemon.imported", "N", len(report.Imported))
-		for _, p := range report.Problems {
-			say("daemon.import_problem", "line", p.Line, "detail", text.T("import."+string(p.Code), "title", p.Title))
-		}
-	}
+	d.sayOldKeys(text, server.OldKeys())
 	if server.Apps() == 0 {
 		say("daemon.next_step", "command", adminCommand(c, d.getenv))
+	}
+}
+
+// sayOldKeys tells what was taken over from the old product, and where it was looked
+// for.
+func (d *daemonRun) sayOldKeys(text *locale.Localizer, old netsvc.OldKeys) {
+	switch {
+	case old.Report != nil:
+		fmt.Fprintln(d.stdout, text.T("daemon.imported", "N", len(old.Report.Imported)))
+		fmt.Fprintln(d.stdout, text.T("daemon.old_keys_file", "file", old.File))
+		for _, p := range old.Report.Problems {
+			fmt.Fprintln(d.stdout, text.T("daemon.import_problem", "line", p.Line, "detail", text.T("import."+string(p.Code), "title", p.Title)))
+		}
+	case len(old.Looked) > 0:
+		fmt.Fprintln(d.stdout, text.T("daemon.no_old_keys", "places", strings.Join(old.Looked, ", ")))
+	}
+	for _, path := range old.Other {
+		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.other_old_keys", "path", path, "imported", old.File)))
 	}
 }
 

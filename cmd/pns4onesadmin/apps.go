@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,10 @@ func (p *program) list(ctx context.Context) error {
 	if len(apps) == 0 {
 		p.say("admin.no_apps", "program", commandName)
 	}
+	if p.forScripts() {
+		p.printListAsBefore(apps)
+		return nil
+	}
 	for i, a := range apps {
 		if i > 0 {
 			fmt.Fprintln(p.stdout)
@@ -98,7 +103,9 @@ func (p *program) create() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := p.printApp(a); err != nil {
+		if p.forScripts() {
+			p.printCreatedAsBefore(a)
+		} else if err := p.printApp(a); err != nil {
 			return err
 		}
 		p.say("admin.created")
@@ -154,7 +161,9 @@ func (p *program) rotateServerKey() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := p.printApp(change.App); err != nil {
+		if p.forScripts() {
+			p.printServerKeyAsBefore(change.App)
+		} else if err := p.printApp(change.App); err != nil {
 			return err
 		}
 		if grace > 0 {
@@ -181,7 +190,9 @@ func (p *program) rotateClientKey() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := p.printApp(change.App); err != nil {
+		if p.forScripts() {
+			p.printClientKeyAsBefore(change.App)
+		} else if err := p.printApp(change.App); err != nil {
 			return err
 		}
 		if grace > 0 {
@@ -199,13 +210,19 @@ func (p *program) rotateClientKey() *cobra.Command {
 
 func (p *program) remove() *cobra.Command {
 	var yes bool
-	cmd := p.withApp("remove", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
+	cmd := p.withRegistry("remove", []string{"app"}, func(ctx context.Context, r registry, args []string) error {
+		a, err := find(ctx, r, args[0])
+		if err != nil {
+			return err
+		}
 		if !yes {
-			if !p.onTerminal() {
+			// The old product names apps by the full id, and asks nothing.
+			inFull := strings.EqualFold(args[0], a.ID)
+			if !p.onTerminal() && !inFull {
 				return wrongUsage("admin.needs_yes")
 			}
 			question := either(a.Sessions == 0, "admin.confirm_remove_idle", "admin.confirm_remove")
-			if !p.confirm(question, "N", a.Sessions, "title", locale.Clean(a.Title)) {
+			if p.onTerminal() && !p.confirm(question, "N", a.Sessions, "title", locale.Clean(a.Title)) {
 				return failure("admin.not_confirmed")
 			}
 		}

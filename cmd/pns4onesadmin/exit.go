@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -83,6 +85,8 @@ func (p *program) errorText(err error) string {
 		text        locale.Localized
 	)
 	switch {
+	case p.misread(err):
+		return p.text.T("admin.not_utf8")
 	case errors.As(err, &text):
 		return p.text.Error(text)
 	case errors.As(err, &unknown):
@@ -90,7 +94,11 @@ func (p *program) errorText(err error) string {
 	case errors.As(err, &missing):
 		return p.text.T("admin.flag_needs_value", "flag", "--"+missing.GetFlag().Name)
 	case errors.As(err, &invalid):
-		return p.text.T("admin.flag_bad_value", "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
+		id := "admin.flag_bad_value"
+		if invalid.GetFlag().Value.Type() == "int" {
+			id = "admin.flag_bad_number"
+		}
+		return p.text.T(id, "flag", "--"+invalid.GetFlag().Name, "value", invalid.GetValue())
 	case errors.As(err, &syntax):
 		return p.text.T("admin.flag_bad_syntax", "flag", locale.Clean(syntax.GetSpecifiedFlag()))
 	case errors.As(err, &unreachable):
@@ -113,6 +121,17 @@ func (p *program) errorText(err error) string {
 	return p.text.T("admin.failed", "error", err)
 }
 
+// misread reports whether an error is about a text of the command line that is in
+// another encoding, of which the error itself knows nothing: a title that a script in
+// CP1251 gives, for one.
+func (p *program) misread(err error) bool {
+	if !slices.ContainsFunc(p.args, func(arg string) bool { return !utf8.ValidString(arg) }) {
+		return false
+	}
+	var refusal *control.Error
+	return errors.As(err, &refusal) || errors.Is(err, app.ErrBadTitle) || errors.Is(err, app.ErrNotFound)
+}
+
 // dashed writes a flag as it is given: one dash before a letter, two before a word.
 func dashed(name string) string {
 	if len(name) == 1 {
@@ -132,6 +151,8 @@ func (p *program) unreachable(e *control.ConnectError) string {
 		return p.text.T("admin.daemon_missing", "path", path)
 	case control.ConnectRefused:
 		return p.text.T("admin.daemon_refused", "path", e.Path)
+	case control.ConnectTooLong:
+		return p.text.T("admin.daemon_path_too_long", "path", e.Path, "bytes", len(e.Path))
 	case control.ConnectDenied:
 		if e.Group == "" {
 			return p.text.T("admin.daemon_denied_sudo", "path", e.Path)

@@ -96,7 +96,7 @@ func (p *program) listen(ctx context.Context, l *listening) error {
 	defer cancel()
 	session, err := wire.Dial(connecting, l.service, l.registration, key)
 	if err != nil {
-		return failure("admin.cannot_connect", "address", l.service, "error", err.Error())
+		return failure("admin.cannot_connect", "address", l.service, "error", networkError(err))
 	}
 	defer session.Close()
 	defer context.AfterFunc(ctx, func() { session.Close() })()

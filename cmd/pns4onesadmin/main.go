@@ -43,6 +43,7 @@ type program struct {
 
 	control, db, lang string
 	json              bool
+	person            bool // reads what is written to stdout
 
 	tried []string // where a daemon was looked for in vain
 }
@@ -50,6 +51,7 @@ type program struct {
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, p *program) int {
 	p.text = locale.New(locale.Detect(p.getenv, langFlag(p.args)))
+	p.person = isTerminal(p.stdout)
 	results := &output{w: p.stdout}
 	p.stdout = results
 	root := p.rootCommand()

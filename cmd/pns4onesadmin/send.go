@@ -73,12 +73,26 @@ func (p *program) send(ctx context.Context, s *sending) error {
 	default:
 		p.say("admin.sent_to_nobody")
 	}
+	unusable := s.message.UnusableKeys()
+	if len(unusable) > 0 {
+		p.say("admin.unusable_keys", "keys", quoted(unusable))
+	}
 	if p.json {
 		return p.printJSON(struct {
-			Sessions int `json:"sessions"`
-		}{sessions})
+			Sessions     int      `json:"sessions"`
+			UnusableKeys []string `json:"unusable_keys,omitempty"`
+		}{sessions, unusable})
 	}
 	return nil
+}
+
+// quoted lists words, each in quotation marks: one may be empty, or end in a blank.
+func quoted(words []string) string {
+	all := make([]string, len(words))
+	for i, word := range words {
+		all[i] = `"` + locale.Clean(word) + `"`
+	}
+	return strings.Join(all, ", ")
 }
 
 // complete works out the recipient's type and the data.

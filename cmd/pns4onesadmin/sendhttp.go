@@ -97,7 +97,7 @@ func ask(ctx context.Context, client *http.Client, method, address, token string
 		if errors.As(err, &transport) {
 			err = transport.Err
 		}
-		return answer{}, failure("admin.http_failed", "url", shown, "error", err.Error())
+		return answer{}, failure("admin.http_failed", "url", shown, "error", networkError(err))
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))

@@ -166,8 +166,15 @@ func (p *program) watchSessions(
 // them, and the one the cursor is in.
 const screenMargin = 3
 
-// maxTitleWidth is how much of an app's title a table shows, in cells.
-const maxTitleWidth = 24
+// How much of an app's title and of an id a table shows, in cells: one long id would
+// pad every row. A UUID has 36.
+const (
+	maxTitleWidth = 24
+	maxIDWidth    = 40
+)
+
+// shortID is an id as a table shows it.
+func shortID(id string) string { return cells.Truncate(locale.Clean(id), maxIDWidth) }
 
 func (p *program) sessionHeader() []string {
 	return []string{
@@ -194,9 +201,9 @@ func (p *program) sessionRows(sessions []control.Session, apps []control.App) []
 		rows = append(rows, []string{
 			s.ID,
 			titles[s.AppID],
-			locale.Clean(s.IbID),
-			locale.Clean(s.UserID),
-			locale.Clean(s.UserGroup),
+			shortID(s.IbID),
+			shortID(s.UserID),
+			shortID(s.UserGroup),
 			s.Addr,
 			words.Age(time.Since(s.Since)),
 			fmt.Sprint(s.Delivered),

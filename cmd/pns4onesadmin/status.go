@@ -72,6 +72,9 @@ func (p *program) statusFields(s control.Status) []field {
 	if s.TLSExpiresAt != nil {
 		add("tls", p.expiry(*s.TLSExpiresAt, time.Now()))
 	}
+	if s.TLSFailure != "" {
+		add("tls_failure", locale.Clean(s.TLSFailure))
+	}
 	add("log_level", s.LogLevel)
 	add("apps", s.Apps)
 	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed",
@@ -98,12 +101,18 @@ func (p *program) statusFields(s control.Status) []field {
 	if s.HTTP.TLSHandshakeFailures > 0 {
 		add("handshakes", s.HTTP.TLSHandshakeFailures)
 	}
+	if s.HTTP.HealthChecks > 0 {
+		add("health_checks", s.HTTP.HealthChecks)
+	}
 	if len(positive(s.Rejected)) > 0 {
 		add("rejected", total(s.Rejected))
 	}
 	add("memory", say.Bytes(s.MemoryBytes))
 	if len(s.RestartNeeded) > 0 {
 		add("restart", strings.Join(s.RestartNeeded, ", "))
+	}
+	if len(s.SettingsNotRead) > 0 {
+		add("not_read", locale.Clean(strings.Join(s.SettingsNotRead, ", ")))
 	}
 	return fields
 }
@@ -185,6 +194,7 @@ func (p *program) printAppStatus(apps []control.AppStatus) {
 			fmt.Sprint(a.NoRecipient),
 			fmt.Sprint(a.DroppedAsSlow),
 			fmt.Sprint(a.Refused),
+			fmt.Sprint(a.RequestsRefused),
 		})
 	}
 	p.printTable([]string{
@@ -198,5 +208,6 @@ func (p *program) printAppStatus(apps []control.AppStatus) {
 		p.text.T("admin.column_no_recipient"),
 		p.text.T("admin.column_slow"),
 		p.text.T("admin.column_refused"),
+		p.text.T("admin.column_http_refused"),
 	}, rows)
 }

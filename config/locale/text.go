@@ -15,5 +15,21 @@ func NewText(id string, args ...any) *Text {
 // Message implements Localized.
 func (t *Text) Message() (id string, args []any) { return t.id, t.args }
 
+// OneLine returns the text with arguments that cannot begin a line of their own.
+func (t *Text) OneLine() *Text {
+	args := make([]any, len(t.args))
+	for i, arg := range t.args {
+		switch arg := arg.(type) {
+		case string:
+			args[i] = Clean(arg)
+		case *Text:
+			args[i] = arg.OneLine()
+		default:
+			args[i] = arg
+		}
+	}
+	return NewText(t.id, args...)
+}
+
 // Error is the text in English, for logs.
 func (t *Text) Error() string { return New(English).T(t.id, t.args...) }

@@ -80,10 +80,10 @@ type reading struct {
 }
 
 // Open reads the certificate the options name and proves that it can be served:
-// everything parses, the key belongs to the certificate and can sign. Errors are
-// [*Error]. An expired certificate is served nevertheless, with a warning: senders
-// that do not check it go on working, and those that do say more clearly than a
-// closed port what is wrong.
+// everything parses, the key belongs to the certificate, and a handshake succeeds.
+// Errors are [*Error]. An expired certificate is served nevertheless, with a warning:
+// senders that do not check it go on working, and those that do say more clearly than
+// a closed port what is wrong.
 //
 // With config.SSLNone the result is nil, without an error: plain HTTP.
 func Open(o Options, log *slog.Logger) (*Certificate, error) {
@@ -132,6 +132,19 @@ func openSource(src source, log *slog.Logger, now func() time.Time) (*Certificat
 func (c *Certificate) NotAfter() time.Time {
 	c.look()
 	return c.state.Load().inUse.Leaf.NotAfter
+}
+
+// Failure tells why the files as they are now cannot be used, so that the certificate
+// from before is still served; empty: they are in use. It has no secrets.
+func (c *Certificate) Failure() string {
+	c.look()
+	return c.state.Load().failure
+}
+
+// NotBefore tells from when on the certificate in use is valid.
+func (c *Certificate) NotBefore() time.Time {
+	c.look()
+	return c.state.Load().inUse.Leaf.NotBefore
 }
 
 // Reload reads the files now, changed or not. On an error the certificate in

@@ -14,6 +14,9 @@ const (
 	ProblemUnreadable     Problem = "unreadable"            // the file, or the key in the storage, cannot be read
 	ProblemExposed        Problem = "exposed"               // every user of the machine can read the private key
 	ProblemNotPEM         Problem = "not_pem"               // the file holds no PEM blocks at all
+	ProblemUTF16          Problem = "utf16"                 // a PEM file in UTF-16
+	ProblemDamagedPEM     Problem = "damaged_pem"           // a PEM block that cannot be read
+	ProblemHandshake      Problem = "handshake"             // no handshake can succeed with it
 	ProblemNoCertificate  Problem = "no_certificate"        // PEM blocks, but no certificate
 	ProblemBadCertificate Problem = "bad_certificate"       // a certificate that cannot be parsed
 	ProblemNoKey          Problem = "no_private_key"        // PEM blocks, but no private key
@@ -43,6 +46,12 @@ func (p Problem) advice() string {
 	case ProblemNotPEM:
 		return "not a PEM file: convert it with «openssl x509 -inform DER» or «openssl pkey -inform DER»," +
 			" or use FromFileWithPassword for a PFX file"
+	case ProblemUTF16:
+		return "the file is in UTF-16, which Notepad calls «Unicode» and PowerShell writes: save it as ASCII or UTF-8"
+	case ProblemDamagedPEM:
+		return "one of its PEM blocks is damaged: put certificate and chain together anew"
+	case ProblemHandshake:
+		return "no sender could connect with it: TLS takes RSA keys from 1024 bits, the curves P-256, P-384 and P-521, and Ed25519"
 	case ProblemNoCertificate:
 		return "no certificate in the file: ssl_certificate must name the PEM file with the certificate"
 	case ProblemBadCertificate:

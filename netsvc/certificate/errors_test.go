@@ -1,6 +1,9 @@
 package certificate_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -37,6 +40,15 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	damagedChain := certificatetest.CertificatePEM(leaf, a.Intermediate)
+	damagedChain[len(damagedChain)-80] = '!'
+	cutChain := certificatetest.CertificatePEM(leaf, a.Intermediate)
+	cutChain = cutChain[:len(cutChain)-60]
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p224Certificate := certificatetest.CertificatePEM(a.Issue(t, "p224", p224, time.Now().Add(year)))
 	dir := t.TempDir()
 	file := func(name string, data []byte) string {
 		return certificatetest.WriteFile(t, filepath.Join(dir, name), data)
@@ -77,6 +89,11 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 		"another key in the PFX":  {pfxOf(file("other.pfx", otherPFX), "correct horse"), filepath.Join(dir, "other.pfx"), certificate.ProblemMismatch},
 		"a wrong password":        {pfxOf(file("leaf.pfx", pfx), "battery staple"), filepath.Join(dir, "leaf.pfx"), certificate.ProblemWrongPassword},
 		"a damaged PFX":           {pfxOf(file("bad.pfx", pfx[:200]), "correct horse"), filepath.Join(dir, "bad.pfx"), certificate.ProblemBadPFX},
+		"UTF-16":                  {pairOf(file("utf16.crt", utf16Of(certificatetest.CertificatePEM(leaf))), keyFile), filepath.Join(dir, "utf16.crt"), certificate.ProblemUTF16},
+		"a key in UTF-16":         {pairOf(crt, file("utf16.key", utf16Of(goodKey))), filepath.Join(dir, "utf16.key"), certificate.ProblemUTF16},
+		"a damaged intermediate":  {pairOf(file("chain.crt", damagedChain), keyFile), filepath.Join(dir, "chain.crt"), certificate.ProblemDamagedPEM},
+		"a block without an end":  {pairOf(file("cut.crt", cutChain), keyFile), filepath.Join(dir, "cut.crt"), certificate.ProblemDamagedPEM},
+		"a curve TLS has not":     {pairOf(file("p224.crt", p224Certificate), file("p224.key", certificatetest.KeyPEM(t, p224))), filepath.Join(dir, "p224.key"), certificate.ProblemHandshake},
 		"PEM instead of PFX":      {pfxOf(crt, "correct horse"), crt, certificate.ProblemPEMAsPFX},
 	}
 	for name, test := range tests {

@@ -3,9 +3,6 @@ package certificate
 import (
 	"bytes"
 	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -15,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -61,10 +59,11 @@ func readPEMCertificates(path string) ([]*x509.Certificate, error) {
 	}
 	var certificates []*x509.Certificate
 	for _, block := range blocks {
-		if block.Type != "CERTIFICATE" {
+		der := certificateBytes(block)
+		if der == nil {
 			continue
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
+		certificate, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, &Error{Path: path, Problem: ProblemBadCertificate, Err: err}
 		}
@@ -117,26 +116,16 @@ func readPEMBlocks(path string) ([]*pem.Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks := pemBlocks(data)
-	if len(blocks) == 0 {
+	blocks, damaged := pemBlocks(data)
+	switch {
+	case damaged:
+		return nil, &Error{Path: path, Problem: ProblemDamagedPEM}
+	case len(blocks) == 0 && isUTF16(data):
+		return nil, &Error{Path: path, Problem: ProblemUTF16}
+	case len(blocks) == 0:
 		return nil, &Error{Path: path, Problem: ProblemNotPEM}
 	}
 	return blocks, nil
-}
-
-// pemBlocks returns all blocks in a file; none if it is not PEM.
-func pemBlocks(data []byte) []*pem.Block {
-	// Notepad puts a byte order mark before the first block, and encoding/pem
-	// then does not see that block.
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	var blocks []*pem.Block
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			return blocks
-		}
-		blocks = append(blocks, block)
-	}
 }
 
 func readPFX(path, password string) (*tls.Certificate, error) {
@@ -148,7 +137,7 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
 		return nil, &Error{Path: path, Problem: ProblemWrongPassword}
-	case err != nil && len(pemBlocks(data)) > 0:
+	case err != nil && bytes.Contains(data, beginMark):
 		return nil, &Error{Path: path, Problem: ProblemPEMAsPFX}
 	case err != nil:
 		return nil, &Error{Path: path, Problem: ProblemBadPFX, Err: err}
@@ -160,6 +149,10 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 }
 
 func readFile(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		// A pipe would have us wait for ever.
+		return nil, &Error{Path: path, Problem: ProblemUnreadable, Err: errors.New("it is no regular file")}
+	}
 	data, err := readAtMost(path, maxCertificateFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{Path: path, Problem: ProblemNotFound}
@@ -188,50 +181,25 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 
 // pair puts the certificate the key belongs to first, whatever the order they
 // came in (a PFX file exported by Windows may begin with the root), the others
-// after it as its chain, and proves that the key can sign. path is where the
-// key came from.
+// after it as its chain, and proves that it can be served. path is where the key
+// came from.
 func pair(certificates []*x509.Certificate, key crypto.PrivateKey, path string) (*tls.Certificate, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok {
 		return nil, &Error{Path: path, Problem: ProblemBadKey, Err: fmt.Errorf("a key of type %T", key)}
 	}
-	leaf := leafOf(certificates, signer)
+	leaf := leafOf(certificates, signer, time.Now())
 	if leaf == nil {
 		return nil, &Error{Path: path, Problem: ProblemMismatch}
 	}
-	if err := proveSigner(signer); err != nil {
-		return nil, &Error{Path: path, Problem: ProblemBadKey, Err: err}
-	}
 	result := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: signer, Leaf: leaf}
 	for _, c := range certificates {
-		if c != leaf {
+		if !fits(c, signer) { // neither the leaf nor one that it replaces
 			result.Certificate = append(result.Certificate, c.Raw)
 		}
 	}
+	if err := prove(result); err != nil {
+		return nil, &Error{Path: path, Problem: ProblemHandshake, Err: err}
+	}
 	return result, nil
-}
-
-func leafOf(certificates []*x509.Certificate, signer crypto.Signer) *x509.Certificate {
-	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok {
-		return nil
-	}
-	for _, c := range certificates {
-		if public.Equal(c.PublicKey) {
-			return c
-		}
-	}
-	return nil
-}
-
-// proveSigner makes one signature the way TLS will, so that a key that cannot
-// sign is found at start and not by the first sender.
-func proveSigner(signer crypto.Signer) error {
-	digest := sha256.Sum256([]byte("pns4ones"))
-	if _, ok := signer.Public().(ed25519.PublicKey); ok {
-		_, err := signer.Sign(rand.Reader, digest[:], crypto.Hash(0))
-		return err
-	}
-	_, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
-	return err
 }

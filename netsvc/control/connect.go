@@ -21,6 +21,7 @@ const (
 	ConnectMissing                    // there is no socket or pipe: the daemon does not run
 	ConnectRefused                    // a socket is there, but nobody listens: the daemon has crashed
 	ConnectDenied                     // the user may not connect
+	ConnectTooLong                    // no socket can have that path
 )
 
 // ConnectError says that the daemon cannot be reached.
@@ -68,6 +69,8 @@ func connectError(path string, err error) *ConnectError {
 		e.Kind = ConnectMissing
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Kind = ConnectRefused
+	case errors.Is(err, socket.ErrPathTooLong):
+		e.Kind = ConnectTooLong
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Group = ConnectDenied, socket.Group(path)
 	}

@@ -152,6 +152,10 @@ type Explanation struct {
 	LastClosed  *Event   `json:"last_closed,omitempty"`
 	LastRefused *Refusal `json:"last_refused,omitempty"`
 
+	// OtherSpelling are sessions that differ from what was asked about only by letter
+	// case, by blanks or by braces: a message does not reach them.
+	OtherSpelling []Session `json:"other_spelling"`
+
 	// What is near. OtherPlaces are sessions of the same user, in any letter case,
 	// in another infobase or app; OtherGroups are the groups of the infobase's
 	// sessions, if a group was asked about; Infobases are those of the app with
@@ -166,6 +170,20 @@ type Explanation struct {
 	// The latest are first.
 	RefusedElsewhere []Refusal `json:"refused_elsewhere"`
 	Nameless         []Refusal `json:"nameless"`
+
+	// RefusedRequests are those of the app's senders, the latest first: the message
+	// may not have got as far as the sessions.
+	RefusedRequests []RefusedRequest `json:"refused_requests"`
+}
+
+// RefusedRequest is the last of several refused requests of senders that were alike.
+type RefusedRequest struct {
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+	Detail string    `json:"detail,omitempty"` // what is wrong with the request
+	Addr   string    `json:"addr"`
+	Count  uint64    `json:"count"`
+	First  time.Time `json:"first"` // when the first of them was
 }
 
 // Refusal is the last of several refused registrations that were alike.

@@ -63,6 +63,7 @@ type Status struct {
 	UpgradeFailed string     `json:"upgrade_failed,omitempty"` // why, if the latest one has
 	LastHandover  *Handover  `json:"last_handover,omitempty"`
 	TLSExpiresAt  *time.Time `json:"tls_expires_at,omitempty"`
+	TLSFailure    string     `json:"tls_failure,omitempty"` // why a renewed certificate is not in use
 	Apps          int        `json:"apps"`
 	Sessions      int        `json:"sessions"`
 	Unregistered  int        `json:"unregistered"` // connections
@@ -79,6 +80,9 @@ type Status struct {
 	Followers     int               `json:"followers"` // of the log and of events
 	MemoryBytes   uint64            `json:"memory_bytes"`
 	RestartNeeded []string          `json:"restart_needed"` // settings that wait for a restart
+	// Files in the settings folder that are not read and that somebody may take for
+	// the settings.
+	SettingsNotRead []string `json:"settings_not_read,omitempty"`
 	// DatabaseUnavailable is why the database cannot be opened; empty: it is open. As
 	// long as it cannot, the daemon works from memory, and changes nothing of the apps.
 	DatabaseUnavailable string `json:"database_unavailable,omitempty"`
@@ -100,6 +104,7 @@ type HTTPStatus struct {
 	Status               map[string]uint64 `json:"status"`  // by HTTP status
 	Refused              map[string]uint64 `json:"refused"` // by reason
 	TLSHandshakeFailures uint64            `json:"tls_handshake_failures"`
+	HealthChecks         uint64            `json:"health_checks"` // in none of the others
 }
 
 // Rates are counts a second, over the last second.
@@ -132,6 +137,7 @@ type AppStatus struct {
 	SessionsOnOldKey int    `json:"sessions_on_old_key"`
 	Registrations    uint64 `json:"registrations"`
 	Refused          uint64 `json:"refused"` // registrations with a wrong key
+	RequestsRefused  uint64 `json:"requests_refused"`
 	Traffic[uint64]
 	DroppedAsSlow uint64   `json:"dropped_as_slow"` // sessions
 	Rates         AppRates `json:"rates"`

@@ -41,4 +41,7 @@ type recipientBody struct {
 // Sent answers a message: for how many sessions it was queued.
 type Sent struct {
 	Sessions int `json:"sessions"`
+	// UnusableKeys are those in Data that are no names in 1C: the released extension
+	// loses the message.
+	UnusableKeys []string `json:"unusable_keys,omitempty"`
 }

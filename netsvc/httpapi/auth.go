@@ -22,15 +22,15 @@ const (
 // auth gives a token for a server key (protocol.md section 3.1).
 func (s *Server) auth(w http.ResponseWriter, r *http.Request) {
 	limits := s.limits.Load()
-	key := r.URL.Query().Get("server_key")
+	key := serverKey(r.URL.RawQuery)
 	if key == "" {
-		s.refuse(w, r, refusal{http.StatusUnauthorized, ReasonNoServerKey, "server_key is missing"})
+		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonNoServerKey, text: "server_key is missing"})
 		return
 	}
 	token, err := s.apps.Authorize(key, limits.TokenLifetime)
 	switch {
 	case errors.Is(err, app.ErrUnknownKey):
-		s.refuse(w, r, refusal{http.StatusUnauthorized, ReasonUnknownServerKey, "server_key is unknown"})
+		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonUnknownServerKey, text: "server_key is unknown"})
 		return
 	case err != nil:
 		s.fail(w, r, err)

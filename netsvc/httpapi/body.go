@@ -55,15 +55,15 @@ func readBody(body io.Reader, buffer *[]byte, limits *Limits) refusal {
 		case errors.Is(err, io.EOF):
 			return refusal{}
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return refusal{http.StatusRequestTimeout, ReasonSlowBody, "the body took too long to arrive"}
+			return refusal{status: http.StatusRequestTimeout, reason: ReasonSlowBody, text: "the body took too long to arrive"}
 		case err != nil:
 			// The cause may quote what it could not parse.
-			return refusal{http.StatusBadRequest, ReasonBrokenBody, "the body ended early, or its chunks are malformed"}
+			return refusal{status: http.StatusBadRequest, reason: ReasonBrokenBody, text: "the body ended early, or its chunks are malformed"}
 		}
 	}
 }
 
 func tooLarge(limits *Limits) refusal {
-	return refusal{http.StatusRequestEntityTooLarge, ReasonTooLarge,
-		fmt.Sprintf("the body is larger than %d bytes", limits.MaxMessageBytes)}
+	return refusal{status: http.StatusRequestEntityTooLarge, reason: ReasonTooLarge,
+		text: fmt.Sprintf("the body is larger than %d bytes", limits.MaxMessageBytes)}
 }

@@ -137,16 +137,30 @@ func TestANewCertificateDropsNoConnection(t *testing.T) {
 	}
 }
 
-func TestPlainHTTPOnTheHTTPSPortIsNotedAtDebug(t *testing.T) {
+func TestPlainHTTPOnTheHTTPSPortIsToldSo(t *testing.T) {
+	t.Parallel()
+	c, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
+	s := start(t, httpapi.Options{Certificate: c}, nil)
+	s.url = strings.Replace(s.url, "https:", "http:", 1)
+	for _, line := range []string{"GET /auth?server_key=x HTTP/1.1", "POST /sendmessage HTTP/1.1", "OPTIONS * HTTP/1.1"} {
+		conn := s.raw()
+		conn.writeHeader(line, "Host: pns")
+		conn.read().wantError(t, http.StatusBadRequest, "https://")
+		conn.wantClosed()
+	}
+	if st := s.http.Stats(); st.TLSHandshakes != 3 || st.Refused[httpapi.ReasonHTTPOnHTTPS] != 3 || s.log.Count("reason=http_on_https") != 1 {
+		t.Errorf("want each counted and one logged, got %+v:\n%s", st, s.log)
+	}
+}
+
+func TestGarbageOnTheHTTPSPortIsNotedAtDebug(t *testing.T) {
 	t.Parallel()
 	c, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
 	s := start(t, httpapi.Options{Certificate: c}, nil)
 	s.url = strings.Replace(s.url, "https:", "http:", 1)
 	conn := s.raw()
-	conn.writeHeader("GET /auth?server_key=x HTTP/1.1", "Host: pns")
-	if data, err := io.ReadAll(conn.in); err != nil || !strings.Contains(string(data), "400 Bad Request") {
-		t.Errorf("got %q, %v; want 400", data, err)
-	}
+	conn.write("\x00\x01\x02\x03\x04\x05\x06")
+	io.ReadAll(conn.in)
 	eventually(t, "a record of the handshake", func() bool { return s.log.Count("tls handshake failed") == 1 })
 	if s.log.Count("level=WARN") != 0 || s.http.Stats().TLSHandshakes != 1 {
 		t.Errorf("want it at Debug and counted once, got %+v:\n%s", s.http.Stats(), s.log)

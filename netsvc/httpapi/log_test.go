@@ -179,6 +179,7 @@ func TestCountsWhatItAnswers(t *testing.T) {
 		Refused: map[httpapi.Reason]uint64{
 			httpapi.ReasonBadRequest: 1, httpapi.ReasonBadToken: 1, httpapi.ReasonNoServerKey: 1, httpapi.ReasonUnknownPath: 1,
 		},
+		RefusedByApp: map[string]uint64{a.ID: 1},
 	})
 	if got != want {
 		t.Errorf("Stats() = %s\nwant      %s", got, want)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -12,9 +13,10 @@ import (
 
 const (
 	// drainBytes and drainTime bound how much of a body that nobody wants is
-	// read after the answer.
-	drainBytes = 4 << 20
-	drainTime  = 5 * time.Second
+	// read after the answer. Most senders look for one only when they have sent
+	// the whole body; the old product took 30 MB.
+	drainBytes = 32 << 20
+	drainTime  = 10 * time.Second
 )
 
 // Values of header fields, made once. They are never modified.
@@ -30,14 +32,32 @@ type refusal struct {
 	status int
 	reason Reason
 	text   string // for the sender
+	app    string // id of the app whose sender this is, as far as that is known
+	detail string // for the log, if the reason alone does not tell it
 }
 
-// refuse answers with the refusal, counts and logs it.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why refusal, attrs ...slog.Attr) {
-	s.counters.refused(why)
-	s.failures.Report(clientAddr(r, s.limits.Load().TrustedProxies), string(why.reason),
-		append(attrs, slog.Int("status", why.status), slog.String("path", loggedPath(r.URL.Path)))...)
+// of returns the refusal of a sender of that app.
+func (why refusal) of(app string) refusal {
+	why.app = app
+	return why
+}
+
+// refuse answers with the refusal, counts, logs and tells of it.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
+	s.note(clientAddr(r, s.limits.Load().TrustedProxies), why, slog.Int("status", why.status), slog.String("path", loggedPath(r.URL.Path)))
 	s.writeError(w, r, why.status, why.text)
+}
+
+// note counts a refusal, logs and tells of it.
+func (s *Server) note(peer netip.Addr, why refusal, attrs ...slog.Attr) {
+	s.counters.refused(why)
+	if why.detail != "" {
+		attrs = append([]slog.Attr{slog.String("detail", why.detail)}, attrs...)
+	}
+	s.failures.Report(peer, string(why.reason), why.app, attrs...)
+	if s.observe != nil {
+		s.observe(Refused{Time: time.Now(), Peer: peer, Reason: why.reason, AppID: why.app, Detail: why.detail})
+	}
 }
 
 // fail answers a request that failed through no fault of the sender. err must

@@ -15,6 +15,12 @@ import (
 // queued.
 const deliveredHeader = "X-Delivered-Sessions"
 
+// warningHeader tells the sender what may become of a message that was accepted.
+const (
+	warningHeader       = "X-Warning"
+	unusableKeysWarning = "Message.Data has keys that are no names in 1C (a letter or _, then letters, digits and _): the released 1C extension loses the whole message"
+)
+
 // sendMessage checks the token, then reads the message and has it delivered
 // (protocol.md section 3.2).
 func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
@@ -27,8 +33,13 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, problem)
 		return
 	}
+	if encoding := contentEncoding(r); encoding != "" {
+		s.refuse(w, r, refusal{status: http.StatusUnsupportedMediaType, reason: ReasonContentEncoding, app: sender.ID, detail: "Content-Encoding: " + encoding,
+			text: "Content-Encoding " + encoding + " is not supported: send the body as it is, without compressing it"})
+		return
+	}
 	if r.ContentLength > limits.MaxMessageBytes {
-		s.refuse(w, r, tooLarge(limits), slog.String("app", sender.ID))
+		s.refuse(w, r, tooLarge(limits).of(sender.ID))
 		return
 	}
 
@@ -36,16 +47,22 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	defer s.bodies.put(buffer)
 	if problem := readBody(r.Body, buffer, limits); problem.status != 0 {
 		w.Header()["Connection"] = connectionClose // what follows is not a request
-		s.refuse(w, r, problem, slog.String("app", sender.ID))
+		s.refuse(w, r, problem.of(sender.ID))
 		return
 	}
 	recipient, message, err := wire.ParseRequest(*buffer)
 	if err != nil { // it names the field and never shows what is in it
-		s.refuse(w, r, refusal{http.StatusBadRequest, ReasonBadRequest, err.Error()},
-			slog.String("app", sender.ID), slog.String("detail", err.Error()))
+		s.refuse(w, r, refusal{status: http.StatusBadRequest, reason: ReasonBadRequest, text: err.Error(), app: sender.ID, detail: err.Error()})
 		return
 	}
 
+	if keys := message.UnusableKeys(); len(keys) > 0 {
+		w.Header()[warningHeader] = []string{unusableKeysWarning}
+		s.unusable.once(sender.ID, func() {
+			s.log.Warn("keys in Data that are no names in 1C: the released extension loses such messages",
+				slog.String("app", sender.ID), slog.Int("keys", len(keys)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
+		})
+	}
 	sessions := s.hub.Publish(sender.ID, recipient, &message)
 	w.Header()[deliveredHeader] = []string{strconv.Itoa(sessions)}
 	w.WriteHeader(http.StatusOK)
@@ -57,22 +74,51 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// contentEncoding names how a body is encoded (RFC 9110 section 8.4); empty: it is as
+// it is.
+func contentEncoding(r *http.Request) string {
+	var encodings []string
+	for _, value := range r.Header["Content-Encoding"] {
+		for encoding := range strings.SplitSeq(value, ",") {
+			if encoding = strings.TrimSpace(encoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+				encodings = append(encodings, encoding)
+			}
+		}
+	}
+	const longest = 64 // it is repeated to the sender, and logged
+	all := strings.ToValidUTF8(strings.Join(encodings, ", "), "?")
+	if len(all) > longest {
+		all = strings.ToValidUTF8(all[:longest], "") + "…"
+	}
+	return all
+}
+
 // sender returns the app whose token the request carries, or why there is none.
 func (s *Server) sender(r *http.Request) (*app.App, refusal) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {
-		return nil, refusal{http.StatusUnauthorized, ReasonNoToken, "header Authorization: Bearer TOKEN is missing"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNoToken, text: "header Authorization: Bearer TOKEN is missing"}
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return nil, refusal{http.StatusUnauthorized, ReasonNotBearer, "header Authorization is not of the form Bearer TOKEN"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNotBearer, text: "header Authorization is not of the form Bearer TOKEN"}
 	}
-	sender, err := s.apps.CheckToken(strings.TrimSpace(token))
+	token = strings.TrimSpace(token)
+	sender, err := s.apps.CheckToken(token)
 	switch {
 	case errors.Is(err, app.ErrTokenExpired):
-		return nil, refusal{http.StatusForbidden, ReasonTokenExpired, "the token has expired"}
+		return nil, refusal{status: http.StatusForbidden, reason: ReasonTokenExpired, text: "the token has expired"}.of(s.claimedApp(token))
 	case err != nil:
-		return nil, refusal{http.StatusUnauthorized, ReasonBadToken, "the token is not valid"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonBadToken, text: "the token is not valid"}.of(s.claimedApp(token))
 	}
 	return sender, refusal{}
+}
+
+// claimedApp is the id of the app that a token names which is not good, if there is
+// such an app.
+func (s *Server) claimedApp(token string) string {
+	if a, known := s.apps.Claimed(token); known {
+		return a.ID
+	}
+	return ""
 }

@@ -55,6 +55,18 @@ type Options struct {
 	Limits      Limits
 	Certificate *certificate.Certificate // nil: plain HTTP
 	Logger      *slog.Logger             // slog.Default()
+	// Observe is told of every refused request; nil: nobody is. It is called from
+	// many goroutines and must return soon.
+	Observe func(Refused)
+}
+
+// Refused is a request that was refused. It has no secrets.
+type Refused struct {
+	Time   time.Time
+	Peer   netip.Addr // see protocol.md section 3.3
+	Reason Reason
+	AppID  string // of the app whose sender it is; empty: not known
+	Detail string // what is wrong with the request; empty: Reason tells it
 }
 
 // Server answers senders. All methods may be called concurrently. End it with
@@ -63,6 +75,7 @@ type Server struct {
 	apps        *app.Registry
 	hub         *hub.Hub
 	log         *slog.Logger
+	observe     func(Refused) // nil: nobody is told
 	limits      atomic.Pointer[Limits]
 	certificate atomic.Pointer[certificate.Certificate]
 	tls         *tls.Config                 // nil: plain HTTP
@@ -70,6 +83,7 @@ type Server struct {
 	bodies      bodyPool
 	counters    *counters
 	failures    *failurelog.Log
+	unusable    onceByApp // has been told of keys in Data that 1C cannot hold
 	timeouts    timeouts
 
 	mu       sync.Mutex
@@ -94,6 +108,7 @@ func newServer(o Options, t timeouts) *Server {
 		apps:     o.Apps,
 		hub:      o.Hub,
 		log:      o.Logger,
+		observe:  o.Observe,
 		counters: newCounters(),
 		failures: failurelog.New(o.Logger, "request refused"),
 		timeouts: t,
@@ -126,6 +141,7 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(serverLog{s}, "", 0),
 		ConnState:         s.connState,
+		ConnContext:       withConn,
 		// «OPTIONS *» would be answered with 200 instead of by our routes.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -150,10 +166,7 @@ func (s *Server) SetCertificate(c *certificate.Certificate) {
 // then returns nil; requests under way go on. It may be called for several
 // listeners at once. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	if s.tls != nil {
-		ln = tls.NewListener(ln, s.tls)
-	}
-	err := s.http.Load().Serve(ln)
+	err := s.http.Load().Serve(listener{ln, s})
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -206,13 +219,13 @@ func (s *Server) end(ctx context.Context) error {
 // connState knows the connections on which a request is expected or under way. On
 // some of them none ever comes: net/http would let each hold up Shutdown for 5 s.
 func (s *Server) connState(conn net.Conn, state http.ConnState) {
-	if s.note(conn, state) && state == http.StateNew {
+	if s.noteState(conn, state) && state == http.StateNew {
 		conn.Close()
 	}
 }
 
-// note notes the state of a connection, and reports whether the server is closing.
-func (s *Server) note(conn net.Conn, state http.ConnState) (closing bool) {
+// noteState notes the state of a connection, and reports whether the server is closing.
+func (s *Server) noteState(conn net.Conn, state http.ConnState) (closing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state == http.StateNew || state == http.StateActive {
@@ -263,14 +276,20 @@ func (s *Server) routes() http.Handler {
 	router.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := allowed[r.URL.Path]
 		w.Header().Set("Allow", method)
-		s.refuse(w, r, refusal{http.StatusMethodNotAllowed, ReasonWrongMethod, "only " + method + " is answered here"})
+		s.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: ReasonWrongMethod, text: "only " + method + " is answered here"})
 	})
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, refusal{http.StatusNotFound, ReasonUnknownPath, "there are only /auth and /sendmessage here"})
+		if checksHealth(r) {
+			s.healthCheck(w, r)
+			return
+		}
+		s.refuse(w, r, refusal{status: http.StatusNotFound, reason: ReasonUnknownPath, text: "there are only /auth and /sendmessage here"})
 	})
 	// Router.ServeHTTP would make two copies of the request, to put into its context
 	// what nobody looks for here.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer begin(r).end()
+		r = asRouted(r, allowed)
 		var match mux.RouteMatch
 		router.Match(r, &match)
 		match.Handler.ServeHTTP(w, r)
@@ -283,18 +302,12 @@ type serverLog struct{ server *Server }
 
 func (l serverLog) Write(line []byte) (int, error) {
 	const (
-		handshake = "http: TLS handshake error from "
-		panicked  = "http: panic serving "
-		accept    = "http: Accept error: "
+		panicked = "http: panic serving "
+		accept   = "http: Accept error: "
 	)
 	text := strings.TrimSpace(string(line))
 	level := slog.LevelDebug
 	switch {
-	case strings.HasPrefix(text, handshake):
-		l.server.counters.handshakes.Add(1)
-		peer, cause, _ := strings.Cut(strings.TrimPrefix(text, handshake), ": ")
-		l.server.log.Debug("tls handshake failed", slog.String("peer", peer), slog.String("error", cause))
-		return len(line), nil
 	case strings.HasPrefix(text, panicked):
 		level = slog.LevelError
 	case strings.HasPrefix(text, accept):

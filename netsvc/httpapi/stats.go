@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -20,22 +22,47 @@ const (
 	ReasonBrokenBody       Reason = "broken_body"        // 400: ended early, or malformed chunks
 	ReasonSlowBody         Reason = "slow_body"          // 408
 	ReasonTooLarge         Reason = "too_large"          // 413
+	ReasonContentEncoding  Reason = "content_encoding"   // 415
 	ReasonUnknownPath      Reason = "unknown_path"       // 404
 	ReasonWrongMethod      Reason = "wrong_method"       // 405
+
+	// Of requests that do not get as far as a path.
+	ReasonNoHost           Reason = "no_host"           // 400
+	ReasonBadHost          Reason = "bad_host"          // 400
+	ReasonMalformed        Reason = "malformed_request" // 400
+	ReasonTLSOnHTTP        Reason = "https_on_http"     // 400
+	ReasonHTTPOnHTTPS      Reason = "http_on_https"     // 400
+	ReasonSlowHeader       Reason = "slow_header"       // 408
+	ReasonExpectation      Reason = "expectation"       // 417
+	ReasonHeaderTooLarge   Reason = "header_too_large"  // 431
+	ReasonTransferEncoding Reason = "transfer_encoding" // 501
+	ReasonHTTPVersion      Reason = "http_version"      // 505
 )
 
-// Stats counts what was answered since the server was made. What net/http
-// answers before a request is complete (431, a malformed request) is not in it.
+// reasons are all of them.
+var reasons = []Reason{
+	ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
+	ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonContentEncoding, ReasonUnknownPath, ReasonWrongMethod,
+	ReasonNoHost, ReasonBadHost, ReasonMalformed, ReasonTLSOnHTTP, ReasonHTTPOnHTTPS, ReasonSlowHeader, ReasonExpectation,
+	ReasonHeaderTooLarge, ReasonTransferEncoding, ReasonHTTPVersion,
+}
+
+// Reasons returns all reasons there are.
+func Reasons() []Reason { return slices.Clone(reasons) }
+
+// Stats counts what was answered since the server was made.
 type Stats struct {
 	Status        map[int]uint64    // by HTTP status; only those that occurred
 	Refused       map[Reason]uint64 // by reason; only those that occurred
+	RefusedByApp  map[string]uint64 // by id, of the apps there are; only those that occurred
 	TLSHandshakes uint64            // failed handshakes
+	HealthChecks  uint64            // see healthCheck; they are in none of the others
 }
 
 // Stats returns a snapshot. The counters are read one after another while
 // requests go on.
 func (s *Server) Stats() Stats {
-	result := Stats{Status: make(map[int]uint64), Refused: make(map[Reason]uint64)}
+	result := Stats{Status: make(map[int]uint64), Refused: make(map[Reason]uint64), RefusedByApp: s.refusedByApp()}
 	for status, n := range s.counters.status {
 		if v := n.Load(); v > 0 {
 			result.Status[status] = v
@@ -46,30 +73,45 @@ func (s *Server) Stats() Stats {
 			result.Refused[reason] = v
 		}
 	}
-	result.TLSHandshakes = s.counters.handshakes.Load()
+	result.TLSHandshakes, result.HealthChecks = s.counters.handshakes.Load(), s.counters.checks.Load()
 	return result
 }
 
+// refusedByApp returns the counts by app, and forgets apps that are gone.
+func (s *Server) refusedByApp() map[string]uint64 {
+	counts := make(map[string]uint64)
+	s.counters.apps.Range(func(id, n any) bool {
+		if _, there := s.apps.Get(id.(string)); there {
+			counts[id.(string)] = n.(*atomic.Uint64).Load()
+		} else {
+			s.counters.apps.Delete(id)
+		}
+		return true
+	})
+	return counts
+}
+
 // counters has maps that are complete from the start and only read, so that
-// counting takes no lock.
+// counting takes no lock; only that of the apps grows.
 type counters struct {
 	status     map[int]*atomic.Uint64
 	reasons    map[Reason]*atomic.Uint64
 	handshakes atomic.Uint64
+	checks     atomic.Uint64
+	apps       sync.Map // refused, by id: *atomic.Uint64
 }
 
 func newCounters() *counters {
 	c := &counters{status: make(map[int]*atomic.Uint64), reasons: make(map[Reason]*atomic.Uint64)}
 	for _, status := range []int{
 		http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-		http.StatusMethodNotAllowed, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusInternalServerError,
+		http.StatusMethodNotAllowed, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+		http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge, http.StatusInternalServerError,
+		http.StatusNotImplemented, http.StatusHTTPVersionNotSupported,
 	} {
 		c.status[status] = new(atomic.Uint64)
 	}
-	for _, reason := range []Reason{
-		ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
-		ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonUnknownPath, ReasonWrongMethod,
-	} {
+	for _, reason := range reasons {
 		c.reasons[reason] = new(atomic.Uint64)
 	}
 	return c
@@ -80,4 +122,12 @@ func (c *counters) answered(status int) { c.status[status].Add(1) }
 func (c *counters) refused(r refusal) {
 	c.answered(r.status)
 	c.reasons[r.reason].Add(1)
+	if r.app == "" {
+		return
+	}
+	n, known := c.apps.Load(r.app)
+	if !known {
+		n, _ = c.apps.LoadOrStore(r.app, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
 }

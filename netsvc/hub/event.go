@@ -31,7 +31,7 @@ type Event struct {
 
 // RefusalReasons returns all reasons for which registrations are refused.
 func RefusalReasons() []wire.Reason {
-	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted)
+	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted, ReasonTooManySessions)
 }
 
 // CloseReasons returns all reasons for which sessions end.

@@ -54,6 +54,7 @@ type Limits struct {
 	RegistrationTimeout time.Duration // from connecting to being registered; 10 s
 	KeepAlive           time.Duration // TCP keep-alive idle time and interval; 30 s
 	MaxUnregistered     int           // connections not yet registered; 4096
+	MaxSessionsPerUser  int           // of one user of one infobase, unless its id is empty; 1000; negative: any number
 }
 
 // Hub holds the sessions. All methods may be called concurrently. A Hub owns
@@ -106,7 +107,7 @@ type tenant struct {
 	id       string
 	keys     atomic.Pointer[[]*key]
 	counters appCounters
-	refused  atomic.Uint64 // registrations with a wrong HMAC
+	refused  atomic.Uint64 // registrations with a wrong HMAC, and of a user with too many sessions
 }
 
 // Key is a client key in force. Generation counts an app's client keys from 1.
@@ -179,6 +180,9 @@ func (h *Hub) storeLimits(l Limits) {
 	setDefault(&l.RegistrationTimeout, 10*time.Second)
 	setDefault(&l.KeepAlive, 30*time.Second)
 	setDefault(&l.MaxUnregistered, 4096)
+	if l.MaxSessionsPerUser == 0 {
+		l.MaxSessionsPerUser = 1000
+	}
 	h.limits.Store(&l)
 }
 

@@ -53,6 +53,22 @@ func (h *Hub) shardOf(k infobaseKey) int {
 // register makes r, of the infobase k, the session's registration, in one step
 // for whoever looks for recipients. It reports false if the session is closed.
 func (h *Hub) register(r *registration, k infobaseKey) bool {
+	return h.registerWithin(r, k, 0) == registered
+}
+
+// admission is what became of a registration.
+type admission int
+
+const (
+	registered admission = iota
+	sessionClosed
+	tooMany // sessions of the user; the session stays what it was
+)
+
+// registerWithin is register for a user who may have that many sessions; 0: any
+// number. A session that registers again as the same user goes on whatever their
+// number is.
+func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission {
 	s := r.session
 	at := h.shardOf(k)
 	// Only the session's own goroutine registers it, so what it was until now
@@ -64,15 +80,20 @@ func (h *Hub) register(r *registration, k infobaseKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed != "" {
-		return false
-	}
-	if before != nil {
-		h.remove(before)
-	} else {
-		h.counters.sessions.Add(1)
+		return sessionClosed
 	}
 	sh := &h.shards[at]
 	ib := sh.infobases[k]
+	same := before != nil && before.infobase.infobaseKey == k && before.user == r.user
+	if most > 0 && r.user != "" && ib != nil && len(ib.users[r.user]) >= most && !same {
+		return tooMany
+	}
+	if before != nil {
+		h.remove(before)
+		ib = sh.infobases[k] // it may have been the last one there
+	} else {
+		h.counters.sessions.Add(1)
+	}
 	if ib == nil {
 		ib = &infobase{infobaseKey: k, shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
 		sh.infobases[k] = ib
@@ -82,7 +103,7 @@ func (h *Hub) register(r *registration, k infobaseKey) bool {
 	ib.add(r)
 	s.registration = r
 	s.dropForeignFrames()
-	return true
+	return registered
 }
 
 // lockShards locks the shard at, and the one of the earlier registration if

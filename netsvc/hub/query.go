@@ -123,9 +123,11 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 		direction = -1
 	}
 	limit := cmp.Or(q.Limit, MaxPage)
-	first := selection{direction: direction, limit: q.Offset + limit + 1} // one more tells whether there is another page
+	all := h.snapshot()
+	offset := min(q.Offset, len(all))                                   // however large it is, no more can be skipped
+	first := selection{direction: direction, limit: offset + limit + 1} // one more tells whether there is another page
 	page := Page{}
-	for _, s := range h.snapshot() {
+	for _, s := range all {
 		at, ok := s.matches(&q, key)
 		if !ok {
 			continue
@@ -136,7 +138,7 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 		}
 	}
 	found := first.sorted()
-	found = found[min(q.Offset, len(found)):]
+	found = found[min(offset, len(found)):]
 	if len(found) > limit {
 		found = found[:limit]
 		page.Next = found[limit-1].cursor()

@@ -23,6 +23,8 @@ const (
 	ReasonWrongHMAC  wire.Reason = "wrong_hmac"
 	ReasonTimeout    wire.Reason = "registration_timeout"
 	ReasonEvicted    wire.Reason = "evicted"
+
+	ReasonTooManySessions wire.Reason = "too_many_sessions" // of that user
 )
 
 const (
@@ -122,7 +124,7 @@ func (h *Hub) EvictUnregistered() bool {
 	}
 	// Told before the peer can notice, as every refusal is.
 	if first {
-		h.countRefusal(s, ReasonEvicted, wire.Packet{})
+		h.countRefusal(s, ReasonEvicted, wire.Packet{}, nil)
 	}
 	hangUp(s.conn, s.raw)
 	return true
@@ -228,7 +230,7 @@ func (h *Hub) forget(s *session) {
 	last, why, registered := s.describe()
 	if registered {
 		h.logSession("session closed", &last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
-			slog.Duration("age", time.Since(last.Since).Round(time.Second)))
+			slog.Duration("age", max(time.Since(last.Since).Round(time.Second), 0)))
 		h.observe(SessionClosed, last, string(why))
 	}
 }
@@ -362,8 +364,11 @@ func (h *Hub) enter(s *session, packet wire.Packet) (first bool, err error) {
 		return false, &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
 	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup}
-	if !h.register(r, infobaseKey{t.id, packet.IbID}) {
+	switch h.registerWithin(r, infobaseKey{t.id, packet.IbID}, h.limits.Load().MaxSessionsPerUser) {
+	case sessionClosed:
 		return false, net.ErrClosed
+	case tooMany:
+		return false, &refusal{reason: ReasonTooManySessions, claimed: packet, app: t}
 	}
 	h.counters.registrations.Add(1)
 	t.counters.registrations.Add(1)
@@ -423,7 +428,7 @@ func (h *Hub) refuse(s *session, err error) {
 		return
 	}
 	if refused.ended { // nobody has closed it for another reason
-		h.countRefusal(s, refused.reason, refused.claimed)
+		h.countRefusal(s, refused.reason, refused.claimed, refused.app)
 		if refused.app != nil {
 			refused.app.refused.Add(1)
 		}
@@ -448,19 +453,25 @@ func (h *Hub) endRefused(s *session, refused *refusal) bool {
 const maxClaimBytes = 128
 
 // countRefusal counts and tells of a refused registration. Of who it claimed to
-// be for, only the beginning is kept, without taking a character apart.
-func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet) {
+// be for, only the beginning is kept, without taking a character apart. t is the app
+// that it claimed to be of, nil if there is none.
+func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet, t *tenant) {
 	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxClaimBytes)], "") }
 	who := Session{
 		AppID: short(claimed.AppID), IbID: short(claimed.IbID), UserID: short(claimed.UserID), UserGroup: short(claimed.UserGroup),
 		Addr: s.peer().String(), Since: time.Unix(0, s.since),
 	}
 	h.counters.refused[reason].Add(1)
-	var attrs []slog.Attr
-	if who.AppID != "" {
-		attrs = append(attrs, slog.String("app", who.AppID), slog.String("ib", who.IbID), slog.String("user_id", who.UserID))
+	app, attrs := "", []slog.Attr{}
+	if t != nil {
+		app = t.id
+	} else if who.AppID != "" {
+		attrs = append(attrs, slog.String("app", who.AppID))
 	}
-	h.refusals.Report(s.peer().Addr(), string(reason), attrs...)
+	if who.AppID != "" {
+		attrs = append(attrs, slog.String("ib", who.IbID), slog.String("user_id", who.UserID))
+	}
+	h.refusals.Report(s.peer().Addr(), string(reason), app, attrs...)
 	h.observe(RegistrationRefused, who, string(reason))
 }
 

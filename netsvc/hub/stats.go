@@ -31,7 +31,7 @@ type AppStats struct {
 	Delivered     uint64
 	Bytes         uint64
 	TooSlow       uint64
-	Refused       uint64 // registrations in its name with a wrong HMAC
+	Refused       uint64 // registrations in its name with a wrong HMAC, or of a user with too many sessions
 }
 
 // counters have maps that are complete from the start and only read, so that

@@ -113,6 +113,9 @@ func (r *requestReference) notification(v any) (n wire.Notification) {
 }
 
 func (r *requestReference) data(v any) (pairs []wire.Pair) {
+	if list, isArray := v.([]any); isArray && len(list) == 0 {
+		return nil // PHP's empty map
+	}
 	o, _ := r.object(v)
 next:
 	for _, f := range o {

@@ -44,6 +44,9 @@ func (p *requestParser) object(field string, member func(name string) error) (bo
 // in the place of the first.
 func (p *requestParser) data() ([]Pair, error) {
 	const field = "Message.Data"
+	if p.dec.PeekKind() == jsontext.KindBeginArray {
+		return nil, p.emptyArray(field)
+	}
 	present, err := p.open(field)
 	if !present || err != nil {
 		return nil, err
@@ -63,6 +66,18 @@ func (p *requestParser) data() ([]Pair, error) {
 		pairs, index = setPair(pairs, index, Pair{key, value})
 	}
 	return pairs, p.close()
+}
+
+// emptyArray takes [], which is how PHP writes an empty map.
+func (p *requestParser) emptyArray(field string) error {
+	if _, err := p.dec.ReadToken(); err != nil {
+		return p.malformed(err)
+	}
+	switch p.dec.PeekKind() {
+	case jsontext.KindEndArray, jsontext.KindEndObject, jsontext.KindInvalid: // the end, or a mistake
+		return p.close()
+	}
+	return &FieldError{field, "expected an object, got an array"}
 }
 
 // setPair puts pair where its key stands, or at the end.
@@ -137,9 +152,9 @@ func (p *requestParser) open(field string) (present bool, err error) {
 	return true, nil
 }
 
-// close takes the brace that ends an object.
+// close takes the brace that ends an object, or the bracket of an array.
 func (p *requestParser) close() error {
-	_, err := p.dec.ReadToken() // the decoder allows nothing but a name or the brace here
+	_, err := p.dec.ReadToken() // the decoder allows nothing but a name, a value or the end here
 	return p.malformed(err)
 }
 

@@ -76,16 +76,17 @@ install_files() {
 	chmod -R go-w "$program"
 	each_link make_link
 	make_user
-	mkdir -p "$settings"
-	if [ ! -e "$settings/pns4ones.toml" ]; then
+	# Only into a folder that nobody else writes: a link there would be followed.
+	if settings_are_ours && [ ! -e "$settings/pns4ones.toml" ] && [ ! -L "$settings/pns4ones.toml" ]; then
 		cp "$program/pns4ones.toml" "$settings/pns4ones.toml"
 	fi
 	secure_settings
 }
 
 without_systemd() {
+	[ ! -L /var/lib/pns4ones ] || fail "/var/lib/pns4ones is a link. Make it a folder, and run $0 again."
 	mkdir -p /var/lib/pns4ones
-	chown "$user:$user" /var/lib/pns4ones
+	chown -h "$user:$group" /var/lib/pns4ones
 	chmod 0700 /var/lib/pns4ones
 	say "there is no systemd here. Have your service manager start, as the user $user and with 1000000 open files:"
 	say "  env STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones $program/pns4ones"
@@ -137,7 +138,7 @@ uninstall() {
 		rm -f "$settings/pns4ones.toml"
 		# What is not ours stays: certificates, the old product's settings and keys.
 		if [ -d "$settings" ] && ! rmdir "$settings" 2>/dev/null; then
-			say "left in $settings: $(ls "$settings")"
+			say "left in $settings: $(ls -q "$settings")"
 		fi
 		say "removed, with its data."
 	else

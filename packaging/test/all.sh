@@ -15,6 +15,7 @@ VERSION=0.0.0 ARCHES=amd64 DIST=$old packaging/build.sh deb rpm tar >/dev/null
 proven "built: $(cd "$new" && du -h --apparent-size -- *amd64* *x86_64* | tr '\n\t' '; ')"
 
 base_root
+packaging/test/links.sh
 packaging/test/reproducible.sh "$new"
 packaging/test/deb.sh "$new"/*_amd64.deb "$old"/*_amd64.deb
 packaging/test/rpm.sh "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm

@@ -341,7 +341,7 @@ migration() {
 		fail "the old keys are not the same"
 	echo 'log_level = "Error"' >>"$here/settings/pns4ones.toml"
 	CONFIGURATION_DIRECTORY=$here/settings STATE_DIRECTORY=$here/data RUNTIME_DIRECTORY=$here "$work/bin/pns4ones" -lang en -check >"$here/check" 2>&1
-	grep -q 'there are two settings files' "$here/check" || fail "no warning of two settings files"
+	grep -q 'there are two settings files with different settings' "$here/check" || fail "no warning of two settings files"
 	ok "old pns4ones.ini and keys are taken over; a TOML that sets something wins, with a warning"
 }
 

@@ -53,7 +53,7 @@ func Time(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
 // Age writes a duration in its two largest units.
 func (w Words) Age(d time.Duration) string {
-	d = d.Round(time.Second)
+	d = max(d.Round(time.Second), 0) // the clock on the wall may have been set back
 	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
 	switch {
 	case days > 0:
@@ -196,6 +196,12 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		say("never_seen")
 	}
 
+	if len(e.OtherSpelling) > 0 {
+		say("other_spelling")
+		for _, s := range e.OtherSpelling {
+			detail(w.Text.T("live.spelt", "user", locale.Clean(s.UserID), "ib", locale.Clean(s.IbID), "group", locale.Clean(s.UserGroup)) + "; " + w.session(s, now))
+		}
+	}
 	if len(e.OtherPlaces) > 0 {
 		say("other_places")
 		for _, s := range e.OtherPlaces {
@@ -230,6 +236,12 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		}
 	}
 
+	if len(e.RefusedRequests) > 0 {
+		say("refused_requests")
+		for _, r := range e.RefusedRequests {
+			detail(w.refusedRequest(r))
+		}
+	}
 	w.refusals(e.RefusedElsewhere, "refused_elsewhere", say, detail)
 	if e.ConnectedTotal == 0 {
 		w.refusals(e.Nameless, "nameless", say, detail)
@@ -266,6 +278,17 @@ func (w Words) refusals(all []control.Refusal, heading string, say func(string, 
 		}
 		detail(text)
 	}
+}
+
+func (w Words) refusedRequest(r control.RefusedRequest) string {
+	text := Time(r.Time) + "  " + r.Addr + "  " + w.Reason(r.Reason)
+	if r.Detail != "" {
+		text += ": " + locale.Clean(r.Detail)
+	}
+	if r.Count > 1 {
+		text += "  ×" + fmt.Sprint(r.Count)
+	}
+	return text
 }
 
 // session describes an open session in a line.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
@@ -24,6 +25,9 @@ func TestEveryWordHasAText(t *testing.T) {
 		w := words(lang)
 		reasons := hub.CloseReasons()
 		for _, reason := range hub.RefusalReasons() {
+			reasons = append(reasons, string(reason))
+		}
+		for _, reason := range httpapi.Reasons() {
 			reasons = append(reasons, string(reason))
 		}
 		for _, reason := range reasons {
@@ -151,6 +155,11 @@ func TestExplains(t *testing.T) {
 			LastClosed: &control.Event{Time: now, Reason: "key_revoked", Session: &s},
 		},
 			"the client key was renewed or the app removed (key_revoked). Messages delivered: 3", "no such session, and nobody"},
+		{"spelt otherwise", control.Explanation{
+			UserID:        "U ",
+			OtherSpelling: []control.Session{elsewhere},
+		}, "spelt otherwise: ids are compared letter by letter, with case, blanks and braces, so a message does not reach:\n" +
+			"  user “u”, infobase “ib2”, group “g”; No. 7", "elsewhere"},
 		{"elsewhere", control.Explanation{
 			UserID:      "u",
 			OtherPlaces: []control.Session{elsewhere},
@@ -171,6 +180,8 @@ func TestExplains(t *testing.T) {
 			}},
 		},
 			"10.0.0.9:1  too many connections that have not registered (evicted)  ×812", ""},
+		{"refused senders", control.Explanation{UserID: "u", RefusedRequests: []control.RefusedRequest{{Time: now, Reason: "bad_request", Detail: "Message.Data: \x1b", Addr: "10.0.0.9", Count: 2}}},
+			`10.0.0.9  a mistake in the message (bad_request): Message.Data: \x1b  ×2`, ""},
 	} {
 		got := strings.Join(words(locale.English).Explanation(tt.explanation, now), "\n")
 		if !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {

@@ -47,8 +47,14 @@ func NewAuthority(t testing.TB) *Authority {
 // expires at notAfter.
 func (a *Authority) Issue(t testing.TB, name string, key crypto.Signer, notAfter time.Time) *x509.Certificate {
 	t.Helper()
+	return a.IssueFrom(t, name, key, time.Now().Add(-365*24*time.Hour), notAfter)
+}
+
+// IssueFrom is Issue of a certificate that is valid from notBefore on.
+func (a *Authority) IssueFrom(t testing.TB, name string, key crypto.Signer, notBefore, notAfter time.Time) *x509.Certificate {
+	t.Helper()
 	leaf := template(name, false)
-	leaf.NotAfter = notAfter
+	leaf.NotBefore, leaf.NotAfter = notBefore, notAfter
 	return issue(t, leaf, a.Intermediate, key, a.intermediateKey)
 }
 

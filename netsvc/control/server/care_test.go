@@ -196,3 +196,32 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestExplainsWhatIsSpeltOtherwise: ids that look alike to people and are not.
+func TestExplainsWhatIsSpeltOtherwise(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil)
+	a := d.newApp("one")
+	d.connect(a, "{IB}", "Ivanov ", "Склад")
+	d.connect(a, "ib2", "ivanov", "")
+	for _, asked := range [][3]string{
+		{"ib", "ivanov", ""}, {"IB", "Ivanov", ""}, {"{IB}", "Ivanov", ""}, {" {ib}", "{IVANOV}", ""}, {"ib", "", "склад"}, {"{IB}", "", "Склад "}, {"ib", "ivanov", "Склад"},
+	} {
+		got, err := d.Explain(t.Context(), a.ID, asked[0], asked[1], asked[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ConnectedTotal != 0 || len(got.OtherSpelling) != 1 || got.OtherSpelling[0].UserID != "Ivanov " {
+			t.Errorf("%q: %+v", asked, got)
+		}
+		for _, s := range got.OtherPlaces {
+			if s.IbID != "ib2" {
+				t.Errorf("%q: %s in %s is called elsewhere", asked, s.UserID, s.IbID)
+			}
+		}
+	}
+	got, err := d.Explain(t.Context(), a.ID, "{IB}", "Ivanov ", "")
+	if err != nil || got.ConnectedTotal != 1 || len(got.OtherSpelling) != 0 || len(got.OtherPlaces) != 1 {
+		t.Errorf("exactly: %+v, %v", got, err)
+	}
+}

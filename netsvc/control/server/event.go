@@ -104,7 +104,7 @@ func eventOf(e *history.Event) control.Event {
 		session := sessionOf(e.Session)
 		object.Session = &session
 		if e.Kind == hub.SessionClosed {
-			age := int64(e.Time.Sub(e.Session.Since).Round(time.Second).Seconds())
+			age := max(int64(e.Time.Sub(e.Session.Since).Round(time.Second).Seconds()), 0) // the clock may have been set back
 			object.AgeSeconds = &age
 		}
 	}

@@ -26,7 +26,8 @@ func (s *Server) explain(r *http.Request) (reply, error) {
 	values := r.URL.Query()
 	about := explanation{control.Explanation{
 		IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
-		Connected: []control.Session{}, OtherPlaces: []control.Session{}, RefusedElsewhere: []control.Refusal{}, Nameless: []control.Refusal{},
+		Connected: []control.Session{}, OtherSpelling: []control.Session{}, OtherPlaces: []control.Session{},
+		RefusedElsewhere: []control.Refusal{}, Nameless: []control.Refusal{},
 	}}
 	switch {
 	case values.Get("app") == "":
@@ -57,6 +58,10 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 			if len(about.Connected) < maxConnected {
 				about.Connected = append(about.Connected, sessionOf(*s))
 			}
+		case about.nearlyMeans(s):
+			if len(about.OtherSpelling) < maxNearSessions {
+				about.OtherSpelling = append(about.OtherSpelling, sessionOf(*s))
+			}
 		case about.UserID != "" && len(about.OtherPlaces) < maxNearSessions && sameButForCase(s.UserID, about.UserID):
 			about.OtherPlaces = append(about.OtherPlaces, sessionOf(*s))
 		}
@@ -83,10 +88,20 @@ func (about *explanation) means(s *hub.Session) bool {
 	return (about.UserID == "" || s.UserID == about.UserID) && (about.UserGroup == "" || s.UserGroup == about.UserGroup)
 }
 
-// sameButForCase compares what people type into 1C.
-func sameButForCase(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+// nearlyMeans reports whether a session of the app would be one of those asked about if
+// ids were compared as people read them.
+func (about *explanation) nearlyMeans(s *hub.Session) bool {
+	return s.AppID == about.AppID && sameButForCase(s.IbID, about.IbID) &&
+		(about.UserID == "" || sameButForCase(s.UserID, about.UserID)) && (about.UserGroup == "" || sameButForCase(s.UserGroup, about.UserGroup))
 }
+
+// sameButForCase compares what people type into 1C, and copy with braces or a blank.
+func sameButForCase(a, b string) bool {
+	return strings.EqualFold(plainID(a), plainID(b))
+}
+
+// plainID is an id without the braces and blanks around it.
+func plainID(id string) string { return strings.Trim(id, "{} \t\r\n\u00a0") }
 
 // count counts a word, unless there are very many already.
 func count(words map[string]int, word string) {
@@ -98,6 +113,7 @@ func count(words map[string]int, word string) {
 // lookAtHistory finds out what happened to the user's sessions before.
 func (about *explanation) lookAtHistory(h *history.History) {
 	about.Nameless = refusalsOf(h.Nameless())
+	about.RefusedRequests = refusedRequestsOf(h.Requests(about.AppID))
 	if about.UserID == "" {
 		return
 	}
@@ -110,6 +126,16 @@ func (about *explanation) lookAtHistory(h *history.History) {
 		about.LastRefused = &refused
 	}
 	about.RefusedElsewhere = refusalsOf(h.RefusedElsewhere(about.AppID, about.IbID, about.UserID))
+}
+
+func refusedRequestsOf(all []history.Request) []control.RefusedRequest {
+	objects := []control.RefusedRequest{}
+	for _, r := range all[:min(len(all), maxRefusals)] {
+		objects = append(objects, control.RefusedRequest{
+			Time: r.Time.UTC(), Reason: string(r.Reason), Detail: r.Detail, Addr: r.Peer.String(), Count: r.Count, First: r.First.UTC(),
+		})
+	}
+	return objects
 }
 
 func refusalsOf(all []history.Refusal) []control.Refusal {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -33,6 +34,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add(uint8(i), seeds[0], "", []byte(seeds[1]))
 	}
 	f.Add(uint8(0), "after=eyJpZCI6MX0&sort=addr", "", []byte{})
+	f.Add(uint8(0), "offset=9223372036854775807&limit=1000", "", []byte{})
 	f.Add(uint8(1), "", "", []byte("\uFEFF"+message))
 	f.Add(uint8(8), "", "%2e%2e/"+id, []byte{})
 	f.Add(uint8(9), "", "18446744073709551616", []byte{})
@@ -62,6 +64,65 @@ func FuzzRequest(f *testing.F) {
 			}
 		case !json.Valid([]byte(got.body)):
 			t.Errorf("%s %s: answered %d with no JSON: %s", method, target, got.status, got.body)
+		}
+		tidy(t, d, id)
+	})
+}
+
+// numbers are the parameters and fields that hold one, with NUMBER in its place.
+var numbers = []struct{ route, query, element, body string }{
+	{"GET /v1/sessions", "limit=NUMBER", "", ""}, {"GET /v1/sessions", "offset=NUMBER", "", ""}, {"GET /v1/sessions", "offset=NUMBER&limit=NUMBER&sort=-since", "", ""},
+	{"GET /v1/sessions", "after=CURSOR", "", ""}, {"GET /v1/sessions", "after=CURSOR&limit=NUMBER&sort=since", "", ""},
+	{"GET /v1/logs", "tail=NUMBER", "", ""}, {"GET /v1/events", "tail=NUMBER", "", ""}, {"DELETE /v1/sessions/", "", "NUMBER", ""},
+	{"DELETE /v1/sessions/", "since=NUMBER", "1", ""},
+	{"POST /v1/apps/ID/server-key", "", "", `{"grace":NUMBER}`}, {"POST /v1/apps/ID/client-key", "", "", `{"grace":NUMBER}`},
+	{"POST /v1/apps/ID/client-key", "", "", `{"grace":"NUMBERh"}`}, {"POST /v1/apps/ID/client-key", "", "", `{"grace":"NUMBER"}`},
+}
+
+// FuzzNumber: whatever number stands where one is expected, it is taken or refused
+// with a reason.
+func FuzzNumber(f *testing.F) {
+	d := start(f, nil)
+	a := d.newApp("fuzzed")
+	id := a.ID
+	d.connect(a, "ib", "ann", "")
+	for where := range numbers {
+		for _, n := range []string{
+			"0", "-1", "1", "1000", "1001", "2147483648", "9223372036854775807", "9223372036854775806", "-9223372036854775808", "18446744073709551615",
+			"1e18", "1e308", "-1e308", "1.5", "0.0000001", "9223372036.854775807", "106751991167300", "x", "",
+		} {
+			f.Add(uint8(where), n)
+		}
+	}
+	f.Fuzz(func(t *testing.T, where uint8, number string) {
+		d.t = t
+		at := numbers[int(where)%len(numbers)]
+		cursor, _ := json.Marshal(map[string]any{"n": json.Number("0"), "id": 0})
+		put := func(text string) string {
+			return strings.NewReplacer("NUMBER", number, "ID", id,
+				"CURSOR", base64.RawURLEncoding.EncodeToString([]byte(strings.ReplaceAll(string(cursor), "0", number)))).Replace(text)
+		}
+		method, target, _ := strings.Cut(at.route, " ")
+		target = put(target)
+		if at.element != "" {
+			target += url.PathEscape(put(at.element))
+		}
+		if at.query != "" {
+			values, err := url.ParseQuery(at.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name := range values {
+				values.Set(name, put(values.Get(name)))
+			}
+			target += "?" + values.Encode()
+		}
+		got := d.do(method, target, put(at.body))
+		if got.status >= 500 {
+			t.Fatalf("%s %s %s: answered %d %s\n%s", method, target, put(at.body), got.status, got.body, d.log)
+		}
+		if got.status >= 400 {
+			got.code(t)
 		}
 		tidy(t, d, id)
 	})

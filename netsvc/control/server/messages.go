@@ -27,7 +27,7 @@ func (s *Server) sendMessage(r *http.Request) (reply, error) {
 	}
 	sessions := s.hub.Publish(a.ID, to, &message)
 	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", sessions))
-	return object(control.Sent{Sessions: sessions}), nil
+	return object(control.Sent{Sessions: sessions, UnusableKeys: message.UnusableKeys()}), nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

@@ -33,11 +33,13 @@ type Info struct {
 	Listen, Service, Control string    // addresses
 	MetricsListen            string    // empty: nowhere
 	TLSExpiresAt             time.Time // zero: no TLS
+	TLSFailure               string    // why a renewed certificate is not in use; empty: there is none such
 	LogLevel                 config.Level
 	UpgradeFailed            error             // nil: none has
 	LastHandover             *control.Handover // nil: there was none; not changed any more
 	DatabaseUnavailable      error             // why the apps are served from memory; nil: they are not
 	RestartNeeded            []string          // settings that wait for a restart
+	SettingsNotRead          []string          // files that somebody may take for the settings
 	BallastBytes             uint64            // of memory that is never touched
 }
 

@@ -16,12 +16,12 @@ func (s *Server) status(r *http.Request) (reply, error) {
 	now := control.Status{
 		Version: s.version, PID: os.Getpid(), UptimeSeconds: int64(info.Uptime.Seconds()),
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
-		LogLevel: info.LogLevel.String(),
-		Apps:     len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
+		LogLevel: info.LogLevel.String(), TLSFailure: info.TLSFailure,
+		Apps: len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
 		Registrations: counts.Registrations, Traffic: stats.TrafficOf(counts), DroppedAsSlow: counts.TooSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
-			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes,
+			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes, HealthChecks: answered.HealthChecks,
 		},
 		Rejected: s.stats.Rejected(), Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
@@ -30,6 +30,7 @@ func (s *Server) status(r *http.Request) (reply, error) {
 		now.HTTP.Status[strconv.Itoa(status)] = n
 	}
 	now.RestartNeeded = append(now.RestartNeeded, info.RestartNeeded...)
+	now.SettingsNotRead = info.SettingsNotRead
 	if info.UpgradeFailed != nil {
 		now.UpgradeFailed = info.UpgradeFailed.Error()
 	}
@@ -61,13 +62,14 @@ func byWord[K ~string](counts map[K]uint64) map[string]uint64 {
 }
 
 func (s *Server) statusByApp() []control.AppStatus {
-	counts, rates := s.hub.AppStats(), s.stats.AppRates()
+	counts, rates, refused := s.hub.AppStats(), s.stats.AppRates(), s.stats.HTTP().RefusedByApp
 	objects := []control.AppStatus{}
 	for _, a := range s.apps.List() {
 		n := counts[a.ID]
 		objects = append(objects, control.AppStatus{
 			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.OldKey, Registrations: n.Registrations, Refused: n.Refused,
 			Traffic: stats.AppTrafficOf(n), DroppedAsSlow: n.TooSlow, Rates: rates[a.ID],
+			RequestsRefused: refused[a.ID],
 		})
 	}
 	return objects

@@ -23,6 +23,8 @@ var (
 	// ErrOpenFolder: every user could put a socket of their own in place of the
 	// channel.
 	ErrOpenFolder = errors.New("every user may write into its folder")
+	// ErrPathTooLong: no socket can have that path.
+	ErrPathTooLong = errors.New("the path is too long for a socket")
 )
 
 const (
@@ -43,7 +45,7 @@ const (
 // listener removes the socket.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
+		return nil, pathTooLong(path)
 	}
 	folder := filepath.Dir(path)
 	if err := makeFolder(folder); err != nil {
@@ -243,9 +245,17 @@ func (s *socket) Close() error {
 	return err
 }
 
-// Dial connects to the channel at path. Its error, one of the system's, does not
-// name the path.
+// pathTooLong says what the system calls an invalid argument.
+func pathTooLong(path string) error {
+	return fmt.Errorf("%w: it has %d bytes, a socket's may have %d", ErrPathTooLong, len(path), maxSocketPath)
+}
+
+// Dial connects to the channel at path. Its error, ErrPathTooLong or one of the
+// system's, does not name the path.
 func Dial(ctx context.Context, path string) (net.Conn, error) {
+	if len(path) > maxSocketPath {
+		return nil, pathTooLong(path)
+	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
 	if err != nil {

@@ -17,6 +17,8 @@ var (
 	ErrInUse = errors.New("another daemon listens there")
 	// ErrOpenFolder does not happen here: pipes are in no folder.
 	ErrOpenFolder = errors.New("every user may write into its folder")
+	// ErrPathTooLong does not happen here: the system says what is wrong with a name.
+	ErrPathTooLong = errors.New("the path is too long for a socket")
 )
 
 // pipeSDDL admits SYSTEM (SY), the Administrators (BA) and the account that the

@@ -1,10 +1,11 @@
 // Package failurelog logs failures that strangers can repeat at will: refused
 // registrations, unknown keys, peers outside the allowed network.
 //
-// The first failure of a peer for a reason is logged at once; the same again
-// is only counted, and the count is logged as «repeated» once in a while
-// (protocol.md section 5). So one misconfigured client cannot hide everything
-// else. Memory is bounded however many peers there are. It is used by the
+// The first failure of a peer for a reason, in the name of an app, is logged at
+// once; the same again is only counted, and the count is logged as «repeated» once
+// in a while (protocol.md section 5). So one misconfigured client cannot hide
+// everything else: all infobases of a 1C server share its address, and none of them
+// hides the refusals of another. Memory is bounded however many peers there are. It is used by the
 // listeners, the hub and the HTTP interface; it knows none of them.
 package failurelog
 
@@ -19,8 +20,9 @@ import (
 const (
 	// summaryEvery is how often the count of a repeated failure is logged.
 	summaryEvery = 30 * time.Second
-	// maxTracked bounds the peers and reasons counted apart; what comes
-	// beyond is counted by reason alone.
+	// maxTracked bounds the peers, reasons and apps counted apart; what comes
+	// beyond is counted by reason and app, for as many again, and then by reason
+	// alone.
 	maxTracked = 1024
 )
 
@@ -41,6 +43,7 @@ type Log struct {
 type failure struct {
 	peer   netip.Addr
 	reason string
+	app    string // id; empty: it is not known whose it was
 }
 
 // New returns a log whose records carry event as their message, at the level
@@ -50,15 +53,28 @@ func New(logger *slog.Logger, event string) *Log {
 }
 
 // Report logs one failure of peer, or counts it if the same was logged a short
-// while ago. The attributes must not hold secrets; they go only into a record
-// written now, not into a later summary.
-func (l *Log) Report(peer netip.Addr, reason string, attrs ...slog.Attr) {
-	peer = peer.Unmap()
-	if l.repeated(failure{peer, reason}) {
+// while ago. app is the id of the app that it concerns: one that exists, never a
+// stranger's word for it; empty if there is none. The attributes must not hold
+// secrets; they go only into a record written now, not into a later summary.
+func (l *Log) Report(peer netip.Addr, reason, app string, attrs ...slog.Attr) {
+	f := failure{peer.Unmap(), reason, app}
+	if l.repeated(f) {
 		return
 	}
-	l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event,
-		append([]slog.Attr{slog.String("reason", reason), slog.String("peer", peer.String())}, attrs...)...)
+	l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event, append(f.attrs(), attrs...)...)
+}
+
+// attrs are what a record tells of f itself.
+func (f failure) attrs() []slog.Attr {
+	peer := "others"
+	if f.peer.IsValid() {
+		peer = f.peer.String()
+	}
+	attrs := []slog.Attr{slog.String("reason", f.reason), slog.String("peer", peer)}
+	if f.app != "" {
+		attrs = append(attrs, slog.String("app", f.app))
+	}
+	return attrs
 }
 
 // repeated counts the failure and reports whether its record was written already.
@@ -70,6 +86,9 @@ func (l *Log) repeated(f failure) bool {
 	}
 	if _, known := l.tracked[f]; !known && len(l.tracked) >= maxTracked {
 		f.peer = netip.Addr{}
+	}
+	if _, known := l.tracked[f]; !known && len(l.tracked) >= 2*maxTracked {
+		f.app = ""
 	}
 	count, known := l.tracked[f]
 	if known {
@@ -114,12 +133,7 @@ func (l *Log) takeRepeated() map[failure]uint64 {
 
 func (l *Log) write(repeated map[failure]uint64) {
 	for f, count := range repeated {
-		peer := "others"
-		if f.peer.IsValid() {
-			peer = f.peer.String()
-		}
-		l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event+", repeated",
-			slog.String("reason", f.reason), slog.String("peer", peer), slog.Uint64("more", count))
+		l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event+", repeated", append(f.attrs(), slog.Uint64("more", count))...)
 	}
 }
 

@@ -2,8 +2,8 @@
 // events, for those who follow, and for each user the last end of a session and
 // the last refusal, for those who ask why a message did not arrive.
 //
-// The hub tells it of sessions, netsvc of apps, and control shows it. All of it
-// is bounded and in memory; a restart forgets it.
+// The hub tells it of sessions, httpapi of refused requests, netsvc of apps, and
+// control shows it. All of it is bounded and in memory; a restart forgets it.
 package history
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/ring"
 )
@@ -25,6 +26,7 @@ const (
 	maxEnded    = 20_000 // users whose session has ended
 	maxRefused  = 2_000  // users in whose name a registration was refused
 	maxNameless = 500    // addresses and reasons of refusals without a name
+	maxRequests = 2_000  // apps, addresses and reasons of refused requests of senders
 )
 
 // KindAppChanged is the kind of the events of an app; the others are
@@ -59,6 +61,19 @@ type Refusal struct {
 	First time.Time // when the first of them was
 }
 
+// Request is the last of several refused requests of senders that were alike.
+type Request struct {
+	httpapi.Refused
+	Count uint64    // how many there were
+	First time.Time // when the first of them was
+}
+
+// request is what makes them alike.
+type request struct {
+	app, reason string
+	peer        netip.Addr
+}
+
 // who is a user of an infobase of an app.
 type who struct{ app, ib, user string }
 
@@ -78,6 +93,7 @@ type History struct {
 	ended    *lru.LRU[who, hub.Event]
 	refused  *lru.LRU[who, Refusal]
 	nameless *lru.LRU[nameless, Refusal]
+	requests *lru.LRU[request, Request]
 }
 
 // New returns an empty history.
@@ -87,6 +103,7 @@ func New() *History {
 		ended:    newLRU[who, hub.Event](maxEnded),
 		refused:  newLRU[who, Refusal](maxRefused),
 		nameless: newLRU[nameless, Refusal](maxNameless),
+		requests: newLRU[request, Request](maxRequests),
 	}
 }
 
@@ -132,6 +149,38 @@ func count[K comparable](refusals *lru.LRU[K, Refusal], k K, e hub.Event) {
 	r.Event = e
 	r.Count++
 	refusals.Add(k, r)
+}
+
+// RequestRefused remembers a refused request of a sender whose app is known.
+func (h *History) RequestRefused(r httpapi.Refused) {
+	if r.AppID == "" {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := request{r.AppID, string(r.Reason), r.Peer}
+	last, known := h.requests.Get(k)
+	if !known {
+		last.First = r.Time
+	}
+	last.Refused = r
+	last.Count++
+	h.requests.Add(k, last)
+}
+
+// Requests returns the refused requests of senders of that app, the latest first.
+func (h *History) Requests(appID string) []Request {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var found []Request
+	for _, k := range h.requests.Keys() {
+		if k.app == appID {
+			r, _ := h.requests.Peek(k)
+			found = append(found, r)
+		}
+	}
+	slices.Reverse(found)
+	return found
 }
 
 // AppChanged remembers that an app changed.

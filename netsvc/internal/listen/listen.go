@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,11 @@ type Options struct {
 	// Exhausted is called when the process is out of file descriptors. It frees
 	// one if it can, and reports whether it did.
 	Exhausted func() bool
-	Logger    *slog.Logger
+	// Patience is how long to wait for a port that is that of an outgoing connection:
+	// the default ports lie in the range from which Linux takes those, so any program
+	// may hold one for a while. A port that somebody listens on is not waited for.
+	Patience time.Duration
+	Logger   *slog.Logger
 }
 
 // Service is an address that is being listened on, by one socket or several
@@ -41,7 +46,7 @@ type Service struct {
 	network    atomic.Pointer[netip.Prefix]
 	rejected   *failurelog.Log
 	rejects    atomic.Uint64
-	complained atomic.Int64 // when, in Unix nanoseconds
+	complained seldom
 	sockets    []net.Listener
 
 	mu   sync.Mutex
@@ -72,7 +77,7 @@ func Open(ctx context.Context, address config.Address, o Options) (*Service, err
 	}
 	var missing error
 	for _, target := range targets {
-		ln, err := s.listen(ctx, target)
+		ln, err := s.listenPatiently(ctx, target)
 		if len(targets) > 1 && isNotOurs(err) {
 			missing = err // e.g. ::1 where IPv6 is off
 			continue
@@ -156,6 +161,50 @@ func (s *Service) listen(ctx context.Context, t target) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	return lc.Listen(ctx, t.network, net.JoinHostPort(host, strconv.Itoa(port)))
 }
+
+// retryEvery is how often a port is tried that a connection holds.
+const retryEvery = 100 * time.Millisecond
+
+// listenPatiently waits for a port that an outgoing connection holds.
+func (s *Service) listenPatiently(ctx context.Context, t target) (net.Listener, error) {
+	deadline := time.Now().Add(s.options.Patience)
+	for told := false; ; {
+		ln, err := s.listen(ctx, t)
+		if !isInUse(err) {
+			return ln, err
+		}
+		listened, connections := holdersOf(s.address.Port)
+		if listened || len(connections) == 0 {
+			return nil, err
+		}
+		err = &heldError{err, connections}
+		if time.Now().After(deadline) {
+			return nil, err
+		}
+		if !told {
+			told = true
+			s.options.Logger.Warn("the port is that of an outgoing connection, waiting for it",
+				slog.String("service", s.options.Service), slog.Int("port", s.address.Port), slog.String("connection", connections[0]))
+		}
+		select {
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// heldError is EADDRINUSE with the connections whose port it is.
+type heldError struct {
+	err         error
+	connections []string
+}
+
+func (e *heldError) Error() string {
+	return e.err.Error() + ": it is the port of an outgoing connection: " + strings.Join(e.connections, ", ")
+}
+
+func (e *heldError) Unwrap() error { return e.err }
 
 // Listeners returns the sockets, to be served each until Detach or Close.
 func (s *Service) Listeners() (listeners []net.Listener) {
@@ -306,13 +355,30 @@ const complainEvery = time.Minute
 
 // complain logs that accepting fails, once in a while.
 func (s *Service) complain(err error) {
-	now := time.Now().UnixNano()
-	last := s.complained.Load()
-	if last != 0 && now-last < int64(complainEvery) || !s.complained.CompareAndSwap(last, now) {
+	if !s.complained.due(complainEvery) {
 		return
 	}
 	s.options.Logger.Error("cannot accept connections: making room and trying again",
 		slog.String("service", s.options.Service), slog.Any("error", err))
+}
+
+// seldom lets something be done once in a while, whatever the clock on the wall is set
+// to meanwhile. Its zero value is ready.
+type seldom struct {
+	mu   sync.Mutex
+	last time.Time // with its monotonic reading
+}
+
+// due reports whether it is to be done now: never, or not for that long.
+func (s *seldom) due(every time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if !s.last.IsZero() && now.Sub(s.last) < every {
+		return false
+	}
+	s.last = now
+	return true
 }
 
 // admits reports whether the peer is inside the allowed network.
@@ -330,7 +396,7 @@ func (s *Service) admits(conn net.Conn) bool {
 		return true
 	}
 	s.rejects.Add(1)
-	s.rejected.Report(peer, "outside_network", slog.String("service", s.options.Service), slog.String("allowed", network.String()))
+	s.rejected.Report(peer, "outside_network", "", slog.String("service", s.options.Service), slog.String("allowed", network.String()))
 	return false
 }
 
@@ -349,6 +415,21 @@ func (e *OpenError) Unwrap() error { return e.Err }
 
 // InUse reports whether another process has the port.
 func (e *OpenError) InUse() bool { return isInUse(e.Err) }
+
+// HeldBy returns the outgoing connections whose port it is, each as «local -> remote
+// STATE»; nil: that is not the reason.
+func (e *OpenError) HeldBy() []string {
+	if held, ok := errors.AsType[*heldError](e.Err); ok {
+		return held.connections
+	}
+	return nil
+}
+
+// Unresolved reports whether no address is known for the name.
+func (e *OpenError) Unresolved() bool {
+	_, ok := errors.AsType[*net.DNSError](e.Err)
+	return ok
+}
 
 // NotOurs reports whether this machine does not have the address.
 func (e *OpenError) NotOurs() bool { return isNotOurs(e.Err) }

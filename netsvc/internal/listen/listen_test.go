@@ -131,6 +131,14 @@ func TestTellsWhyAnAddressCannotBeHad(t *testing.T) {
 	}
 }
 
+func TestANameWithoutAnAddressIsTold(t *testing.T) {
+	t.Parallel()
+	_, err := Open(t.Context(), config.Address{Host: "no-such-host.invalid", Port: 1}, Options{Logger: slog.New(slog.DiscardHandler)})
+	if !(&OpenError{Err: err}).Unresolved() {
+		t.Errorf("not recognised: %v", err)
+	}
+}
+
 func TestCloseEndsAccept(t *testing.T) {
 	t.Parallel()
 	s := open(t, config.Address{Host: "127.0.0.1"}, io.Discard)

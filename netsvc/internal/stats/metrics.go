@@ -45,8 +45,10 @@ var (
 	descRequests      = describe("http_requests_total", "Requests of senders that were answered, by HTTP status.", "code")
 	descRefusedHTTP   = describe("http_requests_refused_total", "Requests of senders that were refused, by reason.", "reason")
 	descHandshakes    = describe("tls_handshake_failures_total", "TLS handshakes of senders that failed.")
+	descHealthChecks  = describe("http_health_checks_total", "Connections without a byte, and requests of / and /healthz.")
 	descRejected      = describe("connections_rejected_total", "Connections from outside the allowed network, by the setting of the address.", "setting")
 	descTLSExpiry     = describe("tls_certificate_expiry_timestamp_seconds", "When the certificate expires, as Unix time. Absent without TLS.")
+	descTLSFailed     = describe("tls_certificate_renewal_failed", "1 while the files hold a certificate that cannot be used, and the one before is served. Absent without TLS.")
 	descDatabase      = describe("database_available", "Whether the database is open: 1, or 0 while the apps are served from memory and cannot be changed.")
 
 	descHandoverTime     = describe("last_handover_timestamp_seconds", "When the sessions were last frozen for another process, as Unix time. Absent, like the next four, before the first time.")
@@ -60,6 +62,7 @@ var (
 	descAppOldKey        = describe("app_sessions_on_old_key", "Of these, the ones under a key that is not the current one.", "app")
 	descAppRegistrations = describe("app_registrations_total", "Accepted registrations of an app.", "app")
 	descAppRefused       = describe("app_registrations_refused_total", "Registrations of an app with a wrong key.", "app")
+	descAppRefusedHTTP   = describe("app_http_requests_refused_total", "Refused requests of an app's senders, as far as they told whose they are.", "app")
 	descAppMessages      = describe("app_messages_total", "Messages accepted for an app.", "app")
 	descAppNoRecipient   = describe("app_messages_without_recipient_total", "Messages of an app for which no session was connected.", "app")
 	descAppDeliveries    = describe("app_deliveries_total", "Messages of an app written whole to a session.", "app")
@@ -85,6 +88,11 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge(descBuild, 1, s.Version)
 	if at := s.TLSExpiresAt(); !at.IsZero() {
 		gauge(descTLSExpiry, float64(at.Unix()))
+		failed := 0.0
+		if s.TLSFailed() {
+			failed = 1
+		}
+		gauge(descTLSFailed, failed)
 	}
 	database := 0.0
 	if s.Database() {
@@ -119,6 +127,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 
 	answered := s.HTTP()
 	counter(descHandshakes, answered.TLSHandshakes)
+	counter(descHealthChecks, answered.HealthChecks)
 	for status, n := range answered.Status {
 		counter(descRequests, n, strconv.Itoa(status))
 	}
@@ -137,6 +146,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(descAppOldKey, float64(n.OldKey), a.ID)
 		counter(descAppRegistrations, n.Registrations, a.ID)
 		counter(descAppRefused, n.Refused, a.ID)
+		counter(descAppRefusedHTTP, answered.RefusedByApp[a.ID], a.ID)
 		counter(descAppMessages, n.Published, a.ID)
 		counter(descAppNoRecipient, n.NoRecipient, a.ID)
 		counter(descAppDeliveries, n.Delivered, a.ID)

@@ -34,6 +34,7 @@ type Sources struct {
 	HTTP         func() httpapi.Stats
 	Rejected     func() map[string]uint64 // peers outside the allowed network, by setting
 	TLSExpiresAt func() time.Time         // zero: no TLS
+	TLSFailed    func() bool              // a renewed certificate cannot be used
 	LastHandover func() *Handover         // nil: there was none
 	Database     func() bool              // whether it is open
 	Latency      *Latency                 // what the hub reports to

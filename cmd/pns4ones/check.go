@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc"
+)
+
+const (
+	// expirySoon is how long before its end a certificate is warned of.
+	expirySoon = 30 * 24 * time.Hour
+	// checkTime bounds the whole check, which runs beside a live daemon: at a reload,
+	// before an upgrade, in the scripts of the packages.
+	checkTime = 5 * time.Second
+)
+
+// check validates the settings and the certificate without starting anything. Root,
+// who can read everything, has it repeated with the rights of the service.
+func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
+	done := make(chan int, 1)
+	deadline := time.Now().Add(checkTime)
+	go func() {
+		status := d.checkHere(text, settings)
+		if status == exitDone {
+			status = d.checkAsService(text, settings, deadline)
+		}
+		done <- status
+	}()
+	select {
+	case status := <-done:
+		return status
+	case <-time.After(checkTime):
+		fmt.Fprintln(d.stderr, text.T("daemon.check_too_long", "limit", checkTime.String()))
+		return exitFailed
+	}
+}
+
+// checkHere checks with the rights of this process.
+func (d *daemonRun) checkHere(text *locale.Localizer, settings *config.Result) int {
+	d.warn(text, settings)
+	warn := func(id string, args ...any) {
+		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T(id, args...)))
+	}
+	certificate, err := netsvc.OpenCertificate(&settings.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return d.fail(text, settings, err)
+	}
+	if certificate != nil {
+		switch left := time.Until(certificate.NotAfter()); {
+		case left <= 0:
+			warn("daemon.check_expired")
+		case left < expirySoon:
+			warn("daemon.check_expires_soon", "N", int(left.Hours()/24))
+		}
+		if from := certificate.NotBefore(); time.Now().Before(from) {
+			warn("daemon.check_not_yet", "from", from.Local().Format(time.DateTime))
+		}
+		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
+	}
+	from := settings.File
+	if from == "" {
+		from = text.T("daemon.no_file")
+	}
+	fmt.Fprintln(d.stdout, text.T("daemon.check_ok", "file", from))
+	return exitDone
+}
