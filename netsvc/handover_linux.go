@@ -409,7 +409,7 @@ func (s *Server) freeze(d Deadlines, forGood bool) *hub.State {
 	if forGood {
 		queues, cancel := context.WithTimeout(context.Background(), d.Requests)
 		defer cancel()
-		s.hub.Drain(queues) // what is left is handed over
+		s.hub.Settle(queues) // what is left is handed over
 	}
 	return s.hub.HandOver()
 }
