@@ -93,7 +93,7 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	secret := secretOf(t, apps[0], 1)
 	keys := []hub.Key{{Generation: 1, Secret: secret}}
 	newHub := func() *hub.Hub {
-		h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: hub.Limits{QueueBytes: 64 << 20}})
+		h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: hub.Limits{QueueBytes: 64 << 20, WriteTimeout: time.Hour}})
 		h.SetApp(apps[0].ID, keys)
 		return h
 	}
@@ -105,7 +105,7 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	first := newHub()
 	served := make(chan error)
 	go func() { served <- first.Serve(ln) }()
-	const sessions, messages = 5, 20
+	const sessions, messages = 2, 20
 	var clients []*wire.Client
 	for i := range sessions {
 		c, err := wire.Dial(t.Context(), ln.Addr().String(), wire.Registration{AppID: apps[0].ID, IbID: "ib", UserID: fmt.Sprint(i)}, secret)

@@ -51,6 +51,8 @@ func startFreezable(t testing.TB, o hub.Options) *freezable {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	// Nobody is slow but this machine.
+	o.Limits.RegistrationTimeout, o.Limits.WriteTimeout = time.Hour, time.Hour
 	s := &freezable{
 		service: &service{Hub: hub.New(o), t: t, addr: ln.Addr().String(), key: clientKey(t, 1)},
 		pausing: pausing{ln.(*net.TCPListener)}, served: make(chan error, 1),
