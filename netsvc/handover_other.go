@@ -34,8 +34,8 @@ func (*takeover) take(string, func(config.Address) bool) []net.Listener { return
 
 type reserve struct{}
 
-func (*reserve) take()    {}
-func (*reserve) release() {}
+func (*reserve) takeFirst() {}
+func (*reserve) release()   {}
 
 type hander struct{ taken chan struct{} }
 

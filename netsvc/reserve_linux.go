@@ -28,6 +28,18 @@ func (r *reserve) take() {
 	}
 }
 
+// takeFirst fills it when a server opens. If there are too few descriptors left, for so many
+// connections were taken over, half of them are for senders.
+func (r *reserve) takeFirst() {
+	r.take()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.files); n < reservedFiles {
+		closeFiles(r.files[n/2:])
+		r.files = r.files[:n/2]
+	}
+}
+
 // release empties it.
 func (r *reserve) release() {
 	r.mu.Lock()

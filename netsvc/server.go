@@ -181,7 +181,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
-	s.reserve.take()
+	s.reserve.takeFirst()
 	return s, nil
 }
 
@@ -508,7 +508,7 @@ func (s *Server) keepDatabase(ctx context.Context) error {
 // It returns when to do it again; nil: not before something happens.
 func (s *Server) lookAfterDatabase() <-chan time.Time {
 	if s.apps.Unavailable() != nil {
-		err := s.apps.Reopen(s.DatabasePath())
+		err := s.reopenDatabase()
 		if errors.Is(err, app.ErrHandingOver) {
 			return nil // whoever takes the sessions back asks again
 		}
@@ -523,6 +523,16 @@ func (s *Server) lookAfterDatabase() <-chan time.Time {
 		return time.After(s.options.RetryEvery)
 	}
 	return nil
+}
+
+// reopenDatabase opens the file of the database for apps that are served from memory.
+func (s *Server) reopenDatabase() error {
+	if path := s.DatabasePath(); config.Exposed(path) {
+		err := &DatabaseError{Path: path, Err: ErrExposed}
+		s.apps.SetUnavailable(err)
+		return err
+	}
+	return s.apps.Reopen(s.DatabasePath())
 }
 
 // drain ends the services in the order in which a message passes them.
