@@ -181,7 +181,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
-	s.reserve.takeFirst()
+	s.fillReserve()
 	return s, nil
 }
 
@@ -210,7 +210,7 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 		if a.address == nil {
 			continue
 		}
-		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Full: s.reserve.isNeeded, Logger: s.logger}
 		sockets := t.take(a.setting, func(before config.Address) bool { return before.SameSocket(*a.address) })
 		if len(sockets) > 0 {
 			*a.service = listen.Adopt(sockets, *a.address, options)
