@@ -192,7 +192,7 @@ type serviceManager struct {
 	t      *testing.T
 	socket *net.UnixConn
 
-	listening sync.Mutex // held while messages are not read
+	listening sync.Mutex // held while no message is heeded
 
 	mu      sync.Mutex
 	stored  []storedFile
@@ -236,13 +236,13 @@ func newServiceManager(t *testing.T, i *installation) *serviceManager {
 
 // read takes a message, and reports whether there will be more.
 func (m *serviceManager) read() bool {
-	m.listening.Lock()
-	m.listening.Unlock()
 	text, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*16))
 	n, rn, _, _, err := m.socket.ReadMsgUnix(text, rights)
 	if err != nil {
 		return false
 	}
+	m.listening.Lock()
+	defer m.listening.Unlock()
 	var files []*os.File
 	messages, _ := unix.ParseSocketControlMessage(rights[:rn])
 	for _, message := range messages {
@@ -289,7 +289,7 @@ func (m *serviceManager) follows() int {
 	return m.mainPID
 }
 
-// busyFor has no message read for a time.
+// busyFor has no message heeded for a time.
 func (m *serviceManager) busyFor(d time.Duration) {
 	m.listening.Lock()
 	time.AfterFunc(d, m.listening.Unlock)
