@@ -99,7 +99,7 @@ func wantCode(t *testing.T, what string, err error, code string) {
 // TestAChangeWaitsForTheDisk has one do so at an upgrade, which is refused, and then at a
 // restart: the sessions come first, and what the disk has in the end holds.
 func TestAChangeWaitsForTheDisk(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	d := newDisk(t, i)
 	systemd := newServiceManager(t, i)
@@ -167,7 +167,7 @@ func (i *installation) awaitDatabase() {
 // TestAKeyEndsWhileTheDiskStalls closes the sessions of an old key by the clock, and takes
 // the key out of the file when the disk can; a restart in between loses nobody else.
 func TestAKeyEndsWhileTheDiskStalls(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	d := newDisk(t, i)
 	systemd := newServiceManager(t, i)
@@ -204,7 +204,7 @@ func TestAKeyEndsWhileTheDiskStalls(t *testing.T) {
 
 // TestARestartOnAStalledDisk needs nothing from the disk.
 func TestARestartOnAStalledDisk(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	d := newDisk(t, i)
 	systemd := newServiceManager(t, i)

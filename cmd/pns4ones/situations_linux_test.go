@@ -26,6 +26,16 @@ import (
 // Each test here is a situation in which a restart or an upgrade once lost the sessions of
 // everybody, or could.
 
+// situation lets a test run beside others. Without -fire.table only some of them run,
+// others at each run: all of them take half a minute.
+func situation(t *testing.T) {
+	t.Helper()
+	if !*fireTable && rand.N(3) > 0 {
+		t.Skip("not in the sample of this run; -fire.table runs all")
+	}
+	t.Parallel()
+}
+
 // moments is how many random moments are tried: 20 with -fire.table.
 func moments() int {
 	if *fireTable {
@@ -82,7 +92,7 @@ func (i *installation) refusedUpgrade() error {
 // TestKeysEndAmidAnUpgrade has keys end, and apps come and go, when the successor has got
 // copies of all connections already: sessions are closed at once all the same.
 func TestKeysEndAmidAnUpgrade(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	plan := i.plan("U.O.gate", faultWait)
 	i.start(exec.Command(i.program))
@@ -132,7 +142,7 @@ func TestKeysEndAmidAnUpgrade(t *testing.T) {
 // removed, while the daemon is upgraded and restarted: sessions of another app do not
 // notice, and what was acknowledged holds.
 func TestAppsChangeAllThrough(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	i.start(systemd.next(i.program))
@@ -293,7 +303,7 @@ func (i *installation) trouble(trouble databaseTrouble) (path string, mend func(
 
 // TestAnUpgradeLooksAtTheDatabase refuses one that could not open it.
 func TestAnUpgradeLooksAtTheDatabase(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	i.start(exec.Command(i.program))
 	l := newLedger(t, i.client)
@@ -323,7 +333,7 @@ func (i *installation) awaitIdentity() {
 // TestARestartWithoutItsDatabase serves from memory until it can be opened, and makes no
 // new one.
 func TestARestartWithoutItsDatabase(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	i.start(systemd.next(i.program))
@@ -388,7 +398,7 @@ func (i *installation) bySettings(more string) {
 
 // TestOtherFoldersAtAHandOver has data_dir or control name another place by then.
 func TestOtherFoldersAtAHandOver(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	i.bySettings("")
 	systemd := newServiceManager(t, i)
@@ -436,7 +446,7 @@ func TestOtherFoldersAtAHandOver(t *testing.T) {
 
 // TestFewerDescriptorsAtAnUpgrade is refused, also with ports that have changed.
 func TestFewerDescriptorsAtAnUpgrade(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	good := i.program + ".good"
 	if err := os.Link(i.program, good); err != nil {
@@ -459,7 +469,7 @@ func TestFewerDescriptorsAtAnUpgrade(t *testing.T) {
 // TestFewerDescriptorsAtARestart loses those that do not fit, says so, and serves the
 // others.
 func TestFewerDescriptorsAtARestart(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	i.bySettings("")
 	systemd := newServiceManager(t, i)
@@ -491,7 +501,7 @@ func TestFewerDescriptorsAtARestart(t *testing.T) {
 // TestEveryDescriptorInUse is how things are at an upgrade and at a restart: whoever has a
 // session does not notice.
 func TestEveryDescriptorInUse(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	poor := func() *exec.Cmd {
@@ -549,7 +559,7 @@ func (i *installation) awaitOneProcess() {
 // TestMetricsAreNeverRefused scrapes all through restarts and upgrades: whoever connects
 // waits until somebody answers.
 func TestMetricsAreNeverRefused(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	i.env = append(i.env, "PNS4ONES_METRICS_LISTEN=127.0.0.1:0")
 	systemd := newServiceManager(t, i)
@@ -589,7 +599,7 @@ func TestMetricsAreNeverRefused(t *testing.T) {
 
 // TestTheRecordOfAHandOver is in the status of whoever serves afterwards.
 func TestTheRecordOfAHandOver(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	first := i.start(systemd.next(i.program))
@@ -650,7 +660,7 @@ func TestTheRecordOfAHandOver(t *testing.T) {
 // TestTheSuccessorDiesAtOnce leaves nobody; systemd starts the service again, for the
 // process that it follows is gone, and so it does if it did not come to follow it.
 func TestTheSuccessorDiesAtOnce(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	for _, step := range []string{"U.O.mainpid", "U.O.barrier"} {
 		i := install(t)
 		systemd := newServiceManager(t, i)
@@ -680,7 +690,7 @@ func TestTheSuccessorDiesAtOnce(t *testing.T) {
 
 // TestTwoRestartsAtOnce ends the process that starts, too, at any moment.
 func TestTwoRestartsAtOnce(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	i.start(systemd.next(i.program))
@@ -707,7 +717,7 @@ func TestTwoRestartsAtOnce(t *testing.T) {
 
 // TestBothProcessesOfAnUpgradeAreStopped at any moment: then the sessions are in the store.
 func TestBothProcessesOfAnUpgradeAreStopped(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	i.start(systemd.next(i.program))
@@ -742,7 +752,7 @@ func TestBothProcessesOfAnUpgradeAreStopped(t *testing.T) {
 
 // TestSystemdIsBusy and reads its messages late: nobody ends before it has.
 func TestSystemdIsBusy(t *testing.T) {
-	t.Parallel()
+	situation(t)
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	first := i.start(systemd.next(i.program))
@@ -770,7 +780,7 @@ func TestAnOrdinaryUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root to become another user")
 	}
-	t.Parallel()
+	situation(t)
 	sessions := 2000
 	if *fireTable {
 		sessions = 18_000
