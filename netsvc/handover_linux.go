@@ -35,8 +35,9 @@ var (
 // maxCommitAge is how long a change may have waited for the disk when an upgrade begins.
 const maxCommitAge = 200 * time.Millisecond
 
-// spareFiles is how many descriptors a process needs beside those of the connections.
-const spareFiles = 64
+// spareFiles is how many descriptors a process needs beside those of the connections. One
+// with the same limit takes all that this process has, even if none is left.
+const spareFiles = reservedFiles
 
 // hander hands the sessions of a server over.
 type hander struct {
@@ -139,10 +140,10 @@ func (h *hander) stop() (taken bool) {
 // prepare does steps 1 to 4: all of them while the sessions are served.
 func (u *upgrade) prepare() (err error) {
 	s := u.server
+	s.reserve.release()
 	if err := u.check(u.ctx); err != nil {
 		return err
 	}
-	s.reserve.release()
 	if err := u.within("U.O.spawn", time.Now().Add(u.deadlines.Hello), func() error {
 		u.next, err = u.start()
 		return err

@@ -182,7 +182,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
-	s.reserve.take()
+	s.fillReserve()
 	return s, nil
 }
 
@@ -211,7 +211,7 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 		if a.address == nil {
 			continue
 		}
-		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Full: s.reserve.isNeeded, Logger: s.logger}
 		sockets := t.take(a.setting, func(before config.Address) bool { return before.SameSocket(*a.address) })
 		if len(sockets) > 0 {
 			*a.service = listen.Adopt(sockets, *a.address, options)
@@ -509,7 +509,7 @@ func (s *Server) keepDatabase(ctx context.Context) error {
 // It returns when to do it again; nil: not before something happens.
 func (s *Server) lookAfterDatabase() <-chan time.Time {
 	if s.apps.Unavailable() != nil {
-		err := s.apps.Reopen(s.DatabasePath())
+		err := s.reopenDatabase()
 		if errors.Is(err, app.ErrHandingOver) {
 			return nil // whoever takes the sessions back asks again
 		}
@@ -524,6 +524,16 @@ func (s *Server) lookAfterDatabase() <-chan time.Time {
 		return time.After(s.options.RetryEvery)
 	}
 	return nil
+}
+
+// reopenDatabase opens the file of the database for apps that are served from memory.
+func (s *Server) reopenDatabase() error {
+	if path := s.DatabasePath(); config.Exposed(path) {
+		err := &DatabaseError{Path: path, Err: ErrExposed}
+		s.apps.SetUnavailable(err)
+		return err
+	}
+	return s.apps.Reopen(s.DatabasePath())
 }
 
 // drain ends the services in the order in which a message passes them.
