@@ -528,7 +528,7 @@ func (s *Server) lookAfterDatabase() <-chan time.Time {
 
 // reopenDatabase opens the file of the database for apps that are served from memory.
 func (s *Server) reopenDatabase() error {
-	if path := s.DatabasePath(); config.Exposed(path) {
+	if path := s.DatabasePath(); files.Exposed(path) {
 		err := &DatabaseError{Path: path, Err: ErrExposed}
 		s.apps.SetUnavailable(err)
 		return err

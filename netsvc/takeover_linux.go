@@ -16,6 +16,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
@@ -133,7 +134,7 @@ func (s *Server) lookAround(ctx context.Context, t *takeover, identity app.Ident
 	if err := t.at("U.N.look"); err != nil {
 		return err
 	}
-	if config.Exposed(s.DatabasePath()) {
+	if files.Exposed(s.DatabasePath()) {
 		return &DatabaseError{Path: s.DatabasePath(), Err: ErrExposed}
 	}
 	found, err := app.Look(s.DatabasePath())
