@@ -429,6 +429,7 @@ func (s *Server) thaw() {
 		}
 		s.setControl(again)
 	}
+	s.shutControl(false)
 	s.accept()
 	s.apps.Resume()
 	wake(s.keysChanged)
@@ -439,6 +440,7 @@ func (s *Server) thaw() {
 // stopAccepting returns when nobody accepts any more. Whoever connects waits, but at the
 // control channel if that is closed.
 func (s *Server) stopAccepting(closeControl bool) {
+	s.shutControl(true)
 	for _, f := range s.fronts() {
 		f.service.Detach()
 	}
@@ -451,6 +453,13 @@ func (s *Server) stopAccepting(closeControl bool) {
 		socket.Detach(ln)
 	}
 	s.accepting.Wait()
+}
+
+// shutControl has the control channel not be opened, until it is no longer shut.
+func (s *Server) shutControl(shut bool) {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	s.controlShut = shut
 }
 
 // sockets are those that listen, and what they are.
