@@ -561,3 +561,6 @@ func (s *Succession) keep(parcel *parcel, until time.Time) error {
 	}
 	return s.systemd.Store(keepName, ours, until)
 }
+
+// recordHandOver notes what became of a hand-over, for status, metrics and log.
+func (s *Server) recordHandOver(h control.Handover) { s.handedOver.Store(&h) }

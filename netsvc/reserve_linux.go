@@ -9,7 +9,7 @@ import (
 // reservedFiles is how many descriptors are kept for a hand-over, which has to work when
 // all others are in use: for maxChunks memory files and the document, for the trays of a
 // million connections, for pipes and a program.
-const reservedFiles = 96
+const reservedFiles = 48
 
 // reserve holds descriptors until they are needed.
 type reserve struct {
