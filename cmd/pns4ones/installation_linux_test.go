@@ -118,6 +118,10 @@ func (i *installation) said() string {
 // replaceProgram puts another file into the place of the program, as a package does.
 func (i *installation) replaceProgram(write func(*os.File)) {
 	i.t.Helper()
+	// A process that another test starts meanwhile would have the file open for writing,
+	// and nobody could run it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	f, err := os.OpenFile(i.program+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		i.t.Fatal(err)
