@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -42,8 +44,8 @@ const (
 // error wraps ErrInUse, fs.ErrPermission or another one of the system. Closing the
 // listener removes the socket.
 func Listen(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
+	if err := checkLength(path); err != nil {
+		return nil, err
 	}
 	folder := filepath.Dir(path)
 	if err := makeFolder(folder); err != nil {
@@ -53,7 +55,7 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o002 != 0 && info.Mode()&os.ModeSticky == 0 {
+	if isOpen(info) {
 		return nil, ErrOpenFolder
 	}
 	unlock, err := lockFolder(folder)
@@ -65,6 +67,44 @@ func Listen(path string) (net.Listener, error) {
 		return nil, err
 	}
 	return listenAt(path)
+}
+
+// Look reports why no channel could be opened at path, as far as that lies in its folder,
+// or the one where it would be made. It makes nothing.
+func Look(path string) error {
+	if err := checkLength(path); err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	info, err := os.Stat(folder)
+	for errors.Is(err, fs.ErrNotExist) && folder != filepath.Dir(folder) {
+		folder = filepath.Dir(folder)
+		info, err = os.Stat(folder)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return &fs.PathError{Op: "open", Path: folder, Err: syscall.ENOTDIR}
+	case folder == filepath.Dir(path) && isOpen(info):
+		return ErrOpenFolder
+	}
+	if err := unix.Access(folder, unix.W_OK|unix.X_OK); err != nil {
+		return &fs.PathError{Op: "write into", Path: folder, Err: err}
+	}
+	return nil
+}
+
+func checkLength(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the path has %d bytes, a socket's may have %d: choose a shorter one", len(path), maxSocketPath)
+	}
+	return nil
+}
+
+// isOpen reports whether every user may put a socket of their own into a folder.
+func isOpen(folder fs.FileInfo) bool {
+	return folder.Mode().Perm()&0o002 != 0 && folder.Mode()&os.ModeSticky == 0
 }
 
 // makeFolder makes the folder and the missing ones above it.

@@ -29,7 +29,10 @@ type Options struct {
 	// Exhausted is called when the process is out of file descriptors. It frees
 	// one if it can, and reports whether it did.
 	Exhausted func() bool
-	Logger    *slog.Logger
+	// Full reports whether the last file descriptors are needed for something else:
+	// then nobody is accepted for a while. nil: they are not.
+	Full   func() bool
+	Logger *slog.Logger
 }
 
 // Service is an address that is being listened on, by one socket or several
@@ -274,6 +277,14 @@ const maxPause = time.Second
 func (g *guarded) Accept() (net.Conn, error) {
 	pause := 5 * time.Millisecond
 	for {
+		if full := g.service.options.Full; full != nil && full() {
+			select {
+			case <-time.After(pause):
+				continue
+			case <-g.turn.over:
+				return nil, net.ErrClosed
+			}
+		}
 		conn, err := g.Listener.Accept()
 		switch {
 		case err == nil && g.service.admits(conn):
