@@ -45,11 +45,12 @@ type savedSocket struct {
 	Address string `json:"address"` // as the setting gave it; of the control channel, its path
 }
 
+// Frames that wait to be written travel in memory files of this size, a variable for
+// tests, or in maxChunks of them, whatever is more.
+var chunkBytes = 64 << 20
+
 const (
-	// Frames that wait to be written travel in memory files of this size, or in this
-	// many, whatever is more.
-	chunkBytes = 64 << 20
-	maxChunks  = 64
+	maxChunks = 16 // which the reserve of descriptors has to suffice for
 	// A queue is given back to the system as it is written, if there is much of it: for
 	// a moment it is there twice.
 	freeBytes = 32 << 20
@@ -190,12 +191,16 @@ type inheritance struct {
 }
 
 // receiveParcel reads a parcel that is the next message of a link. Connections that came
-// before are in early, by number; limit is how many more there may be.
+// before are in early, by number; limit is how many more there may be. After an error they
+// are closed.
 func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Socket, limit int) (_ *inheritance, err error) {
 	rest := files
 	defer func() {
 		if err != nil {
 			closeFiles(files) // those that are closed already do not mind
+			for _, s := range early {
+				s.Close()
+			}
 		}
 	}()
 	var c contents

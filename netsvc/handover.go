@@ -72,22 +72,6 @@ type Deadlines struct {
 	End      time.Duration // for a successor that was killed to end; 2 s
 }
 
-func (d *Deadlines) setDefaults() {
-	for _, field := range []struct {
-		is  *time.Duration
-		def time.Duration
-	}{
-		{&d.Check, 20 * time.Second}, {&d.Hello, 5 * time.Second}, {&d.Gate, 500 * time.Millisecond},
-		{&d.Requests, 500 * time.Millisecond}, {&d.Ready, 6 * time.Second}, {&d.Turn, time.Second},
-		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second},
-		{&d.Term, 10 * time.Second}, {&d.End, 2 * time.Second},
-	} {
-		if *field.is == 0 {
-			*field.is = field.def
-		}
-	}
-}
-
 // lastHandOver is the latest one, for the metrics.
 func (s *Server) lastHandOver() *stats.Handover {
 	h := s.handedOver.Load()
@@ -102,6 +86,3 @@ func (s *Server) lastHandOver() *stats.Handover {
 
 // LastHandOver is the latest one; nil: there was none. It is not to be changed.
 func (s *Server) LastHandOver() *control.Handover { return s.handedOver.Load() }
-
-// recordHandOver notes what became of a hand-over, for status, metrics and log.
-func (s *Server) recordHandOver(h control.Handover) { s.handedOver.Store(&h) }

@@ -35,8 +35,9 @@ var (
 // maxCommitAge is how long a change may have waited for the disk when an upgrade begins.
 const maxCommitAge = 200 * time.Millisecond
 
-// spareFiles is how many descriptors a process needs beside those of the connections.
-const spareFiles = 64
+// spareFiles is how many descriptors a process needs beside those of the connections. One
+// with the same limit takes all that this process has, even if none is left.
+const spareFiles = reservedFiles
 
 // hander hands the sessions of a server over.
 type hander struct {
@@ -139,10 +140,10 @@ func (h *hander) stop() (taken bool) {
 // prepare does steps 1 to 4: all of them while the sessions are served.
 func (u *upgrade) prepare() (err error) {
 	s := u.server
+	s.reserve.release()
 	if err := u.check(u.ctx); err != nil {
 		return err
 	}
-	s.reserve.release()
 	if err := u.within("U.O.spawn", time.Now().Add(u.deadlines.Hello), func() error {
 		u.next, err = u.start()
 		return err
@@ -409,7 +410,7 @@ func (s *Server) freeze(d Deadlines, forGood bool) *hub.State {
 	if forGood {
 		queues, cancel := context.WithTimeout(context.Background(), d.Requests)
 		defer cancel()
-		s.hub.Drain(queues) // what is left is handed over
+		s.hub.Settle(queues) // what is left is handed over
 	}
 	return s.hub.HandOver()
 }
@@ -428,6 +429,7 @@ func (s *Server) thaw() {
 		}
 		s.setControl(again)
 	}
+	s.shutControl(false)
 	s.accept()
 	s.apps.Resume()
 	wake(s.keysChanged)
@@ -438,6 +440,7 @@ func (s *Server) thaw() {
 // stopAccepting returns when nobody accepts any more. Whoever connects waits, but at the
 // control channel if that is closed.
 func (s *Server) stopAccepting(closeControl bool) {
+	s.shutControl(true)
 	for _, f := range s.fronts() {
 		f.service.Detach()
 	}
@@ -450,6 +453,13 @@ func (s *Server) stopAccepting(closeControl bool) {
 		socket.Detach(ln)
 	}
 	s.accepting.Wait()
+}
+
+// shutControl has the control channel not be opened, until it is no longer shut.
+func (s *Server) shutControl(shut bool) {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	s.controlShut = shut
 }
 
 // sockets are those that listen, and what they are.
@@ -551,3 +561,6 @@ func (s *Succession) keep(parcel *parcel, until time.Time) error {
 	}
 	return s.systemd.Store(keepName, ours, until)
 }
+
+// recordHandOver notes what became of a hand-over, for status, metrics and log.
+func (s *Server) recordHandOver(h control.Handover) { s.handedOver.Store(&h) }

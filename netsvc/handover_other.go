@@ -34,8 +34,10 @@ func (*takeover) take(string, func(config.Address) bool) []net.Listener { return
 
 type reserve struct{}
 
-func (*reserve) take()    {}
-func (*reserve) release() {}
+func (*reserve) release()       {}
+func (*reserve) isNeeded() bool { return false }
+
+func (*Server) fillReserve() {}
 
 type hander struct{ taken chan struct{} }
 

@@ -3,14 +3,18 @@ package netsvc
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // reservedFiles is how many descriptors are kept for a hand-over, which has to work when
-// all others are in use.
-const reservedFiles = 32
+// all others are in use: for maxChunks memory files and the document, for the trays of a
+// million connections, for pipes and a program.
+const reservedFiles = 48
 
 // reserve holds descriptors until they are needed.
 type reserve struct {
+	needed atomic.Bool
+
 	mu    sync.Mutex
 	files []*os.File
 }
@@ -19,6 +23,7 @@ type reserve struct {
 func (r *reserve) take() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.needed.Store(false)
 	for len(r.files) < reservedFiles {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
@@ -28,10 +33,34 @@ func (r *reserve) take() {
 	}
 }
 
-// release empties it.
+// share gives half of it to senders, if there were too few descriptors left to fill it.
+func (r *reserve) share() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.files); n < reservedFiles {
+		closeFiles(r.files[n/2:])
+		r.files = r.files[:n/2]
+	}
+}
+
+// release empties it. Where all other descriptors are in use, those who connect do not get
+// these: isNeeded reports that until take.
 func (r *reserve) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	used, err := os.ReadDir("/proc/self/fd")
+	r.needed.Store(err != nil || int(openLimit())-len(used) < reservedFiles)
 	closeFiles(r.files)
 	r.files = nil
+}
+
+func (r *reserve) isNeeded() bool { return r.needed.Load() }
+
+// fillReserve keeps descriptors for the next hand-over. If some were missing at this one,
+// there has to be room for senders too.
+func (s *Server) fillReserve() {
+	s.reserve.take()
+	if s.takeover != nil && s.takeover.missing > 0 {
+		s.reserve.share()
+	}
 }

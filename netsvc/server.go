@@ -125,6 +125,8 @@ type Server struct {
 
 	controlMu sync.Mutex
 	controlLn net.Listener // nil: it is not open; guarded by controlMu
+	// controlShut: it is not to be opened, for a hand-over has begun; guarded by controlMu.
+	controlShut bool
 
 	// telling is held while the hub and the history are told of apps. known are the
 	// apps as they were last told of, guarded by it.
@@ -187,7 +189,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
-	s.reserve.take()
+	s.fillReserve()
 	return s, nil
 }
 
@@ -216,7 +218,7 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 		if a.address == nil {
 			continue
 		}
-		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger}
+		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Full: s.reserve.isNeeded, Logger: s.logger}
 		if t == nil { // else sessions are waiting
 			options.Patience = portPatience
 		}
@@ -333,12 +335,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	parent := ctx
 	s.services, ctx = errgroup.WithContext(ctx)
-	s.services.Go(func() error { return s.end(parent, ctx) })
 	if s.takeover == nil {
 		s.accept()
 	} else {
 		s.takeOver()
 	}
+	// Not before: who is to be stopped takes over first, and then hands over.
+	s.services.Go(func() error { return s.end(parent, ctx) })
 	s.services.Go(func() error { return s.keepControl(ctx) })
 	s.services.Go(func() error { return s.keepDatabase(ctx) })
 	s.services.Go(func() error { return s.keepKeys(ctx) })
@@ -423,13 +426,10 @@ func (s *Server) acceptOn(serve func() error) {
 func (s *Server) keepControl(ctx context.Context) error {
 	for {
 		var again <-chan time.Time
-		if s.currentControl() == nil {
-			if err := s.openControl(); err != nil {
+		if s.controlIsAway() {
+			if err := s.serveControl(); err != nil {
 				s.logger.Error("the control channel cannot be opened: trying again", slog.Any("error", err))
 				again = time.After(s.options.RetryEvery)
-			} else {
-				ln := s.currentControl()
-				s.acceptOn(func() error { return s.control.Serve(ln) })
 			}
 		}
 		select {
@@ -439,6 +439,31 @@ func (s *Server) keepControl(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// controlIsAway reports whether the control channel is to be opened.
+func (s *Server) controlIsAway() bool {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	return s.controlLn == nil && !s.controlShut
+}
+
+// serveControl opens the control channel and serves it, unless a hand-over has begun
+// meanwhile, which would wait for its end in vain.
+func (s *Server) serveControl() error {
+	path := s.options.Config.Control
+	ln, err := socket.Listen(path)
+	if err != nil {
+		return &ControlError{Path: path, Err: err}
+	}
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	if s.controlShut {
+		return ln.Close()
+	}
+	s.controlLn = ln
+	s.acceptOn(func() error { return s.control.Serve(ln) })
+	return nil
 }
 
 // wake has a keeper look after what it keeps.
@@ -474,7 +499,7 @@ func (s *Server) keepDatabase(ctx context.Context) error {
 // It returns when to do it again; nil: not before something happens.
 func (s *Server) lookAfterDatabase() <-chan time.Time {
 	if s.apps.Unavailable() != nil {
-		err := s.apps.Reopen(s.DatabasePath())
+		err := s.reopenDatabase()
 		if errors.Is(err, app.ErrHandingOver) {
 			return nil // whoever takes the sessions back asks again
 		}
@@ -489,6 +514,16 @@ func (s *Server) lookAfterDatabase() <-chan time.Time {
 		return time.After(s.options.RetryEvery)
 	}
 	return nil
+}
+
+// reopenDatabase opens the file of the database for apps that are served from memory.
+func (s *Server) reopenDatabase() error {
+	if path := s.DatabasePath(); files.Exposed(path) {
+		err := &DatabaseError{Path: path, Err: ErrExposed}
+		s.apps.SetUnavailable(err)
+		return err
+	}
+	return s.apps.Reopen(s.DatabasePath())
 }
 
 // drain ends the services in the order in which a message passes them.

@@ -82,6 +82,22 @@ func NewSuccession(args []string, o SuccessionOptions) (*Succession, error) {
 	return s, nil
 }
 
+func (d *Deadlines) setDefaults() {
+	for _, field := range []struct {
+		is  *time.Duration
+		def time.Duration
+	}{
+		{&d.Check, 20 * time.Second}, {&d.Hello, 5 * time.Second}, {&d.Gate, 500 * time.Millisecond},
+		{&d.Requests, 500 * time.Millisecond}, {&d.Ready, 6 * time.Second}, {&d.Turn, time.Second},
+		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second},
+		{&d.Term, 10 * time.Second}, {&d.End, 2 * time.Second},
+	} {
+		if *field.is == 0 {
+			*field.is = field.def
+		}
+	}
+}
+
 // Managed reports whether systemd started this process: then it keeps the sessions over a
 // restart.
 func (s *Succession) Managed() bool { return s != nil && s.systemd.Present() }

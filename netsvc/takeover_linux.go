@@ -16,6 +16,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
@@ -31,6 +32,10 @@ const (
 	storeWait = 50 * time.Millisecond
 	// openWait is how long a process that takes over waits for the lock of the database.
 	openWait = 3 * time.Second
+	// roomFiles is how many descriptors taking over needs, beside those in use already and
+	// those of the connections. It is less than reservedFiles: a process with the same limit
+	// takes all that the one before it had, even if that had none left.
+	roomFiles = 16
 	// successorWait is how long a successor waits for each thing that the process before
 	// it does. That one is done long before, or dead.
 	successorWait = 15 * time.Second
@@ -123,11 +128,14 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 	return nil
 }
 
-// lookAround does what can fail before anything is frozen: looks at the database, and
-// binds the ports that the process before did not have.
+// lookAround does what can fail before anything is frozen: looks at the database and the
+// folder of the control channel, and binds the ports that the process before did not have.
 func (s *Server) lookAround(ctx context.Context, t *takeover, identity app.Identity) error {
 	if err := t.at("U.N.look"); err != nil {
 		return err
+	}
+	if files.Exposed(s.DatabasePath()) {
+		return &DatabaseError{Path: s.DatabasePath(), Err: ErrExposed}
 	}
 	found, err := app.Look(s.DatabasePath())
 	if err == nil && !identity.IsZero() && !found.IsZero() && found != identity {
@@ -135,6 +143,10 @@ func (s *Server) lookAround(ctx context.Context, t *takeover, identity app.Ident
 	}
 	if err != nil {
 		return &DatabaseError{Path: s.DatabasePath(), Err: reason(err)}
+	}
+	control := s.options.Config.Control
+	if err := socket.Look(control); err != nil {
+		return &ControlError{Path: control, Err: err}
 	}
 	if err := t.at("U.N.ports"); err != nil {
 		return err
@@ -177,7 +189,7 @@ func (t *takeover) room() int {
 	if err != nil {
 		return int(limit.Cur) - len(t.early) - spareFiles
 	}
-	return int(limit.Cur) - len(used) - spareFiles
+	return int(limit.Cur) - len(used) - roomFiles
 }
 
 // alone reports whether the process before this one is gone.
@@ -403,7 +415,7 @@ func (s *Server) listenBefore(t *takeover) {
 			continue
 		}
 		if sockets := t.take(setting, anyAddress); len(sockets) > 0 {
-			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Logger: s.logger})
+			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Full: s.reserve.isNeeded, Logger: s.logger})
 		}
 	}
 }

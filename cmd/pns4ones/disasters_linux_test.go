@@ -122,7 +122,7 @@ func (i *installation) processes() (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range all {
 		environ, _ := os.ReadFile(folder + "/environ")
-		if strings.Contains(string(environ), "PNS4ONES_DATA_DIR="+i.folder+"\x00") {
+		if strings.Contains(string(environ), faultVariable+"="+filepath.Join(i.folder, "fault")+"\x00") {
 			pid, _ := strconv.Atoi(filepath.Base(folder))
 			pids = append(pids, pid)
 		}

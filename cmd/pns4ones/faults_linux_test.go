@@ -20,7 +20,11 @@ const (
 	faultHang  = "hang"
 	faultKill  = "kill"
 	faultPause = "pause" // for a second
+	faultWait  = "wait"  // until goOn
 )
+
+// goesOn is what the name of the plan has behind it when a step that waits is to go on.
+const goesOn = ".on"
 
 // impatient are deadlines with which a hang costs a second.
 var impatient = netsvc.Deadlines{
@@ -34,6 +38,7 @@ func plantFaults() {
 	if path == "" {
 		return
 	}
+	retryEvery = 100 * time.Millisecond
 	succession = netsvc.SuccessionOptions{
 		Deadlines: impatient,
 		Step: func(step string) error {
@@ -50,6 +55,11 @@ func plantFaults() {
 				select {}
 			case faultPause:
 				time.Sleep(time.Second)
+				return nil
+			case faultWait:
+				for _, err := os.Stat(path + goesOn); err != nil; _, err = os.Stat(path + goesOn) {
+					time.Sleep(time.Millisecond)
+				}
 				return nil
 			}
 			return errors.New("planted by a test")

@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -34,6 +33,7 @@ var (
 	fireSoak     = flag.Duration("fire.soak", 0, "how long TestSoak goes on")
 	fireControl  = flag.String("fire.control", "", "the control socket of a daemon that runs, for TestWhateverHappensToTheDaemon")
 	fireTable    = flag.Bool("fire.table", false, "try every fault at every step of a hand-over, not a sample")
+	fireLanded   = flag.String("fire.landed", "", "the daemon of the version that handed over in the form before, for the tests that begin or end with it")
 	fireProgram  = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
 )
 
@@ -60,23 +60,7 @@ func install(t *testing.T) *installation {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { i.log.Close() })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *fireProgram != "" {
-		self = *fireProgram
-	}
-	i.replaceProgram(func(to *os.File) {
-		from, err := os.Open(self)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer from.Close()
-		if _, err := io.Copy(to, from); err != nil {
-			t.Fatal(err)
-		}
-	})
+	i.putProgram(thisProgram(t))
 	i.env = append(os.Environ(), "PNS4ONES_LANG=en", "PNS4ONES_LISTEN=127.0.0.1:0", "PNS4ONES_SERVICE=127.0.0.1:0", "GORACE=atexit_sleep_ms=0",
 		"CONFIGURATION_DIRECTORY="+filepath.Join(folder, "settings"), "PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information",
 		faultVariable+"="+filepath.Join(folder, "fault"))
@@ -94,6 +78,34 @@ func install(t *testing.T) *installation {
 	return i
 }
 
+// thisProgram is the file of the daemon that is tested.
+func thisProgram(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *fireProgram != "" {
+		self = *fireProgram
+	}
+	return self
+}
+
+// putProgram puts a copy of a file into the place of the program.
+func (i *installation) putProgram(path string) {
+	i.t.Helper()
+	i.replaceProgram(func(to *os.File) {
+		from, err := os.Open(path)
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		defer from.Close()
+		if _, err := io.Copy(to, from); err != nil {
+			i.t.Fatal(err)
+		}
+	})
+}
+
 // said is what the daemons have logged.
 func (i *installation) said() string {
 	text, err := os.ReadFile(i.log.Name())
@@ -106,6 +118,10 @@ func (i *installation) said() string {
 // replaceProgram puts another file into the place of the program, as a package does.
 func (i *installation) replaceProgram(write func(*os.File)) {
 	i.t.Helper()
+	// A process that another test starts meanwhile would have the file open for writing,
+	// and nobody could run it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	f, err := os.OpenFile(i.program+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		i.t.Fatal(err)
@@ -132,8 +148,8 @@ func (i *installation) start(cmd *exec.Cmd) *exec.Cmd {
 		if unix.Waitid(unix.P_PID, cmd.Process.Pid, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); ended.Signo != 0 {
 			i.t.Fatal("the daemon has ended")
 		}
-		_, err := i.client.Status(context.Background())
-		return err == nil
+		status, err := i.client.Status(context.Background())
+		return err == nil && status.PID == cmd.Process.Pid
 	})
 	return cmd
 }
@@ -180,10 +196,22 @@ type serviceManager struct {
 	t      *testing.T
 	socket *net.UnixConn
 
+	listening sync.Mutex // held while no message is heeded
+
 	mu      sync.Mutex
-	stored  map[string]*os.File
-	removed []*os.File
+	stored  []storedFile
+	removed []storedFile
+	mainPID int // that it was told to follow; 0: it was told nothing
 }
+
+// storedFile is a descriptor in the store. There may be several of a name.
+type storedFile struct {
+	name string
+	file *os.File
+}
+
+// storeMax is FileDescriptorStoreMax of the unit: systemd drops what comes beyond it.
+const storeMax = 4
 
 func newServiceManager(t *testing.T, i *installation) *serviceManager {
 	t.Helper()
@@ -193,7 +221,7 @@ func newServiceManager(t *testing.T, i *installation) *serviceManager {
 		t.Fatal(err)
 	}
 	i.env = append(i.env, "NOTIFY_SOCKET="+path)
-	m := &serviceManager{t: t, socket: socket, stored: make(map[string]*os.File)}
+	m := &serviceManager{t: t, socket: socket}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -203,19 +231,22 @@ func newServiceManager(t *testing.T, i *installation) *serviceManager {
 	t.Cleanup(func() {
 		socket.Close()
 		<-ended
-		for _, f := range slices.AppendSeq(m.removed, maps.Values(m.stored)) {
-			f.Close()
+		for _, s := range slices.Concat(m.removed, m.stored) {
+			s.file.Close()
 		}
 	})
 	return m
 }
 
+// read takes a message, and reports whether there will be more.
 func (m *serviceManager) read() bool {
 	text, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*16))
 	n, rn, _, _, err := m.socket.ReadMsgUnix(text, rights)
 	if err != nil {
 		return false
 	}
+	m.listening.Lock()
+	defer m.listening.Unlock()
 	var files []*os.File
 	messages, _ := unix.ParseSocketControlMessage(rights[:rn])
 	for _, message := range messages {
@@ -232,19 +263,40 @@ func (m *serviceManager) read() bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch name := values["FDNAME"]; {
-	case values["FDSTORE"] == "1" && len(files) == 1:
-		m.stored[name] = files[0]
+	if pid, err := strconv.Atoi(values["MAINPID"]); err == nil {
+		m.mainPID = pid
+	}
+	name := values["FDNAME"]
+	switch {
+	case values["FDSTORE"] == "1" && len(files) == 1 && len(m.stored) < storeMax:
+		m.stored = append(m.stored, storedFile{name, files[0]})
 		return true
-	case values["FDSTOREREMOVE"] == "1" && m.stored[name] != nil:
-		// The command that was started with it may still be looking at it.
-		m.removed = append(m.removed, m.stored[name])
-		delete(m.stored, name)
+	case values["FDSTOREREMOVE"] == "1":
+		m.stored = slices.DeleteFunc(m.stored, func(s storedFile) bool {
+			if s.name == name {
+				// The command that was started with it may still be looking at it.
+				m.removed = append(m.removed, s)
+			}
+			return s.name == name
+		})
 	}
 	for _, f := range files {
 		f.Close()
 	}
 	return true
+}
+
+// follows is the process that it was told to follow.
+func (m *serviceManager) follows() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mainPID
+}
+
+// busyFor has no message heeded for a time.
+func (m *serviceManager) busyFor(d time.Duration) {
+	m.listening.Lock()
+	time.AfterFunc(d, m.listening.Unlock)
 }
 
 // next is the command of a service that is started with what is in the store.
@@ -253,9 +305,9 @@ func (m *serviceManager) next(program string) *exec.Cmd {
 	defer m.mu.Unlock()
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, program)
 	var names []string
-	for name, f := range m.stored {
-		names = append(names, name)
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	for _, s := range m.stored {
+		names = append(names, s.name)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, s.file)
 	}
 	cmd.Env = []string{"LISTEN_FDS=" + strconv.Itoa(len(names)), "LISTEN_FDNAMES=" + strings.Join(names, ":")}
 	return cmd

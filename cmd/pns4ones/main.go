@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
@@ -56,6 +57,8 @@ type manager struct {
 	journal bool
 	// succession is how sessions go from one process to the next, for tests.
 	succession netsvc.SuccessionOptions
+	// retryEvery is how often it tries again what failed at a hand-over, for tests.
+	retryEvery time.Duration
 }
 
 // daemonRun is one run of the program with all that it takes from outside.
@@ -124,7 +127,7 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 		ErrorText: func(lang locale.Lang, settings *config.Result, err error) string {
 			return errorText(locale.New(lang), settings, err)
 		},
-		Succession: succession,
+		Succession: succession, RetryEvery: d.retryEvery,
 		Serving: func() {
 			d.ready()
 			d.welcome(text, settings, server)

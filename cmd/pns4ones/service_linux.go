@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/coreos/go-systemd/v22/journal"
@@ -25,8 +26,12 @@ const (
 	portDenied     = "daemon.listen_denied"
 )
 
-// succession is as a service wants it; tests have steps of it fail.
-var succession netsvc.SuccessionOptions
+// succession is as a service wants it; tests have steps of it fail. So is retryEvery,
+// netsvc.Options.RetryEvery; tests are impatient.
+var (
+	succession netsvc.SuccessionOptions
+	retryEvery time.Duration
+)
 
 // runAsService runs the daemon in the foreground; systemd, if it is the one that
 // started it (Type=notify), is told when it is ready and when it ends.
@@ -58,6 +63,7 @@ func runAsService(run func(context.Context, manager) int) int {
 		journal:  err == nil && journaled,
 
 		succession: succession,
+		retryEvery: retryEvery,
 	})
 }
 

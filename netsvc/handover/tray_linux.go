@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,10 +18,13 @@ type Connection struct {
 	Conn   net.Conn
 }
 
+// trayBytes is what a tray holds, as the kernel counts it: a variable for tests.
+var trayBytes = 1 << 20
+
 // Pack puts the descriptors of connections into trays, which are the caller's to send
 // and to close. The connections stay open here. It never waits: a tray that takes no more
-// is followed by another one. A connection that has no descriptor any more is left out,
-// and its number among the failed.
+// is followed by another one. A connection that has no descriptor any more, or is closed
+// meanwhile, is left out, and its number among the failed.
 func Pack(connections []Connection) (trays []*os.File, failed []uint64, err error) {
 	p := packer{in: -1}
 	defer p.close()
@@ -44,28 +46,43 @@ type packer struct {
 	in     int // the end of the last tray that is written to; -1: there is none
 	trays  []*os.File
 	failed []uint64
+
+	// The next message has the numbers of connections, 8 bytes each in little-endian
+	// order, and as many descriptors.
+	text []byte
+	fds  []int
 }
 
-// pack puts a batch into the last tray, or into a new one if that is full. A message has
-// the numbers of the connections, 8 bytes each in little-endian order, and as many
-// descriptors.
+// pack sends a batch in one message. Each descriptor is held until that has gone: else a
+// connection that is closed meanwhile would spoil the message, or its descriptor be
+// another one's by then.
 func (p *packer) pack(batch []Connection) error {
-	text, fds := make([]byte, 0, 8*maxFiles), make([]int, 0, maxFiles)
-	for _, c := range batch {
-		fd := -1
-		has, ok := c.Conn.(syscall.Conn)
-		if ok {
-			var err error
-			if fd, err = descriptor(has); err != nil {
-				ok = false
-			}
-		}
-		if !ok {
-			p.failed = append(p.failed, c.Number)
-			continue
-		}
-		text, fds = binary.LittleEndian.AppendUint64(text, c.Number), append(fds, fd)
+	if len(batch) == 0 {
+		return p.send()
 	}
+	first, rest := batch[0], batch[1:]
+	held := false
+	var err error
+	if has, ok := first.Conn.(syscall.Conn); ok {
+		if raw, rawErr := has.SyscallConn(); rawErr == nil {
+			raw.Control(func(fd uintptr) {
+				held = true
+				p.text, p.fds = binary.LittleEndian.AppendUint64(p.text, first.Number), append(p.fds, int(fd))
+				err = p.pack(rest)
+			})
+		}
+	}
+	if held {
+		return err
+	}
+	p.failed = append(p.failed, first.Number)
+	return p.pack(rest)
+}
+
+// send puts the next message into the last tray, or into a new one if that is full.
+func (p *packer) send() error {
+	text, fds := p.text, p.fds
+	p.text, p.fds = p.text[:0], p.fds[:0]
 	if len(fds) == 0 {
 		return nil
 	}
@@ -83,7 +100,6 @@ func (p *packer) pack(batch []Connection) error {
 	if err != nil {
 		return fmt.Errorf("packing connections: %w", err)
 	}
-	runtime.KeepAlive(batch)
 	return nil
 }
 
@@ -95,8 +111,8 @@ func (p *packer) next() error {
 	}
 	p.close()
 	p.in = ends[0]
-	// What it holds: the kernel cuts this to what is allowed. An error leaves what it was.
-	unix.SetsockoptInt(p.in, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
+	// The kernel cuts this to what is allowed. An error leaves what it was.
+	unix.SetsockoptInt(p.in, unix.SOL_SOCKET, unix.SO_SNDBUF, trayBytes)
 	p.trays = append(p.trays, os.NewFile(uintptr(ends[1]), "tray"))
 	return nil
 }

@@ -92,7 +92,7 @@ func TestTellsEveryReasonOfTheHubsOwn(t *testing.T) {
 	if closed["closed_by_admin"] != 1 || closed["too_slow_queue_full"] != 2 || len(closed) != len(hub.CloseReasons()) {
 		t.Errorf("closed: %v", closed)
 	}
-	if got := s.AppStats()[appID]; got.TooSlow != 2 || got.Sessions != 0 {
+	if got := s.AppStats()[appID]; got.DroppedAsSlow != 2 || got.Sessions != 0 {
 		t.Errorf("the app's counts: %+v", got)
 	}
 }
@@ -138,14 +138,14 @@ func TestCountsEachAppApart(t *testing.T) {
 	eventually(t, "both are delivered", func() bool { return s.Stats().Delivered == 2 })
 	got := s.AppStats()
 	first, second := got[appID], got[otherID]
-	if first.Published != 2 || first.NoRecipient != 1 || first.Delivered != 1 || first.Registrations != 1 || first.Sessions != 1 {
+	if first.Messages != 2 || first.NoRecipient != 1 || first.Delivered != 1 || first.Registrations != 1 || first.Sessions != 1 {
 		t.Errorf("the first app's counts: %+v", first)
 	}
-	if second.Published != 1 || second.NoRecipient != 0 || second.Delivered != 1 {
+	if second.Messages != 1 || second.NoRecipient != 0 || second.Delivered != 1 {
 		t.Errorf("the second app's counts: %+v", second)
 	}
-	if sum := first.Bytes + second.Bytes; sum != s.Stats().Bytes || first.Bytes == 0 {
-		t.Errorf("%d and %d bytes, %d in all", first.Bytes, second.Bytes, s.Stats().Bytes)
+	if sum := first.DeliveredBytes + second.DeliveredBytes; sum != s.Stats().DeliveredBytes || first.DeliveredBytes == 0 {
+		t.Errorf("%d and %d bytes, %d in all", first.DeliveredBytes, second.DeliveredBytes, s.Stats().DeliveredBytes)
 	}
 	s.RemoveApp(otherID)
 	if _, known := s.AppStats()[otherID]; known {

@@ -179,6 +179,8 @@ func (h *Hub) passOn(s *session) {
 // peer, and passes the rest on; where only it can write, it writes the rest too. It
 // ends when that is done or the session is dropped.
 func (h *Hub) flushBlocking(s *session) {
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
 	for {
 		b := s.gather(nil, h.frozen.Load())
 		if b == nil {

@@ -69,17 +69,18 @@ func (h *Hub) TakeBack() {
 	early := h.early
 	h.early = make(map[*session][]byte)
 	h.mu.Unlock()
-	h.changing.Lock()
-	h.frozen.Store(false)
-	h.changing.Unlock()
 	h.writing.Store(0)
 	for i := range h.flushers {
 		h.flushers[i] = newFlusher(h)
 	}
 	h.start()
+	// Nobody ends a session before it has somebody again who goes on with it.
+	h.changing.Lock()
+	h.frozen.Store(false)
 	for _, s := range h.snapshot() {
 		h.resume(s, early[s])
 	}
+	h.changing.Unlock()
 	h.closeRevoked()
 	h.publishing.Unlock()
 }

@@ -78,6 +78,7 @@ type Hub struct {
 
 	goroutines sync.WaitGroup // connections, flushers, the watch and blocked writers
 	writing    atomic.Int64   // sessions with something to write
+	waiting    atomic.Int64   // of these, the ones whose peer does not take it at present
 	drained    chan struct{}  // told when writing falls to zero
 
 	// frozen: nothing is read, written, registered or closed; see HandOver. It is set
@@ -347,6 +348,20 @@ func (h *Hub) Drain(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Settle waits until there is nothing left to write that a peer takes at once, or ctx ends.
+// Peers that do not read are not waited for.
+func (h *Hub) Settle(ctx context.Context) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for h.writing.Load() > h.waiting.Load() {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // stop ends the goroutines of a hub whose sessions are closed or frozen.

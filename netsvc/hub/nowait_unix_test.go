@@ -43,8 +43,8 @@ func TestDropsNobodyWhoseSocketTakesMore(t *testing.T) {
 				receive(t, c)
 			}
 		}
-		if got := s.Stats(); got.TooSlow != 0 || got.Sessions != recipients {
-			t.Fatalf("%d dropped as slow, %d sessions left, want 0 and %d", got.TooSlow, got.Sessions, recipients)
+		if got := s.Stats(); got.DroppedAsSlow != 0 || got.Sessions != recipients {
+			t.Fatalf("%d dropped as slow, %d sessions left, want 0 and %d", got.DroppedAsSlow, got.Sessions, recipients)
 		}
 	}
 }

@@ -194,6 +194,10 @@ func (h *Hub) attend(s *session, early []byte) {
 // hear waits for another registration, or for the end. It reports whether the
 // session goes on.
 func (h *Hub) hear(s *session, in *input) bool {
+	if h.frozen.Load() {
+		// It has just been resting, perhaps, and HandOver saw that: nobody wakes it.
+		s.conn.SetReadDeadline(past)
+	}
 	if _, err := io.ReadFull(in, s.header[:1]); err != nil {
 		h.closeSession(s, closedByPeer)
 		h.forget(s)

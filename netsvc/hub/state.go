@@ -117,15 +117,15 @@ func appendText[T string | []byte](b []byte, text T) []byte {
 func ParseState(b []byte) (*State, error) {
 	r := reader{rest: b}
 	state := &State{LastID: r.uvarint()}
-	state.Keys = make([]SavedKey, r.count())
+	state.Keys = make([]SavedKey, r.count(3))
 	for i := range state.Keys {
 		state.Keys[i] = SavedKey{AppID: r.text(), Generation: r.number(), Fingerprint: r.text()}
 	}
-	state.Frames = make([]SavedFrame, r.count())
+	state.Frames = make([]SavedFrame, r.count(2))
 	for i := range state.Frames {
 		state.Frames[i] = SavedFrame{Key: r.number(), Size: r.number()}
 	}
-	state.Sessions = make([]SavedSession, r.count())
+	state.Sessions = make([]SavedSession, r.count(4))
 	infobases := make(map[string]string) // many sessions share one
 	for i := range state.Sessions {
 		s := &state.Sessions[i]
@@ -142,7 +142,7 @@ func ParseState(b []byte) (*State, error) {
 		}
 		s.UserID, s.UserGroup = r.text(), r.text()
 		s.Delivered, s.Bytes, s.LastDelivery = r.uvarint(), r.uvarint(), r.varint()
-		if n := r.count(); n > 0 {
+		if n := r.count(1); n > 0 {
 			s.Queue = make([]int, n)
 		}
 		for at := range s.Queue {
@@ -234,10 +234,11 @@ func (r *reader) number() int {
 	return int(v)
 }
 
-// count is the length of a list, whose entries take a byte at least.
-func (r *reader) count() int {
+// count is the length of a list, each of whose entries takes that many bytes at least: so
+// what is damaged takes no memory.
+func (r *reader) count(bytes int) int {
 	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
+	if n > uint64(len(r.rest)/bytes) {
 		r.fail()
 		return 0
 	}
@@ -246,7 +247,7 @@ func (r *reader) count() int {
 
 // bytes is a part of the input.
 func (r *reader) bytes() []byte {
-	n := r.count()
+	n := r.count(1)
 	if n == 0 {
 		return nil
 	}

@@ -12,26 +12,28 @@ type Stats struct {
 	Unregistered  int                    // connections not registered yet
 	Opened        uint64                 // sessions
 	Registrations uint64                 // accepted, repeated ones included
-	Published     uint64                 // messages
-	NoRecipient   uint64                 // messages that reached no session
-	Delivered     uint64                 // frames written whole
-	Bytes         uint64                 // written
-	TooSlow       uint64                 // sessions dropped because they did not read
+	Traffic                              // of all apps
+	DroppedAsSlow uint64                 // sessions that did not read
 	Refused       map[wire.Reason]uint64 // registrations; has all RefusalReasons
 	Closed        map[string]uint64      // sessions; has all CloseReasons
 }
 
 // AppStats are the counts of one app, since New or since the hub got to know it.
 type AppStats struct {
-	Sessions      int // registered now
-	OldKey        int // of these, under a key that is not the current one
-	Registrations uint64
-	Published     uint64
-	NoRecipient   uint64
-	Delivered     uint64
-	Bytes         uint64
-	TooSlow       uint64
+	Sessions         int // registered now
+	SessionsOnOldKey int // of these, under a key that is not the current one
+	Registrations    uint64
+	Traffic
+	DroppedAsSlow uint64
 	Refused       uint64 // registrations in its name with a wrong HMAC, or of a user with too many sessions
+}
+
+// Traffic counts what became of messages.
+type Traffic struct {
+	Messages       uint64 // published
+	NoRecipient    uint64 // messages that reached no session
+	Delivered      uint64 // frames written whole
+	DeliveredBytes uint64 // written
 }
 
 // counters have maps that are complete from the start and only read, so that
@@ -47,6 +49,15 @@ type counters struct {
 // appCounters are those kept for the whole and for each app.
 type appCounters struct {
 	registrations, published, noRecipient, delivered, bytes, tooSlow atomic.Uint64
+}
+
+func (c *appCounters) traffic() Traffic {
+	return Traffic{
+		Messages:       c.published.Load(),
+		NoRecipient:    c.noRecipient.Load(),
+		Delivered:      c.delivered.Load(),
+		DeliveredBytes: c.bytes.Load(),
+	}
 }
 
 func (c *counters) init() {
@@ -79,11 +90,8 @@ func (h *Hub) Stats() Stats {
 		Unregistered:  h.pending.len(),
 		Opened:        c.opened.Load(),
 		Registrations: c.registrations.Load(),
-		Published:     c.published.Load(),
-		NoRecipient:   c.noRecipient.Load(),
-		Delivered:     c.delivered.Load(),
-		Bytes:         c.bytes.Load(),
-		TooSlow:       c.tooSlow.Load(),
+		Traffic:       c.traffic(),
+		DroppedAsSlow: c.tooSlow.Load(),
 		Refused:       make(map[wire.Reason]uint64, len(c.refused)),
 		Closed:        make(map[string]uint64, len(c.closed)),
 	}
@@ -111,14 +119,11 @@ func (t *tenant) stats() AppStats {
 	c := &t.counters
 	st := AppStats{
 		Registrations: c.registrations.Load(),
-		Published:     c.published.Load(),
-		NoRecipient:   c.noRecipient.Load(),
-		Delivered:     c.delivered.Load(),
-		Bytes:         c.bytes.Load(),
-		TooSlow:       c.tooSlow.Load(),
+		Traffic:       c.traffic(),
+		DroppedAsSlow: c.tooSlow.Load(),
 		Refused:       t.refused.Load(),
 	}
-	st.Sessions, st.OldKey = t.sessions()
+	st.Sessions, st.SessionsOnOldKey = t.sessions()
 	return st
 }
 

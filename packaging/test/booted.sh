@@ -140,6 +140,49 @@ sh_inside 'mv /usr/bin/pns4ones.good /usr/bin/pns4ones'
 inside systemctl restart pns4ones
 release "three restarts, an upgrade, one that fails, a restart"
 
+# Upgrades in a row, with the settings read again in between: systemd follows each process.
+hold
+for _ in 1 2 3; do
+	pid=$(main_pid)
+	inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 || fail "an upgrade in a row: $(cat "$work/upgrade")"
+	eventually "systemd follows the new process" sh_inside "[ \$(systemctl show -P MainPID pns4ones) != $pid ] && systemctl is-active pns4ones"
+	inside systemctl reload pns4ones
+	inside test -d "/proc/$(main_pid)" || fail "systemd follows a process that is gone"
+done
+# Two restarts, the second one amid the first.
+inside systemctl restart --no-block pns4ones
+sleep 0.079
+inside systemctl restart pns4ones
+# A start that fails, while systemd waits to try again: the store is kept.
+sh_inside 'echo "lissen = 1" >>/etc/pns4ones/pns4ones.toml'
+inside systemctl restart pns4ones >/dev/null 2>&1 && fail "it starts with bad settings"
+eventually "systemd tries again" sh_inside '[ "$(systemctl show -P NRestarts pns4ones)" -ge 1 ]'
+active && fail "it runs with bad settings"
+sh_inside 'sed -i /lissen/d /etc/pns4ones/pns4ones.toml'
+eventually "the service starts again by itself" active
+release "upgrades and reloads in a row, two restarts at once, a start that fails"
+
+# Either process of an upgrade is killed: whatever that costs, the service is there again,
+# and systemd follows the process that serves.
+for victim in old new; do
+	for delay in 0.05 0.15 0.3; do
+		pid=$(main_pid)
+		inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 &
+		asking=$!
+		sleep "$delay" # any moment will do
+		if [ "$victim" = old ]; then
+			sh_inside "kill -KILL $pid" || true
+		else
+			sh_inside "for p in \$(pidof pns4ones); do [ \$p = $pid ] || kill -KILL \$p; done" || true
+		fi
+		wait "$asking" || true
+		eventually "the service after the $victim process was killed" sh_inside \
+			'systemctl is-active pns4ones && [ "$(pns4onesadmin status --json | tr -d " " | grep -o "\"pid\":[0-9]*" | cut -d: -f2)" = "$(systemctl show -P MainPID pns4ones)" ]'
+	done
+done
+inside /packages/use.sh before
+proven "either process of an upgrade killed: the service comes back, and systemd follows it"
+
 ### upgrading
 hold
 key=$(inside pns4onesadmin show before --json)

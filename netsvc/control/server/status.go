@@ -18,7 +18,7 @@ func (s *Server) status(r *http.Request) (reply, error) {
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
 		LogLevel: info.LogLevel.String(), TLSFailure: info.TLSFailure,
 		Apps: len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
-		Registrations: counts.Registrations, Traffic: stats.TrafficOf(counts), DroppedAsSlow: counts.TooSlow,
+		Registrations: counts.Registrations, Traffic: control.Traffic[uint64](counts.Traffic), DroppedAsSlow: counts.DroppedAsSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes, HealthChecks: answered.HealthChecks,
@@ -67,8 +67,8 @@ func (s *Server) statusByApp() []control.AppStatus {
 	for _, a := range s.apps.List() {
 		n := counts[a.ID]
 		objects = append(objects, control.AppStatus{
-			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.OldKey, Registrations: n.Registrations, Refused: n.Refused,
-			Traffic: stats.AppTrafficOf(n), DroppedAsSlow: n.TooSlow, Rates: rates[a.ID],
+			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.SessionsOnOldKey, Registrations: n.Registrations, Refused: n.Refused,
+			Traffic: control.Traffic[uint64](n.Traffic), DroppedAsSlow: n.DroppedAsSlow, Rates: rates[a.ID],
 			RequestsRefused: refused[a.ID],
 		})
 	}

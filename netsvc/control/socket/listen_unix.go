@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -44,8 +46,8 @@ const (
 // error wraps ErrInUse, fs.ErrPermission or another one of the system. Closing the
 // listener removes the socket.
 func Listen(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, pathTooLong(path)
+	if err := checkLength(path); err != nil {
+		return nil, err
 	}
 	folder := filepath.Dir(path)
 	if err := makeFolder(folder); err != nil {
@@ -55,7 +57,7 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o002 != 0 && info.Mode()&os.ModeSticky == 0 {
+	if isOpen(info) {
 		return nil, ErrOpenFolder
 	}
 	unlock, err := lockFolder(folder)
@@ -67,6 +69,45 @@ func Listen(path string) (net.Listener, error) {
 		return nil, err
 	}
 	return listenAt(path)
+}
+
+// Look reports why no channel could be opened at path, as far as that lies in its folder,
+// or the one where it would be made. It makes nothing.
+func Look(path string) error {
+	if err := checkLength(path); err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	info, err := os.Stat(folder)
+	for errors.Is(err, fs.ErrNotExist) && folder != filepath.Dir(folder) {
+		folder = filepath.Dir(folder)
+		info, err = os.Stat(folder)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return &fs.PathError{Op: "open", Path: folder, Err: syscall.ENOTDIR}
+	case folder == filepath.Dir(path) && isOpen(info):
+		return ErrOpenFolder
+	}
+	if err := unix.Access(folder, unix.W_OK|unix.X_OK); err != nil {
+		return &fs.PathError{Op: "write into", Path: folder, Err: err}
+	}
+	return nil
+}
+
+// checkLength says what the system would call an invalid argument.
+func checkLength(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("%w: it has %d bytes, a socket's may have %d", ErrPathTooLong, len(path), maxSocketPath)
+	}
+	return nil
+}
+
+// isOpen reports whether every user may put a socket of their own into a folder.
+func isOpen(folder fs.FileInfo) bool {
+	return folder.Mode().Perm()&0o002 != 0 && folder.Mode()&os.ModeSticky == 0
 }
 
 // makeFolder makes the folder and the missing ones above it.
@@ -245,16 +286,11 @@ func (s *socket) Close() error {
 	return err
 }
 
-// pathTooLong says what the system calls an invalid argument.
-func pathTooLong(path string) error {
-	return fmt.Errorf("%w: it has %d bytes, a socket's may have %d", ErrPathTooLong, len(path), maxSocketPath)
-}
-
 // Dial connects to the channel at path. Its error, ErrPathTooLong or one of the
 // system's, does not name the path.
 func Dial(ctx context.Context, path string) (net.Conn, error) {
-	if len(path) > maxSocketPath {
-		return nil, pathTooLong(path)
+	if err := checkLength(path); err != nil {
+		return nil, err
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)

@@ -4,6 +4,7 @@ package socket_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -283,5 +284,153 @@ func TestAFolderThatMayNotBeWrittenIsAPermissionError(t *testing.T) {
 		if _, err := socket.Listen(path); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: got %v, want %v", path, err, fs.ErrPermission)
 		}
+	}
+}
+
+// greets accepts one call, and says who it is.
+func greets(ln net.Listener, name string) error {
+	conn, err := ln.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte(name))
+	return err
+}
+
+func TestADetachedSocketGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	ln := listen(t, path)
+	ended := make(chan error, 1)
+	go func() { ended <- greets(ln, "first") }()
+	detached := socket.Detach(ln)
+	if detached == nil {
+		t.Fatal("it cannot be detached")
+	}
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("accepting ended with %v", err)
+	}
+	if socket.Detach(ln) != nil {
+		t.Error("it was detached twice")
+	}
+	if socket.Underlying(ln) != detached {
+		t.Error("it is another socket")
+	}
+	// Closing it neither closes the socket nor removes its file; who calls waits.
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	caller, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("calling a detached socket: %v", err)
+	}
+	defer caller.Close()
+
+	file, err := detached.File() // as it goes to another process
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := net.FileListener(file)
+	file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	detached.Close()
+	attached, err := socket.Attach(copied.(*net.UnixListener), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- greets(attached, "second") }()
+	if said, err := io.ReadAll(caller); err != nil || string(said) != "second" {
+		t.Errorf("heard %q, %v", said, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := attached.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is there after Close: %v", err)
+	}
+}
+
+// TestASocketIsTakenBack by the process that detached it.
+func TestASocketIsTakenBack(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	ln := listen(t, path)
+	for range 3 {
+		detached := socket.Detach(ln)
+		caller, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer caller.Close()
+		again, err := socket.Attach(detached, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		greeted := make(chan error, 1)
+		go func() { greeted <- greets(again, "again") }()
+		if said, err := io.ReadAll(caller); err != nil || string(said) != "again" {
+			t.Errorf("heard %q, %v", said, err)
+		}
+		if err := <-greeted; err != nil {
+			t.Error(err)
+		}
+		ln = again
+	}
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	if connects(t, path) {
+		t.Error("it listens after Close")
+	}
+}
+
+func TestASocketWhoseFileIsGoneIsNotAttached(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	detached := socket.Detach(listen(t, path))
+	defer detached.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := socket.Attach(detached, path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("attaching it: %v", err)
+	}
+}
+
+// TestAnAttachedSocketRemovesNoOther: its file may have been replaced meanwhile.
+func TestAnAttachedSocketRemovesNoOther(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	attached, err := socket.Attach(socket.Detach(listen(t, path)), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, path)
+	if err := attached.Close(); err != nil {
+		t.Error(err)
+	}
+	if !connects(t, path) {
+		t.Error("the other one's file was removed")
+	}
+}
+
+func TestOnlyAChannelIsDetached(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if socket.Detach(ln) != nil || socket.Underlying(ln) != nil || socket.Underlying(nil) != nil {
+		t.Error("a TCP listener passes for a channel")
 	}
 }

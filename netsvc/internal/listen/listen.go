@@ -30,6 +30,9 @@ type Options struct {
 	// Exhausted is called when the process is out of file descriptors. It frees
 	// one if it can, and reports whether it did.
 	Exhausted func() bool
+	// Full reports whether the last file descriptors are needed for something else:
+	// then nobody is accepted for a while. nil: they are not.
+	Full func() bool
 	// Patience is how long to wait for a port that is that of an outgoing connection:
 	// the default ports lie in the range from which Linux takes those, so any program
 	// may hold one for a while. A port that somebody listens on is not waited for.
@@ -323,6 +326,14 @@ const maxPause = time.Second
 func (g *guarded) Accept() (net.Conn, error) {
 	pause := 5 * time.Millisecond
 	for {
+		if full := g.service.options.Full; full != nil && full() {
+			select {
+			case <-time.After(pause):
+				continue
+			case <-g.turn.over:
+				return nil, net.ErrClosed
+			}
+		}
 		conn, err := g.Listener.Accept()
 		switch {
 		case err == nil && g.service.admits(conn):

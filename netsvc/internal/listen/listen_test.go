@@ -192,3 +192,167 @@ func TestMakesRoomWhenDescriptorsRunOut(t *testing.T) {
 		}
 	})
 }
+
+// accepting is what a service that is served accepts, and whether its listeners have
+// ended.
+type accepting struct {
+	conns chan net.Conn
+	ended chan error
+	n     int
+}
+
+func accept(s *Service) *accepting {
+	a := &accepting{conns: make(chan net.Conn, 10), ended: make(chan error, 10)}
+	for _, ln := range s.Listeners() {
+		a.n++
+		go func() {
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					a.ended <- err
+					return
+				}
+				a.conns <- conn
+			}
+		}()
+	}
+	return a
+}
+
+// end waits until nobody accepts any more.
+func (a *accepting) end(t *testing.T) {
+	t.Helper()
+	for range a.n {
+		if err := <-a.ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept ended with %v", err)
+		}
+	}
+}
+
+func dial(t *testing.T, s *Service) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// gets checks that the service has accepted that connection, and no other.
+func (a *accepting) gets(t *testing.T, conn net.Conn) {
+	t.Helper()
+	accepted := <-a.conns
+	defer accepted.Close()
+	if accepted.RemoteAddr().String() != conn.LocalAddr().String() {
+		t.Errorf("it has accepted %v, want %v", accepted.RemoteAddr(), conn.LocalAddr())
+	}
+}
+
+func TestWhoeverConnectsWhileDetachedIsServedAfterwards(t *testing.T) {
+	t.Parallel()
+	s := open(t, config.Address{Host: "localhost"}, io.Discard)
+	port := s.Port()
+	for range 3 {
+		a := accept(s)
+		conn := dial(t, s)
+		a.gets(t, conn)
+		sockets := s.Detach()
+		a.end(t)
+		if len(sockets) != a.n {
+			t.Errorf("%d sockets are detached, %d listened", len(sockets), a.n)
+		}
+		if again := s.Detach(); again != nil {
+			t.Errorf("%d are detached twice", len(again))
+		}
+		// What is served, or closed, of the time before changes nothing.
+		waiting := dial(t, s)
+		for _, ln := range s.Listeners() {
+			if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("accept ended with %v", err)
+			}
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		s.Resume()
+		if s.Port() != port {
+			t.Errorf("the port is %d and was %d", s.Port(), port)
+		}
+		a = accept(s)
+		a.gets(t, waiting)
+		a.gets(t, dial(t, s))
+		s.Detach()
+		a.end(t)
+		s.Resume()
+	}
+	a := accept(s)
+	s.Close()
+	a.end(t)
+	if conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		conn.Close()
+		t.Error("it listens still")
+	}
+	if sockets := s.Detach(); sockets != nil {
+		t.Errorf("%d sockets are detached after Close", len(sockets))
+	}
+}
+
+// TestAListenerOfTheTimeBeforeClosesNothing of the time after Resume.
+func TestAListenerOfTheTimeBeforeClosesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, config.Address{Host: "127.0.0.1"}, io.Discard)
+	before := s.Listeners()[0]
+	s.Detach()
+	s.Resume()
+	a := accept(s)
+	if err := before.Close(); err != nil {
+		t.Error(err)
+	}
+	a.gets(t, dial(t, s))
+	s.Close()
+	a.end(t)
+}
+
+// TestWhatIsDetachedIsNotClosed: another process has it.
+func TestWhatIsDetachedIsNotClosed(t *testing.T) {
+	t.Parallel()
+	s := open(t, config.Address{Host: "127.0.0.1"}, io.Discard)
+	sockets := s.Detach()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	waiting := dial(t, s)
+	adopted := Adopt([]net.Listener{sockets[0]}, s.Address(), Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
+	if adopted.String() != s.String() {
+		t.Errorf("it listens on %s, the one before on %s", adopted, s)
+	}
+	adopted.Resume()
+	a := accept(adopted)
+	a.gets(t, waiting)
+	adopted.Close()
+	a.end(t)
+}
+
+// TestADetachWakesWhoMakesRoom: accepting may be pausing over a lack of descriptors.
+func TestADetachWakesWhoMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exhausted := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errExhausted)}
+		asked := make(chan struct{})
+		s := &Service{turn: newTurn(), options: Options{
+			Logger: slog.New(slog.DiscardHandler), Exhausted: func() bool { asked <- struct{}{}; return false },
+		}}
+		s.network.Store(&netip.Prefix{})
+		ln := &guarded{Listener: &shortOf{errs: []error{exhausted, exhausted, exhausted}}, service: s, turn: s.turn}
+		ended := make(chan error)
+		go func() {
+			_, err := ln.Accept()
+			ended <- err
+		}()
+		<-asked
+		s.Detach()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept ended with %v", err)
+		}
+	})
+}

@@ -114,10 +114,10 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge(descUnregistered, float64(h.Unregistered))
 	counter(descOpened, h.Opened)
 	counter(descRegistrations, h.Registrations)
-	counter(descMessages, h.Published)
+	counter(descMessages, h.Messages)
 	counter(descNoRecipient, h.NoRecipient)
 	counter(descDeliveries, h.Delivered)
-	counter(descBytes, h.Bytes)
+	counter(descBytes, h.DeliveredBytes)
 	for reason, n := range h.Closed {
 		counter(descClosed, n, reason)
 	}
@@ -143,14 +143,14 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		n := counts[a.ID]
 		gauge(descAppInfo, 1, a.ID, a.Title)
 		gauge(descAppSessions, float64(n.Sessions), a.ID)
-		gauge(descAppOldKey, float64(n.OldKey), a.ID)
+		gauge(descAppOldKey, float64(n.SessionsOnOldKey), a.ID)
 		counter(descAppRegistrations, n.Registrations, a.ID)
 		counter(descAppRefused, n.Refused, a.ID)
 		counter(descAppRefusedHTTP, answered.RefusedByApp[a.ID], a.ID)
-		counter(descAppMessages, n.Published, a.ID)
+		counter(descAppMessages, n.Messages, a.ID)
 		counter(descAppNoRecipient, n.NoRecipient, a.ID)
 		counter(descAppDeliveries, n.Delivered, a.ID)
-		counter(descAppBytes, n.Bytes, a.ID)
-		counter(descAppTooSlow, n.TooSlow, a.ID)
+		counter(descAppBytes, n.DeliveredBytes, a.ID)
+		counter(descAppTooSlow, n.DroppedAsSlow, a.ID)
 	}
 }

@@ -50,17 +50,6 @@ type Handover struct {
 	Done           bool
 }
 
-// TrafficOf are the counts of all messages, under the names that they have from here
-// to the panel.
-func TrafficOf(s hub.Stats) control.Traffic[uint64] {
-	return control.Traffic[uint64]{Messages: s.Published, NoRecipient: s.NoRecipient, Delivered: s.Delivered, DeliveredBytes: s.Bytes}
-}
-
-// AppTrafficOf are those of one app.
-func AppTrafficOf(s hub.AppStats) control.Traffic[uint64] {
-	return control.Traffic[uint64]{Messages: s.Published, NoRecipient: s.NoRecipient, Delivered: s.Delivered, DeliveredBytes: s.Bytes}
-}
-
 // sample is what the counters said at a time.
 type sample struct {
 	at   time.Time
@@ -125,7 +114,7 @@ func ratesBetween(a, b *sample) (control.Rates, map[string]control.AppRates) {
 		}
 		return float64(after-before) / seconds
 	}
-	traffic := func(before, after control.Traffic[uint64]) control.Traffic[float64] {
+	traffic := func(before, after hub.Traffic) control.Traffic[float64] {
 		return control.Traffic[float64]{
 			Messages:       rate(before.Messages, after.Messages),
 			NoRecipient:    rate(before.NoRecipient, after.NoRecipient),
@@ -138,8 +127,8 @@ func ratesBetween(a, b *sample) (control.Rates, map[string]control.AppRates) {
 		Closed:        rate(sum(a.hub.Closed), sum(b.hub.Closed)),
 		Registrations: rate(a.hub.Registrations, b.hub.Registrations),
 		Refused:       rate(sum(a.hub.Refused), sum(b.hub.Refused)),
-		Traffic:       traffic(TrafficOf(a.hub), TrafficOf(b.hub)),
-		DroppedAsSlow: rate(a.hub.TooSlow, b.hub.TooSlow),
+		Traffic:       traffic(a.hub.Traffic, b.hub.Traffic),
+		DroppedAsSlow: rate(a.hub.DroppedAsSlow, b.hub.DroppedAsSlow),
 		Requests:      rate(sum(a.http.Status), sum(b.http.Status)),
 	}
 	apps := make(map[string]control.AppRates, len(b.apps))
@@ -147,7 +136,7 @@ func ratesBetween(a, b *sample) (control.Rates, map[string]control.AppRates) {
 		before := a.apps[id]
 		apps[id] = control.AppRates{
 			Registrations: rate(before.Registrations, after.Registrations),
-			Traffic:       traffic(AppTrafficOf(before), AppTrafficOf(after)),
+			Traffic:       traffic(before.Traffic, after.Traffic),
 		}
 	}
 	return rates, apps

@@ -91,10 +91,10 @@ func TestRatesAreThoseOfTheLastSecond(t *testing.T) {
 		defer run(t, r)()
 		sampled := r.Sampled()
 		d.set(func() {
-			d.hub.Published, d.hub.Delivered = 100, 1000
+			d.hub.Messages, d.hub.Delivered = 100, 1000
 			d.hub.Refused = map[wire.Reason]uint64{hub.ReasonWrongHMAC: 3, hub.ReasonUnknownApp: 4}
 			d.http.Status = map[int]uint64{200: 90, 401: 10}
-			d.apps = map[string]hub.AppStats{"a": {Published: 60}, "new": {Published: 40}}
+			d.apps = map[string]hub.AppStats{"a": {Traffic: hub.Traffic{Messages: 60}}, "new": {Traffic: hub.Traffic{Messages: 40}}}
 		})
 		time.Sleep(time.Second + time.Millisecond)
 		<-sampled
@@ -105,7 +105,7 @@ func TestRatesAreThoseOfTheLastSecond(t *testing.T) {
 		if apps := r.AppRates(); apps["a"].Messages != 60 || apps["new"].Messages != 40 {
 			t.Errorf("rates of the apps are %+v", apps)
 		}
-		d.set(func() { d.apps = map[string]hub.AppStats{"a": {Published: 5}} }) // it was removed and came back
+		d.set(func() { d.apps = map[string]hub.AppStats{"a": {Traffic: hub.Traffic{Messages: 5}}} }) // it was removed and came back
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := r.Rates(); got.Messages != 0 || got.Delivered != 0 {
@@ -149,9 +149,9 @@ func TestQuantilesLookBackOneMinute(t *testing.T) {
 func TestMetricsKeepToTheConventions(t *testing.T) {
 	t.Parallel()
 	d := newDaemon()
-	d.hub.Sessions, d.hub.Published = 7, 11
+	d.hub.Sessions, d.hub.Messages = 7, 11
 	d.http.Status[200], d.http.Refused["bad_token"] = 5, 2
-	d.apps["a"] = hub.AppStats{Sessions: 7, Delivered: 13}
+	d.apps["a"] = hub.AppStats{Sessions: 7, Traffic: hub.Traffic{Delivered: 13}}
 	d.database = true
 	d.handover = &stats.Handover{
 		Way: "upgrade", From: "0.9", To: "1.0", At: time.UnixMilli(1_790_000_000_250), Took: 35 * time.Millisecond, Sessions: 6, Lost: 1, Done: true,

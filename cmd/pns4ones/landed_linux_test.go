@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// The version that handed over in the form before: an upgrade or a restart from it loses
+// nobody, an upgrade to it is refused.
+
+func installLanded(t *testing.T) *installation {
+	t.Helper()
+	if *fireLanded == "" {
+		t.Skip("needs that version, given by -fire.landed")
+	}
+	t.Parallel()
+	i := install(t)
+	i.putProgram(*fireLanded)
+	return i
+}
+
+func TestUpgradesFromTheLandedVersion(t *testing.T) {
+	i := installLanded(t)
+	systemd := newServiceManager(t, i)
+	i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	i.putProgram(thisProgram(t))
+	for range *fireRounds {
+		i.upgrade()
+	}
+	i.end()
+	i.start(systemd.next(i.program))
+	i.upgrade()
+	stop()
+	l.settle()
+	l.check()
+}
+
+func TestRestartsFromTheLandedVersion(t *testing.T) {
+	i := installLanded(t)
+	systemd := newServiceManager(t, i)
+	i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	i.end()
+	i.putProgram(thisProgram(t))
+	i.start(systemd.next(i.program))
+	for range *fireRounds {
+		i.end()
+		i.start(systemd.next(i.program))
+		i.upgrade()
+	}
+	stop()
+	l.settle()
+	l.check()
+}
+
+func TestAnUpgradeToTheLandedVersionIsRefused(t *testing.T) {
+	if *fireLanded == "" {
+		t.Skip("needs that version, given by -fire.landed")
+	}
+	t.Parallel()
+	i := install(t)
+	i.start(exec.Command(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	i.putProgram(*fireLanded)
+	i.refusedUpgrade()
+	i.putProgram(thisProgram(t))
+	i.upgrade()
+	stop()
+	l.settle()
+	l.check()
+}
