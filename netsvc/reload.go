@@ -153,6 +153,7 @@ func orNone(n int) int {
 func httpLimits(c *config.Config) httpapi.Limits {
 	return httpapi.Limits{
 		TokenLifetime: c.TokenLifetime, ExpiresIn: httpapi.Epoch(c.ExpiresInEpoch),
+		MaxSenders:      maxSenders(c.MaxSenders),
 		MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
 	}
 }

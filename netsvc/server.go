@@ -181,7 +181,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 }
 
 func (s *Server) listen(ctx context.Context, setting string, address config.Address) (*listen.Service, error) {
-	options := listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Patience: portPatience, Logger: s.logger}
+	options := listen.Options{Service: setting, Exhausted: s.evict, Patience: portPatience, Logger: s.logger}
 	if e := s.options.Inherited; e != nil {
 		options.Patience = 0 // the sessions of the process before are waiting
 		sockets, err := e.takeSockets(setting, address)
@@ -197,6 +197,12 @@ func (s *Server) listen(ctx context.Context, setting string, address config.Addr
 		return nil, &ListenError{Setting: setting, Address: address, Err: err}
 	}
 	return service, nil
+}
+
+// evict frees a descriptor if it can: one of a connection that has not registered, or of
+// a sender that is idle.
+func (s *Server) evict() bool {
+	return s.hub.EvictUnregistered() || s.http.EvictIdle()
 }
 
 // openApps opens the database, imports the old keys into a new one, and tells

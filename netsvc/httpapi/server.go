@@ -54,6 +54,7 @@ type Limits struct {
 	TokenLifetime   time.Duration  // how long a token works; 60 min
 	ExpiresIn       Epoch          // EpochAuto
 	MaxMessageBytes int64          // of the body of /sendmessage; 1 MiB
+	MaxSenders      int            // connections of senders; 10 000
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed, beside loopback's; none
 }
 
@@ -94,6 +95,8 @@ type Server struct {
 	failures    *failurelog.Log
 	unusable    onceByApp // has been told of keys in Data that 1C cannot hold
 	drainTime   time.Duration
+	patience    time.Duration // with an idle connection that has had no success
+	crowd       crowd
 
 	mu       sync.Mutex
 	busy     map[net.Conn]http.ConnState // those new or active
@@ -121,6 +124,7 @@ func newServer(o Options, t timeouts) *Server {
 		counters:  newCounters(),
 		failures:  failurelog.New(o.Logger, "request refused"),
 		drainTime: t.drain,
+		patience:  min(idleWithoutSuccess, t.header),
 		busy:      make(map[net.Conn]http.ConnState),
 	}
 	s.SetLimits(o.Limits)
@@ -160,6 +164,9 @@ func (s *Server) SetLimits(l Limits) {
 	}
 	if l.MaxMessageBytes <= 0 {
 		l.MaxMessageBytes = 1 << 20
+	}
+	if l.MaxSenders <= 0 {
+		l.MaxSenders = 10_000
 	}
 	l.TrustedProxies = slices.Clone(l.TrustedProxies)
 	s.limits.Store(&l)
