@@ -5,6 +5,8 @@ package listen
 import (
 	"net"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // reserved is how many descriptors stay free of connections: for the control channel,
@@ -29,15 +31,26 @@ func crowded(conn syscall.Conn) bool {
 
 // stillCrowded reports whether another descriptor would be one of the last, too.
 func stillCrowded(ln net.Listener) bool {
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
+	var limit syscall.Rlimit
+	socket, ok := ln.(syscall.Conn)
+	if !ok || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return false
 	}
-	file, err := tcp.File() // a duplicate, with the lowest number that is free
+	raw, err := socket.SyscallConn()
 	if err != nil {
-		return true
+		return false
 	}
-	defer file.Close()
-	var limit syscall.Rlimit
-	return syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil && uint64(file.Fd()) >= limit.Cur-reserved
+	last := false // also of a listener that was closed: accepting tells
+	raw.Control(func(fd uintptr) {
+		// A duplicate has the lowest number that is free. (That of TCPListener.File would
+		// make the listener's own socket block.)
+		next, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			last = true
+			return
+		}
+		last = uint64(next) >= limit.Cur-reserved
+		unix.Close(next)
+	})
+	return last
 }
