@@ -38,6 +38,7 @@ type Config struct {
 	KeepAlive              time.Duration
 	MaxUnregistered        int
 	MaxSessionsPerUser     int   // 0: any number
+	MaxSenders             int   // connections; 0: a quarter of the descriptors
 	SessionQueueSize       int64 // bytes
 	WriteTimeout           time.Duration
 	MaxMessageSize         int64 // bytes

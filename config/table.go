@@ -95,6 +95,7 @@ var settings = []setting{
 	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout }, 100*time.Millisecond, time.Hour),
 	countSetting("max_unregistered", func(c *Config) *int { return &c.MaxUnregistered }, 1, 1_000_000),
 	countSetting("max_sessions_per_user", func(c *Config) *int { return &c.MaxSessionsPerUser }, 0, 1_000_000),
+	countSetting("max_senders", func(c *Config) *int { return &c.MaxSenders }, 0, 10_000_000),
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),

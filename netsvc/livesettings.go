@@ -38,6 +38,7 @@ var liveSettings = []liveSetting{
 	{"registration_timeout", (*Server).applySessionLimits},
 	{"max_unregistered", (*Server).applySessionLimits},
 	{"max_sessions_per_user", (*Server).applySessionLimits},
+	{"max_senders", (*Server).applySenderLimits},
 	{"session_queue_size", (*Server).applySessionLimits},
 	{"write_timeout", (*Server).applySessionLimits},
 	{"keepalive", (*Server).applySessionLimits},
@@ -56,7 +57,8 @@ func (s *Server) applySessionLimits(next *nextSettings) { s.hub.SetLimits(sessio
 // senderLimits are what the settings allow to senders.
 func senderLimits(c *config.Config) httpapi.Limits {
 	return httpapi.Limits{
-		TokenLifetime: c.TokenLifetime, ExpiresIn: c.ExpiresInEpoch, MaxMessageBytes: c.MaxMessageSize, TrustedProxies: c.TrustedProxies,
+		TokenLifetime: c.TokenLifetime, ExpiresIn: c.ExpiresInEpoch, MaxMessageBytes: c.MaxMessageSize, MaxSenders: maxSenders(c.MaxSenders),
+		TrustedProxies: c.TrustedProxies,
 	}
 }
 

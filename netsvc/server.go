@@ -218,7 +218,7 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 		if a.address == nil {
 			continue
 		}
-		options := listen.Options{Service: a.setting, Exhausted: s.hub.EvictUnregistered, Full: s.reserve.isNeeded, Logger: s.logger}
+		options := listen.Options{Service: a.setting, Exhausted: s.evict, Full: s.reserve.isNeeded, Logger: s.logger}
 		if t == nil { // else sessions are waiting
 			options.Patience = portPatience
 		}
@@ -258,6 +258,12 @@ func (s *Server) currentControl() net.Listener {
 	s.controlMu.Lock()
 	defer s.controlMu.Unlock()
 	return s.controlLn
+}
+
+// evict frees a descriptor if it can: one of a connection that has not registered, or of
+// a sender that is idle.
+func (s *Server) evict() bool {
+	return s.hub.EvictUnregistered() || s.http.EvictIdle()
 }
 
 // openApps opens the database, imports the old keys into a new one, and tells

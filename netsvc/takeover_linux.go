@@ -415,7 +415,7 @@ func (s *Server) listenBefore(t *takeover) {
 			continue
 		}
 		if sockets := t.take(setting, anyAddress); len(sockets) > 0 {
-			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.hub.EvictUnregistered, Full: s.reserve.isNeeded, Logger: s.logger})
+			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.evict, Full: s.reserve.isNeeded, Logger: s.logger})
 		}
 	}
 }

@@ -28,6 +28,13 @@ func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 		if status == exitDone {
 			status = d.checkAsService(text, settings, deadline)
 		}
+		if status == exitDone {
+			from := settings.File
+			if from == "" {
+				from = text.T("daemon.no_file")
+			}
+			fmt.Fprintln(d.stdout, text.T("daemon.check_ok", "file", from))
+		}
 		done <- status
 	}()
 	select {
@@ -61,10 +68,5 @@ func (d *daemonRun) checkHere(text *locale.Localizer, settings *config.Result) i
 		}
 		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
 	}
-	from := settings.File
-	if from == "" {
-		from = text.T("daemon.no_file")
-	}
-	fmt.Fprintln(d.stdout, text.T("daemon.check_ok", "file", from))
 	return exitDone
 }

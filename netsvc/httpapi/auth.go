@@ -48,6 +48,7 @@ func (s *Server) auth(w http.ResponseWriter, r *http.Request) {
 	header["Content-Type"] = contentTypeJSON
 	header["Cache-Control"] = noStore
 	w.Write(answer)
+	succeeds(r)
 	s.counters.answered(http.StatusOK)
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, "authorized",

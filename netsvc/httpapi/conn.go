@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,6 +36,59 @@ type conn struct {
 	begun    atomic.Bool // something of the next request has come
 	handling atomic.Bool // a request is being answered
 	refused  atomic.Bool // it has got its last answer
+
+	succeeded atomic.Bool // one of its requests was a success
+	heard     atomic.Bool // something has come since it became idle
+	place     place       // guarded by the crowd's lock
+	left      bool        // likewise
+
+	deadlineMu sync.Mutex
+	deadline   time.Time // for reading, as net/http wants it
+}
+
+// raw is the connection below TLS. It notices the first byte of a handshake.
+type raw struct {
+	net.Conn
+	conn *conn
+}
+
+func (r raw) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	if n > 0 {
+		r.conn.hear()
+	}
+	return n, err
+}
+
+func (r raw) CloseWrite() error { return closeWrite(r.Conn) }
+
+// hear gives what has begun to come the time that net/http allows.
+func (c *conn) hear() {
+	if !c.heard.Swap(true) {
+		c.deadlineMu.Lock()
+		defer c.deadlineMu.Unlock()
+		c.Conn.SetReadDeadline(c.deadline)
+	}
+}
+
+// SetReadDeadline is net.Conn's, but one that has had no successful request is not
+// waited for that long.
+func (c *conn) SetReadDeadline(at time.Time) error {
+	c.deadlineMu.Lock()
+	defer c.deadlineMu.Unlock()
+	c.deadline = at
+	if !c.heard.Load() && !c.handling.Load() && !c.succeeded.Load() {
+		if soon := time.Now().Add(c.server.patience); at.IsZero() || soon.Before(at) {
+			at = soon
+		}
+	}
+	return c.Conn.SetReadDeadline(at)
+}
+
+// Close is net.Conn's.
+func (c *conn) Close() error {
+	c.server.crowd.leave(c)
+	return c.Conn.Close()
 }
 
 // listener makes conns of what it accepts.
@@ -44,16 +98,24 @@ type listener struct {
 }
 
 func (l listener) Accept() (net.Conn, error) {
-	accepted, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: accepted, server: l.server}
+		if l.server.tls != nil {
+			c.tls = tls.Server(raw{accepted, c}, l.server.tls)
+			c.Conn = c.tls
+		}
+		leaves := l.server.crowd.enter(c, l.server.limits.Load().MaxSenders)
+		if leaves != nil {
+			leaves.evicted()
+		}
+		if leaves != c {
+			return c, nil
+		}
 	}
-	c := &conn{Conn: accepted, server: l.server}
-	if l.server.tls != nil {
-		c.tls = tls.Server(accepted, l.server.tls)
-		c.Conn = c.tls
-	}
-	return c, nil
 }
 
 // connKey is that of the conn in the context of a request.
@@ -67,6 +129,7 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 func begin(r *http.Request) (c *conn) {
 	if c, _ = r.Context().Value(connKey{}).(*conn); c != nil {
 		c.handling.Store(true)
+		c.server.crowd.busy(c)
 	}
 	return c
 }
@@ -74,7 +137,9 @@ func begin(r *http.Request) (c *conn) {
 func (c *conn) end() {
 	if c != nil {
 		c.begun.Store(false)
+		c.heard.Store(false)
 		c.handling.Store(false)
+		c.server.crowd.idle(c)
 	}
 }
 
@@ -88,6 +153,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(b)
 	if n > 0 {
+		c.hear()
 		first := !c.spoke
 		c.spoke = true
 		c.begun.Store(true)
@@ -165,8 +231,10 @@ func (c *conn) Write(b []byte) (int, error) {
 }
 
 // CloseWrite ends what the sender reads. net/http does it before it closes.
-func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
@@ -209,11 +277,7 @@ func (c *conn) refuse(to net.Conn, why refusal) {
 	if c.refused.Swap(true) {
 		return
 	}
-	peer := netip.Addr{}
-	if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-		peer = at.Addr().Unmap()
-	}
-	c.server.note(peer, why, slog.Int("status", why.status))
+	c.server.note(c.peer(), why, slog.Int("status", why.status))
 	answer, contentType := []byte(why.text+"\n"), "text/plain; charset=utf-8"
 	if why.reason != ReasonTLSOnHTTP { // somebody may see the plain sentence in a trace
 		contentType = contentTypeJSON[0]
@@ -227,12 +291,19 @@ func (c *conn) refuse(to net.Conn, why refusal) {
 	linger(to, c.server.timeouts.drain)
 }
 
+// peer is the address of the other side; the zero Addr if it has none.
+func (c *conn) peer() netip.Addr {
+	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
+}
+
 // linger reads what is still coming after the last answer, for a while: closing a
 // connection with unread bytes resets it, and the peer may lose the answer.
 func linger(c net.Conn, most time.Duration) {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
+	closeWrite(c)
 	c.SetReadDeadline(time.Now().Add(most))
 	io.CopyN(io.Discard, c, drainBytes)
 }

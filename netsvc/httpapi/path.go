@@ -64,6 +64,7 @@ func (s *Server) healthCheck(w http.ResponseWriter, r *http.Request) {
 	s.counters.checks.Add(1)
 	w.Header()["Cache-Control"] = noStore
 	w.WriteHeader(http.StatusOK)
+	succeeds(r)
 }
 
 // checksHealth reports whether the request is a health check.

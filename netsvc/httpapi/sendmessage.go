@@ -66,6 +66,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	sessions := s.hub.Publish(sender.ID, recipient, &message)
 	w.Header()[deliveredHeader] = []string{strconv.Itoa(sessions)}
 	w.WriteHeader(http.StatusOK)
+	succeeds(r)
 	s.counters.answered(http.StatusOK)
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, "message accepted",

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -45,6 +46,7 @@ type Limits struct {
 	TokenLifetime   time.Duration  // how long a token works
 	ExpiresIn       config.Epoch   // what expires_in of /auth counts from
 	MaxMessageBytes int64          // of the body of /sendmessage
+	MaxSenders      int            // connections of senders; 0: 10 000
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For is believed, beside loopback's; none
 }
 
@@ -85,6 +87,8 @@ type Server struct {
 	failures    *failurelog.Log
 	unusable    onceByApp // has been told of keys in Data that 1C cannot hold
 	timeouts    timeouts
+	patience    time.Duration // with an idle connection that has had no success
+	crowd       crowd
 
 	mu       sync.Mutex
 	busy     map[net.Conn]http.ConnState // those new or active
@@ -112,6 +116,7 @@ func newServer(o Options, t timeouts) *Server {
 		counters: newCounters(),
 		failures: failurelog.New(o.Logger, "request refused"),
 		timeouts: t,
+		patience: min(idleWithoutSuccess, t.header),
 		busy:     make(map[net.Conn]http.ConnState),
 	}
 	s.SetLimits(o.Limits)
@@ -149,6 +154,7 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 
 // SetLimits replaces the limits. Requests under way keep those they began with.
 func (s *Server) SetLimits(l Limits) {
+	l.MaxSenders = cmp.Or(l.MaxSenders, 10_000)
 	l.TrustedProxies = slices.Clone(l.TrustedProxies)
 	s.limits.Store(&l)
 }

@@ -33,6 +33,7 @@ const (
 	ReasonTLSOnHTTP        Reason = "https_on_http"     // 400
 	ReasonHTTPOnHTTPS      Reason = "http_on_https"     // 400
 	ReasonSlowHeader       Reason = "slow_header"       // 408
+	ReasonTooManySenders   Reason = "too_many_senders"  // closed without an answer
 	ReasonExpectation      Reason = "expectation"       // 417
 	ReasonHeaderTooLarge   Reason = "header_too_large"  // 431
 	ReasonTransferEncoding Reason = "transfer_encoding" // 501
@@ -43,7 +44,7 @@ const (
 var reasons = []Reason{
 	ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
 	ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonContentEncoding, ReasonUnknownPath, ReasonWrongMethod,
-	ReasonNoHost, ReasonBadHost, ReasonMalformed, ReasonTLSOnHTTP, ReasonHTTPOnHTTPS, ReasonSlowHeader, ReasonExpectation,
+	ReasonNoHost, ReasonBadHost, ReasonMalformed, ReasonTLSOnHTTP, ReasonHTTPOnHTTPS, ReasonSlowHeader, ReasonTooManySenders, ReasonExpectation,
 	ReasonHeaderTooLarge, ReasonTransferEncoding, ReasonHTTPVersion,
 }
 
@@ -120,7 +121,9 @@ func newCounters() *counters {
 func (c *counters) answered(status int) { c.status[status].Add(1) }
 
 func (c *counters) refused(r refusal) {
-	c.answered(r.status)
+	if r.status != 0 {
+		c.answered(r.status)
+	}
 	c.reasons[r.reason].Add(1)
 	if r.app == "" {
 		return

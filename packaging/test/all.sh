@@ -16,6 +16,7 @@ proven "built: $(cd "$new" && du -h --apparent-size -- *amd64* *x86_64* | tr '\n
 
 base_root
 packaging/test/links.sh
+packaging/test/check.sh
 packaging/test/reproducible.sh "$new"
 packaging/test/deb.sh "$new"/*_amd64.deb "$old"/*_amd64.deb
 packaging/test/rpm.sh "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm

@@ -22,9 +22,10 @@ var tcpStates = map[uint64]string{
 
 const tcpListen = 10
 
-// holdersOf tells who has a local port: whether somebody listens on it, and which
-// connections go out from it. What cannot be found out is nobody.
-func holdersOf(port int) (listened bool, connections []string) {
+// holdersOf tells who has a port of an address, or of any if that is not valid: whether
+// somebody listens on it, and which connections go out from it. What cannot be found
+// out is nobody.
+func holdersOf(addr netip.Addr, port int) (listened bool, connections []string) {
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		f, err := os.Open(table)
 		if err != nil {
@@ -33,7 +34,7 @@ func holdersOf(port int) (listened bool, connections []string) {
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			local, remote, state, ok := parseTCP(lines.Text())
 			switch {
-			case !ok || int(local.Port()) != port:
+			case !ok || int(local.Port()) != port || addr.IsValid() && local.Addr() != addr && !local.Addr().IsUnspecified():
 			case state == tcpListen:
 				listened = true
 			case len(connections) < maxHolders:

@@ -13,6 +13,9 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 )
 
+// elsewhere is an address of the loopback that nobody else uses.
+const elsewhere = "127.201.7.9"
+
 // outgoing is a connection from a port of its own, which nobody listens on.
 func outgoing(t *testing.T) (c *net.TCPConn, port int) {
 	t.Helper()
@@ -21,7 +24,8 @@ func outgoing(t *testing.T) (c *net.TCPConn, port int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	conn, err := net.Dial("tcp", ln.Addr().String())
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(elsewhere)}}
+	conn, err := d.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +55,7 @@ func TestWaitsForAPortThatAConnectionHolds(t *testing.T) {
 		conn.SetLinger(0) // the port is free at once
 		conn.Close()
 	}})
-	s, err := Open(t.Context(), config.Address{Host: "127.0.0.1", Port: port}, Options{Service: "listen", Patience: time.Minute, Logger: log})
+	s, err := Open(t.Context(), config.Address{Host: elsewhere, Port: port}, Options{Service: "listen", Patience: time.Minute, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,9 +68,9 @@ func TestWaitsForAPortThatAConnectionHolds(t *testing.T) {
 func TestNamesTheConnectionThatHoldsThePort(t *testing.T) {
 	t.Parallel()
 	conn, port := outgoing(t)
-	_, err := Open(t.Context(), config.Address{Host: "127.0.0.1", Port: port}, Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
+	_, err := Open(t.Context(), config.Address{Host: elsewhere, Port: port}, Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
 	e := &OpenError{Err: err}
-	want := fmt.Sprintf("127.0.0.1:%d -> %s ESTABLISHED", port, conn.RemoteAddr())
+	want := fmt.Sprintf("%s:%d -> %s ESTABLISHED", elsewhere, port, conn.RemoteAddr())
 	if !e.InUse() || len(e.HeldBy()) != 1 || e.HeldBy()[0] != want {
 		t.Errorf("held by %q, want %s: %v", e.HeldBy(), want, err)
 	}

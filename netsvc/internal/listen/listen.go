@@ -176,7 +176,7 @@ func (s *Service) listenPatiently(ctx context.Context, t target) (net.Listener, 
 		if !isInUse(err) {
 			return ln, err
 		}
-		listened, connections := holdersOf(s.address.Port)
+		listened, connections := holdersOf(t.addr, s.address.Port)
 		if listened || len(connections) == 0 {
 			return nil, err
 		}
@@ -307,6 +307,28 @@ type guarded struct {
 	net.Listener
 	service *Service
 	turn    *turn
+	crowded atomic.Bool // the last connection took one of the last descriptors
+}
+
+// errCrowded is what is said while only the reserved descriptors are left.
+var errCrowded = fmt.Errorf("too many open files: the last %d are kept for the control channel and a hand-over", reserved)
+
+// makeRoom waits until more than the reserved descriptors are free: who connects
+// meanwhile waits, too. It reports false if the turn is over.
+func (g *guarded) makeRoom() bool {
+	for pause := 5 * time.Millisecond; stillCrowded(g.Listener); pause = min(2*pause, maxPause) {
+		g.service.complain(errCrowded)
+		if g.service.options.Exhausted() {
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-g.turn.over:
+			return false
+		}
+	}
+	g.crowded.Store(false)
+	return true
 }
 
 // Close closes all sockets of the service, for one alone is of no use; none if they have
@@ -334,9 +356,15 @@ func (g *guarded) Accept() (net.Conn, error) {
 				return nil, net.ErrClosed
 			}
 		}
+		if g.crowded.Load() && !g.makeRoom() {
+			return nil, net.ErrClosed
+		}
 		conn, err := g.Listener.Accept()
 		switch {
 		case err == nil && g.service.admits(conn):
+			if tcp, ok := conn.(*net.TCPConn); ok && crowded(tcp) {
+				g.crowded.Store(true)
+			}
 			return conn, nil
 		case err == nil:
 			conn.Close()
