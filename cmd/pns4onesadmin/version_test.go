@@ -26,7 +26,7 @@ func TestSaysOnceThatTheDaemonIsOfAnotherVersion(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			status := run(t.Context(), &program{
-				args:   []string{"--control", daemonOfVersion(t, test.daemon), "--lang", "en", "sessions"}, // asks twice
+				args:   []string{"--control", answerAs(t, test.daemon), "--lang", "en", "sessions"}, // asks twice
 				getenv: func(string) string { return "" },
 				stdin:  strings.NewReader(""), stdout: &stdout, stderr: &stderr,
 			})
@@ -40,9 +40,9 @@ func TestSaysOnceThatTheDaemonIsOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// daemonOfVersion is a daemon of some version without apps and sessions, until the end of
+// answerAs is a daemon of some version without apps and sessions, until the end of
 // the test. It returns where its control channel is.
-func daemonOfVersion(t *testing.T, version string) (path string) {
+func answerAs(t *testing.T, version string) (path string) {
 	t.Helper()
 	path = sockettest.Path(t)
 	ln, err := socket.Listen(path)
