@@ -121,6 +121,9 @@ func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 		}
 		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
 	}
+	if err := netsvc.Look(&settings.Config); err != nil {
+		return d.fail(text, settings, err)
+	}
 	from := settings.File
 	if from == "" {
 		from = text.T("daemon.no_file")
