@@ -18,8 +18,9 @@ const (
 	checkTime = 5 * time.Second
 )
 
-// check validates the settings and the certificate without starting anything. Root,
-// who can read everything, has it repeated with the rights of the service.
+// check validates the settings, the certificate and what else a start needs, without
+// starting anything. Root, who can read everything, has it repeated with the rights of the
+// service.
 func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 	done := make(chan int, 1)
 	deadline := time.Now().Add(checkTime)
