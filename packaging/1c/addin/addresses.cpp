@@ -28,6 +28,13 @@ bool is_host(std::string_view text) {
 		std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
+// An IPv6 address has colons, and may end with %zone. Whether it is a right one the
+// system will say.
+bool is_ipv6(std::string_view text) {
+	const std::string_view number = text.substr(0, text.find('%'));
+	return number.find(':') != std::string_view::npos && number.find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
+}
+
 std::optional<Address> parse_entry(std::string_view entry, std::string_view usual_port) {
 	std::string_view host = entry, port = usual_port;
 	if (entry.front() == '[') {
@@ -38,11 +45,13 @@ std::optional<Address> parse_entry(std::string_view entry, std::string_view usua
 			if (entry[end + 1] != ':') return std::nullopt;
 			port = entry.substr(end + 2);
 		}
-		if (host.find(':') == std::string_view::npos) return std::nullopt;
+		if (!is_ipv6(host)) return std::nullopt;
 	} else if (const std::size_t colon = entry.find(':'); colon != std::string_view::npos && colon == entry.rfind(':')) {
 		host = entry.substr(0, colon);
 		port = entry.substr(colon + 1);
-	}  // several colons without brackets: an IPv6 address without a port
+	} else if (colon != std::string_view::npos && !is_ipv6(entry)) {
+		return std::nullopt;
+	}
 	if (!is_host(host) || !is_port(port)) return std::nullopt;
 	return Address{std::string(host), std::string(port)};
 }

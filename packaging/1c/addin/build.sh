@@ -113,10 +113,9 @@ sanitized() {
 	flags=("-fsanitize=$kind" -g -O1 -fno-omit-frame-pointer)
 	[ "$kind" != address ] || flags=(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined -g -O1 -fno-omit-frame-pointer)
 	bear "$kind" clang "${flags[@]}"
+	# The runtime of the sanitizer is in the host, and the library finds it there.
 	native clang++ "${common[@]}" "${flags[@]}" -fPIC -shared "${portable[@]}" crypto_bearssl.cpp system_linux.cpp "$work/$kind"/*.o "-I$bearssl/inc" \
-		-Wl,-z,nodelete -Wl,--version-script=exports.map -shared-libsan -o "$out/addin.so" 2>/dev/null ||
-		native clang++ "${common[@]}" "${flags[@]}" -fPIC -shared "${portable[@]}" crypto_bearssl.cpp system_linux.cpp "$work/$kind"/*.o "-I$bearssl/inc" \
-			-Wl,-z,nodelete -Wl,--version-script=exports.map -o "$out/addin.so"
+		-Wl,-z,nodelete -Wl,--version-script=exports.map -o "$out/addin.so"
 	native clang++ "${common[@]}" "${flags[@]}" "${host[@]}" host/library_linux.cpp system_linux.cpp -o "$out/host"
 	native clang++ "${common[@]}" "${flags[@]}" "${codec[@]}" crypto_bearssl.cpp "$work/$kind"/*.o "-I$bearssl/inc" -o "$out/codec"
 }

@@ -161,10 +161,12 @@ Outcome Connection::attempt() {
 				set_error(messages::unreachable + address.text());
 				continue;
 			}
-			first_address_ = at;
+			// Next time the list is walked from here if this was a connection, and from
+			// the entry behind if it was closed at once.
+			first_address_ = (at + 1) % addresses.size();
+			is_connected_ = false;
 			const Outcome outcome = session(socket, address);
-			// One that refuses is not the one to begin with next time.
-			if (outcome == Outcome::refused) first_address_ = (at + 1) % addresses.size();
+			if (is_connected_) first_address_ = at;
 			return outcome;
 		}
 	}
@@ -183,7 +185,8 @@ Outcome Connection::session(sys::Socket &socket, const Address &address) {
 	}
 	const std::uint64_t registered = sys::now_ms();
 	const auto connected = [&] {
-		was_connected_ = true;
+		if (is_connected_) return;
+		is_connected_ = was_connected_ = true;
 		{
 			const sys::Guard guard(mutex_);
 			address_ = address.text();
@@ -194,18 +197,15 @@ Outcome Connection::session(sys::Socket &socket, const Address &address) {
 	};
 
 	FrameReader frames(settings_.key);
-	bool is_connected = false, had_frame = false;
+	bool had_frame = false;
 	const char *why = messages::closed;
 	for (;;) {
 		const FrameReader::Room room = frames.room();
 		const long got = socket.receive(room.data, room.size);
 		if (got == sys::Socket::would_block) {
-			const sys::Wait waited = wait(&socket, is_connected ? sys::never : registered + registered_ms);
+			const sys::Wait waited = wait(&socket, is_connected_ ? sys::never : registered + registered_ms);
 			if (waited == sys::Wait::stopped) break;
-			if (waited == sys::Wait::timeout && !is_connected) {
-				connected();
-				is_connected = true;
-			}
+			if (waited == sys::Wait::timeout) connected();
 			continue;
 		}
 		if (got <= 0) {
@@ -234,8 +234,7 @@ Outcome Connection::session(sys::Socket &socket, const Address &address) {
 		had_frame = true;
 		backoff_.good();
 		told_refused_ = false;
-		if (!is_connected) connected();
-		is_connected = true;
+		connected();
 		if (!deliver(frames)) break;
 		from_ = own_turn;
 	}

@@ -75,7 +75,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 	Backoff backoff_;
 	std::size_t first_address_ = 0;  // the list is walked from here
 	std::uint64_t turn_ = 0, received_ = 0, from_ = 0;
-	bool was_connected_ = false;
+	bool is_connected_ = false;   // the connection there is was not closed at once
+	bool was_connected_ = false;  // one of them
 	bool told_refused_ = false;
 	std::u16string error_notice_, state_notice_;  // to be posted; empty when there is none
 	std::uint64_t notice_due_ = 0, notice_delay_ms_ = 0;

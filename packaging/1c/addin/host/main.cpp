@@ -558,7 +558,9 @@ int main(int count, char **given) {
 		std::fputs(usage, stderr);
 		return 2;
 	}
-	Host host(words[0]);
+	// It is never destroyed: an add-in that was not released may still use it while
+	// the process ends.
+	static Host &host = *new Host(words[0]);
 	if (!host.load()) return 1;
 	words.erase(words.begin());
 	if (words[0] == "check" && words.size() == 8) {
