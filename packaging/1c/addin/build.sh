@@ -105,7 +105,7 @@ bundle() {
 	chmod 644 "$out"/*
 }
 
-# native builds with the compiler of this machine.
+# native links with what the system brings.
 native() { "$@" -pthread -ldl; }
 
 sanitized() {

@@ -187,6 +187,7 @@ Outcome Connection::session(sys::Socket &socket, const Address &address) {
 	const auto connected = [&] {
 		if (is_connected_) return;
 		is_connected_ = was_connected_ = true;
+		error_notice_.clear();  // 1C has not taken it, and it is no longer true
 		{
 			const sys::Guard guard(mutex_);
 			address_ = address.text();

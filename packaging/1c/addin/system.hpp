@@ -36,7 +36,8 @@ std::uint64_t thread_id();
 // the thread was started; nobody needs to wait for it.
 bool start_thread(void (*function)(void *), void *argument);
 
-// Mutex is held for moments only; never while 1C is called, or the network.
+// Mutex is held for moments only: never over the network, nor while 1C takes an
+// event.
 class Mutex {
  public:
 	Mutex();
