@@ -84,10 +84,13 @@ bool start_thread(void (*function)(void *), void *argument) {
 	if (pthread_attr_init(&attributes) != 0) return false;
 	pthread_attr_setstacksize(&attributes, stack_bytes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	// 1C's signals are 1C's: the thread inherits a mask that lets none through.
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	// 1C's signals are 1C's: the thread inherits a mask that lets none through but
+	// those for a mistake of its own, which end a process when they are blocked, and
+	// by which a runtime that 1C calls on this thread may live.
+	sigset_t others, before;
+	sigfillset(&others);
+	for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) sigdelset(&others, own);
+	pthread_sigmask(SIG_SETMASK, &others, &before);
 	pthread_t thread;
 	const bool started = pthread_create(&thread, &attributes, run, start.get()) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, nullptr);

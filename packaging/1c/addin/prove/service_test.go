@@ -39,29 +39,36 @@ type service struct {
 	port string
 }
 
-// freePort finds one that the system does not give to outgoing connections, so
+// listen takes a port that the system does not give to outgoing connections, so
 // that it is still free when the service comes back.
-func freePort(t testing.TB) string {
+func listen(t testing.TB) (net.Listener, string) {
 	t.Helper()
 	for range 1000 {
 		port := strconv.Itoa(20000 + rand.IntN(12000))
 		if ln, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			ln.Close()
-			return port
+			return ln, port
 		}
 	}
 	t.Fatal("no free port")
-	return ""
+	return nil, ""
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	ln, port := listen(t)
+	ln.Close()
+	return port
 }
 
 func serve(t *testing.T) *service {
 	t.Helper()
-	s := &service{t: t, key: mustKey(t, testKey), port: freePort(t)}
-	s.open()
+	s := &service{t: t, key: mustKey(t, testKey)}
+	s.ln, s.port = listen(t)
 	t.Cleanup(func() { s.ln.Close() })
 	return s
 }
 
+// open opens the service again, at its port.
 func (s *service) open() {
 	s.t.Helper()
 	var err error
