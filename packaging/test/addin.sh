@@ -101,6 +101,14 @@ for one in "${fuzzing[@]}"; do
 	proven "fuzz ${one#*:}: $(grep -oE '^Done [0-9]+ runs in [0-9]+' "$work/${one#*:}.log") s"
 done
 
+go build -o "$work" ./cmd/pns4ones ./cmd/pns4onesadmin
+old=$shared/released/PNS4OneSComp-1.0.zip
+if [ -f "$old" ]; then
+	"$here/addin-released.sh" "$work" "$built" "$old" "$lin64" linux
+else
+	proven "left out: the add-in of 2022 is not beside the project"
+fi
+
 ### under Wine
 # wine_proofs runs the proofs with a Wine, for a processor; its daemon stays between
 # the tests, so that each of them need not start one.
@@ -109,7 +117,8 @@ wine_proofs() {
 	export WINEPREFIX=$work/wine-$arch WINEARCH=$arch WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml=' WINELOADER=$loader DISPLAY=''
 	timeout 120 "$loader" wineboot -i >/dev/null 2>&1 || fail "Wine does not start"
 	"$server" -p
-	prove "Wine $arch" "$library" "$host" "$codec" "$loader" -run "${WINE_TESTS:-^Test[^D]}"
+	prove "Wine $arch" "$library" "$host" "$codec" "$loader" -run '^Test[^D]'
+	if [ "$arch" = win64 ] && [ -f "$old" ]; then "$here/addin-released.sh" "$work" "$built" "$old" "$library" windows; fi
 	"$server" -k || true
 	unset WINEPREFIX WINEARCH WINELOADER
 }
@@ -123,7 +132,6 @@ else
 fi
 
 ### idle: no wake-ups but those of the kernel
-go build -o "$work" ./cmd/pns4ones ./cmd/pns4onesadmin
 "$here/addin-daemon.sh" "$work" "$built" "$lin64" "$([ -n "$long" ] && echo 60 || echo 10)"
 
 ### hosts that are not ours
