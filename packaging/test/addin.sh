@@ -81,9 +81,11 @@ prove() {
 prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" ''
 
 ### sanitizers
+tests=(-run '^Test[^D]')
+[ -z "$long" ] || tests=()
 for kind in address thread; do
 	"$addin/build.sh" sanitized "$kind" "$work/$kind"
-	prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' $([ -n "$long" ] || echo -run '^Test[^D]')
+	prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' "${tests[@]}"
 done
 
 ### fuzzing

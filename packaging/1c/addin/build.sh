@@ -54,8 +54,8 @@ mingw() {
 	local processor=$1 result=$2 flags=()
 	shift 2
 	case $processor in
-	x86_64) flags=(-Wl,--image-base,0x180000000 -Wl,--high-entropy-va) ;;
-	i686) flags=(-Wl,--image-base,0x10000000 -Wl,--kill-at -mstackrealign) ;;
+	x86_64) flags=('-Wl,--image-base,0x180000000' '-Wl,--high-entropy-va') ;;
+	i686) flags=('-Wl,--image-base,0x10000000' '-Wl,--kill-at' -mstackrealign) ;;
 	esac
 	"$processor-w64-mingw32-g++-win32" "${common[@]}" "${lean[@]}" "${windows[@]}" "$@" -o "$out/$result" -lws2_32 -lbcrypt -Wl,--gc-sections \
 		-Wl,--no-insert-timestamp -Wl,--nxcompat,--dynamicbase -Wl,--major-os-version,6,--minor-os-version,1 \
@@ -111,7 +111,7 @@ native() { "$@" -pthread -ldl; }
 sanitized() {
 	local kind=$1 flags
 	flags=("-fsanitize=$kind" -g -O1 -fno-omit-frame-pointer)
-	[ "$kind" != address ] || flags=(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined -g -O1 -fno-omit-frame-pointer)
+	[ "$kind" != address ] || flags=('-fsanitize=address,undefined' -fno-sanitize=vptr -fno-sanitize-recover=undefined -g -O1 -fno-omit-frame-pointer)
 	bear "$kind" clang "${flags[@]}"
 	# The runtime of the sanitizer is in the host, and the library finds it there.
 	native clang++ "${common[@]}" "${flags[@]}" -fPIC -shared "${portable[@]}" crypto_bearssl.cpp system_linux.cpp "$work/$kind"/*.o "-I$bearssl/inc" \

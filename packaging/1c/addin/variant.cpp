@@ -1,7 +1,6 @@
 #include "variant.hpp"
 
 #include <climits>
-#include <cmath>
 #include <cstring>
 
 #include "text.hpp"
@@ -12,8 +11,10 @@ namespace {
 // 1C's numbers come as whatever type is narrow enough.
 std::optional<long long> whole_number(const abi::Variant &value) {
 	const auto from_double = [](double number) -> std::optional<long long> {
-		if (!(std::fabs(number) < 1e15) || std::trunc(number) != number) return std::nullopt;
-		return static_cast<long long>(number);
+		if (!(number > -1e15 && number < 1e15)) return std::nullopt;  // nor is it one that is no number
+		const auto whole = static_cast<long long>(number);
+		if (static_cast<double>(whole) != number) return std::nullopt;
+		return whole;
 	};
 	switch (value.type) {
 	case abi::type_i1:
