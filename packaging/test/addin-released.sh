@@ -7,6 +7,7 @@
 #
 # SYSTEM is linux or windows (Wine x86_64, whose environment is set by the caller).
 . "$(dirname "$0")/lib.sh"
+shopt -s extglob
 programs=$(realpath "$1") tools=$(realpath "$2") zip=$(realpath "$3") ours=$(realpath "$4") system=$5
 need clang curl jq unzip
 work=$(mktemp -d)
@@ -46,7 +47,7 @@ row() {
 	for library in "$released" "$ours"; do
 		status=0
 		host "$library" "$@" >"$work/out" 2>/dev/null || status=$?
-		got=$(jq -r 'if .event then .data elif .did == "connect" or .did == "error" then .result else empty end' "$work/out" 2>/dev/null | tr '\n' ' ')
+		got=$(jq -r 'if .event then .data elif .did == "connect" or .did == "error" then .result else empty end' "$work/out" 2>/dev/null | tr '\n' ' ') || true
 		[ "$status" = 0 ] || got="$got died"
 		want=$want_ours
 		[ "$library" = "$ours" ] || want=$want_released
@@ -60,8 +61,9 @@ stopped='*Сервис уведомлений прекратил работу*'
 with=("$id" ib user group "$key")
 row "nobody there" 'false Не удалось установить соединение*' 'true null ' new 1 connect 1 127.0.0.1 "$nobody" "${with[@]}" error 1
 row "unknown name" 'false Указан неверный адрес*' 'true null ' new 1 connect 1 no-such-host.invalid 36695 "${with[@]}" error 1
-row "key of wrong lengths" "$([ "$system" = linux ] && echo '*died' || echo 'false Некорректный ключ клиента*')" 'false Некорректный ключ клиента ' \
-	new 1 connect 1 127.0.0.1 "$tcp" "$id" ib user group "/////xAAAAC${wrong:11}" error 1
+# The released one reads what lies behind its memory: what it does differs from run to run.
+row "key AAAA" '@(*died|false Некорректный ключ клиента *)' 'false Некорректный ключ клиента ' new 1 connect 1 127.0.0.1 "$tcp" "$id" ib user group AAAA error 1
+row "key of wrong lengths" '*died' 'false Некорректный ключ клиента ' new 1 connect 1 127.0.0.1 "$tcp" "$id" ib user group "/////xAAAAC${wrong:11}" error 1
 row "wrong key" "true $stopped" 'true *Сервис уведомлений не принимает подключение*' new 1 connect 1 127.0.0.1 "$tcp" "$id" ib user group "$wrong" events 1 1 20000
 row "Shutdown" "$([ "$system" = linux ] && echo 'true *died' || echo 'true *error*')" 'true ' new 1 connect 1 127.0.0.1 "$tcp" "${with[@]}" sleep 600 shutdown 1 sleep 300
 

@@ -136,6 +136,8 @@ fi
 ### idle: no wake-ups but those of the kernel
 "$here/addin-daemon.sh" "$work" "$built" "$lin64" "$([ -n "$long" ] && echo 60 || echo 10)"
 
+[ -z "$long" ] || "$here/addin-link.sh" "$work" "$built" "$lin64" 20 300
+
 ### hosts that are not ours
 if [ -f "$shared/onescript/onescript-2.0.0-linux-x64.tar.xz" ]; then
 	"$here/addin-onescript.sh" "$work" "$built/pns4ones-addin-$version.zip" "$shared/onescript"
