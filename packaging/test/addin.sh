@@ -56,7 +56,7 @@ for library in "$win64" "$win32"; do
 		fail "$library needs $(grep 'DLL Name' <<<"$dump")"
 	grep -qE 'MajorSubsystemVersion\s+6' <<<"$dump" && grep -qE 'MajorOSystemVersion\s+6' <<<"$dump" || fail "$library is not for Windows 7"
 	# A function that is younger than Windows 7 would come to light here.
-	sed -n '/Import Tables/,/Export Tables/p' <<<"$dump" | awk 'NF == 3 && $3 ~ /^[A-Za-z_]/ { print $3 }' | sort -u >"$work/imports"
+	sed -n '/Import Tables/,/Export Tables/p' <<<"$dump" | awk 'NF == 3 && $3 ~ /^[A-Za-z_][^.]*$/ { print $3 }' | sort -u >"$work/imports"
 	[ -s "$work/imports" ] || fail "no imports of $library"
 	unknown=$(LC_ALL=C comm -23 <(LC_ALL=C sort -u "$work/imports") <(LC_ALL=C sort -u "$here/testdata/windows7-imports"))
 	[ -z "$unknown" ] || fail "$library imports what is not in testdata/windows7-imports: $unknown"

@@ -102,7 +102,7 @@ bundle() {
 		        with open(name, "rb") as content:
 		            bundle.writestr(entry, content.read())
 	PYTHON
-	chmod 644 "$out"/*
+	(cd "$out" && chmod 644 "pns4ones-addin-$version.zip" manifest.xml "$win32" "$win64" "$lin64" "$lin32" "$arm64")
 }
 
 # native links with what the system brings.
