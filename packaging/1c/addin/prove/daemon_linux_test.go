@@ -252,12 +252,10 @@ func TestDaemonIsRestartedUnderManyClients(t *testing.T) {
 	if library == "" {
 		t.Skip("no add-in")
 	}
-	var hosts []*host
 	for i := range processes {
 		h := load(t)
 		h.do("quiet")
 		h.expect(fmt.Sprint(each), "many", fmt.Sprint(i*each+1), fmt.Sprint(each), "127.0.0.1", d.tcp, d.ID, ib, "user", "Все", d.ClientKey)
-		hosts = append(hosts, h)
 	}
 	connected := func() int {
 		var status struct{ Sessions int }
