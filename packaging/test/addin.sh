@@ -62,7 +62,7 @@ for library in "$win64" "$win32"; do
 	[ -z "$unknown" ] || fail "$library imports what is not in testdata/windows7-imports: $unknown"
 	exports=$(sed -n '/Ordinal\/Name Pointer/,/^$/p' <<<"$dump" | awk '/\[ *[0-9]+\]/ { print $NF }' | sort | xargs)
 	[ "$exports" = "$five" ] || fail "$library exports $exports"
-	[ "$(x86_64-w64-mingw32-strings -el "$library" 2>/dev/null | grep -cx "$version")" -ge 2 ] || strings -el "$library" | grep -qx "$version" || fail "$library does not tell its version"
+	strings -el "$library" | grep -qx "$version" || fail "$library does not tell its version"
 done
 unzip -q -o "$built/pns4ones-addin-$version.zip" -d "$work/bundle"
 for file in "$work/bundle"/*; do cmp -s "$file" "$built/$(basename "$file")" || fail "$(basename "$file") in the bundle is another one"; done
@@ -79,6 +79,26 @@ prove() {
 	proven "$what: $(grep -E '^(ok|PASS)' "$work/prove.log" | tail -n 1 | tr '\t' ' ')"
 }
 prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" ''
+
+# loads runs host and add-in with the C library of another system.
+loads() {
+	local root=$1 what=$2
+	"$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/lib/x86_64-linux-gnu" "$built/host" "$lin64" new 1 connect 1 127.0.0.1 1 a b c d "" \
+		error 1 release 1 memory >"$work/said" 2>&1 || fail "$what: $(cat "$work/said")"
+	expect "$work/said" "Некорректный ключ клиента" "$what"
+	proven "$what loads it"
+}
+base_root
+loads "$base" "Debian 12"
+if [ -n "$long" ]; then
+	if [ -e "$cache/bullseye.done" ] || debootstrap --variant=minbase bullseye "$cache/bullseye" >"$cache/bullseye.log" 2>&1; then
+		touch "$cache/bullseye.done"
+		loads "$cache/bullseye" "Debian 11"
+	else
+		rm -rf "$cache/bullseye"
+		proven "left out: the mirror does not serve Debian 11"
+	fi
+fi
 
 ### sanitizers
 tests=(-run '^Test[^D]')
