@@ -67,20 +67,19 @@ row "key of wrong lengths" '*died' 'false Некорректный ключ кл
 row "wrong key" "true $stopped" 'true *Сервис уведомлений не принимает подключение*' new 1 connect 1 127.0.0.1 "$tcp" "$id" ib user group "$wrong" events 1 1 20000
 row "Shutdown" "$([ "$system" = linux ] && echo 'true *died' || echo 'true *error*')" 'true ' new 1 connect 1 127.0.0.1 "$tcp" "${with[@]}" sleep 600 shutdown 1 sleep 300
 
-# What the service does meanwhile is done by a second program: the host waits for it.
-during() {
-	sleep 3
-	"$@"
-}
+sessions() { [ "$(admin status | jq .sessions)" = "$1" ]; }
 say_all() {
+	eventually "a session" sessions 1
 	admin send --app "$id" --ib ib --group group --title 'группе' >"$work/group"
 	admin send --app "$id" --ib ib --all --title '😀' >/dev/null
 }
 for library in "$released" "$ours"; do
-	during say_all &
-	host "$library" new 1 connect 1 127.0.0.1 "$tcp" "${with[@]}" sleep 9000 >"$work/out" 2>/dev/null || true
-	wait $!
-	got="$(jq -r .sessions "$work/group") $(jq -r 'select(.event) | .data' "$work/out" | grep -oE '"title":"[^"]*"' | tr '\n' ' ')"
+	eventually "the end of the sessions before" sessions 0
+	say_all &
+	saying=$!
+	host "$library" new 1 connect 1 127.0.0.1 "$tcp" "${with[@]}" events 1 "$([ "$library" = "$ours" ] && echo 2 || echo 1)" 60000 >"$work/out" 2>/dev/null || true
+	wait "$saying"
+	got="$(jq -r .sessions "$work/group") $(jq -r 'select(.event) | .data' "$work/out" | grep -oE '"title":"[^"]*"' | tr '\n' ' ' || true)"
 	want='1 "title":"группе" "title":"😀" '
 	[ "$library" = "$ours" ] || want='0 "title":"*�*" '
 	# shellcheck disable=SC2053
@@ -88,24 +87,28 @@ for library in "$released" "$ours"; do
 	printf '  %-28s %-28s %s\n' "group, emoji" "$(basename "$library")" "$got"
 done
 
+mkfifo "$work/steps"
 again() {
 	kill -9 "$daemon"
 	wait "$daemon" 2>/dev/null || true
 	serve
 }
 for library in "$released" "$ours"; do
-	host "$library" new 1 connect 1 127.0.0.1 "$tcp" "${with[@]}" sleep 20000 >"$work/out" 2>/dev/null &
+	eventually "the end of the sessions before" sessions 0
+	host "$library" - <"$work/steps" >"$work/out" 2>/dev/null &
 	waiting=$!
-	sleep 3
+	exec 8>"$work/steps"
+	printf 'new\t1\n' >&8
+	(IFS=$'\t' && printf '%s\n' "connect	1	127.0.0.1	$tcp	${with[*]}") >&8
+	eventually "a session" sessions 1
 	again
-	back() { [ "$(admin status | jq .sessions)" = 1 ]; }
 	got=lost
 	for _ in $(seq 80); do
-		if back; then got=back; break; fi
+		if sessions 1; then got=back; break; fi
 		sleep 0.1
 	done
-	kill "$waiting" 2>/dev/null || true
-	wait "$waiting" 2>/dev/null || true
+	exec 8>&-  # the end of the steps is that of the host
+	wait "$waiting" || true
 	got="$got $(jq -r 'select(.event) | .data' "$work/out")"
 	want='back '
 	[ "$library" = "$ours" ] || want="lost $stopped"
