@@ -5,12 +5,21 @@
 #
 #   packaging/build.sh                 all of it
 #   packaging/build.sh deb tar         only these: deb rpm tar windows
+#   packaging/build.sh --without-1c …  without the add-in for 1C, which needs C++
+#                                      compilers; the names of the files say so
 #
 # ARCHES="amd64" leaves out the other one, VERSION=… names another version, DIST=…
-# another folder. Needs go, git, gzip and tar; for Windows also makensis and python3.
+# another folder, ADDIN_BUNDLE=… an add-in that is built already. Needs go, git, gzip
+# and tar; for Windows also makensis and python3; for the add-in what
+# packaging/1c/addin/toolchain.sh tells.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+without_1c=''
+if [ "${1:-}" = --without-1c ]; then
+	without_1c=-no1c
+	shift
+fi
 formats=${*:-deb rpm tar windows}
 arches=${ARCHES:-amd64 arm64}
 dist=${DIST:-dist}
@@ -38,6 +47,24 @@ dist=$(cd "$dist" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# The add-in comes first: without its compilers nothing is built in vain.
+if [ -z "$without_1c" ] && [ -z "${ADDIN_BUNDLE:-}" ] && ! packaging/1c/addin/toolchain.sh; then
+	echo "build.sh: the add-in for 1C cannot be built. packaging/1c/addin/toolchain.sh install gets what is missing; --without-1c leaves the add-in out." >&2
+	exit 1
+fi
+
+# addin puts the bundle for the 1C extension into a folder. It has a version of its
+# own: to 1C each other name is another add-in.
+addin() {
+	mkdir -p "$1"
+	if [ -n "${ADDIN_BUNDLE:-}" ]; then
+		cp "$ADDIN_BUNDLE" "$1"
+	else
+		packaging/1c/addin/build.sh bundle "$work/addin"
+		cp "$work/addin"/pns4ones-addin-*.zip "$1"
+	fi
+}
+
 # compile builds both programs for a system into a folder.
 compile() {
 	local os=$1 arch=$2 folder=$3 name
@@ -58,6 +85,10 @@ licenses() {
 			[ ! -f "$file" ] || { tr -d '\r' <"$file"; echo; }
 		done
 	done <<<"$modules"
+	if [ -z "$without_1c" ]; then
+		printf '%s\nBearSSL, in the add-in for 1C on Linux\n%s\n' "$(printf '=%.0s' {1..78})" "$(printf '=%.0s' {1..78})"
+		cat packaging/1c/addin/third_party/bearssl/LICENSE.txt
+	fi
 }
 
 # stage makes what does not depend on the processor: settings, manual, man pages,
@@ -81,6 +112,7 @@ stage() {
 	cp -R packaging/panel/pictures "$here/doc/pictures"
 	find "$here/doc" -name '*.md' -exec sed -i 's,\.\./\.\./panel/pictures/,../pictures/,g' {} +
 	cp LICENSE "$here/LICENSE"
+	[ -n "$without_1c" ] || addin "$here/1c"
 	licenses >"$here/doc/third-party-licenses.txt"
 	gzip -n9 "$here/doc/third-party-licenses.txt"
 	printf 'pns4ones (%s) stable; urgency=medium\n\n  * Release %s. What changed: git log.\n\n -- pns4ones developers <pns4ones@users.noreply.github.com>  %s\n' \
@@ -121,10 +153,16 @@ package() {
 	fi
 	documents "$format" man /usr/share/man >>"$work/nfpm.yaml"
 	documents "$format" doc /usr/share/doc/pns4ones >>"$work/nfpm.yaml"
-	"$work/nfpm" package --config "$work/nfpm.yaml" --packager "$format" --target "$dist/" >"$work/nfpm.log" || {
+	[ -n "$without_1c" ] || documents files 1c /usr/share/pns4ones/1c >>"$work/nfpm.yaml"
+	mkdir -p "$work/package"
+	"$work/nfpm" package --config "$work/nfpm.yaml" --packager "$format" --target "$work/package/" >"$work/nfpm.log" || {
 		cat "$work/nfpm.log" >&2
 		return 1
 	}
+	local file
+	for file in "$work/package"/*."$format"; do
+		mv "$file" "$dist/$(basename "$file" ".$format")$without_1c.$format"
+	done
 }
 
 # archive makes the tar.gz that is unpacked into /opt.
@@ -133,11 +171,12 @@ archive() {
 	local top=$work/tar-$arch/pns4ones
 	mkdir -p "$top"
 	cp -R "$work/linux-$arch/." "$work/stage/doc" "$work/stage/man" "$work/stage/completions" "$work/stage/pns4ones.toml" "$work/stage/LICENSE" "$work/stage/tar/install.sh" "$top"
+	[ -n "$without_1c" ] || cp -R "$work/stage/1c" "$top"
 	mkdir "$top/systemd"
 	sed 's,/usr/bin/,/opt/pns4ones/,g' packaging/linux/pns4ones.service >"$top/systemd/pns4ones.service"
 	cp packaging/linux/pns4ones.sysusers "$top/systemd/pns4ones.conf"
 	tar --create --sort=name --format=gnu --owner=root:0 --group=root:0 --mtime="@$SOURCE_DATE_EPOCH" --mode=u=rwX,go=rX \
-		-C "$work/tar-$arch" pns4ones | gzip -n9 >"$dist/pns4ones-$VERSION-linux-$arch.tar.gz"
+		-C "$work/tar-$arch" pns4ones | gzip -n9 >"$dist/pns4ones-$VERSION-linux-$arch$without_1c.tar.gz"
 }
 
 stage
@@ -156,7 +195,8 @@ for format in $formats; do
 	windows)
 		compile windows amd64 "$work/windows"
 		cp -R "$work/stage/doc" "$work/stage/pns4ones.toml" "$work/stage/LICENSE" "$work/windows"
-		packaging/windows/build.sh "$work/windows" "$dist" "$VERSION"
+		[ -n "$without_1c" ] || cp -R "$work/stage/1c" "$work/windows"
+		packaging/windows/build.sh "$work/windows" "$dist" "$VERSION" "$without_1c"
 		;;
 	*)
 		echo "build.sh: unknown format $format: expected deb, rpm, tar or windows" >&2
@@ -164,4 +204,10 @@ for format in $formats; do
 		;;
 	esac
 done
-(cd "$dist" && sha256sum -- *"$VERSION"* >SHA256SUMS && cat SHA256SUMS)
+bundle=
+if [ -z "$without_1c" ]; then
+	cp "$work/stage/1c"/*.zip "$dist"
+	bundle=$(basename "$work/stage/1c"/*.zip)
+fi
+# shellcheck disable=SC2086
+(cd "$dist" && sha256sum -- *"$VERSION"* $bundle >SHA256SUMS && cat SHA256SUMS)

@@ -145,7 +145,7 @@ uninstall() {
 		say "removed. Settings and data are kept: $settings, /var/lib/pns4ones. To remove them as well: $0 --purge"
 	fi
 	# An old product in the same folder keeps its files.
-	for name in completions doc man systemd LICENSE pns4ones pns4onesadmin pns4ones.toml; do
+	for name in 1c completions doc man systemd LICENSE pns4ones pns4onesadmin pns4ones.toml; do
 		rm -rf "${program:?}/$name"
 	done
 	if [ "$action" = purge ]; then

@@ -49,6 +49,7 @@ installed=$(
 	FILES
 )
 expect_files "installed" <<<"$installed"
+in_root sh -c 'test -s /opt/pns4ones/1c/pns4ones-addin-*.zip' || fail "no add-in for 1C"
 start_daemon
 in_root /run/use.sh before
 proven "used: a message arrives"

@@ -16,7 +16,10 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 	trap 'rm -rf "$builds"' EXIT
 	cd "$project"
 	dist=${1:-}
-	[ -n "$dist" ] || DIST=${dist:=$builds/dist} packaging/build.sh windows >/dev/null
+	if [ -z "$dist" ]; then
+		packaging/1c/addin/toolchain.sh install
+		DIST=${dist:=$builds/dist} packaging/build.sh windows >/dev/null
+	fi
 	cp "$dist"/pns4ones-*-windows-amd64.zip "$builds/new.zip"
 	cp "$dist"/pns4ones-*-windows-amd64-setup.exe "$builds/new-setup.exe"
 	unzip -q "$builds/new.zip" -d "$builds"
@@ -137,6 +140,7 @@ use() {
 ### the archive, in the foreground
 zip=$builds/pns4ones
 expect <(unzip -l "$builds/new.zip") "pns4ones/doc/ru/install.md" "the archive"
+expect <(unzip -l "$builds/new.zip") "pns4ones/1c/pns4ones-addin-" "the archive"
 wine "$zip/pns4ones.exe" >"$work/daemon.log" 2>&1 </dev/null &
 daemon=$!
 eventually "the start of the daemon" win "$zip/pns4onesadmin.exe" status

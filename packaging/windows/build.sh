@@ -3,14 +3,14 @@
 # the manual and the licence; packaging/build.sh calls it. The same files give the
 # same bytes.
 #
-#   build.sh BINDIR OUTDIR VERSION
+#   build.sh BINDIR OUTDIR VERSION [SUFFIX]    the suffix is for the names of the files
 #
 # Needs makensis and python3. All files get the time SOURCE_DATE_EPOCH.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(realpath "$1") out=$(realpath "$2") version=$3
 : "${SOURCE_DATE_EPOCH:?the time of the commit}"
-name=pns4ones-$version-windows-amd64
+name=pns4ones-$version-windows-amd64${4:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -18,6 +18,7 @@ trap 'rm -rf "$work"' EXIT
 # Linux: the service writes its own at its first start.
 mkdir -p "$work/pns4ones"
 cp -R "$bin/pns4ones.exe" "$bin/pns4onesadmin.exe" "$bin/doc" "$work/pns4ones"
+[ ! -d "$bin/1c" ] || cp -R "$bin/1c" "$work/pns4ones"
 # Windows has no gzip, and its editor knows files by their extension.
 cp "$bin/LICENSE" "$work/pns4ones/LICENSE.txt"
 find "$work/pns4ones" -name '*.gz' -exec gunzip {} +

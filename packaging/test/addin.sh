@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Proves the native add-in for 1C: the files, its behaviour on Linux and under Wine
+# against a service that misbehaves and against the real daemon, under sanitizers and
+# a fuzzer, and in a host that is not ours.
+#
+#   addin.sh [long]       long: thousands of messages and clients, ten minutes of
+#                         fuzzing for each target, links that go down for minutes
+#
+# ADDIN=FOLDER takes the files of a build (bundle, host, codec) that is there
+# already. What is beside the project in ../shared (the add-in of 2022, OneScript) is
+# used if it is there. Installs what it needs; as root, on Debian.
+. "$(dirname "$0")/lib.sh"
+long=${1:-}
+addin=$project/packaging/1c/addin
+shared=$project/../shared
+need binutils clang libclang-rt-14-dev openssl python3 strace unzip wine64 xz-utils
+"$addin/toolchain.sh" install
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$project"
+version=$(cat "$addin/VERSION")
+names=${version//./_}
+
+### the files
+built=${ADDIN:-$work/built}
+[ -n "${ADDIN:-}" ] || for what in bundle host codec; do "$addin/build.sh" "$what" "$built"; done
+lin64=$built/PNS4OneSComp_Lin64_$names.so
+win64=$built/PNS4OneSComp_Win64_$names.dll
+win32=$built/PNS4OneSComp_Win32_$names.dll
+
+# A change without a new version would never reach a client that has installed the
+# add-in: 1C goes by the names of the files.
+sources=$(cd "$addin" && LC_ALL=C find . -maxdepth 1 -type f \( -name '*.?pp' -o -name '*.rc' -o -name '*.map' -o -name build.sh \) | LC_ALL=C sort |
+	while read -r file; do sha256sum "$file"; done | sha256sum | cut -d' ' -f1)
+[ "$version $sources" = "$(cat "$addin/SOURCES")" ] ||
+	fail "the sources of the add-in have changed. Once a version is released, each change takes a new one in packaging/1c/addin/VERSION. Then write into packaging/1c/addin/SOURCES: $version $sources"
+
+five="DestroyObject GetAttachType GetClassNames GetClassObject SetPlatformCapabilities"
+for library in "$built"/*.so; do
+	[ "$(nm -D --defined-only "$library" | awk '{ print $3 }' | sort | xargs)" = "$five" ] || fail "$library exports $(nm -D --defined-only "$library")"
+	needed=$(readelf -d "$library" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | xargs)
+	for one in $needed; do
+		case $one in
+		libc.so.6 | libpthread.so.0 | libdl.so.2 | ld-linux*.so.*) ;;
+		*) fail "$library needs $one" ;;
+		esac
+	done
+	newest=$(objdump -T "$library" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1)
+	[ "$(printf '%s\nGLIBC_2.17\n' "$newest" | sort -V | tail -n 1)" = GLIBC_2.17 ] || fail "$library needs $newest"
+	readelf -d "$library" | grep -q NODELETE || fail "$library can be unloaded from under its thread"
+	readelf -d "$library" | grep -qE 'BIND_NOW|FLAGS.* NOW' || fail "$library binds late"
+done
+for library in "$win64" "$win32"; do
+	dump=$(x86_64-w64-mingw32-objdump -p "$library")
+	[ "$(sed -n 's/.*DLL Name: //p' <<<"$dump" | tr '[:upper:]' '[:lower:]' | sort | xargs)" = "bcrypt.dll kernel32.dll msvcrt.dll ws2_32.dll" ] ||
+		fail "$library needs $(grep 'DLL Name' <<<"$dump")"
+	grep -qE 'MajorSubsystemVersion\s+6' <<<"$dump" && grep -qE 'MajorOSystemVersion\s+6' <<<"$dump" || fail "$library is not for Windows 7"
+	# A function that is younger than Windows 7 would come to light here.
+	sed -n '/Import Tables/,/Export Tables/p' <<<"$dump" | awk 'NF == 3 && $3 ~ /^[A-Za-z_][^.]*$/ { print $3 }' | sort -u >"$work/imports"
+	[ -s "$work/imports" ] || fail "no imports of $library"
+	unknown=$(LC_ALL=C comm -23 <(LC_ALL=C sort -u "$work/imports") <(LC_ALL=C sort -u "$here/testdata/windows7-imports"))
+	[ -z "$unknown" ] || fail "$library imports what is not in testdata/windows7-imports: $unknown"
+	exports=$(sed -n '/Ordinal\/Name Pointer/,/^$/p' <<<"$dump" | awk '/\[ *[0-9]+\]/ { print $NF }' | sort | xargs)
+	[ "$exports" = "$five" ] || fail "$library exports $exports"
+	strings -el "$library" | grep -qx "$version" || fail "$library does not tell its version"
+done
+unzip -q -o "$built/pns4ones-addin-$version.zip" -d "$work/bundle"
+for file in "$work/bundle"/*; do cmp -s "$file" "$built/$(basename "$file")" || fail "$(basename "$file") in the bundle is another one"; done
+grep -o 'path="[^"]*"' "$work/bundle/manifest.xml" | cut -d'"' -f2 | while read -r path; do [ -s "$work/bundle/$path" ] || fail "the manifest names $path"; done
+proven "files: five exports, glibc 2.17, four DLLs of Windows 7; bundle $(stat -c %s "$built/pns4ones-addin-$version.zip") bytes"
+
+### behaviour on Linux, against a service that misbehaves and the daemon
+# prove runs the Go tests with a library and a host.
+prove() {
+	local what=$1 library=$2 host=$3 codec=$4 runner=$5
+	shift 5
+	PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner PNS4ONES_ADDIN_LONG=$long \
+		go test -count=1 -timeout 60m "$@" ./packaging/1c/addin/prove >"$work/prove.log" 2>&1 || fail "$what: $(tail -n 60 "$work/prove.log")"
+	proven "$what: $(grep -E '^(ok|PASS)' "$work/prove.log" | tail -n 1 | tr '\t' ' ')"
+}
+prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" ''
+
+# loads runs host and add-in with the C library of another system.
+loads() {
+	local root=$1 what=$2 loader
+	# Its usual name is a link that leads out of the root.
+	loader=$(find "$root/lib/x86_64-linux-gnu/" -maxdepth 1 -type f -name 'ld-*.so*' | head -n 1)
+	"$loader" --library-path "$root/lib/x86_64-linux-gnu" "$built/host" "$lin64" new 1 connect 1 127.0.0.1 1 a b c d "" \
+		error 1 release 1 memory >"$work/said" 2>&1 || fail "$what: $(cat "$work/said")"
+	expect "$work/said" "Некорректный ключ клиента" "$what"
+	proven "$what loads it"
+}
+base_root
+loads "$base" "Debian 12"
+if [ -n "$long" ]; then
+	if [ -e "$cache/bullseye.done" ] || debootstrap --variant=minbase bullseye "$cache/bullseye" >"$cache/bullseye.log" 2>&1; then
+		touch "$cache/bullseye.done"
+		loads "$cache/bullseye" "Debian 11"
+	else
+		rm -rf "$cache/bullseye"
+		proven "left out: the mirror does not serve Debian 11"
+	fi
+fi
+
+### sanitizers
+tests=(-run '^Test[^D]')
+[ -z "$long" ] || tests=()
+for kind in address thread; do
+	"$addin/build.sh" sanitized "$kind" "$work/$kind"
+	prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' "${tests[@]}"
+done
+
+### fuzzing
+"$addin/build.sh" fuzz "$work/fuzz"
+seconds=$([ -n "$long" ] && echo 600 || echo 20)
+fuzzing=()
+for target in frames clientkey addresses; do
+	mkdir -p "$work/corpus/$target"
+	cp "$addin/test/fuzz/corpus/$target"/* "$work/corpus/$target" 2>/dev/null || true
+	"$work/fuzz/$target" -max_total_time="$seconds" -rss_limit_mb=512 -max_len=4096 -artifact_prefix="$work/$target-" "$work/corpus/$target" >"$work/$target.log" 2>&1 &
+	fuzzing+=("$!:$target")
+done
+for one in "${fuzzing[@]}"; do
+	wait "${one%%:*}" || fail "fuzz ${one#*:}: $(tail -n 40 "$work/${one#*:}.log")"
+	proven "fuzz ${one#*:}: $(grep -oE '^Done [0-9]+ runs in [0-9]+' "$work/${one#*:}.log") s"
+done
+
+go build -o "$work" ./cmd/pns4ones ./cmd/pns4onesadmin
+old=$shared/released/PNS4OneSComp-1.0.zip
+if [ -f "$old" ]; then
+	"$here/addin-released.sh" "$work" "$built" "$old" "$lin64" linux
+else
+	proven "left out: the add-in of 2022 is not beside the project"
+fi
+
+### under Wine
+# wine_proofs runs the proofs with a Wine, for a processor; its daemon stays between
+# the tests, so that each of them need not start one.
+wine_proofs() {
+	local loader=$1 arch=$2 library=$3 host=$4 codec=$5
+	export WINEPREFIX=$work/wine-$arch WINEARCH=$arch WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml=' WINELOADER=$loader DISPLAY=''
+	timeout 120 "$loader" wineboot -i >/dev/null 2>&1 || fail "Wine does not start"
+	"$server" -p
+	prove "Wine $arch" "$library" "$host" "$codec" "$loader" -run '^Test[^D]'
+	if [ "$arch" = win64 ] && [ -f "$old" ]; then "$here/addin-released.sh" "$work" "$built" "$old" "$library" windows; fi
+	"$server" -k || true
+	unset WINEPREFIX WINEARCH WINELOADER
+}
+server=/usr/lib/wine/wineserver64
+wine_proofs /usr/lib/wine/wine64 win64 "$win64" "$built/host64.exe" "$built/codec64.exe"
+if [ -x /usr/lib/wine/wine ] && [ -x /usr/lib/wine/wineserver32 ]; then
+	server=/usr/lib/wine/wineserver32
+	wine_proofs /usr/lib/wine/wine win32 "$win32" "$built/host32.exe" "$built/codec32.exe"
+else
+	proven "left out: Windows i386, since wine32 is not installed"
+fi
+
+### idle: no wake-ups but those of the kernel
+"$here/addin-daemon.sh" "$work" "$built" "$lin64" "$([ -n "$long" ] && echo 60 || echo 10)"
+
+[ -z "$long" ] || "$here/addin-link.sh" "$work" "$built" "$lin64" 20 300
+
+### hosts that are not ours
+if [ -f "$shared/onescript/onescript-2.0.0-linux-x64.tar.xz" ]; then
+	"$here/addin-onescript.sh" "$work" "$built/pns4ones-addin-$version.zip" "$shared/onescript"
+else
+	proven "left out: OneScript is not beside the project"
+fi
