@@ -62,3 +62,6 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 
 // Group names the group whose members may connect.
 func Group(string) string { return "Administrators" }
+
+// Look knows of no obstacle here: a pipe has no folder.
+func Look(string) error { return nil }
