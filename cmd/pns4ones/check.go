@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/pns4ones/pns4ones/config"
@@ -19,8 +22,8 @@ const (
 )
 
 // check validates the settings, the certificate and what else a start needs, without
-// starting anything. Root, who can read everything, has it repeated with the rights of the
-// service.
+// starting anything. Root, who can read everything, has it repeated with the rights of
+// the service.
 func (d *daemonRun) check(text *locale.Localizer, settings *config.Result) int {
 	done := make(chan int, 1)
 	deadline := time.Now().Add(checkTime)
@@ -68,6 +71,14 @@ func (d *daemonRun) checkHere(text *locale.Localizer, settings *config.Result) i
 			warn("daemon.check_not_yet", "from", from.Local().Format(time.DateTime))
 		}
 		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
+	}
+	if folder := d.getenv("RUNTIME_DIRECTORY"); folder != "" {
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return exitDone // repeated for a service that does not run: systemd makes its folders first
+		}
+	}
+	if err := netsvc.Look(&settings.Config); err != nil {
+		return d.fail(text, settings, err)
 	}
 	return exitDone
 }

@@ -144,7 +144,7 @@ func (l *ledger) refind() {
 // are connected do not notice; those who come later are let in when there is room.
 func TestOutOfDescriptors(t *testing.T) {
 	i := install(t)
-	daemon := exec.Command("/bin/sh", "-c", `ulimit -n 200; exec "$0"`, i.program)
+	daemon := exec.Command("/bin/sh", "-c", `ulimit -n 250; exec "$0"`, i.program)
 	i.start(daemon)
 	l := newLedger(t, i.client)
 	l.open(100)

@@ -3,7 +3,6 @@ package listen
 import (
 	"bufio"
 	"bytes"
-	"encoding/hex"
 	"net/netip"
 	"os"
 	"strconv"
@@ -39,25 +38,14 @@ func Look(a config.Address, owned string) error {
 	return nil
 }
 
-// parseSocket reads a line of the kernel's table of sockets.
+// parseSocket reads a line of the kernel's table of sockets, if it is of one that listens.
 func parseSocket(line string) (at netip.AddrPort, user string, listens bool) {
-	const listening = "0A"
+	at, _, state, ok := parseTCP(line)
 	fields := strings.Fields(line)
-	if len(fields) < 8 || fields[3] != listening {
+	if !ok || state != tcpListen || len(fields) < 8 {
 		return netip.AddrPort{}, "", false
 	}
-	host, port, _ := strings.Cut(fields[1], ":")
-	number, err := strconv.ParseUint(port, 16, 16)
-	raw, hexErr := hex.DecodeString(host)
-	if err != nil || hexErr != nil {
-		return netip.AddrPort{}, "", false
-	}
-	// Words of four bytes, each in the order of the machine.
-	for i := 0; i+4 <= len(raw); i += 4 {
-		raw[i], raw[i+1], raw[i+2], raw[i+3] = raw[i+3], raw[i+2], raw[i+1], raw[i]
-	}
-	addr, ok := netip.AddrFromSlice(raw)
-	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), fields[7], ok
+	return at, fields[7], true
 }
 
 // overlaps reports whether a socket at that address keeps the other from being bound.
