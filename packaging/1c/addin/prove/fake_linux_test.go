@@ -350,8 +350,7 @@ func TestClosedAtOnceThreeTimes(t *testing.T) {
 	p.goodbye()
 }
 
-// What is counted, and said of it, over losses, refused events and goodbye
-// (section 4.4).
+// What is counted, and said of it, over losses, refused events and goodbye.
 func TestGoingOn(t *testing.T) {
 	s := serve(t)
 	h := load(t)
