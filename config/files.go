@@ -12,7 +12,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
-// Names of the settings files (design.md section 3). The old product opens
+// Names of the settings files. The old product opens
 // PNS4OneS.ini; its manual writes pns4ones.ini.
 const (
 	tomlName   = "pns4ones.toml"
