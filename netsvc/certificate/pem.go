@@ -7,7 +7,7 @@ import (
 	"regexp"
 )
 
-// Marks of a PEM block (RFC 7468 section 2).
+// Marks of a PEM block (RFC 7468, 2).
 var (
 	beginMark = []byte("-----BEGIN ")
 	endMark   = regexp.MustCompile(`-----END [^\n-]*-----`)

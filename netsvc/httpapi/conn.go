@@ -169,7 +169,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// beginsTLS recognises the record of a ClientHello (RFC 8446 section 5.1). No request
+// beginsTLS recognises the record of a ClientHello (RFC 8446, 5.1). No request
 // begins like that.
 func beginsTLS(b []byte) bool { return b[0] == 0x16 && (len(b) < 2 || b[1] == 0x03) }
 

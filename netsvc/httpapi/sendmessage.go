@@ -75,7 +75,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// contentEncoding names how a body is encoded (RFC 9110 section 8.4); empty: it is as
+// contentEncoding names how a body is encoded (RFC 9110, 8.4); empty: it is as
 // it is.
 func contentEncoding(r *http.Request) string {
 	var encodings []string
