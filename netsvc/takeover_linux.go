@@ -485,21 +485,20 @@ func (s *Server) takeOver() {
 	record := t.document.Record
 	record.ToVersion, record.ToPID = s.options.Version, os.Getpid()
 	became := s.hub.TakeOver(t.document.hub)
-	s.setControl(t.takeControl(s.options.Config.Control))
-	s.accept()
-	record.Sessions, record.Done = became.Sessions, true
+	record.Sessions, record.Lost, record.Done = became.Sessions, became.Missing, true
 	record.Seconds = time.Since(record.At).Seconds()
-	record.Lost = became.Missing
 	if became.Missing > 0 {
 		record.Why = fmt.Sprintf("this process may have %d files open, which is not enough: raise LimitNOFILE of the unit, or ulimit -n", openLimit())
 		s.logger.Error("sessions were lost at the hand-over", slog.Int("lost", became.Missing), slog.String("why", record.Why))
 	}
+	s.recordHandOver(record) // before anybody can ask for it
+	s.setControl(t.takeControl(s.options.Config.Control))
+	s.accept()
 	for _, f := range t.listened {
 		if f != nil { // nobody listens there any more
 			f.Close()
 		}
 	}
-	s.recordHandOver(record)
 	s.logger.Info("sessions taken over", slog.String("way", record.Way), slog.Int("sessions", became.Sessions), slog.Int("unregistered", became.Unregistered),
 		slog.Int("revoked", became.Revoked), slog.Int("lost", became.Missing), slog.String("from_version", record.FromVersion),
 		slog.String("to_version", record.ToVersion), slog.Duration("not_served", time.Duration(record.Seconds*float64(time.Second)).Round(time.Microsecond)))
