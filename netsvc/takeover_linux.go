@@ -492,7 +492,9 @@ func (s *Server) takeOver() {
 		s.logger.Error("sessions were lost at the hand-over", slog.Int("lost", became.Missing), slog.String("why", record.Why))
 	}
 	s.recordHandOver(record) // before anybody can ask for it
-	s.setControl(t.takeControl(s.options.Config.Control))
+	if ln := t.takeControl(s.options.Config.Control); ln != nil {
+		s.setControl(ln)
+	}
 	s.accept()
 	for _, f := range t.listened {
 		if f != nil { // nobody listens there any more
