@@ -349,7 +349,7 @@ func (u *upgrade) yield() error {
 		return err
 	}
 	until := time.Now().Add(u.deadlines.Turn)
-	if err := u.within("U.O.turn", until, u.next.giveTurn); err != nil && !u.next.given.Load() {
+	if err := u.within("U.O.turn", until, u.next.giveTurn); err != nil && u.next.withholdTurn() {
 		return err
 	}
 	// From here on a SIGTERM goes to the successor too: it is the one to hand over.
