@@ -274,6 +274,7 @@ func (u *upgrade) handOver() {
 // pass gives the successor all that it needs, and returns when it is ready (6 to 8).
 func (u *upgrade) pass(state *hub.State, until time.Time) error {
 	s := u.server
+	u.next.link.SetDeadline(until) // that of hello may be over
 	err := u.within("U.O.send", until, func() error {
 		parcel, err := u.pack(state, u.record, u.passedEarly())
 		if err != nil {
