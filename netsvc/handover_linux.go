@@ -172,14 +172,9 @@ func (u *upgrade) prepare() (err error) {
 		return err
 	}
 	if err := u.closeGate(); err != nil {
-		s.apps.Resume()
 		return errBusyDisk
 	}
-	if err := context.Cause(u.ctx); err != nil {
-		s.apps.Resume()
-		return err
-	}
-	return nil
+	return context.Cause(u.ctx)
 }
 
 // hear returns what the successor says, unless it does not in time, ends, or this service
@@ -250,6 +245,7 @@ func (u *upgrade) giveUp() {
 	if u.next != nil {
 		u.next.end(u.deadlines.End)
 	}
+	u.server.apps.Resume() // the gate may be shut already
 	u.server.reserve.take()
 }
 
