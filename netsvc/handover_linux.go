@@ -172,14 +172,9 @@ func (u *upgrade) prepare() (err error) {
 		return err
 	}
 	if err := u.closeGate(); err != nil {
-		s.apps.Resume()
 		return errBusyDisk
 	}
-	if err := context.Cause(u.ctx); err != nil {
-		s.apps.Resume()
-		return err
-	}
-	return nil
+	return context.Cause(u.ctx)
 }
 
 // hear returns what the successor says, unless it does not in time, ends, or this service
@@ -250,6 +245,7 @@ func (u *upgrade) giveUp() {
 	if u.next != nil {
 		u.next.end(u.deadlines.End)
 	}
+	u.server.apps.Resume() // the gate may be shut already
 	u.server.reserve.take()
 }
 
@@ -274,6 +270,7 @@ func (u *upgrade) handOver() {
 // pass gives the successor all that it needs, and returns when it is ready (6 to 8).
 func (u *upgrade) pass(state *hub.State, until time.Time) error {
 	s := u.server
+	u.next.link.SetDeadline(until) // that of hello may be over
 	err := u.within("U.O.send", until, func() error {
 		parcel, err := u.pack(state, u.record, u.passedEarly())
 		if err != nil {
@@ -349,7 +346,7 @@ func (u *upgrade) yield() error {
 		return err
 	}
 	until := time.Now().Add(u.deadlines.Turn)
-	if err := u.within("U.O.turn", until, u.next.giveTurn); err != nil && !u.next.given.Load() {
+	if err := u.within("U.O.turn", until, u.next.giveTurn); err != nil && u.next.withholdTurn() {
 		return err
 	}
 	// From here on a SIGTERM goes to the successor too: it is the one to hand over.

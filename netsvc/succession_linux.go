@@ -202,8 +202,16 @@ type successor struct {
 	link    *handover.Link
 	// The right to serve is one byte in this pipe, which both processes can read.
 	turnIn, turnOut *os.File
-	given           atomic.Bool // the byte was written
+	decided         atomic.Bool // whether the byte is written, or never will be
 }
+
+// What the byte in the pipe says.
+const (
+	turnGiven   = 1
+	turnRefused = 2 // the process before goes on
+)
+
+var errRefused = errors.New("the process before this one goes on with the sessions")
 
 // start starts the program on disk as a successor.
 func (s *Succession) start() (*successor, error) {
@@ -243,12 +251,18 @@ func (n *successor) close() {
 	n.turnOut.Close()
 }
 
-// giveTurn writes the byte.
+// giveTurn writes the byte, unless it was withheld.
 func (n *successor) giveTurn() error {
-	n.given.Store(true)
-	_, err := n.turnIn.Write([]byte{1})
+	if n.decided.Swap(true) {
+		return os.ErrDeadlineExceeded
+	}
+	_, err := n.turnIn.Write([]byte{turnGiven})
 	return err
 }
+
+// withholdTurn has giveTurn not write the byte any more, however late it comes to that. It
+// reports false if the byte is written.
+func (n *successor) withholdTurn() bool { return !n.decided.Swap(true) }
 
 // takeTurnBack reads the byte back, and reports whether it was still there.
 func (n *successor) takeTurnBack() bool {
@@ -274,6 +288,9 @@ func readNow(f *os.File) error {
 // end kills the successor, and waits until it has let go of the database and of its
 // sockets, for this process wants them back.
 func (n *successor) end(patience time.Duration) {
+	// If the program is a script, what is killed is the script: the process that it started
+	// must not take the end of the pipe for the end of this process.
+	n.turnIn.Write([]byte{turnRefused})
 	descriptor, err := unix.PidfdOpen(n.process.Pid, 0)
 	n.process.Kill()
 	if err == nil {

@@ -232,12 +232,16 @@ func (t *takeover) awaitTurn() error {
 	defer t.link.Close()
 	defer t.turn.Close()
 	t.turn.SetReadDeadline(time.Now().Add(successorWait))
+	turn := make([]byte, 1)
 	n, err := 0, t.at("U.N.take")
 	if err == nil {
-		n, err = t.turn.Read(make([]byte, 1))
+		n, err = t.turn.Read(turn)
 	}
-	if n == 0 && !errors.Is(err, io.EOF) {
+	switch {
+	case n == 0 && !errors.Is(err, io.EOF):
 		return fmt.Errorf("the process before this one does not let go of the sessions: %w", err)
+	case n == 1 && turn[0] != turnGiven:
+		return errRefused
 	}
 	say(t.link, word{Say: sayMine}) // the other process may be gone
 	return nil

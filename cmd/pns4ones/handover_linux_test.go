@@ -106,6 +106,74 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 	l.check()
 }
 
+// TestASlowUpgradeHasItsTime has as much time go by before the freeze as a successor has
+// for its hello: what comes after has a deadline of its own.
+func TestASlowUpgradeHasItsTime(t *testing.T) {
+	situation(t)
+	i := install(t)
+	plan := i.plan("U.O.gate", faultWait)
+	i.start(exec.Command(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	before := i.status()
+	asked := make(chan error, 1)
+	go func() {
+		_, err := i.client.Upgrade(context.Background())
+		asked <- err
+	}()
+	i.awaitStep(plan)
+	<-time.After(impatient.Hello)
+	i.goOn(plan)
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the hand-over has ended", func() bool {
+		status, err := i.client.Status(context.Background())
+		return err == nil && status.LastHandover != nil
+	})
+	if now := i.status(); now.PID == before.PID {
+		t.Errorf("it was not upgraded: %s", now.LastHandover.Why)
+	}
+	l.settle()
+	l.check()
+}
+
+// TestAnUpgradeThatFailsUnderAScript kills the script, for that is what was started. The
+// daemon that it runs has got everything, and must not take over for all that.
+func TestAnUpgradeThatFailsUnderAScript(t *testing.T) {
+	i := install(t)
+	good := i.program + ".good"
+	if err := os.Link(i.program, good); err != nil {
+		t.Fatal(err)
+	}
+	i.start(exec.Command(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	before := i.status()
+	i.replaceProgram(func(f *os.File) {
+		io.WriteString(f, "#!/bin/bash\ncase \"$*\" in *-check*) exit 0;; esac\n(exec -a pns4ones "+good+" \"$@\")\n:\n")
+	})
+	for _, step := range []string{"N.open", "O.close"} {
+		t.Log(step)
+		i.plan(step, faultError)
+		if _, err := i.client.Upgrade(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "one process is left, and serves", func() bool {
+			status, err := i.client.Status(context.Background())
+			return err == nil && status.LastHandover != nil && len(i.processes()) == 1
+		})
+		if now := i.status(); now.PID != before.PID || now.Sessions != before.Sessions {
+			t.Errorf("it was %+v and is %+v", before, now)
+		}
+	}
+	stop()
+	l.settle()
+	l.check()
+}
+
 func TestSystemdRestartsLoseNothing(t *testing.T) {
 	i := install(t)
 	systemd := newServiceManager(t, i)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"slices"
@@ -149,7 +150,7 @@ func (v *saving) key(k *key) int {
 	if !saved {
 		at = len(v.state.Keys)
 		v.keys[k] = at
-		v.state.Keys = append(v.state.Keys, SavedKey{k.tenant.id, k.Generation, k.Secret.Fingerprint()})
+		v.state.Keys = append(v.state.Keys, SavedKey{k.tenant.id, k.Generation, k.fingerprint()})
 	}
 	return at
 }
@@ -184,9 +185,15 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 	for i, saved := range state.Keys {
 		keys[i] = h.savedKey(saved)
 	}
+	gone := make([]*key, len(keys))
 	frames := make([]*frame, len(state.Frames))
 	for i, saved := range state.Frames {
-		if k := keys[saved.Key]; k != nil {
+		if gone[saved.Key] == nil {
+			gone[saved.Key] = h.goneKey(state.Keys[saved.Key])
+		}
+		// A frame under a key that is gone is half written, perhaps, to a session that has
+		// registered under another key since.
+		if k := cmp.Or(keys[saved.Key], gone[saved.Key]); k != nil {
 			frames[i] = &frame{key: k, delivery: h.begin(), bytes: saved.Bytes, keep: saved.Keep}
 		}
 	}
@@ -265,6 +272,23 @@ func (h *Hub) savedKey(saved SavedKey) *key {
 		}
 	}
 	return nil
+}
+
+// goneKey stands for a key that is no longer in force, of which frames are left; nil: its
+// app is gone too.
+func (h *Hub) goneKey(saved SavedKey) *key {
+	t := h.app(saved.AppID)
+	if t == nil {
+		return nil
+	}
+	return &key{Key: Key{Generation: saved.Generation}, tenant: t, gone: saved.Fingerprint}
+}
+
+func (k *key) fingerprint() string {
+	if k.Secret == nil {
+		return k.gone
+	}
+	return k.Secret.Fingerprint()
 }
 
 // restored returns a session on a connection that is open already.

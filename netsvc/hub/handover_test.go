@@ -152,6 +152,43 @@ func TestSessionsUnderAKeyThatIsGoneAreClosed(t *testing.T) {
 	}
 }
 
+// TestAFrameUnderAKeyThatIsGoneIsFinished hands a session over that had half of a message
+// when it registered under another key: the rest of it goes out though the first key has
+// ended, for cutting it would garble what follows.
+func TestAFrameUnderAKeyThatIsGoneIsFinished(t *testing.T) {
+	first, served := open(t, hub.Options{Limits: roomy})
+	old := hub.Key{Generation: 1, Secret: first.key}
+	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	first.SetApp(appID, []hub.Key{next, old})
+	slow := first.connect("ib", "slow", "")
+	large := strings.Repeat("x", 16<<20) // more than the sockets take
+	first.Publish(appID, toAll("ib"), topic(large))
+	before := first.Stats().Registrations
+	if err := slow.Register(wire.Registration{AppID: appID, IbID: "ib", UserID: "slow"}, next.Secret); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is registered again", func() bool { return first.Stats().Registrations > before })
+	first.SetApp(appID, []hub.Key{next})
+	state := handOver(t, first, served)
+
+	// And once more: the key is not known there any more.
+	second, became := successor(t, state, next)
+	if became != (hub.TakenOver{Sessions: 1}) {
+		t.Fatalf("%+v", became)
+	}
+	third, became := successor(t, journey(t, second.HandOver()), next)
+	if became != (hub.TakenOver{Sessions: 1}) {
+		t.Fatalf("%+v", became)
+	}
+	third.Publish(appID, toAll("ib"), topic("x"))
+	if got, want := receive(t, slow), fmt.Sprintf(`{"topic":"%s"}`, large); got != want {
+		t.Errorf("got %.80s of %d bytes", got, len(got))
+	}
+	if got := receive(t, slow); got != `{"topic":"x"}` {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestNothingIsLostOrDoubledOnTheWay hands over again and again while a message
 // follows the other.
 func TestNothingIsLostOrDoubledOnTheWay(t *testing.T) {

@@ -123,6 +123,7 @@ type key struct {
 	tenant   *tenant
 	sessions atomic.Int64 // registered under it
 	revoked  atomic.Bool  // no longer in force: nobody may register under it
+	gone     string       // fingerprint of one that was no longer in force when its frames came (goneKey); it has no secret
 }
 
 // New returns a running hub without apps.
