@@ -339,7 +339,6 @@ func (s *Server) Run(ctx context.Context) error {
 		s.closeAll()
 		return err
 	}
-	parent := ctx
 	s.services, ctx = errgroup.WithContext(ctx)
 	if s.takeover == nil {
 		s.accept()
@@ -347,7 +346,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.takeOver()
 	}
 	// Not before: who is to be stopped takes over first, and then hands over.
-	s.services.Go(func() error { return s.end(parent, ctx) })
+	s.services.Go(func() error { return s.end(ctx) })
 	s.services.Go(func() error { return s.keepControl(ctx) })
 	s.services.Go(func() error { return s.keepDatabase(ctx) })
 	s.services.Go(func() error { return s.keepKeys(ctx) })
@@ -362,9 +361,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// end waits for the end of the server and brings it about. parent ends when it is asked
-// for, ctx also when a service fails.
-func (s *Server) end(parent, ctx context.Context) error {
+// end waits until the end is asked for or a service fails, and brings it about.
+func (s *Server) end(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-s.hander.taken:
@@ -375,7 +373,7 @@ func (s *Server) end(parent, ctx context.Context) error {
 	case taken:
 		s.dismiss()
 		return ErrTakenOver
-	case parent.Err() != nil && s.options.Succession.Managed():
+	case s.options.Succession.Managed(): // also when a service fails: systemd starts it again
 		err := s.hander.restart(asked)
 		s.dismiss()
 		return err

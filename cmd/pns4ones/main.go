@@ -117,10 +117,12 @@ func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings 
 	if err != nil {
 		return d.fail(text, settings, err)
 	}
+	lines := newLogQueue(d.stderr)
+	defer lines.Close()
 	var server *netsvc.Server
 	server, err = netsvc.Open(ctx, netsvc.Options{
 		Config: settings.Config, Version: version, OldKeys: oldKeysPlaces(settings, paths),
-		NotRead: settings.NotRead, Log: newLogHandler(d.stderr, d.journal),
+		NotRead: settings.NotRead, Log: newLogHandler(lines, d.journal),
 		Load: func() (*config.Result, error) {
 			return config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
 		},
