@@ -191,9 +191,9 @@ type inheritance struct {
 }
 
 // receiveParcel reads a parcel that is the next message of a link. Connections that came
-// before are in early, by number; limit is how many more there may be. After an error they
+// before are in early, by number; room is how many of so many this process takes. After an error they
 // are closed.
-func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Socket, limit int) (_ *inheritance, err error) {
+func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Socket, room func(connections int) int) (_ *inheritance, err error) {
 	rest := files
 	defer func() {
 		if err != nil {
@@ -235,6 +235,7 @@ func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Soc
 	if err := in.takeFrames(chunks); err != nil {
 		return nil, err
 	}
+	limit := room(len(in.document.hub.Sessions))
 	for _, tray := range take(c.Trays) {
 		if err := handover.Unpack(tray, limit, func(number uint64, s *handover.Socket) {
 			limit--

@@ -175,7 +175,7 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 		early[number] = handover.SocketOf(nonblocking(t, file))
 	}
 	ended := early[1<<40]
-	in, err := receiveParcel(words, files, early, 100)
+	in, err := receiveParcel(words, files, early, allOf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func (p *parts) receive(t testing.TB) (*inheritance, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return receiveParcel(text, p.files, make(map[uint64]*handover.Socket), 100)
+	return receiveParcel(text, p.files, make(map[uint64]*handover.Socket), allOf)
 }
 
 // TestADamagedParcelIsRefused, and nothing of it stays open.
@@ -406,7 +406,7 @@ func TestConnectionsForWhichThereIsNoRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := receiveParcel(text, p.files, make(map[uint64]*handover.Socket), 1)
+	in, err := receiveParcel(text, p.files, make(map[uint64]*handover.Socket), func(int) int { return 1 })
 	if err != nil {
 		t.Fatal(err)
 	}

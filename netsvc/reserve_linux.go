@@ -11,6 +11,9 @@ import (
 // million connections, for pipes and a program.
 const reservedFiles = 48
 
+// leastReserved is the reserve of a process that could not take all connections over.
+const leastReserved = 16
+
 // reserve holds descriptors until they are needed.
 type reserve struct {
 	needed atomic.Bool
@@ -33,13 +36,13 @@ func (r *reserve) take() {
 	}
 }
 
-// share gives half of it to senders, if there were too few descriptors left to fill it.
+// share gives most of it to senders.
 func (r *reserve) share() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.files); n < reservedFiles {
-		closeFiles(r.files[n/2:])
-		r.files = r.files[:n/2]
+	if len(r.files) > leastReserved {
+		closeFiles(r.files[leastReserved:])
+		r.files = r.files[:leastReserved]
 	}
 }
 

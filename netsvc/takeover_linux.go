@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -36,6 +37,9 @@ const (
 	// those of the connections. It is less than reservedFiles: a process with the same limit
 	// takes all that the one before it had, even if that had none left.
 	roomFiles = 16
+	// sendersFiles stay free if not all connections fit anyway: those that package listen
+	// gives to no connection, and a few for senders.
+	sendersFiles = 64
 	// successorWait is how long a successor waits for each thing that the process before
 	// it does. That one is done long before, or dead.
 	successorWait = 15 * time.Second
@@ -168,28 +172,35 @@ func (t *takeover) receive(patience time.Duration) error {
 				closeFiles(files)
 				return err
 			}
-			t.inheritance, err = receiveParcel(text, files, t.early, t.room())
+			t.inheritance, err = receiveParcel(text, files, t.early, allOf)
 			return err
 		}
 		for _, tray := range files {
-			if err := handover.Unpack(tray, t.room(), func(number uint64, s *handover.Socket) { t.early[number] = s }); err != nil {
+			if err := handover.Unpack(tray, math.MaxInt, func(number uint64, s *handover.Socket) { t.early[number] = s }); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// room is how many connections this process may still take.
-func (t *takeover) room() int {
+// allOf is the room of a successor: its limit was looked at before, and if one connection
+// does not come the other process keeps them all.
+func allOf(int) int { return math.MaxInt }
+
+// room is how many of so many connections this process takes.
+func (t *takeover) room(connections int) int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return 0
 	}
-	used, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return int(limit.Cur) - len(t.early) - spareFiles
+	free := int(limit.Cur) - len(t.early) - spareFiles
+	if used, err := os.ReadDir("/proc/self/fd"); err == nil {
+		free = int(limit.Cur) - len(used)
 	}
-	return int(limit.Cur) - len(used) - roomFiles
+	if connections <= free-roomFiles {
+		return free - roomFiles
+	}
+	return max(free-sendersFiles, 0)
 }
 
 // alone reports whether the process before this one is gone.
@@ -408,7 +419,7 @@ func (t *takeover) read(link *handover.Link) (*inheritance, error) {
 	case text[0] == landedFormat:
 		return receiveLanded(link, text, files)
 	}
-	return receiveParcel(text, files, make(map[uint64]*handover.Socket), t.room())
+	return receiveParcel(text, files, make(map[uint64]*handover.Socket), t.room)
 }
 
 // listenBefore goes on with the sockets that came where an address cannot be had.
