@@ -10,13 +10,12 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
-	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
 )
 
-// Look looks at what a start needs beside settings and certificate: the database, the
-// ports and the folder of the control channel. A daemon may be running: nothing is bound,
-// locked, made or changed, and its own ports are no obstacle. What the disk does not tell
-// in time is passed over. The errors are those of Open.
+// Look looks at what a start needs beside settings and certificate: the database and the
+// folder of the control channel. A daemon may be running: nothing is locked, made or
+// changed. Ports are left to the start, for to bind them would get into its way. What the
+// disk does not say in time is passed over. The errors are those of Open.
 func Look(c *config.Config) error {
 	path := filepath.Join(c.DataDir, databaseName)
 	if files.Exposed(path) {
@@ -28,18 +27,6 @@ func Look(c *config.Config) error {
 	case errors.Is(err, app.ErrLocked), errors.Is(err, os.ErrDeadlineExceeded): // busy
 	default:
 		return &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once
-	}
-	addresses := []struct {
-		setting string
-		address *config.Address
-	}{{"listen", &c.Listen}, {"service", &c.Service}, {"metrics_listen", c.MetricsListen}}
-	for _, a := range addresses {
-		if a.address == nil {
-			continue
-		}
-		if err := listen.Look(*a.address, path); err != nil {
-			return &ListenError{Setting: a.setting, Address: *a.address, Err: err}
-		}
 	}
 	if err := socket.Look(c.Control); err != nil {
 		return &ControlError{Path: c.Control, Err: err}
