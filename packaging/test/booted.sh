@@ -134,7 +134,7 @@ sh_inside 'chmod 755 /packages/broken; mv /usr/bin/pns4ones /usr/bin/pns4ones.go
 status=0
 inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 || status=$?
 [ "$status" = 1 ] || fail "an upgrade to a program that ends has status $status: $(cat "$work/upgrade")"
-expect "$work/upgrade" "Nothing was lost" "an upgrade to a program that ends"
+expect "$work/upgrade" "cannot take over" "an upgrade to a program that ends"
 [ "$(main_pid)" = "$pid" ] && active || fail "after a failed upgrade the service is $(inside systemctl is-active pns4ones)"
 sh_inside 'mv /usr/bin/pns4ones.good /usr/bin/pns4ones'
 inside systemctl restart pns4ones
