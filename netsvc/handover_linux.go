@@ -157,7 +157,7 @@ func (u *upgrade) prepare() (err error) {
 	greeting.Sockets = saved
 	until := time.Now().Add(u.deadlines.Hello)
 	u.next.link.SetDeadline(until)
-	if err := say(u.next.link, greeting, append(files, sockets...)...); err != nil {
+	if err := say(u.next.link, greeting, append(files, sockets...)...); err != nil && !isEnd(err) { // hear says why it ended
 		return fmt.Errorf("%s: %w", u.program, err)
 	}
 	hello, err := u.hear(sayHello, until)
