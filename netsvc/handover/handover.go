@@ -10,8 +10,3 @@
 //
 // netsvc decides what is said and in which order; nothing here knows of sessions.
 package handover
-
-import "errors"
-
-// ErrUnsupported: descriptors cannot be handed over on this system.
-var ErrUnsupported = errors.New("connections cannot be handed over on this system")

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"cmp"
-	"errors"
 	"net"
 	"slices"
 	"time"
@@ -329,9 +328,6 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 	}
 	return true
 }
-
-// errWhole is wrapped by what ParseState finds wrong.
-var errWhole = errors.New("the sessions that were handed over cannot be read")
 
 // Connections calls visit for each connection there is, registered or not, with its
 // number, in no order. The connection stays the hub's, and may be closed at any moment.

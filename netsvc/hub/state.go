@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 )
@@ -111,6 +112,9 @@ func (s *SavedSession) appendBinary(b []byte) []byte {
 func appendText[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
+
+// errWhole is wrapped by what ParseState finds wrong.
+var errWhole = errors.New("the sessions that were handed over cannot be read")
 
 // ParseState reads what AppendBinary wrote. It keeps nothing of b. The frames have no
 // bytes yet, the sessions no connections.
