@@ -176,7 +176,9 @@ for victim in old new; do
 			sh_inside "for p in \$(pidof pns4ones); do [ \$p = $pid ] || kill -KILL \$p; done" || true
 		fi
 		wait "$asking" || true
-		eventually "the service after the $victim process was killed" sh_inside \
+		# In a container with the old control groups nobody tells systemd that the successor,
+		# which it did not start, has ended too: it waits for TimeoutStopSec and RestartSec.
+		patience=60 eventually "the service after the $victim process was killed" sh_inside \
 			'systemctl is-active pns4ones && [ "$(pns4onesadmin status --json | tr -d " " | grep -o "\"pid\":[0-9]*" | cut -d: -f2)" = "$(systemctl show -P MainPID pns4ones)" ]'
 	done
 done

@@ -104,11 +104,11 @@ expect() {
 $(cat "$1")"
 }
 
-# eventually waits for a command to succeed, for up to 20 s.
+# eventually waits for a command to succeed, for up to 20 s, or $patience.
 eventually() {
 	local what=$1
 	shift
-	for _ in $(seq 200); do
+	for _ in $(seq $((10 * ${patience:-20}))); do
 		if "$@" >/dev/null 2>&1; then return 0; fi
 		sleep 0.1
 	done
