@@ -398,7 +398,7 @@ func TestNoGoroutineIsLeftAfterAStalledDisk(t *testing.T) {
 		r.Abandon()
 		want(t, "under way", <-underWay, app.ErrOutcomeUnknown)
 		want(t, "waiting", <-waiting, app.ErrHandingOver)
-		must[app.Identity](t)(app.Look(path))
+		must[app.Seen](t)(app.Look(path))
 		disk.thaw()
 		noError(t, "release", r.Release(context.Background()))
 		r.Resume()

@@ -19,22 +19,27 @@ const (
 	lookTimes = 3
 )
 
-// Look checks a database that another process may have open, and returns its
-// identity, zero if it has none. It takes no lock, writes nothing and makes nothing,
-// but proves the right to write. It takes 3 s at most. The error is as with [Open]
+// Seen is what [Look] found.
+type Seen struct {
+	Identity          Identity // zero: it has none
+	LastChangeInDoubt bool     // see [Registry.LastChangeInDoubt]
+}
+
+// Look checks a database that another process may have open. It takes no lock, writes
+// nothing and makes nothing, but proves the right to write. It takes 3 s at most. The error is as with [Open]
 // with NeverCreate; it is ErrLocked if the file kept changing so fast that it could
 // not be read, and os.ErrDeadlineExceeded if the disk did not answer.
-func Look(path string) (Identity, error) {
+func Look(path string) (Seen, error) {
 	type answer struct {
-		identity Identity
-		err      error
+		seen Seen
+		err  error
 	}
 	answers := make(chan answer, 1)
 	end := time.Now().Add(lookFor)
 	// Nothing ends a read that hangs in the disk, so this goroutine may outlive us.
 	go func() {
-		identity, err := look(path, end)
-		answers <- answer{identity, err}
+		seen, err := look(path, end)
+		answers <- answer{seen, err}
 	}()
 	late := time.NewTimer(lookFor)
 	defer late.Stop()
@@ -45,33 +50,39 @@ func Look(path string) (Identity, error) {
 		a.err = os.ErrDeadlineExceeded
 	}
 	if a.err != nil {
-		return Identity{}, openError(path, a.err)
+		return Seen{}, openError(path, a.err)
 	}
-	return a.identity, nil
+	return a.seen, nil
 }
 
-func look(path string, end time.Time) (Identity, error) {
+func look(path string, end time.Time) (Seen, error) {
 	if err := checkFile(path); err != nil {
-		return Identity{}, err
+		return Seen{}, err
 	}
 	file, err := openExisting(path, os.O_RDWR, 0)
 	if err != nil {
-		return Identity{}, err
+		return Seen{}, err
 	}
 	defer file.Close()
 	for still := 0; ; time.Sleep(lookAgain) {
 		before := transactions(file)
 		there, err := readPages(file)
+		after := transactions(file)
 		switch {
-		case err == nil:
-			return there.identity, nil
-		case transactions(file) == before:
+		case err == nil && after.whole:
+			return Seen{Identity: there.identity}, nil
+		case after == before:
 			still++
 		case time.Now().Add(lookAgain).After(end):
-			return Identity{}, fmt.Errorf("%w: it changes too fast to be read", ErrLocked)
+			return Seen{}, fmt.Errorf("%w: it changes too fast to be read", ErrLocked)
 		}
-		if still == lookTimes || !errors.Is(err, ErrDamaged) {
-			return Identity{}, err
+		switch {
+		case err != nil && !errors.Is(err, ErrDamaged):
+			return Seen{}, err
+		case still == lookTimes && err == nil:
+			return Seen{there.identity, true}, nil
+		case still == lookTimes:
+			return Seen{}, err
 		}
 	}
 }

@@ -2,12 +2,14 @@ package app_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -21,8 +23,8 @@ func TestLookAtADatabaseThatIsOpen(t *testing.T) {
 	fill(t, r, 300)
 	create(t, r, "a")
 	before := fingerprint(t, path)
-	if id := must[app.Identity](t)(app.Look(path)); id != r.Identity() {
-		t.Errorf("got %v, want %v", id, r.Identity())
+	if seen := must[app.Seen](t)(app.Look(path)); seen != (app.Seen{Identity: r.Identity()}) {
+		t.Errorf("got %v, want %v", seen, r.Identity())
 	}
 	if after := fingerprint(t, path); after != before {
 		t.Error("the file changed")
@@ -30,8 +32,8 @@ func TestLookAtADatabaseThatIsOpen(t *testing.T) {
 	create(t, r, "b")
 	closeRegistry(t, r)
 	older(t, path)
-	if id := must[app.Identity](t)(app.Look(path)); !id.IsZero() {
-		t.Errorf("an identity from nowhere: %v", id)
+	if seen := must[app.Seen](t)(app.Look(path)); seen != (app.Seen{}) {
+		t.Errorf("an identity from nowhere: %v", seen)
 	}
 }
 
@@ -62,7 +64,7 @@ func TestLookWhileTheDatabaseChanges(t *testing.T) {
 		}
 	})
 	for range 200 {
-		if got, err := app.Look(path); err != nil || got != r.Identity() {
+		if got, err := app.Look(path); err != nil || got != (app.Seen{Identity: r.Identity()}) {
 			t.Errorf("got %v, %v", got, err)
 			break
 		}
@@ -78,10 +80,81 @@ func TestLookWhileACommitIsInTheDisk(t *testing.T) {
 	disk := stall(t, r)
 	underWay := creating(r, "a")
 	<-disk.given
-	must[app.Identity](t)(app.Look(path))
+	must[app.Seen](t)(app.Look(path))
 	disk.thaw()
 	noError(t, "create", <-underWay)
 }
+
+// bbolt opens a file whose newer meta page is damaged one change back, without a word.
+func TestADamagedMetaPagePutsTheLastChangeInDoubt(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	r := open(t, path, app.Options{})
+	a := create(t, r, "a")
+	key := a.ServerKeys[0].Key
+	must[*app.App](t)(r.RotateServerKey(a.ID, 0)) // the old key is revoked
+	if r.LastChangeInDoubt() {
+		t.Error("a sound file is in doubt")
+	}
+	closeRegistry(t, r)
+	whole := readFile(t, path)
+	for _, c := range []struct {
+		name   string
+		damage func(pages []byte, newer, older int)
+		back   bool // it is one change back
+	}{
+		{"a bit of the newer one", func(b []byte, newer, _ int) { b[newer+40] ^= 1 }, true},
+		{"the newer one zeroed", func(b []byte, newer, _ int) { clear(b[newer : newer+pageSize]) }, true},
+		{"a bit of the older one", func(b []byte, _, older int) { b[older+40] ^= 1 }, false},
+	} {
+		damaged := bytes.Clone(whole)
+		newer := 0
+		if transaction(whole[pageSize:]) > transaction(whole) {
+			newer = pageSize
+		}
+		c.damage(damaged, newer, pageSize-newer)
+		writeFile(t, path, damaged)
+		if seen := must[app.Seen](t)(app.Look(path)); !seen.LastChangeInDoubt {
+			t.Errorf("%s: not seen", c.name)
+		}
+		if !bytes.Equal(readFile(t, path), damaged) {
+			t.Errorf("%s: the file was changed by looking", c.name)
+		}
+		r := open(t, path, app.Options{})
+		if !r.LastChangeInDoubt() {
+			t.Errorf("%s: not noticed at open", c.name)
+		}
+		_, err := r.Authorize(key, time.Hour)
+		if back := err == nil; back != c.back {
+			t.Errorf("%s: the revoked key works: %v", c.name, back)
+		}
+		must[*app.App](t)(r.Rename(a.ID, "b")) // makes the page whole
+		if !r.LastChangeInDoubt() {
+			t.Errorf("%s: the doubt is gone", c.name)
+		}
+		closeRegistry(t, r)
+		if seen := must[app.Seen](t)(app.Look(path)); seen.LastChangeInDoubt {
+			t.Errorf("%s: still seen after a change", c.name)
+		}
+	}
+	writeFile(t, path, whole)
+	again := app.FromMemory(nil, app.Identity{}, app.Options{})
+	noError(t, "reopen", again.Reopen(path))
+	if again.LastChangeInDoubt() {
+		t.Error("a sound file that was reopened is in doubt")
+	}
+	closeRegistry(t, again)
+	writeFile(t, path, append(make([]byte, pageSize), whole[pageSize:]...))
+	again = app.FromMemory(nil, app.Identity{}, app.Options{})
+	noError(t, "reopen", again.Reopen(path))
+	if !again.LastChangeInDoubt() {
+		t.Error("not noticed by reopening")
+	}
+	closeRegistry(t, again)
+}
+
+// transaction is the number in a meta page: 16 bytes of head, then 48 before it.
+func transaction(page []byte) uint64 { return binary.NativeEndian.Uint64(page[16+48:]) }
 
 func TestLookRefusals(t *testing.T) {
 	t.Parallel()

@@ -87,6 +87,7 @@ func (r *Registry) reopen(path string) error {
 	}
 	r.store = f.store
 	r.setIdentity(f.identity)
+	r.inDoubt.Store(f.inDoubt)
 	r.setAway(nil)
 	r.replace(f.apps)
 	return nil

@@ -31,7 +31,8 @@ var (
 // is refused stays as it was, byte for byte.
 //
 // A write that was torn by a loss of power is no damage: the state before it, which
-// is the last one that was acknowledged, is there.
+// is the last one that was acknowledged, is there. [Registry.LastChangeInDoubt] tells
+// of it nevertheless, for a disk that damages what it had looks the same.
 func Open(path string, o Options) (*Registry, error) {
 	f, err := openFile(path, o)
 	if err != nil {
@@ -40,6 +41,7 @@ func Open(path string, o Options) (*Registry, error) {
 	r := newRegistry(o)
 	r.store, r.created = f.store, f.created
 	r.identity = cmp.Or(f.identity, o.Expect)
+	r.inDoubt.Store(f.inDoubt)
 	r.current.Store(newSnapshot(f.apps))
 	return r, nil
 }
@@ -49,6 +51,7 @@ type opened struct {
 	contents
 	store   *store
 	created bool
+	inDoubt bool // see Registry.LastChangeInDoubt
 }
 
 func openFile(path string, o Options) (*opened, error) {
@@ -95,8 +98,17 @@ func openAt(path string, o Options) (*opened, error) {
 		f.store.close()
 		return nil, err
 	}
-	f.contents = *there
+	f.contents, f.inDoubt = *there, lastChangeInDoubt(file)
 	return f, nil
+}
+
+// lastChangeInDoubt reports whether one of the two meta pages is damaged, which the
+// transactions use by turns. bbolt goes on from the other one without a word: if the
+// damaged one was the newer, one transaction back. What it was cannot be told from a
+// page that does not even have its checksum.
+func lastChangeInDoubt(file *os.File) bool {
+	_, err := pages.Transactions(file)
+	return err != nil
 }
 
 // checkFile reports what is no regular file, or not there.

@@ -64,6 +64,7 @@ type Registry struct {
 
 	current atomic.Pointer[snapshot]
 	inDisk  atomic.Pointer[time.Time] // when the disk was given the change under way
+	inDoubt atomic.Bool
 
 	// gate gives the turn to write. Who has it may use store, which is nil without
 	// a file.
@@ -77,6 +78,13 @@ type Registry struct {
 
 // Created reports whether this Open made the database.
 func (r *Registry) Created() bool { return r.created }
+
+// LastChangeInDoubt reports whether the file, when it was opened, had one of its two
+// meta pages damaged. Then the last change may not be there: one that nobody was told
+// of, if the power was lost just then, or one that was acknowledged, such as the end
+// of a key, if the disk has damaged it since. The next change makes the page whole;
+// the answer stays.
+func (r *Registry) LastChangeInDoubt() bool { return r.inDoubt.Load() }
 
 // closeWait is how long Close waits for the disk.
 const closeWait = 2 * time.Second

@@ -25,6 +25,7 @@ func (s *Server) info() server.Info {
 		info.TLSExpiresAt, info.TLSFailure = certificate.NotAfter(), certificate.Failure()
 	}
 	info.LastHandover, info.DatabaseUnavailable = s.handedOver.Load(), s.apps.Unavailable()
+	info.LastChangeInDoubt = s.apps.LastChangeInDoubt()
 	if err := s.notUpgraded.Load(); err != nil {
 		info.UpgradeFailed = *err
 	}

@@ -21,7 +21,7 @@ func TestLooksAtWhatAStartNeedsAndTouchesNothing(t *testing.T) {
 	path := filepath.Join(c.DataDir, "pns4ones.db")
 	look := func(what string, want error) {
 		t.Helper()
-		if err := netsvc.Look(&c); !errors.Is(err, want) {
+		if _, err := netsvc.Look(&c); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 	}
@@ -49,7 +49,7 @@ func TestLooksAtWhatAStartNeedsAndTouchesNothing(t *testing.T) {
 	}
 	c.Control = filepath.Join(path+".file", "control.sock")
 	var channel *netsvc.ControlError
-	if err := netsvc.Look(&c); !errors.As(err, &channel) {
+	if _, err := netsvc.Look(&c); !errors.As(err, &channel) {
 		t.Errorf("a file where the folder of the channel should be: %v", err)
 	}
 }

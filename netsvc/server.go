@@ -296,7 +296,16 @@ func (s *Server) openDatabase(o app.Options) (*app.Registry, error) {
 	if err != nil {
 		return nil, &DatabaseError{Path: path, Err: errors.Unwrap(err)} // the path is said once
 	}
+	s.warnOfDoubt(apps)
 	return apps, nil
+}
+
+// warnOfDoubt says that the file that was just opened may lack its last change.
+func (s *Server) warnOfDoubt(apps *app.Registry) {
+	if apps.LastChangeInDoubt() {
+		s.logger.Warn("the database may lack its last change, for one of its two meta pages is damaged: a key that was revoked last may work again",
+			slog.String("path", s.DatabasePath()))
+	}
 }
 
 // setApps has the server serve these apps: the hub is told of all of them.
@@ -527,7 +536,11 @@ func (s *Server) reopenDatabase() error {
 		s.apps.SetUnavailable(err)
 		return err
 	}
-	return s.apps.Reopen(s.DatabasePath())
+	if err := s.apps.Reopen(s.DatabasePath()); err != nil {
+		return err
+	}
+	s.warnOfDoubt(s.apps)
+	return nil
 }
 
 // drain ends the services in the order in which a message passes them.

@@ -141,8 +141,8 @@ func (s *Server) lookAround(ctx context.Context, t *takeover, identity app.Ident
 	if files.Exposed(s.DatabasePath()) {
 		return &DatabaseError{Path: s.DatabasePath(), Err: ErrExposed}
 	}
-	found, err := app.Look(s.DatabasePath())
-	if err == nil && !identity.IsZero() && !found.IsZero() && found != identity {
+	seen, err := app.Look(s.DatabasePath())
+	if err == nil && !identity.IsZero() && !seen.Identity.IsZero() && seen.Identity != identity {
 		err = app.ErrAnother
 	}
 	if err != nil {

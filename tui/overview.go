@@ -174,6 +174,9 @@ func (o *overviewScreen) state(width int) []string {
 	if s.DatabaseUnavailable != "" {
 		fields = append(fields, field{"▲", bad(o.t("tui.database_unavailable"))}, field{"", bad(s.DatabaseUnavailable)})
 	}
+	if s.LastChangeInDoubt {
+		fields = append(fields, field{"▲", bad(o.t("tui.last_change_in_doubt"))})
+	}
 	if s.TLSFailure != "" {
 		fields = append(fields, field{"▲", bad(o.t("tui.tls_failure", "why", s.TLSFailure))})
 	}

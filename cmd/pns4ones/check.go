@@ -77,8 +77,12 @@ func (d *daemonRun) checkHere(text *locale.Localizer, settings *config.Result) i
 			return exitDone // repeated for a service that does not run: systemd makes its folders first
 		}
 	}
-	if err := netsvc.Look(&settings.Config); err != nil {
+	inDoubt, err := netsvc.Look(&settings.Config)
+	if err != nil {
 		return d.fail(text, settings, err)
+	}
+	if inDoubt {
+		warn("daemon.check_in_doubt")
 	}
 	return exitDone
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.etcd.io/bbolt"
 
+	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"refuses":       refuses,
 			"newerdatabase": makeNewerDatabase,
 			"certificate":   makeCertificate,
+			"halfdatabase":  makeHalfDatabase,
 		},
 	})
 }
@@ -121,6 +123,21 @@ func makeNewerDatabase(ts *testscript.TestScript, _ bool, args []string) {
 		return meta.Put([]byte("schema_version"), []byte("999"))
 	}))
 	ts.Check(db.Close())
+}
+
+// makeHalfDatabase writes a database of which one meta page is damaged.
+func makeHalfDatabase(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	apps, err := app.Open(path, app.Options{})
+	ts.Check(err)
+	_, err = apps.Create("a")
+	ts.Check(err)
+	ts.Check(apps.Close())
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	ts.Check(err)
+	_, err = file.WriteAt(make([]byte, 100), 0)
+	ts.Check(err)
+	ts.Check(file.Close())
 }
 
 // makeCertificate has openssl write NAME.crt and NAME.key.

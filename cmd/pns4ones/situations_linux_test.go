@@ -325,8 +325,8 @@ func (i *installation) awaitIdentity() {
 	i.t.Helper()
 	path := filepath.Join(i.folder, "pns4ones.db")
 	await(i.t, "the database has an identity", func() bool {
-		identity, err := app.Look(path)
-		return err == nil && !identity.IsZero()
+		seen, err := app.Look(path)
+		return err == nil && !seen.Identity.IsZero()
 	})
 }
 

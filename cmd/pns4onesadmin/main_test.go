@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -98,6 +99,7 @@ func TestScripts(t *testing.T) {
 			"sessions": waitForSessions,
 			"field":    setField,
 			"waitfor":  waitForText,
+			"damage":   damageMetaPage,
 		},
 	})
 }
@@ -264,4 +266,20 @@ func setField(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no field %s in %s", args[0], text)
 	}
 	ts.Setenv(args[1], fmt.Sprint(value))
+}
+
+// damageMetaPage damages the meta page of a database that was written last, as a bad
+// disk would: damage FILE.
+func damageMetaPage(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	content, err := os.ReadFile(path)
+	ts.Check(err)
+	pageSize := os.Getpagesize()
+	const transaction = 64 // where its number is
+	newer := 0
+	if binary.NativeEndian.Uint64(content[pageSize+transaction:]) > binary.NativeEndian.Uint64(content[transaction:]) {
+		newer = pageSize
+	}
+	content[newer+transaction-8] ^= 1
+	ts.Check(os.WriteFile(path, content, 0o600))
 }

@@ -39,6 +39,9 @@ func (p *program) openRegistry() (registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if apps.LastChangeInDoubt() {
+		p.say("admin.warning", "what", p.text.T("admin.last_change_in_doubt"))
+	}
 	return database{apps}, nil
 }
 

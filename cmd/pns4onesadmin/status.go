@@ -55,6 +55,9 @@ func (p *program) statusFields(s control.Status) []field {
 	if s.DatabaseUnavailable != "" {
 		add("database_unavailable", p.text.T("admin.database_unavailable", "why", locale.Clean(s.DatabaseUnavailable)))
 	}
+	if s.LastChangeInDoubt {
+		add("in_doubt", p.text.T("admin.last_change_in_doubt"))
+	}
 	add("version", s.Version)
 	if s.UpgradeFailed != "" {
 		add("upgrade_failed", locale.Clean(s.UpgradeFailed))

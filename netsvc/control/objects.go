@@ -86,6 +86,9 @@ type Status struct {
 	// DatabaseUnavailable is why the database cannot be opened; empty: it is open. As
 	// long as it cannot, the daemon works from memory, and changes nothing of the apps.
 	DatabaseUnavailable string `json:"database_unavailable,omitempty"`
+	// LastChangeInDoubt: when the database was opened, one of its two meta pages was
+	// damaged. What was changed last may be undone, such as the end of a key.
+	LastChangeInDoubt bool `json:"last_change_in_doubt,omitempty"`
 	// ByApp is there only if it was asked for.
 	ByApp []AppStatus `json:"by_app,omitempty"`
 }

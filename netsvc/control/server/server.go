@@ -38,6 +38,7 @@ type Info struct {
 	UpgradeFailed            error             // nil: none has
 	LastHandover             *control.Handover // nil: there was none; not changed any more
 	DatabaseUnavailable      error             // why the apps are served from memory; nil: they are not
+	LastChangeInDoubt        bool              // see app.Registry.LastChangeInDoubt
 	RestartNeeded            []string          // settings that wait for a restart
 	SettingsNotRead          []string          // files that somebody may take for the settings
 	BallastBytes             uint64            // of memory that is never touched
