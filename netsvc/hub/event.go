@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -43,9 +45,19 @@ func CloseReasons() []string {
 	return reasons
 }
 
-// observe tells the observer of an event, if there is one.
+// observe has the observer know of an event, if there is one.
 func (h *Hub) observe(kind EventKind, session Session, reason string) {
 	if h.options.Observe != nil {
 		h.options.Observe(Event{Time: time.Now(), Kind: kind, Session: session, Reason: reason})
 	}
+}
+
+// logSession writes what happened to a session to the log.
+func (h *Hub) logSession(event string, s *Session, more ...slog.Attr) {
+	if !h.logger.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	h.logger.LogAttrs(context.Background(), slog.LevelInfo, event, append([]slog.Attr{
+		slog.Uint64("session", s.ID), slog.String("app", s.AppID), slog.String("ib", s.IbID),
+		slog.String("user_id", s.UserID), slog.String("group", s.UserGroup), slog.String("peer", s.Addr)}, more...)...)
 }

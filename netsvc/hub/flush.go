@@ -15,7 +15,7 @@ const coalesceBytes = 16 << 10
 // flusher writes the queues of the sessions pushed to it, one goroutine for
 // each processor. It takes from two lists by turns, so that a message to one user
 // does not wait for one to ten thousand that came before. The lists are bounded by
-// the number of sessions: listed admits a session once.
+// the number of sessions: a session is in one of them at most, once.
 type flusher struct {
 	hub  *Hub
 	wake chan struct{}
@@ -48,13 +48,17 @@ func (h *Hub) flusherOf(s *session) *flusher {
 	return h.flushers[s.id%uint64(len(h.flushers))]
 }
 
-// push adds a session that the caller has just marked as listed.
+// push adds a session whose outbox the caller has just made outListed, unless it is there
+// still: a publisher may have written meanwhile what it was put there for.
 func (f *flusher) push(s *session, r rank) {
 	f.mu.Lock()
-	idle := f.lists[among].head == nil && f.lists[alone].head == nil
-	f.lists[r].push(s)
+	asleep := f.lists[among].head == nil && f.lists[alone].head == nil
+	if !s.linked {
+		s.linked = true
+		f.lists[r].push(s)
+	}
 	f.mu.Unlock()
-	if idle {
+	if asleep {
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -86,7 +90,7 @@ func (l *sessionList) push(s *session) {
 func (l *sessionList) pop() *session {
 	s := l.head
 	if s != nil {
-		l.head, s.next = s.next, nil
+		l.head, s.next, s.linked = s.next, nil, false
 	}
 	return s
 }
@@ -99,10 +103,8 @@ func (f *flusher) run() {
 			if f.hub.frozen.Load() {
 				return // what is left in the lists is found in the sessions
 			}
-			if s.unlist() {
+			if s.beginWriting() {
 				f.hub.flush(s, out)
-			} else {
-				f.hub.endWriting()
 			}
 		}
 		select {
@@ -134,7 +136,6 @@ var outlets = sync.Pool{New: func() any { return newOutlet() }}
 
 // help is flush by a publisher, which owns the writing.
 func (h *Hub) help(s *session) {
-	h.startWriting()
 	out := outlets.Get().(*outlet)
 	defer outlets.Put(out)
 	h.flush(s, out)
@@ -147,9 +148,8 @@ func (h *Hub) flush(s *session, out *outlet) {
 	// One batch and one more round: a session that is sent to all the time must
 	// not keep the flusher from the others.
 	for range 2 {
-		b := s.gather(out.buf, h.frozen.Load())
+		b := h.gather(s, out.buf)
 		if b == nil {
-			h.endWriting()
 			return
 		}
 		n, full, err := out.tryWrite(s.raw, b)
@@ -158,7 +158,9 @@ func (h *Hub) flush(s *session, out *outlet) {
 		case err != nil:
 			h.closeSession(s, closedWriteFailed)
 		case full:
-			s.block()
+			s.mu.Lock()
+			s.out.block()
+			s.mu.Unlock()
 			h.goroutines.Go(func() { h.flushBlocking(s) })
 			return
 		}
@@ -168,7 +170,10 @@ func (h *Hub) flush(s *session, out *outlet) {
 
 // passOn gives the writing of a session to its flusher.
 func (h *Hub) passOn(s *session) {
-	if s.relist() {
+	s.mu.Lock()
+	left := s.out.pass()
+	s.mu.Unlock()
+	if left {
 		h.flusherOf(s).push(s, among)
 	} else {
 		h.endWriting()
@@ -182,9 +187,8 @@ func (h *Hub) flushBlocking(s *session) {
 	h.waiting.Add(1)
 	defer h.waiting.Add(-1)
 	for {
-		b := s.gather(nil, h.frozen.Load())
+		b := h.gather(s, nil)
 		if b == nil {
-			h.endWriting()
 			return
 		}
 		s.conn.SetWriteDeadline(time.Now().Add(h.limits.Load().WriteTimeout))
@@ -210,10 +214,32 @@ func (h *Hub) flushBlocking(s *session) {
 	}
 }
 
+// beginWriting makes the caller the one who writes, if anything waits and nobody does.
+func (s *session) beginWriting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.begin()
+}
+
+// gather returns what is to be written next; nil: there is nothing, and the writing has
+// ended.
+func (h *Hub) gather(s *session, buf []byte) []byte {
+	frozen := h.frozen.Load()
+	s.mu.Lock()
+	b := s.out.gather(buf, frozen)
+	s.mu.Unlock()
+	if b == nil {
+		h.endWriting()
+	}
+	return b
+}
+
 // advance accounts for n written bytes of what was gathered. It returns finished,
 // which is room that it may use, empty.
 func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
-	frames, finished := s.advance(max(n, 0), finished)
+	s.mu.Lock()
+	frames, finished := s.out.advance(max(n, 0), finished)
+	s.mu.Unlock()
 	h.counters.delivered.Add(uint64(frames))
 	h.counters.bytes.Add(uint64(n))
 	for _, d := range finished {
@@ -223,7 +249,8 @@ func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
 	return finished[:0]
 }
 
-// startWriting counts, for Drain, how often a session is in a list or being written.
+// startWriting counts, for Drain, the sessions whose outbox is outListed, outWriting or
+// outBlocked. It is called before anybody else can see that.
 func (h *Hub) startWriting() { h.writing.Add(1) }
 
 func (h *Hub) endWriting() {

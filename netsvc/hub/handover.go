@@ -38,7 +38,7 @@ func (h *Hub) HandOver() *State {
 func (s *session) waits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.resting || s.writing
+	return !s.resting || s.out.hasWriter()
 }
 
 // state describes a frozen hub. Sessions are in the order of their numbers.
@@ -89,10 +89,8 @@ func (h *Hub) TakeBack() {
 func (h *Hub) resume(s *session, early []byte) {
 	s.conn.SetDeadline(time.Time{})
 	s.mu.Lock()
-	s.next, s.inFlight = nil, 0
-	s.writing, s.blocked, s.resting = false, false, false
-	s.listed = s.closed == "" && s.head < len(s.queue)
-	listed, closed, registered := s.listed, s.closed != "", s.registration != nil
+	s.next, s.linked, s.resting = nil, false, false
+	listed, closed, registered := s.out.pass(), s.closed != "", s.registration != nil
 	s.mu.Unlock()
 	switch {
 	case closed: // its end is being told
@@ -135,11 +133,12 @@ func (v *saving) add(s *session) {
 	if r := s.registration; r != nil {
 		saved.Key = v.key(r.key)
 		saved.IbID, saved.UserID, saved.UserGroup = r.infobase.ib, r.user, r.group
-		saved.Delivered, saved.Bytes, saved.LastDelivery = s.delivered, s.bytes, s.lastDelivery
-		for _, f := range s.queue[s.head:] {
+		out := &s.out
+		saved.Delivered, saved.Bytes, saved.LastDelivery = out.delivered, out.bytes, out.lastDelivery
+		for _, f := range out.queue[out.head:] {
 			saved.Queue = append(saved.Queue, v.frame(f))
 		}
-		saved.Written = s.written
+		saved.Written = out.written
 	}
 	v.state.Sessions = append(v.state.Sessions, saved)
 }
@@ -292,10 +291,8 @@ func (k *key) fingerprint() string {
 
 // restored returns a session on a connection that is open already.
 func (h *Hub) restored(saved *SavedSession) *session {
-	s := &session{
-		id: saved.ID, conn: saved.Conn, raw: rawOf(saved.Conn), since: saved.Since,
-		delivered: saved.Delivered, bytes: saved.Bytes, lastDelivery: saved.LastDelivery, written: saved.Written,
-	}
+	s := &session{id: saved.ID, conn: saved.Conn, raw: rawOf(saved.Conn), since: saved.Since}
+	s.out.delivered, s.out.bytes, s.out.lastDelivery = saved.Delivered, saved.Bytes, saved.LastDelivery
 	h.mu.Lock()
 	h.sessions[s.id] = s
 	h.mu.Unlock()
@@ -305,13 +302,13 @@ func (h *Hub) restored(saved *SavedSession) *session {
 // reinstate registers a session as it was, and reports false if it had to be closed,
 // since the key it has is gone.
 func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame) bool {
+	var waiting []*frame
 	for _, at := range saved.Queue {
 		if frames[at] == nil {
 			k = nil
 			break
 		}
-		s.queue = append(s.queue, frames[at])
-		s.queuedBytes += len(frames[at].bytes)
+		waiting = append(waiting, frames[at])
 	}
 	if k == nil {
 		h.mu.Lock()
@@ -320,12 +317,11 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 		hangUp(s.conn, s.raw)
 		return false
 	}
-	s.listed = len(s.queue) > 0
-	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup}
-	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
-	if s.listed {
+	if s.out.restore(waiting, saved.Written) {
 		h.startWriting()
 	}
+	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup}
+	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
 	return true
 }
 

@@ -31,7 +31,7 @@ type infobase struct {
 
 // registration is what a session has said it is. It never changes: a session
 // that registers again gets a new one, and what was collected for the old one
-// finds that it is no longer the session's (see enqueue).
+// finds that it is no longer the session's (see offer).
 type registration struct {
 	session     *session
 	infobase    *infobase
@@ -102,7 +102,7 @@ func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission
 	r.infobase = ib
 	ib.add(r)
 	s.registration = r
-	s.dropForeignFrames()
+	s.out.dropForeign(r.key)
 	return registered
 }
 

@@ -55,7 +55,6 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 			h.closeSession(r.session, closedQueueFull)
 			continue
 		case wakeable:
-			h.startWriting()
 			h.flusherOf(r.session).push(r.session, rank)
 		}
 		reached++
@@ -75,12 +74,12 @@ const (
 	lazyTurn = 50 * time.Microsecond
 )
 
-// offer is enqueue that makes room in a queue that is full only because no flusher has
-// come to it yet: the bound is for peers that do not read. Then the publisher writes
-// itself, never waiting for the peer.
+// offer puts a frame into the outbox of the session that r belongs to, and makes room there
+// if it is full only because no flusher has come to it yet: the bound is for peers that do
+// not read. Then the publisher writes itself, never waiting for the peer.
 func (h *Hub) offer(r *registration, f *frame, queueBytes int) verdict {
 	for turn := 0; ; turn++ {
-		v := r.enqueue(f, queueBytes)
+		v := h.put(r, f, queueBytes)
 		switch {
 		case v != crowded:
 			return v
@@ -92,6 +91,21 @@ func (h *Hub) offer(r *registration, f *frame, queueBytes int) verdict {
 			time.Sleep(lazyTurn)
 		}
 	}
+}
+
+// put puts a frame into an outbox, unless r is no longer what the session is registered as.
+func (h *Hub) put(r *registration, f *frame, queueBytes int) verdict {
+	s := r.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.registration != r {
+		return notFor
+	}
+	v := s.out.put(f, queueBytes)
+	if v == wakeable {
+		h.startWriting()
+	}
+	return v
 }
 
 // endPublishing returns when nobody publishes, and nobody will.

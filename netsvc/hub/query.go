@@ -72,9 +72,9 @@ var sortKeys = map[string]sortKey{
 	"group":     func(s *session) (string, int64) { return s.registration.group, 0 },
 	"addr":      func(s *session) (string, int64) { return s.peer().String(), 0 },
 	"since":     func(s *session) (string, int64) { return "", s.since },
-	"delivered": func(s *session) (string, int64) { return "", int64(s.delivered) },
-	"bytes":     func(s *session) (string, int64) { return "", int64(s.bytes) },
-	"queued":    func(s *session) (string, int64) { return "", int64(s.waiting()) },
+	"delivered": func(s *session) (string, int64) { return "", int64(s.out.delivered) },
+	"bytes":     func(s *session) (string, int64) { return "", int64(s.out.bytes) },
+	"queued":    func(s *session) (string, int64) { return "", int64(s.out.waiting()) },
 }
 
 // SortKeys returns the words that Query.Sort takes.
@@ -234,17 +234,14 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 	}
 	view = Session{
 		ID: s.id, AppID: r.infobase.app, IbID: r.infobase.ib, UserID: r.user, UserGroup: r.group,
-		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: s.delivered, Bytes: s.bytes,
-		Queued: s.waiting(), KeyGeneration: r.key.Generation,
+		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: s.out.delivered, Bytes: s.out.bytes,
+		Queued: s.out.waiting(), KeyGeneration: r.key.Generation,
 	}
-	if s.lastDelivery != 0 {
-		view.LastDeliveryAt = time.Unix(0, s.lastDelivery)
+	if s.out.lastDelivery != 0 {
+		view.LastDeliveryAt = time.Unix(0, s.out.lastDelivery)
 	}
 	return view, s.closed, true
 }
-
-// waiting is the number of bytes not written yet. The caller holds mu.
-func (s *session) waiting() int { return max(s.queuedBytes-s.written, 0) }
 
 // Walk calls visit for each session there is, in no order, until it returns
 // false. Sessions that come or go meanwhile may be missed.

@@ -59,11 +59,7 @@ func (w *watch) await(s *session) bool {
 	if w.epoll == nil || s.raw == nil {
 		return false
 	}
-	s.mu.Lock()
-	s.resting = s.closed == ""
-	resting := s.resting
-	s.mu.Unlock()
-	if !resting {
+	if !s.rests() {
 		return false
 	}
 	// The event carries the session's id: a descriptor might be another's by then.
@@ -113,9 +109,7 @@ func (h *Hub) wakeSession(id uint64) {
 	// Looked at after the session was woken: HandOver looks the other way round, so
 	// one of the two sees the other.
 	if h.frozen.Load() {
-		s.mu.Lock()
-		s.resting = s.closed == ""
-		s.mu.Unlock()
+		s.rests()
 		return
 	}
 	h.goroutines.Go(func() { h.attend(s, nil) })
