@@ -31,11 +31,11 @@ type Client struct {
 	keys        []*ClientKey // keys[0] is the one the last frame came under; then those registered since
 }
 
-// Dial connects to the service at addr (host:port) and registers r under k. As
-// there is no reply to a registration, a refused one shows in Receive as io.EOF.
+// Dial connects to the service at addr (host:port) and registers r under k, with
+// attributes if there are any. As there is no reply to a registration, a refused one shows in Receive as io.EOF.
 // ctx bounds Dial itself only.
-func Dial(ctx context.Context, addr string, r Registration, k *ClientKey) (*Client, error) {
-	packet, err := AppendRegistration(nil, r, k)
+func Dial(ctx context.Context, addr string, r Registration, k *ClientKey, attributes ...Attribute) (*Client, error) {
+	packet, err := AppendRegistration(nil, r, k, attributes...)
 	if err != nil {
 		return nil, fmt.Errorf("registering at %s: %w", addr, err)
 	}
@@ -88,8 +88,8 @@ func (c *Client) Receive() ([]byte, error) {
 
 // Register replaces the identity of the session (section 4.1). Messages the
 // service had queued for the old one may still arrive.
-func (c *Client) Register(r Registration, k *ClientKey) error {
-	packet, err := AppendRegistration(nil, r, k)
+func (c *Client) Register(r Registration, k *ClientKey, attributes ...Attribute) error {
+	packet, err := AppendRegistration(nil, r, k, attributes...)
 	if err != nil {
 		return fmt.Errorf("registering again: %w", err)
 	}

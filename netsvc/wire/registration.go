@@ -30,12 +30,13 @@ const (
 type Registration struct{ AppID, IbID, UserID, UserGroup string }
 
 // Packet is a registration as it arrived. Its strings share one copy; what
-// Verify needs it finds in the body the packet was parsed from, so it must be
-// verified before that memory is used for something else.
+// Verify and Attributes need they find in the body the packet was parsed from, so
+// they must be called before that memory is used for something else.
 type Packet struct {
 	Registration
-	mac     []byte
-	payload []byte
+	mac      []byte
+	payload  []byte
+	trailing []byte // the part of payload behind the four strings
 }
 
 // Reasons returns all of them.
@@ -118,7 +119,8 @@ func ParseRegistration(body []byte) (Packet, error) {
 		ends[i] = end + n
 		end += n + 1
 	}
-	text := string(p.payload[:end]) // what follows is covered by the hash and otherwise ignored
+	p.trailing = p.payload[end:]
+	text := string(p.payload[:end])
 	p.Registration = Registration{
 		AppID:     text[:ends[0]],
 		IbID:      text[ends[0]+1 : ends[1]],
@@ -153,10 +155,10 @@ func (p Packet) Verify(k *ClientKey) bool {
 	return equal && k != nil
 }
 
-// AppendRegistration appends the packet that registers r under k. What cannot
-// be said in a packet is a *FieldError or, if it is only too long, a
-// *PacketError; dst is then returned as it was.
-func AppendRegistration(dst []byte, r Registration, k *ClientKey) ([]byte, error) {
+// AppendRegistration appends the packet that registers r under k, with attributes
+// in their order. What cannot be said in a packet is a *FieldError or, if it is only
+// too long, a *PacketError; dst is then returned as it was.
+func AppendRegistration(dst []byte, r Registration, k *ClientKey, attributes ...Attribute) ([]byte, error) {
 	n := hashLengthBytes + hashBytes
 	for _, f := range r.fields() {
 		switch {
@@ -169,6 +171,12 @@ func AppendRegistration(dst []byte, r Registration, k *ClientKey) ([]byte, error
 		}
 		n += len(f.value) + 1
 	}
+	for _, a := range attributes {
+		if err := a.Check(); err != nil {
+			return dst, err
+		}
+		n += len(a.Name) + 1 + len(a.Value) + 1
+	}
 	if err := checkPacketLen(n); err != nil {
 		return dst, err
 	}
@@ -180,6 +188,7 @@ func AppendRegistration(dst []byte, r Registration, k *ClientKey) ([]byte, error
 	for _, f := range r.fields() {
 		dst = append(append(dst, f.value...), 0)
 	}
+	dst = AppendAttributes(dst, attributes)
 	appendMAC(dst[:hashAt], &k.secret, dst[hashAt+hashBytes:])
 	return dst, nil
 }
