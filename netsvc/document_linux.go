@@ -35,6 +35,9 @@ type document struct {
 	Sockets  []savedSocket    `json:"sockets"`
 	Chunks   []int            `json:"chunks"` // how many frames each chunk of the queues has
 	Record   control.Handover `json:"record"` // what is known of this hand-over
+	// Attributes are what sessions say of themselves (hub.State.AppendAttributes). A version
+	// that knows nothing of them passes this over.
+	Attributes []byte `json:"attributes,omitempty"`
 
 	hub *hub.State
 }
@@ -86,6 +89,7 @@ func (d *document) pack(sockets []syscall.Conn, passed map[uint64]bool) (_ *parc
 	if err := d.packFrames(p); err != nil {
 		return nil, err
 	}
+	d.Attributes = d.hub.AppendAttributes(nil)
 	head, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("handing over: %w", err)
@@ -268,7 +272,11 @@ func (in *inheritance) parse(text []byte) error {
 		}
 	}
 	d.Apps = nil // secrets are kept once
-	d.hub, err = hub.ParseState(rest)
+	if d.hub, err = hub.ParseState(rest); err != nil {
+		return err
+	}
+	err = d.hub.ParseAttributes(d.Attributes)
+	d.Attributes = nil // secrets here too
 	return err
 }
 

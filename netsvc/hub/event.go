@@ -59,5 +59,19 @@ func (h *Hub) logSession(event string, s *Session, more ...slog.Attr) {
 	}
 	h.logger.LogAttrs(context.Background(), slog.LevelInfo, event, append([]slog.Attr{
 		slog.Uint64("session", s.ID), slog.String("app", s.AppID), slog.String("ib", s.IbID),
-		slog.String("user_id", s.UserID), slog.String("group", s.UserGroup), slog.String("peer", s.Addr)}, more...)...)
+		slog.String("user_id", s.UserID), slog.String("group", s.UserGroup), slog.String("peer", s.Addr)},
+		append(s.additions(), more...)...)...)
+}
+
+// additions are what a newer add-in has said of itself, for the log.
+func (s *Session) additions() (attrs []slog.Attr) {
+	if len(s.Groups) > 0 {
+		attrs = append(attrs, slog.Any("groups", s.Groups))
+	}
+	for _, said := range []slog.Attr{slog.String("host", s.Host), slog.String("agent", s.Agent)} {
+		if said.Value.String() != "" {
+			attrs = append(attrs, said)
+		}
+	}
+	return attrs
 }

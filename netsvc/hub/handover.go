@@ -139,6 +139,9 @@ func (v *saving) add(s *session) {
 			saved.Queue = append(saved.Queue, v.frame(f))
 		}
 		saved.Written = out.written
+		if r.more != nil {
+			saved.Attributes = &r.more.Attributes
+		}
 	}
 	v.state.Sessions = append(v.state.Sessions, saved)
 }
@@ -320,7 +323,7 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 	if s.out.restore(waiting, saved.Written) {
 		h.startWriting()
 	}
-	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup}
+	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup, more: addition(saved.Attributes, saved.UserGroup)}
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
 	return true
 }

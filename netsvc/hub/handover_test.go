@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -30,6 +31,9 @@ func journey(t *testing.T, state *hub.State) *hub.State {
 	t.Helper()
 	came, err := hub.ParseState(state.AppendBinary(nil))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := came.ParseAttributes(state.AppendAttributes(nil)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range came.Frames {
@@ -97,7 +101,7 @@ func TestSessionsGoOnInAnotherHub(t *testing.T) {
 		t.Fatalf("%+v", became)
 	}
 	page, err := second.Sessions(hub.Query{UserID: "ann"})
-	if err != nil || len(page.Sessions) != 1 || page.Sessions[0] != before {
+	if err != nil || len(page.Sessions) != 1 || !reflect.DeepEqual(page.Sessions[0], before) {
 		t.Errorf("the session was %+v and is %+v, %v", before, page.Sessions, err)
 	}
 	if n := second.Publish(appID, toAll("ib"), topic("two")); n != 3 {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -37,8 +38,44 @@ type registration struct {
 	infobase    *infobase
 	key         *key
 	user, group string
+	more        *additions // nil: the session says nothing of itself
 	// Places in the infobase's three lists, guarded by the shard's lock.
 	inAll, inUser, inGroup int32
+}
+
+// additions are what a newer add-in says of itself (protocol.md section 4.4). Groups has
+// the further ones only: none is the registration's group.
+type additions struct {
+	wire.Attributes
+	inGroups []int32 // places in the lists of Groups, guarded by the shard's lock
+}
+
+// addition returns what was said, nil if that is nothing; a may be nil. group is the
+// registration's.
+func addition(a *wire.Attributes, group string) *additions {
+	if a == nil {
+		return nil
+	}
+	more := &additions{Attributes: *a}
+	more.Groups = slices.DeleteFunc(slices.Clone(more.Groups), func(further string) bool { return further == group })
+	more.inGroups = make([]int32, len(more.Groups))
+	return more
+}
+
+// groups are the further groups.
+func (r *registration) groups() []string {
+	if r.more == nil {
+		return nil
+	}
+	return r.more.Groups
+}
+
+// place is where r notes its place in the list of one of its groups.
+func (r *registration) place(group string) *int32 {
+	if group == r.group {
+		return &r.inGroup
+	}
+	return &r.more.inGroups[slices.Index(r.more.Groups, group)]
 }
 
 func (h *Hub) shardOf(k infobaseKey) int {
@@ -148,10 +185,17 @@ func (ib *infobase) add(r *registration) {
 		ib.users[r.user] = append(ib.users[r.user], r)
 	}
 	if r.group != "" {
-		r.inGroup = int32(len(ib.groups[r.group]))
-		ib.groups[r.group] = append(ib.groups[r.group], r)
+		ib.addTo(r.group, r)
+	}
+	for _, group := range r.groups() {
+		ib.addTo(group, r)
 	}
 	r.key.sessions.Add(1)
+}
+
+func (ib *infobase) addTo(group string, r *registration) {
+	*r.place(group) = int32(len(ib.groups[group]))
+	ib.groups[group] = append(ib.groups[group], r)
 }
 
 func (ib *infobase) drop(r *registration) {
@@ -160,9 +204,17 @@ func (ib *infobase) drop(r *registration) {
 		dropFrom(ib.users, r.user, r.inUser, func(moved *registration) { moved.inUser = r.inUser })
 	}
 	if r.group != "" {
-		dropFrom(ib.groups, r.group, r.inGroup, func(moved *registration) { moved.inGroup = r.inGroup })
+		ib.dropFromGroup(r.group, r)
+	}
+	for _, group := range r.groups() {
+		ib.dropFromGroup(group, r)
 	}
 	r.key.sessions.Add(-1)
+}
+
+func (ib *infobase) dropFromGroup(group string, r *registration) {
+	at := *r.place(group)
+	dropFrom(ib.groups, group, at, func(moved *registration) { *moved.place(group) = at })
 }
 
 func dropFrom(lists map[string][]*registration, name string, at int32, moved func(*registration)) {

@@ -27,6 +27,17 @@ type Session struct {
 	Queued         int       // bytes waiting
 	LastDeliveryAt time.Time // zero: none
 	KeyGeneration  int
+
+	// What a newer add-in says of itself (protocol.md section 4.4), of the others empty.
+	// The names are for people, and anything.
+	Groups           []string // further ones, beside UserGroup; not to be changed
+	Host, Agent      string
+	UserName, IbName string
+}
+
+// InGroup reports whether a message to that group, which has a name, reaches the session.
+func (s *Session) InGroup(group string) bool {
+	return s.UserGroup == group || slices.Contains(s.Groups, group)
 }
 
 // Query selects sessions. The zero value selects the first page of all of them.
@@ -34,7 +45,8 @@ type Query struct {
 	// An empty filter admits all. AppID is compared in lower case, the others
 	// exactly.
 	AppID, IbID, UserID, UserGroup string
-	// Text must be part of the infobase, user, group or address, in any letter case.
+	// Text must be part of the infobase, user, one of the groups, address, host or agent,
+	// in any letter case.
 	Text string
 	// Sort is one of SortKeys, with a leading «-» for the reverse; empty: by id.
 	Sort string
@@ -212,15 +224,23 @@ func (s *session) matches(q *Query, key sortKey) (place, bool) {
 		return place{}, false
 	}
 	if q.AppID != "" && q.AppID != r.infobase.app || q.IbID != "" && q.IbID != r.infobase.ib ||
-		q.UserID != "" && q.UserID != r.user || q.UserGroup != "" && q.UserGroup != r.group {
+		q.UserID != "" && q.UserID != r.user || q.UserGroup != "" && q.UserGroup != r.group && !slices.Contains(r.groups(), q.UserGroup) {
 		return place{}, false
 	}
-	if q.Text != "" && !fold.Contains(r.user, q.Text) && !fold.Contains(r.infobase.ib, q.Text) &&
-		!fold.Contains(r.group, q.Text) && !strings.Contains(s.peer().String(), q.Text) {
+	if q.Text != "" && !r.mentions(q.Text) && !strings.Contains(s.peer().String(), q.Text) {
 		return place{}, false
 	}
 	text, number := key(s)
 	return place{text, number, s.id}, true
+}
+
+// mentions reports whether a text, in lower case, is part of what a session says it is.
+func (r *registration) mentions(text string) bool {
+	has := func(word string) bool { return fold.Contains(word, text) }
+	if has(r.user) || has(r.infobase.ib) || has(r.group) {
+		return true
+	}
+	return r.more != nil && (has(r.more.Host) || has(r.more.Agent) || slices.ContainsFunc(r.more.Groups, has))
 }
 
 // describe tells what a session is, or was when it was closed, and why that was.
@@ -236,6 +256,9 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 		ID: s.id, AppID: r.infobase.app, IbID: r.infobase.ib, UserID: r.user, UserGroup: r.group,
 		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: s.out.delivered, Bytes: s.out.bytes,
 		Queued: s.out.waiting(), KeyGeneration: r.key.Generation,
+	}
+	if said := r.more; said != nil {
+		view.Groups, view.Host, view.Agent, view.UserName, view.IbName = said.Groups, said.Host, said.Agent, said.User, said.Ib
 	}
 	if s.out.lastDelivery != 0 {
 		view.LastDeliveryAt = time.Unix(0, s.out.lastDelivery)

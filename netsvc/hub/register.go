@@ -102,7 +102,9 @@ func (h *Hub) enter(s *session, packet wire.Packet) (first bool, err error) {
 	if first && !h.pending.remove(s) {
 		return false, &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
-	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup}
+	r := &registration{
+		session: s, key: k, user: packet.UserID, group: packet.UserGroup, more: addition(packet.Attributes(), packet.UserGroup),
+	}
 	switch h.registerWithin(r, infobaseKey{t.id, packet.IbID}, h.limits.Load().MaxSessionsPerUser) {
 	case sessionClosed:
 		return false, net.ErrClosed

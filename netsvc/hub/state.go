@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // State is all that a hub's sessions are: what one hub hands over and another one takes
@@ -13,7 +15,8 @@ import (
 //
 // It travels in two forms: as JSON with everything in it, which the version before this
 // one wrote, and as bytes (AppendBinary) without connections and without the bytes of
-// frames, which travel apart and are put in again by who has read it.
+// frames, which travel apart and are put in again by who has read it. So does what
+// sessions say of themselves (AppendAttributes), which not every version knows.
 type State struct {
 	LastID   uint64         `json:"last_id"`
 	Keys     []SavedKey     `json:"keys"`
@@ -63,6 +66,8 @@ type SavedSession struct {
 	Queue        []int  `json:"queue,omitempty"`         // places in State.Frames
 	Written      int    `json:"written,omitempty"`       // bytes of the first of them
 
+	Attributes *wire.Attributes `json:"-"` // nil: it says nothing of itself
+
 	Conn net.Conn `json:"-"` // nil: it did not come
 }
 
@@ -107,6 +112,36 @@ func (s *SavedSession) appendBinary(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(at))
 	}
 	return binary.AppendUvarint(b, uint64(s.Written))
+}
+
+// AppendAttributes writes what the sessions say of themselves: for each that does, its
+// place in State.Sessions and its attributes as they are in a packet.
+func (state *State) AppendAttributes(b []byte) []byte {
+	var text []byte
+	for i := range state.Sessions {
+		if said := state.Sessions[i].Attributes; said != nil {
+			text = wire.AppendAttributes(text[:0], said.List())
+			b = appendText(binary.AppendUvarint(b, uint64(i)), text)
+		}
+	}
+	return b
+}
+
+// ParseAttributes reads what AppendAttributes wrote of the same sessions. It keeps nothing
+// of b.
+func (state *State) ParseAttributes(b []byte) error {
+	r := reader{rest: b}
+	for len(r.rest) > 0 {
+		at, said := r.number(), wire.ParseAttributes(r.bytes())
+		if r.err == nil && at >= len(state.Sessions) {
+			r.fail()
+		}
+		if r.err != nil {
+			return r.err
+		}
+		state.Sessions[at].Attributes = said
+	}
+	return nil
 }
 
 func appendText[T string | []byte](b []byte, text T) []byte {
