@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -85,12 +86,12 @@ func (d *detail) fill() {
 	if one.LastDeliveryAt != nil {
 		last = say.Time(*one.LastDeliveryAt)
 	}
-	group := cells.Plain(one.UserGroup)
+	group := cells.Plain(strings.Join(one.InGroups(), ", "))
 	if group == "" {
 		group = d.t("live.no_group")
 	}
 	age := d.words.Age(d.now().Sub(one.Since))
-	d.lines = plainBlock([]field{
+	fields := []field{
 		{d.t("tui.column_app"), d.appTitle(one.AppID)},
 		{d.t("tui.app_id"), cells.Plain(one.AppID)},
 		{d.t("tui.column_ib"), cells.Plain(one.IbID)},
@@ -102,5 +103,11 @@ func (d *detail) fill() {
 		{d.t("tui.last_delivery"), last},
 		{d.t("tui.queued"), say.Bytes(uint64(max(one.Queued, 0)))},
 		{d.t("tui.generation"), number(one.KeyGeneration)},
-	})
+	}
+	for _, said := range []field{{d.t("tui.column_host"), cells.Plain(one.Host)}, {d.t("tui.column_agent"), cells.Plain(one.Agent)}} {
+		if said.value != "" {
+			fields = append(fields, said)
+		}
+	}
+	d.lines = plainBlock(fields)
 }

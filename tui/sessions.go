@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -368,7 +369,7 @@ func (s *sessionsScreen) view() []string {
 			s.userName(one.UserID),
 			cells.Plain(one.IbID),
 			s.appTitle(one.AppID),
-			cells.Plain(one.UserGroup),
+			cells.Plain(strings.Join(one.InGroups(), ", ")),
 			host(one.Addr),
 			s.shortAge(now.Sub(one.Since)),
 			number(one.Delivered),

@@ -27,6 +27,9 @@ import (
 type listening struct {
 	app          string
 	registration wire.Registration
+	groups       []string // the first one is the registration's
+	attrs        []string // name=value
+	attributes   []wire.Attribute
 	service      string
 	clientKey    string
 	count        int
@@ -44,6 +47,9 @@ func (p *program) listenCommand() *cobra.Command {
 		case l.count < 0:
 			return wrongUsage("admin.bad_count")
 		}
+		if err := l.introduce(); err != nil {
+			return err
+		}
 		// Only here an interrupt is a good end; elsewhere it kills.
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -57,11 +63,32 @@ func (p *program) listenCommand() *cobra.Command {
 	flags.StringVar(&l.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&l.registration.IbID, "ib", "", p.text.T("admin.flag_ib"))
 	flags.StringVar(&l.registration.UserID, "user", "", p.text.T("admin.flag_user"))
-	flags.StringVar(&l.registration.UserGroup, "group", "", p.text.T("admin.flag_group"))
+	flags.StringArrayVar(&l.groups, "group", nil, p.text.T("admin.flag_groups"))
+	flags.StringArrayVar(&l.attrs, "attr", nil, p.text.T("admin.flag_attr"))
 	flags.StringVar(&l.service, "service", "", p.text.T("admin.flag_service"))
 	flags.StringVar(&l.clientKey, "client-key", "", p.text.T("admin.flag_client_key"))
 	flags.IntVar(&l.count, "count", 0, p.text.T("admin.flag_count"))
 	return cmd
+}
+
+// introduce makes groups and attributes of what the flags say.
+func (l *listening) introduce() error {
+	for i, group := range l.groups {
+		if i == 0 {
+			l.registration.UserGroup = group
+		} else {
+			l.attributes = append(l.attributes, wire.Attribute{Name: "group", Value: group})
+		}
+	}
+	for _, attr := range l.attrs {
+		name, value, found := strings.Cut(attr, "=")
+		a := wire.Attribute{Name: name, Value: value}
+		if !found || a.Check() != nil {
+			return wrongUsage("admin.bad_attribute", "attribute", locale.Clean(attr))
+		}
+		l.attributes = append(l.attributes, a)
+	}
+	return nil
 }
 
 // connectTimeout bounds connecting and being registered.
@@ -94,7 +121,7 @@ func (p *program) listen(ctx context.Context, l *listening) error {
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	session, err := wire.Dial(connecting, l.service, l.registration, key)
+	session, err := wire.Dial(connecting, l.service, l.registration, key, l.attributes...)
 	if err != nil {
 		return failure("admin.cannot_connect", "address", l.service, "error", networkError(err))
 	}

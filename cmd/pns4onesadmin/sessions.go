@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 	if err != nil {
 		return err
 	}
-	p.printTable(p.sessionHeader(), p.sessionRows(found, apps))
+	p.printSessions(found, apps)
 	if total > len(found) {
 		p.say("admin.more_sessions", "shown", len(found), "total", total)
 	}
@@ -176,39 +177,56 @@ const (
 // shortID is an id as a table shows it.
 func shortID(id string) string { return cells.Truncate(locale.Clean(id), maxIDWidth) }
 
-func (p *program) sessionHeader() []string {
-	return []string{
-		p.text.T("admin.column_id"),
-		p.text.T("admin.column_app"),
-		p.text.T("admin.column_ib"),
-		p.text.T("admin.column_user"),
-		p.text.T("admin.column_group"),
-		p.text.T("admin.column_addr"),
-		p.text.T("admin.column_age"),
-		p.text.T("admin.column_delivered"),
-		p.text.T("admin.column_queued"),
-	}
+// sessionColumn is a column of the table of sessions.
+type sessionColumn struct {
+	title string // in the catalogue
+	cell  func(control.Session) string
 }
 
-func (p *program) sessionRows(sessions []control.Session, apps []control.App) [][]string {
+// sessionColumns are the columns of a table: what only newer add-ins say has one if one
+// of the sessions says it.
+func (p *program) sessionColumns(sessions []control.Session, apps []control.App) []sessionColumn {
 	words := p.words(apps)
 	titles := make(map[string]string)
 	for _, a := range apps {
 		titles[a.ID] = cells.Truncate(locale.Clean(a.Title), maxTitleWidth)
 	}
+	columns := []sessionColumn{
+		{"admin.column_id", func(s control.Session) string { return s.ID }},
+		{"admin.column_app", func(s control.Session) string { return titles[s.AppID] }},
+		{"admin.column_ib", func(s control.Session) string { return shortID(s.IbID) }},
+		{"admin.column_user", func(s control.Session) string { return shortID(s.UserID) }},
+		{"admin.column_group", func(s control.Session) string { return shortID(strings.Join(s.InGroups(), ", ")) }},
+		{"admin.column_addr", func(s control.Session) string { return s.Addr }},
+		{"admin.column_age", func(s control.Session) string { return words.Age(time.Since(s.Since)) }},
+		{"admin.column_delivered", func(s control.Session) string { return fmt.Sprint(s.Delivered) }},
+		{"admin.column_queued", func(s control.Session) string { return fmt.Sprint(s.Queued) }},
+	}
+	for _, said := range []sessionColumn{
+		{"admin.column_host", func(s control.Session) string { return shortID(s.Host) }},
+		{"admin.column_agent", func(s control.Session) string { return shortID(s.Agent) }},
+	} {
+		if slices.ContainsFunc(sessions, func(s control.Session) bool { return said.cell(s) != "" }) {
+			columns = append(columns, said)
+		}
+	}
+	return columns
+}
+
+// printSessions prints the table of sessions.
+func (p *program) printSessions(sessions []control.Session, apps []control.App) {
+	columns := p.sessionColumns(sessions, apps)
+	header := make([]string, len(columns))
+	for i, c := range columns {
+		header[i] = p.text.T(c.title)
+	}
 	var rows [][]string
 	for _, s := range sessions {
-		rows = append(rows, []string{
-			s.ID,
-			titles[s.AppID],
-			shortID(s.IbID),
-			shortID(s.UserID),
-			shortID(s.UserGroup),
-			s.Addr,
-			words.Age(time.Since(s.Since)),
-			fmt.Sprint(s.Delivered),
-			fmt.Sprint(s.Queued),
-		})
+		row := make([]string, len(columns))
+		for i, c := range columns {
+			row[i] = c.cell(s)
+		}
+		rows = append(rows, row)
 	}
-	return rows
+	p.printTable(header, rows)
 }

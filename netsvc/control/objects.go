@@ -41,6 +41,19 @@ type Session struct {
 	Queued         int        `json:"queued"`
 	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 	KeyGeneration  int        `json:"key_generation"`
+
+	// What newer add-ins say of themselves (protocol.md section 4.4).
+	Groups []string `json:"groups,omitempty"` // further ones, beside UserGroup
+	Host   string   `json:"host,omitempty"`
+	Agent  string   `json:"agent,omitempty"` // the add-in, its version and platform
+}
+
+// InGroups are all groups of the session that have a name.
+func (s *Session) InGroups() []string {
+	if s.UserGroup == "" {
+		return s.Groups
+	}
+	return append([]string{s.UserGroup}, s.Groups...)
 }
 
 // SessionPage is a part of the sessions that match a query.

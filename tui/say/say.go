@@ -145,7 +145,7 @@ func (w Words) sessionEvent(e control.Event) string {
 	args := []any{
 		"session", s.ID,
 		"user", w.user(s.UserID),
-		"group", w.group(s.UserGroup),
+		"group", w.group(strings.Join(s.InGroups(), ", ")),
 		"ib", locale.Clean(s.IbID),
 		"app", w.App(s.AppID),
 		"addr", s.Addr,
@@ -199,7 +199,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	if len(e.OtherSpelling) > 0 {
 		say("other_spelling")
 		for _, s := range e.OtherSpelling {
-			detail(w.Text.T("live.spelt", "user", locale.Clean(s.UserID), "ib", locale.Clean(s.IbID), "group", locale.Clean(s.UserGroup)) + "; " + w.session(s, now))
+			detail(w.Text.T("live.spelt", "user", locale.Clean(s.UserID), "ib", locale.Clean(s.IbID), "group", locale.Clean(strings.Join(s.InGroups(), ", "))) + "; " + w.session(s, now))
 		}
 	}
 	if len(e.OtherPlaces) > 0 {
@@ -209,7 +209,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 				"user", w.user(s.UserID),
 				"ib", locale.Clean(s.IbID),
 				"app", w.App(s.AppID),
-				"group", w.group(s.UserGroup))
+				"group", w.group(strings.Join(s.InGroups(), ", ")))
 			detail(place + "; " + w.session(s, now))
 		}
 	}

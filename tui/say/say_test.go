@@ -83,6 +83,7 @@ func TestWhatComesFromOutsideIsHarmless(t *testing.T) {
 		IbID:      evil,
 		UserID:    evil,
 		UserGroup: evil,
+		Groups:    []string{evil},
 		Addr:      "10.0.0.7:1",
 		Since:     now,
 	}

@@ -33,8 +33,9 @@ func (f *eventFilter) keeps(e *history.Event) bool {
 	if f.text == "" {
 		return true
 	}
-	return slices.ContainsFunc([]string{s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, e.Title, e.Reason},
-		func(text string) bool { return fold.Contains(text, f.text) })
+	has := func(text string) bool { return fold.Contains(text, f.text) }
+	return slices.ContainsFunc([]string{s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent, e.Title, e.Reason}, has) ||
+		slices.ContainsFunc(s.Groups, has)
 }
 
 // listEvents answers with the last events, or goes on with those that come.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/app"
@@ -68,6 +69,9 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 		if here {
 			about.InfobaseSessions++
 			count(groups, s.UserGroup)
+			for _, group := range s.Groups {
+				count(groups, group)
+			}
 		}
 		if s.AppID == about.AppID {
 			count(infobases, s.IbID)
@@ -85,14 +89,19 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 
 // means reports whether a session of the infobase is one of those asked about.
 func (about *explanation) means(s *hub.Session) bool {
-	return (about.UserID == "" || s.UserID == about.UserID) && (about.UserGroup == "" || s.UserGroup == about.UserGroup)
+	return (about.UserID == "" || s.UserID == about.UserID) && (about.UserGroup == "" || s.InGroup(about.UserGroup))
 }
 
 // nearlyMeans reports whether a session of the app would be one of those asked about if
 // ids were compared as people read them.
 func (about *explanation) nearlyMeans(s *hub.Session) bool {
 	return s.AppID == about.AppID && sameButForCase(s.IbID, about.IbID) &&
-		(about.UserID == "" || sameButForCase(s.UserID, about.UserID)) && (about.UserGroup == "" || sameButForCase(s.UserGroup, about.UserGroup))
+		(about.UserID == "" || sameButForCase(s.UserID, about.UserID)) && (about.UserGroup == "" || inGroupButForCase(s, about.UserGroup))
+}
+
+func inGroupButForCase(s *hub.Session, group string) bool {
+	same := func(of string) bool { return sameButForCase(of, group) }
+	return same(s.UserGroup) || slices.ContainsFunc(s.Groups, same)
 }
 
 // sameButForCase compares what people type into 1C, and copy with braces or a blank.

@@ -16,6 +16,7 @@ func sessionOf(s hub.Session) control.Session {
 	object := control.Session{
 		ID: strconv.FormatUint(s.ID, 10), AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup,
 		Addr: s.Addr, Since: s.Since.UTC(), Delivered: s.Delivered, Bytes: s.Bytes, Queued: s.Queued, KeyGeneration: s.KeyGeneration,
+		Groups: s.Groups, Host: s.Host, Agent: s.Agent,
 	}
 	if !s.LastDeliveryAt.IsZero() {
 		at := s.LastDeliveryAt.UTC()
