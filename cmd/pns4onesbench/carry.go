@@ -103,7 +103,7 @@ func (c *carry) run(ctx context.Context) error {
 			AppID:  c.appID,
 			IbID:   infobaseID,
 			UserID: userID(i),
-		}, key)
+		}, key, c.attributesOf(i)...)
 		if err != nil {
 			return err
 		}

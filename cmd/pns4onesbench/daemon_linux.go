@@ -31,6 +31,7 @@ type daemon struct {
 	sessions  *loop
 	toAll     *poster
 	infobases int // the sessions are spread over; 0: one
+	bench     *bench
 }
 
 // startTime bounds how long the daemon may take to serve.
@@ -43,7 +44,7 @@ func (b *bench) startDaemon(ctx context.Context, more ...string) (*daemon, error
 
 // startDaemonAt is startDaemon with another binary.
 func (b *bench) startDaemonAt(ctx context.Context, path string, more ...string) (_ *daemon, err error) {
-	d := &daemon{}
+	d := &daemon{bench: b}
 	if d.message, err = messageOf(b.frameBytes); err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (d *daemon) prepare(n int) error {
 			AppID:  d.app.ID,
 			IbID:   d.infobase(i),
 			UserID: userID(i),
-		}, d.key)
+		}, d.key, d.bench.attributesOf(i)...)
 		if err != nil {
 			return fmt.Errorf("making the packet of a session: %w", err)
 		}

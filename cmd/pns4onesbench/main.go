@@ -67,6 +67,7 @@ type bench struct {
 	runs       int
 	sessions   int
 	frameBytes int
+	attributes bool // the sessions have those of a newer add-in
 	daemonPath string
 	otherPath  string
 	natsPath   string

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -59,3 +60,20 @@ func bodyOf(to wire.Recipient, m *wire.Message) ([]byte, error) {
 
 // userID is the user of a session.
 func userID(number int) string { return fmt.Sprintf("user-%d", number) }
+
+// attributesOf is what a session says of itself; nothing, as the released add-ins do,
+// unless it is to be like a newer one.
+func (b *bench) attributesOf(number int) []wire.Attribute {
+	if !b.attributes {
+		return nil
+	}
+	said := wire.Attributes{
+		Session: wire.NewSessionID(), Turn: 1,
+		Groups: []string{"group-" + strconv.Itoa(number%20)},
+		User:   "Иванов Иван Иванович " + strconv.Itoa(number),
+		Ib:     "Управление торговлей",
+		Host:   "ws-" + strconv.Itoa(number),
+		Agent:  "pns4ones-addin/2.0.0 windows-x86_64",
+	}
+	return said.List()
+}

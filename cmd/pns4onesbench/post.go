@@ -243,7 +243,7 @@ func latencyBeside(ctx context.Context, b *bench) ([]*Scenario, error) {
 			return err
 		}
 		one := wire.Registration{AppID: d.app.ID, IbID: asideID, UserID: userID(n)}
-		packet, err := wire.AppendRegistration(nil, one, d.key)
+		packet, err := wire.AppendRegistration(nil, one, d.key, b.attributesOf(n)...)
 		if err != nil {
 			return fmt.Errorf("making the packet of a session: %w", err)
 		}
