@@ -99,13 +99,15 @@ var announceBefore = []time.Duration{5 * time.Minute, time.Hour}
 func (s *Server) keepKeys(ctx context.Context) error {
 	ended := make(chan struct{}, 1)
 	s.services.Go(func() error { return s.expireKeys(ctx, ended) })
-	announced := make(map[announcement]bool)
+	var announced map[announcement]bool
 	for {
 		if s.closeEnded() {
 			wake(ended)
 		}
 		var wait <-chan time.Time
-		if next := s.announceEnds(s.apps.NextEnd(time.Now()), announced); !next.IsZero() {
+		var next time.Time
+		next, announced = s.announceEnds(s.apps.NextEnd(time.Now()), announced)
+		if !next.IsZero() {
 			wait = time.After(min(time.Until(next), longestWait))
 		}
 		select {
@@ -159,43 +161,38 @@ func (s *Server) expireKeys(ctx context.Context, ended <-chan struct{}) error {
 type announcement struct {
 	app        string
 	generation int
-	before     time.Duration
+	ahead      time.Duration // one of announceBefore
 }
 
 // announceEnds tells of the client keys that end soon, once at each of
-// announceBefore, and returns when to look again: at next or earlier.
-func (s *Server) announceEnds(next time.Time, announced map[announcement]bool) time.Time {
+// announceBefore. It returns when to look again, at next or earlier, and what was
+// announced so far of the keys that there are still.
+func (s *Server) announceEnds(next time.Time, before map[announcement]bool) (time.Time, map[announcement]bool) {
+	announced := make(map[announcement]bool)
 	for _, a := range s.apps.List() {
 		for _, k := range a.ClientKeys[1:] {
 			left := time.Until(k.Until)
 			due := false
-			for _, before := range announceBefore {
-				this := announcement{a.ID, k.Generation, before}
+			for _, ahead := range announceBefore {
+				this := announcement{a.ID, k.Generation, ahead}
 				switch {
-				case left > before:
-					if at := k.Until.Add(-before); at.Before(next) {
+				case left > ahead:
+					if at := k.Until.Add(-ahead); at.Before(next) {
 						next = at
 					}
-				case left > 0 && !announced[this]:
-					announced[this], due = true, true
+				case left > 0:
+					announced[this] = true
+					due = due || !before[this]
 				}
 			}
-			if sessions := s.sessionsOn(a.ID, k.Generation); due && sessions > 0 {
+			if !due {
+				continue
+			}
+			if sessions := s.hub.KeySessions(a.ID, k.Generation); sessions > 0 {
 				s.logger.Warn("sessions will be closed when their client key ends", slog.String("app", a.ID), slog.Int("sessions", sessions),
 					slog.Time("at", k.Until), slog.Duration("left", left.Round(time.Second)))
 			}
 		}
 	}
-	return next
-}
-
-// sessionsOn counts the sessions of an app that registered under a client key.
-func (s *Server) sessionsOn(app string, generation int) (n int) {
-	s.hub.Walk(func(session *hub.Session) bool {
-		if session.AppID == app && session.KeyGeneration == generation {
-			n++
-		}
-		return true
-	})
-	return n
+	return next, announced
 }

@@ -94,6 +94,8 @@ type Hub struct {
 	appsMu sync.RWMutex
 	apps   map[string]*tenant
 
+	closings closings
+
 	mu        sync.Mutex
 	closing   bool
 	stopped   bool // no goroutine may begin any more, but from one that goes on
@@ -139,6 +141,7 @@ func New(o Options) *Hub {
 		seed:      maphash.MakeSeed(),
 		drained:   make(chan struct{}, 1),
 		apps:      make(map[string]*tenant),
+		closings:  newClosings(),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[uint64]*session),
 		early:     make(map[*session][]byte),
@@ -196,7 +199,7 @@ func setDefault[T int | time.Duration](field *T, value T) {
 
 // SetApp makes an app known, or replaces its keys; keys[0] is the current one.
 // Sessions registered under a key that is no longer listed are closed, and
-// counted in the result. id is the app's id in lower case.
+// counted in the result; see ClosedBy, too. id is the app's id in lower case.
 func (h *Hub) SetApp(id string, keys []Key) (closed int) {
 	h.appsMu.Lock()
 	t := h.apps[id]
@@ -218,7 +221,7 @@ func (h *Hub) SetApp(id string, keys []Key) (closed int) {
 			break
 		}
 	}
-	return h.revoke(old, current)
+	return h.closings.note(id, generation(old), generation(current), h.revoke(old, current))
 }
 
 // RemoveApp forgets an app and closes its sessions, whose number it returns.
@@ -230,7 +233,7 @@ func (h *Hub) RemoveApp(id string) (closed int) {
 	if t == nil {
 		return 0
 	}
-	return h.revoke(t.inForce(), nil)
+	return h.closings.note(id, generation(t.inForce()), 0, h.revoke(t.inForce(), nil))
 }
 
 // inForce returns the app's keys, the current one first.
@@ -266,7 +269,11 @@ func (h *Hub) revoke(old, current []*key) (closed int) {
 		// sees the other.
 		k.revoked.Store(true)
 	}
-	if len(gone) == 0 {
+	any := false
+	for k := range gone {
+		any = any || k.sessions.Load() > 0
+	}
+	if !any {
 		return 0
 	}
 	return h.closeRevoked()
@@ -276,7 +283,7 @@ func (h *Hub) revoke(old, current []*key) (closed int) {
 // While the hub is frozen it closes none: TakeBack or another hub's TakeOver does.
 func (h *Hub) closeRevoked() (closed int) {
 	for _, s := range h.snapshot() {
-		if r := s.registered(); r != nil && r.key.revoked.Load() && h.closeSession(s, closedKeyRevoked) {
+		if h.closeIfRevoked(s) {
 			closed++
 		}
 	}

@@ -65,8 +65,14 @@ type frame struct {
 // before. The connection stays open. The caller has seen that the hub is not frozen,
 // and holds changing.
 func (h *Hub) detach(s *session, why closeReason) bool {
+	return h.detachIf(s, why, func(*session) bool { return true })
+}
+
+// detachIf is detach for a session of which holds is true, which is asked under the
+// session's lock: it may register again at any moment.
+func (h *Hub) detachIf(s *session, why closeReason, holds func(*session) bool) bool {
 	s.mu.Lock()
-	if s.closed != "" {
+	if s.closed != "" || !holds(s) {
 		s.mu.Unlock()
 		return false
 	}
@@ -94,11 +100,31 @@ func (h *Hub) closeSession(s *session, why closeReason) bool {
 		return false
 	}
 	first := h.detach(s, why)
+	h.hangUp(s)
+	return first
+}
+
+// closeIfRevoked ends a session if the key that it is registered under is no longer in
+// force. It reports false if it did not, or if the hub is frozen.
+func (h *Hub) closeIfRevoked(s *session) bool {
+	h.changing.RLock()
+	defer h.changing.RUnlock()
+	if h.frozen.Load() || !h.detachIf(s, closedKeyRevoked, (*session).isRevoked) {
+		return false
+	}
+	h.hangUp(s)
+	return true
+}
+
+// isRevoked: the caller holds mu.
+func (s *session) isRevoked() bool { return s.registration != nil && s.registration.key.revoked.Load() }
+
+// hangUp closes the connection of a session that was detached.
+func (h *Hub) hangUp(s *session) {
 	hangUp(s.conn, s.raw)
 	if s.wake() {
 		h.forgetResting(s)
 	}
-	return first
 }
 
 // wake makes the caller the one who goes on with a resting session. It reports

@@ -140,6 +140,21 @@ func (t *tenant) sessions() (total, old int) {
 	return total, old
 }
 
+// KeySessions counts the sessions of an app that live on the client key of this
+// generation.
+func (h *Hub) KeySessions(id string, generation int) (n int) {
+	t := h.app(id)
+	if t == nil {
+		return 0
+	}
+	for _, k := range t.inForce() {
+		if k.Generation == generation {
+			n += int(k.sessions.Load())
+		}
+	}
+	return n
+}
+
 // AppSessions counts the sessions of an app, and how many of them live on a
 // key that is not the current one.
 func (h *Hub) AppSessions(id string) (total, old int) {

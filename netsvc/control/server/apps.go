@@ -101,8 +101,9 @@ func (s *Server) removeApp(r *http.Request) (reply, error) {
 	if err := s.apps.Remove(a.ID); err != nil {
 		return nil, err
 	}
-	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", last.Sessions))
-	closed := last.Sessions
+	// The registry told the hub, which has closed what it had to.
+	closed := s.hub.ClosedBy(a.ID, 0)
+	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", closed))
 	last.Sessions = 0
 	return object(control.AppChange{App: last, ClosedSessions: closed}), nil
 }
@@ -125,16 +126,13 @@ func (s *Server) rotateClientKey(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, _ := s.hub.AppSessions(pathID(r))
 	a, err := s.apps.RotateClientKey(pathID(r), grace)
 	if err != nil {
 		return nil, err
 	}
-	// The registry told the hub, which has closed what it had to.
-	now := s.describe(a)
-	closed := max(before-now.Sessions, 0)
+	closed := s.hub.ClosedBy(a.ID, a.ClientKeys[0].Generation) // as in removeApp
 	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
-	return object(control.AppChange{App: now, ClosedSessions: closed}), nil
+	return object(control.AppChange{App: s.describe(a), ClosedSessions: closed}), nil
 }
 
 func readGrace(r *http.Request) (time.Duration, error) {

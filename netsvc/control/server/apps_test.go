@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 const unknownID = "11111111-2222-3333-4444-555555555555"
@@ -249,6 +251,38 @@ func TestRemovingAnAppClosesItsSessions(t *testing.T) {
 	refused(t, err, http.StatusNotFound, control.CodeAppNotFound)
 	if kept, err := d.App(t.Context(), other.ID); err != nil || kept.Sessions != 1 {
 		t.Errorf("the other app: %+v, %v", kept, err)
+	}
+}
+
+// What a change closed is counted, whoever comes or goes at the same time.
+func TestClosedSessionsAreThoseThatTheChangeClosed(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(d *daemon, id string) (control.AppChange, error){
+		"new client key": func(d *daemon, id string) (control.AppChange, error) { return d.RotateClientKey(t.Context(), id, 0) },
+		"removal":        func(d *daemon, id string) (control.AppChange, error) { return d.RemoveApp(t.Context(), id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := start(t, nil)
+			a := d.newApp("one")
+			d.connect(a, "ib", "ann", "")
+			leaving := []*wire.Client{d.connect(a, "ib", "ben", ""), d.connect(a, "ib", "carl", "")}
+			d.told = func() { // while the change is under way
+				for _, c := range leaving {
+					c.Close()
+				}
+				for deadline := time.Now().Add(patience); d.hub.Stats().Sessions > 1; runtime.Gosched() {
+					if time.Now().After(deadline) {
+						t.Error("they do not leave")
+						return
+					}
+				}
+			}
+			got, err := change(d, a.ID)
+			if err != nil || got.ClosedSessions != 1 || got.Sessions != 0 {
+				t.Errorf("got %d closed, %d left, %v", got.ClosedSessions, got.Sessions, err)
+			}
+		})
 	}
 }
 

@@ -53,6 +53,8 @@ type daemon struct {
 	reload   func(locale.Lang) (control.ReloadReport, error)
 	upgrade  func(context.Context) (id string, err error)
 	stop     func()
+	// told is called before the hub is told of a change; nil: nothing is.
+	told func()
 }
 
 // start runs a daemon until the end of the test. info nil: the simplest.
@@ -121,6 +123,9 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 
 // changed tells the hub of an app as the real daemon does.
 func (d *daemon) changed(id string, a *app.App) {
+	if d.told != nil {
+		d.told()
+	}
 	if a == nil {
 		d.hub.RemoveApp(id)
 		return
