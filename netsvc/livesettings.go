@@ -57,25 +57,24 @@ func (s *Server) applySessionLimits(next *nextSettings) { s.hub.SetLimits(sessio
 // senderLimits are what the settings allow to senders.
 func senderLimits(c *config.Config) httpapi.Limits {
 	return httpapi.Limits{
-		TokenLifetime: c.TokenLifetime, ExpiresIn: c.ExpiresInEpoch, MaxMessageBytes: c.MaxMessageSize, MaxSenders: maxSenders(c.MaxSenders),
-		TrustedProxies: c.TrustedProxies,
+		TokenLifetime:   c.TokenLifetime,
+		ExpiresIn:       c.ExpiresInEpoch,
+		MaxMessageBytes: c.MaxMessageSize,
+		MaxSenders:      maxSenders(c.MaxSenders),
+		TrustedProxies:  c.TrustedProxies,
 	}
 }
 
 // sessionLimits are what the settings allow to sessions.
 func sessionLimits(c *config.Config) hub.Limits {
 	return hub.Limits{
-		QueueBytes: int(c.SessionQueueSize), WriteTimeout: c.WriteTimeout, RegistrationTimeout: c.RegistrationTimeout,
-		KeepAlive: c.KeepAlive, MaxUnregistered: c.MaxUnregistered, MaxSessionsPerUser: orNone(c.MaxSessionsPerUser),
+		QueueBytes:          int(c.SessionQueueSize),
+		WriteTimeout:        c.WriteTimeout,
+		RegistrationTimeout: c.RegistrationTimeout,
+		KeepAlive:           c.KeepAlive,
+		MaxUnregistered:     c.MaxUnregistered,
+		MaxSessionsPerUser:  c.MaxSessionsPerUser,
 	}
-}
-
-// orNone turns the 0 of a setting, which means no bound, into that of a limit.
-func orNone(n int) int {
-	if n == 0 {
-		return -1
-	}
-	return n
 }
 
 // applyChanges puts into force what changed and can change while the daemon runs.

@@ -182,7 +182,7 @@ func (s *service) waitDelivered(n uint64) {
 func BenchmarkPublishToOne(b *testing.B) {
 	for _, sessions := range []int{1, 1000, 10000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
-			s := start(b, hub.Options{})
+			s := start(b, hub.Options{Limits: hub.Limits{QueueBytes: 1 << 20}})
 			s.clients(b, sessions)
 			m := message()
 			to := wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "0"}

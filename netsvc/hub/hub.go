@@ -21,9 +21,11 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -46,16 +48,19 @@ type Options struct {
 	Latency func(time.Duration)
 }
 
-// Limits are those of protocol.md section 5. A zero field takes the default
-// written beside it.
+// Limits are those of protocol.md section 5. A zero field sets no bound. What they are
+// when nobody says anything is said in package config.
 type Limits struct {
-	QueueBytes          int           // queued bytes a session may have beyond its first message; 1 MiB
-	WriteTimeout        time.Duration // how long a write may make no progress; 30 s
-	RegistrationTimeout time.Duration // from connecting to being registered; 10 s
-	KeepAlive           time.Duration // TCP keep-alive idle time and interval; 30 s
-	MaxUnregistered     int           // connections not yet registered; 4096
-	MaxSessionsPerUser  int           // of one user of one infobase, unless its id is empty; 1000; negative: any number
+	QueueBytes          int           // queued bytes a session may have beyond its first message
+	WriteTimeout        time.Duration // how long a write may make no progress
+	RegistrationTimeout time.Duration // from connecting to being registered
+	KeepAlive           time.Duration // TCP keep-alive idle time and interval; zero: as the system has it
+	MaxUnregistered     int           // connections not yet registered
+	MaxSessionsPerUser  int           // of one user of one infobase, unless its id is empty
 }
+
+// forever is longer than any process runs.
+const forever = 100 * 365 * 24 * time.Hour
 
 // Hub holds the sessions. All methods may be called concurrently. A Hub owns
 // goroutines from New on: end them with Shutdown.
@@ -180,21 +185,12 @@ func (h *Hub) SetLimits(l Limits) {
 }
 
 func (h *Hub) storeLimits(l Limits) {
-	setDefault(&l.QueueBytes, 1<<20)
-	setDefault(&l.WriteTimeout, 30*time.Second)
-	setDefault(&l.RegistrationTimeout, 10*time.Second)
-	setDefault(&l.KeepAlive, 30*time.Second)
-	setDefault(&l.MaxUnregistered, 4096)
-	if l.MaxSessionsPerUser == 0 {
-		l.MaxSessionsPerUser = 1000
-	}
+	l.QueueBytes = cmp.Or(l.QueueBytes, math.MaxInt)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, forever)
+	l.RegistrationTimeout = cmp.Or(l.RegistrationTimeout, forever)
+	l.MaxUnregistered = cmp.Or(l.MaxUnregistered, math.MaxInt)
+	l.MaxSessionsPerUser = cmp.Or(l.MaxSessionsPerUser, math.MaxInt)
 	h.limits.Store(&l)
-}
-
-func setDefault[T int | time.Duration](field *T, value T) {
-	if *field <= 0 {
-		*field = value
-	}
 }
 
 // SetApp makes an app known, or replaces its keys; keys[0] is the current one.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync"
 
@@ -90,7 +91,7 @@ func (h *Hub) shardOf(k infobaseKey) int {
 // register makes r, of the infobase k, the session's registration, in one step
 // for whoever looks for recipients. It reports false if the session is closed.
 func (h *Hub) register(r *registration, k infobaseKey) bool {
-	return h.registerWithin(r, k, 0) == registered
+	return h.registerWithin(r, k, math.MaxInt) == registered
 }
 
 // admission is what became of a registration.
@@ -102,8 +103,7 @@ const (
 	tooMany // sessions of the user; the session stays what it was
 )
 
-// registerWithin is register for a user who may have that many sessions; 0: any
-// number. A session that registers again as the same user goes on whatever their
+// registerWithin is register for a user who may have that many sessions. A session that registers again as the same user goes on whatever their
 // number is.
 func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission {
 	s := r.session
@@ -122,7 +122,7 @@ func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission
 	sh := &h.shards[at]
 	ib := sh.infobases[k]
 	same := before != nil && before.infobase.infobaseKey == k && before.user == r.user
-	if most > 0 && r.user != "" && ib != nil && len(ib.users[r.user]) >= most && !same {
+	if r.user != "" && ib != nil && len(ib.users[r.user]) >= most && !same {
 		return tooMany
 	}
 	if before != nil {

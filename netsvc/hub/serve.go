@@ -79,6 +79,9 @@ func (h *Hub) setKeepAlive(s *session) {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
 	}); ok {
 		every := h.limits.Load().KeepAlive
+		if every == 0 {
+			return
+		}
 		// It fails if the connection is gone, which reading will tell.
 		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: every, Interval: max(every/3, time.Second), Count: 3})
 	}
