@@ -12,6 +12,10 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
+// maxSettingsFile keeps a path that names something endless from filling the memory;
+// real files have a few KiB.
+const maxSettingsFile = 4 << 20
+
 // Names of the settings files. The old product opens
 // PNS4OneS.ini; its manual writes pns4ones.ini.
 const (
@@ -181,7 +185,7 @@ func readCandidate(path string) *candidate {
 }
 
 func (l *loader) parseFile(path string) []given {
-	content, err := readRegular(path)
+	content, err := files.Read(path, maxSettingsFile)
 	if err != nil {
 		l.unreadable(path, err)
 		return nil
@@ -194,14 +198,6 @@ func (l *loader) parseFile(path string) []given {
 	}
 	l.problems = append(l.problems, &Problem{File: path, What: locale.NewText("config.bad_extension")})
 	return nil
-}
-
-// readRegular reads a file. A pipe would have us wait for ever.
-func readRegular(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
-	}
-	return os.ReadFile(path)
 }
 
 // sets reports whether the file gives any setting, or tries to.
@@ -241,6 +237,8 @@ func (l *loader) unreadable(path string, err error) {
 		what = locale.NewText("config.no_file")
 	case errors.Is(err, fs.ErrPermission):
 		what = locale.NewText("config.no_permission")
+	case errors.Is(err, files.ErrNoAnswer):
+		what = locale.NewText("config.no_answer")
 	}
 	l.problems = append(l.problems, &Problem{File: path, What: what})
 }

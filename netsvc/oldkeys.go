@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config/files"
 )
 
 // OldKeys tells what became of the old product's keys file in an Open that made the
@@ -42,11 +43,11 @@ func (s *Server) readOldKeys(database string) error {
 	}
 	for _, path := range s.options.OldKeys {
 		s.oldKeys.Looked = append(s.oldKeys.Looked, path)
-		content, err := os.ReadFile(path)
+		content, err := files.Read(path, app.MaxImportBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil && len(content) > app.MaxImportBytes {
+		if errors.Is(err, files.ErrTooLarge) {
 			err = app.ErrImportTooLarge
 		}
 		if err != nil && len(s.oldKeys.files) == 0 {

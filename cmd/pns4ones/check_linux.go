@@ -24,7 +24,7 @@ const serviceUnit = "pns4ones.service"
 // checkAsService repeats the check of the packaged service's settings as the user
 // that the service runs as. It does nothing if this is not root, if other settings are
 // meant, or if there is no such service; and it cannot where that user may not run
-// this program.
+// this program. What has not ended at the deadline counts for nothing.
 func (d *daemonRun) checkAsService(text *locale.Localizer, settings *config.Result, deadline time.Time) int {
 	paths := config.ServicePaths()
 	if os.Geteuid() != 0 || settings.File != "" && filepath.Dir(settings.File) != paths.Settings {
@@ -84,7 +84,11 @@ func serviceAccount(ctx context.Context) (account, bool) {
 	}
 	// Drop-ins may name another user, or give groups that the user does not have.
 	show := exec.CommandContext(ctx, "systemctl", "show", "--property=User", "--property=SupplementaryGroups", serviceUnit)
-	if out, err := show.Output(); err == nil {
+	out, err := show.Output()
+	if ctx.Err() != nil {
+		return account{}, false // what it would have said is not known
+	}
+	if err == nil {
 		for line := range strings.Lines(string(out)) {
 			switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
 			case "User":

@@ -12,6 +12,7 @@ const (
 	ProblemNotNamed       Problem = "not_named"             // no certificate, or no key, was named
 	ProblemNotFound       Problem = "not_found"             // the file does not exist
 	ProblemUnreadable     Problem = "unreadable"            // the file, or the key in the storage, cannot be read
+	ProblemNoAnswer       Problem = "no_answer"             // the disk that the file is on does not answer
 	ProblemExposed        Problem = "exposed"               // every user of the machine can read the private key
 	ProblemNotPEM         Problem = "not_pem"               // the file holds no PEM blocks at all
 	ProblemUTF16          Problem = "utf16"                 // a PEM file in UTF-16
@@ -41,6 +42,8 @@ func (p Problem) advice() string {
 		return "no such file: correct the path, or put the file there"
 	case ProblemUnreadable:
 		return "cannot be read: let the user the service runs as read it"
+	case ProblemNoAnswer:
+		return "the disk that the file lies on does not answer: put the file onto a disk of this machine"
 	case ProblemExposed:
 		return "every user of this machine can read the private key: take it from others with chmod o="
 	case ProblemNotPEM:

@@ -8,9 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -149,32 +147,14 @@ func readPFX(path, password string) (*tls.Certificate, error) {
 }
 
 func readFile(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		// A pipe would have us wait for ever.
-		return nil, &Error{Path: path, Problem: ProblemUnreadable, Err: errors.New("it is no regular file")}
-	}
-	data, err := readAtMost(path, maxCertificateFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := files.Read(path, maxCertificateFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, &Error{Path: path, Problem: ProblemNotFound}
-	}
-	if err != nil {
+	case errors.Is(err, files.ErrNoAnswer):
+		return nil, &Error{Path: path, Problem: ProblemNoAnswer, Err: err}
+	case err != nil:
 		return nil, &Error{Path: path, Problem: ProblemUnreadable, Err: files.WithoutPath(err)}
-	}
-	return data, nil
-}
-
-func readAtMost(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("larger than %d bytes", limit)
 	}
 	return data, nil
 }
