@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pns4ones/pns4ones/app/names"
 )
 
 // MaxTitleRunes is the longest title, in characters (protocol.md, section 2).
@@ -61,7 +63,12 @@ type App struct {
 	// ones, latest first, that work until their Until.
 	ServerKeys []ServerKey
 	ClientKeys []ClientKey
+
+	names *names.Table
 }
+
+// Names is what the app's users and infobases are called; nil: nobody has said so.
+func (a *App) Names() *names.Table { return a.names }
 
 // ServerKey is what a sender authorises with (protocol.md, section 2). Tokens
 // obtained with a key carry a MAC under a secret that belongs to this very key,

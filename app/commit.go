@@ -9,6 +9,7 @@ import (
 // change is what one commit stores.
 type change struct {
 	put      []*App   // new ones, and those that replace an older state
+	names    []*App   // of put, those whose names are other ones
 	remove   []string // ids
 	identity Identity // zero: it stays
 }
@@ -72,7 +73,7 @@ func (r *Registry) publish(next *snapshot, put []*App, remove []string) {
 func sameApps(a, b []*App) bool { return slices.EqualFunc(a, b, sameApp) }
 
 func sameApp(a, b *App) bool {
-	return a.ID == b.ID && a.Title == b.Title && a.CreatedAt.Equal(b.CreatedAt) &&
+	return a.ID == b.ID && a.Title == b.Title && a.CreatedAt.Equal(b.CreatedAt) && a.names.Equal(b.names) &&
 		slices.EqualFunc(a.ServerKeys, b.ServerKeys, func(a, b ServerKey) bool {
 			return a.Key == b.Key && a.Until.Equal(b.Until) && a.tokenSecret == b.tokenSecret
 		}) &&

@@ -10,17 +10,22 @@ import (
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/pns4ones/pns4ones/app/names"
 )
 
 // The schema: bucket meta with schema_version in decimal; bucket apps with a record
 // (see appRecord) for each app under its id; bucket identity, which files of the
-// first versions do not have, with the 16 bytes of the [Identity] under id.
+// first versions do not have, with the 16 bytes of the [Identity] under id; bucket names,
+// which is there as soon as an app has had some, with a names.Table.Encode under its id.
+// Versions that know no names leave those of an app behind that they remove.
 const schemaVersion = 1
 
 var (
 	bucketMeta       = []byte("meta")
 	bucketApps       = []byte("apps")
 	bucketIdentity   = []byte("identity")
+	bucketNames      = []byte("names")
 	keySchemaVersion = []byte("schema_version")
 	keyIdentity      = []byte("id")
 )
@@ -62,7 +67,32 @@ func readContents(bucket func(name []byte) pairs) (*contents, error) {
 			return nil, fmt.Errorf("%w: record of app %s: %w", ErrDamaged, quoteShort(string(id)), err)
 		}
 	}
+	if err := readNames(bucket(bucketNames), apps.apps); err != nil {
+		return nil, err
+	}
 	return &contents{apps: apps.sorted(), identity: identity}, nil
+}
+
+// readNames gives the apps their names.
+func readNames(tables pairs, apps []*App) error {
+	if tables == nil {
+		return nil
+	}
+	byID := make(map[string]*App, len(apps))
+	for _, a := range apps {
+		byID[a.ID] = a
+	}
+	for id, record := range tables {
+		a := byID[string(id)]
+		if a == nil {
+			continue
+		}
+		var err error
+		if a.names, err = names.Decode(record); err != nil {
+			return fmt.Errorf("%w: names of app %s: %w", ErrDamaged, a.ID, err)
+		}
+	}
+	return nil
 }
 
 func checkSchema(meta pairs) error {
@@ -182,10 +212,43 @@ func (c change) write(tx *bbolt.Tx) error {
 			return err
 		}
 	}
+	if err := c.writeNames(tx); err != nil {
+		return err
+	}
 	if c.identity.IsZero() {
 		return nil
 	}
 	return writeIdentity(tx, c.identity)
+}
+
+func (c change) writeNames(tx *bbolt.Tx) error {
+	bucket := tx.Bucket(bucketNames)
+	if bucket == nil {
+		if len(c.names) == 0 {
+			return nil
+		}
+		var err error
+		if bucket, err = tx.CreateBucket(bucketNames); err != nil {
+			return err
+		}
+	}
+	for _, id := range c.remove {
+		if err := bucket.Delete([]byte(id)); err != nil {
+			return err
+		}
+	}
+	for _, a := range c.names {
+		if a.names == nil {
+			if err := bucket.Delete([]byte(a.ID)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := bucket.Put([]byte(a.ID), a.names.Encode()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeIdentity(tx *bbolt.Tx, id Identity) error {

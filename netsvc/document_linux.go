@@ -38,9 +38,15 @@ type document struct {
 	// Attributes are what sessions say of themselves (hub.State.AppendAttributes). A version
 	// that knows nothing of them passes this over.
 	Attributes []byte `json:"attributes,omitempty"`
+	// Names are what app.EncodeNames wrote down; those that did not fit are in the database.
+	Names map[string][]byte `json:"names,omitempty"`
 
 	hub *hub.State
 }
+
+// maxNamesBytes bounds the names in a document: senders wait while it is written. The
+// database has all of them.
+const maxNamesBytes = 8 << 20
 
 // savedSocket is a socket that listens.
 type savedSocket struct {

@@ -332,6 +332,7 @@ func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint
 	}
 	d := document{
 		Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(), Apps: apps, Record: record, hub: state,
+		Names: app.EncodeNames(s.apps.List(), maxNamesBytes),
 	}
 	var sockets []syscall.Conn
 	if passed == nil {

@@ -33,6 +33,7 @@ var rooms = []string{
 	"netsvc/internal/testclock",
 	"netsvc/wire",
 	"app",
+	"app/names",
 	"app/internal/pages",
 	"app/clientkey",
 	"config",

@@ -44,6 +44,8 @@ func changeOf(before, now *app.App) history.Change {
 		return history.AppCreated
 	case before.Title != now.Title:
 		return history.AppRenamed
+	case before.Names() != now.Names():
+		return history.AppNames
 	case before.ServerKeys[0].Key != now.ServerKeys[0].Key:
 		return history.AppServerKey
 	case before.ClientKeys[0].Key != now.ClientKeys[0].Key:

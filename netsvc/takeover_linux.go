@@ -373,6 +373,9 @@ func (s *Server) openInherited(in *inheritance) error {
 func (s *Server) serveFromMemory(in *inheritance, why error) {
 	s.logger.Error("the database cannot be opened: serving from memory, and nothing can be changed until it can",
 		slog.String("path", s.DatabasePath()), slog.Any("error", why))
+	if err := app.DecodeNames(in.apps, in.document.Names); err != nil {
+		s.logger.Error("names of users and infobases are shown as ids", slog.Any("error", err))
+	}
 	apps := app.FromMemory(in.apps, in.document.Identity, app.Options{Changed: s.appChanged})
 	apps.SetUnavailable(why)
 	s.setApps(apps)

@@ -100,11 +100,27 @@ func TestScripts(t *testing.T) {
 			"field":    setField,
 			"waitfor":  waitForText,
 			"damage":   damageMetaPage,
+			"write":    writeBytes,
 		},
 	})
 }
 
 var portPattern = regexp.MustCompile(`^  Senders: +127\.0\.0\.1:(\d+)`)
+
+// writeBytes writes a file: «write FILE TEXT [TIMES]», with the escapes of Go in the text.
+func writeBytes(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("write: expected a file and a text")
+	}
+	text, err := strconv.Unquote(`"` + args[1] + `"`)
+	ts.Check(err)
+	times := 1
+	if len(args) > 2 {
+		times, err = strconv.Atoi(args[2])
+		ts.Check(err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Repeat(text, times)), 0o600))
+}
 
 // daemonKey is where a script's *process is.
 type daemonKey struct{}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/app/names"
 	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/describe"
@@ -24,6 +25,11 @@ type registry interface {
 	ResetToken(ctx context.Context, id string) (control.App, error)
 	Import(ctx context.Context, file io.Reader) (control.ImportReport, error)
 	Export(ctx context.Context, w io.Writer) error
+	Names(ctx context.Context, appID string) ([]control.Name, error)
+	ImportNames(ctx context.Context, appID string, file io.Reader, merge bool) (control.NamesReport, error)
+	ExportNames(ctx context.Context, appID string, w io.Writer) error
+	ClearNames(ctx context.Context, appID string) (control.NamesReport, error)
+	SetName(ctx context.Context, appID string, n control.Name) (control.NamesReport, error)
 	Close()
 }
 
@@ -109,6 +115,40 @@ func (d database) Import(_ context.Context, file io.Reader) (control.ImportRepor
 }
 
 func (d database) Export(_ context.Context, w io.Writer) error { return d.apps.Export(w) }
+
+func (d database) Names(_ context.Context, appID string) ([]control.Name, error) {
+	return describe.Names(d.apps.NamesOf(appID)), nil
+}
+
+func (d database) ImportNames(_ context.Context, appID string, rd io.Reader, merge bool) (control.NamesReport, error) {
+	file, err := names.Read(rd)
+	if err != nil {
+		return control.NamesReport{}, err
+	}
+	return namesChanged(file)(d.apps.SetNames(appID, file.Names, merge))
+}
+
+func (d database) ExportNames(_ context.Context, appID string, w io.Writer) error {
+	return d.apps.NamesOf(appID).Write(w)
+}
+
+func (d database) ClearNames(_ context.Context, appID string) (control.NamesReport, error) {
+	return namesChanged(names.File{})(d.apps.SetNames(appID, nil, false))
+}
+
+func (d database) SetName(_ context.Context, appID string, n control.Name) (control.NamesReport, error) {
+	kind, _ := names.ParseKind(n.Kind) // the command has looked at it
+	return namesChanged(names.File{})(d.apps.SetName(appID, names.Name{Kind: kind, ID: n.ID, Name: n.Name}))
+}
+
+func namesChanged(file names.File) func(*app.App, error) (control.NamesReport, error) {
+	return func(a *app.App, err error) (control.NamesReport, error) {
+		if err != nil {
+			return control.NamesReport{}, err
+		}
+		return describe.NamesReport(a, file), nil
+	}
+}
 
 // find returns the app that ref means: its id, the beginning of it, or its title.
 func find(ctx context.Context, r interface {

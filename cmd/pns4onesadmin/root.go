@@ -50,6 +50,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.panelCommand())
 	root.AddCommand(p.appCommands()...)
 	root.AddCommand(p.keysFileCommands()...)
+	root.AddCommand(p.namesCommand())
 	root.AddCommand(p.statusCommand())
 	root.AddCommand(p.sessionCommands()...)
 	root.AddCommand(

@@ -193,6 +193,45 @@ func (c *Client) Export(ctx context.Context, w io.Writer) error {
 	})
 }
 
+// Names returns the names of an app that an administrator has given, infobases first,
+// each kind by name.
+func (c *Client) Names(ctx context.Context, appID string) ([]Name, error) {
+	return ask[[]Name](ctx, c, "GET", appPath(appID)+"/names", nil)
+}
+
+// ImportNames replaces the names of an app by those of a file; with merge the others
+// stay. A file with anything wrong in it changes nothing. It does not close file.
+func (c *Client) ImportNames(ctx context.Context, appID string, file io.Reader, merge bool) (report NamesReport, err error) {
+	path := appPath(appID) + "/names"
+	if merge {
+		path += "?merge=true"
+	}
+	err = c.send(ctx, c.imports, "PUT", path, io.NopCloser(file), readInto(&report))
+	return report, err
+}
+
+// ExportNames writes the names of an app as a file that ImportNames takes.
+func (c *Client) ExportNames(ctx context.Context, appID string, w io.Writer) error {
+	return c.send(ctx, c.calls, "GET", appPath(appID)+"/names/file", nil, func(answer io.Reader) error {
+		_, err := io.Copy(w, answer)
+		return err
+	})
+}
+
+// ClearNames takes all names of an app away.
+func (c *Client) ClearNames(ctx context.Context, appID string) (NamesReport, error) {
+	return ask[NamesReport](ctx, c, "DELETE", appPath(appID)+"/names", nil)
+}
+
+// SetName gives a user or an infobase of an app another name; an empty one takes away
+// what it has.
+func (c *Client) SetName(ctx context.Context, appID string, n Name) (NamesReport, error) {
+	if err := checkText(CodeBadName, n.ID, n.Name); err != nil {
+		return NamesReport{}, err
+	}
+	return ask[NamesReport](ctx, c, "PATCH", appPath(appID)+"/names", n)
+}
+
 func appPath(id string) string { return "/apps/" + url.PathEscape(id) }
 
 // checkText refuses text that JSON cannot carry: the encoder would put other
@@ -200,7 +239,7 @@ func appPath(id string) string { return "/apps/" + url.PathEscape(id) }
 func checkText(code string, texts ...string) error {
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return &Error{http.StatusBadRequest, code, "the text is not valid UTF-8"}
+			return &Error{Status: http.StatusBadRequest, Code: code, Message: "the text is not valid UTF-8"}
 		}
 	}
 	return nil

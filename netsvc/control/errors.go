@@ -18,6 +18,15 @@ const (
 	CodeNotStored        = "not_stored"
 	CodeInternal         = "internal"
 
+	// Of a file of names, of which nothing was imported. Error.Line says where.
+	CodeNamesEncoding = "names_encoding" // neither UTF-8 nor UTF-16 with a mark
+	CodeNamesForm     = "names_form"     // a line without the three fields
+	CodeNamesKind     = "names_kind"     // a line of another kind than user and ib
+	CodeNamesTwice    = "names_twice"    // an id with two names; the other one is in Error.OtherLine
+	CodeBadName       = "bad_name"       // an id or a name that cannot be used; Line is 0 if there is no file
+	CodeTooManyNames  = "too_many_names"
+	CodeNamesTooLarge = "names_too_large"
+
 	// The next two say that nothing was changed, and that it may be tried again: in
 	// a moment, and when the database is there again.
 	CodeHandingOver         = "handing_over"
@@ -32,6 +41,9 @@ type Error struct {
 	Status  int    `json:"-"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Of a file: the line that is wrong, and the one it contradicts; 0: there is none.
+	Line      int `json:"line,omitempty"`
+	OtherLine int `json:"other_line,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Message }

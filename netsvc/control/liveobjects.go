@@ -109,7 +109,7 @@ type Event struct {
 
 	AppID  string `json:"app_id,omitempty"`
 	Title  string `json:"title,omitempty"`
-	Change string `json:"change,omitempty"` // created, removed, renamed, server_key, client_key, old_keys_gone, tokens_reset
+	Change string `json:"change,omitempty"` // created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset
 
 	Statistics *Statistics `json:"statistics,omitempty"`
 	Lost       uint64      `json:"lost,omitempty"` // events that should stand here

@@ -188,3 +188,22 @@ type ImportProblem struct {
 	Title   string `json:"title"`
 	Detail  string `json:"detail"`
 }
+
+// Name is what an administrator has said that a user or an infobase is called.
+type Name struct {
+	Kind string `json:"kind"` // one of NameKinds
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// NameKinds returns the words that Name.Kind takes.
+func NameKinds() []string { return []string{"user", "ib"} }
+
+// NamesReport is what there is after a change of an app's names.
+type NamesReport struct {
+	AppID     string `json:"app_id"`
+	Users     int    `json:"users"`     // that have a name now
+	Infobases int    `json:"infobases"` // the same
+	Read      int    `json:"read"`      // names that the file had; 0 if there was none
+	Header    bool   `json:"header"`    // the file's first line was a header
+}

@@ -19,7 +19,7 @@ func TestObjectsKeepTheirFields(t *testing.T) {
 	for _, object := range []any{
 		control.Status{ByApp: []control.AppStatus{{}}}, control.Statistics{}, control.App{}, control.AppChange{}, control.Session{},
 		control.SessionPage{}, control.Explanation{}, control.Event{}, control.LogRecord{}, control.ReloadReport{},
-		control.ImportReport{}, control.Refusal{}, control.Peer{},
+		control.ImportReport{}, control.Refusal{}, control.Peer{}, control.Name{}, control.NamesReport{},
 	} {
 		text, err := json.Marshal(object)
 		if err != nil {

@@ -22,7 +22,7 @@ var (
 func Refusal(text *locale.Localizer, place Place, e *control.Error) string {
 	message := locale.Clean(e.Message)
 	id := place.refused + e.Code
-	if said := text.T(id, "message", message); said != id {
+	if said := text.T(id, "message", message, "line", e.Line, "other", e.OtherLine); said != id {
 		return said
 	}
 	return text.T(place.failed, "error", message)

@@ -50,6 +50,7 @@ func TestEveryWordHasAText(t *testing.T) {
 			}, {Event: "app_changed", Change: "removed"}, {Event: "app_changed", Change: "renamed"},
 			{Event: "app_changed", Change: "server_key"}, {Event: "app_changed", Change: "client_key"},
 			{Event: "app_changed", Change: "old_keys_gone"}, {Event: "app_changed", Change: "tokens_reset"},
+			{Event: "app_changed", Change: "names"},
 		} {
 			if got := w.Event(e); got == "" || strings.Contains(got, "live.") || strings.Contains(got, "<no value>") || strings.Contains(got, "_") && !strings.Contains(got, "("+e.Reason+")") {
 				t.Errorf("%s: %s is said as %q", lang, e.Event, got)

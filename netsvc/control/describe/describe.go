@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/app/names"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -50,4 +51,21 @@ func Import(r app.ImportReport, describe func(*app.App) control.App) control.Imp
 		object.Problems = append(object.Problems, control.ImportProblem{Line: p.Line, Code: string(p.Code), Skipped: p.Skipped, Title: p.Title, Detail: p.Detail})
 	}
 	return object
+}
+
+// Names describes a table of names.
+func Names(t *names.Table) []control.Name {
+	objects := make([]control.Name, 0, t.Len())
+	for _, n := range t.Sorted() {
+		objects = append(objects, control.Name{Kind: n.Kind.String(), ID: n.ID, Name: n.Name})
+	}
+	return objects
+}
+
+// NamesReport describes the names of an app after a change; file is what was imported,
+// if that was how they changed.
+func NamesReport(a *app.App, file names.File) control.NamesReport {
+	return control.NamesReport{
+		AppID: a.ID, Users: a.Names().Users(), Infobases: a.Names().Infobases(), Read: len(file.Names), Header: file.Header,
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/app/names"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -50,6 +51,11 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/apps/{id}/server-key", access: change, handle: s.rotateServerKey},
 		{method: "POST", path: "/apps/{id}/client-key", access: change, handle: s.rotateClientKey},
 		{method: "POST", path: "/apps/{id}/reset-token", access: change, handle: s.resetToken},
+		{method: "GET", path: "/apps/{id}/names", access: read, handle: s.listNames},
+		{method: "PUT", path: "/apps/{id}/names", access: change, handle: s.importNames, query: []string{"merge"}, maxBody: names.MaxFileBytes},
+		{method: "PATCH", path: "/apps/{id}/names", access: change, handle: s.setName},
+		{method: "DELETE", path: "/apps/{id}/names", access: change, handle: s.clearNames},
+		{method: "GET", path: "/apps/{id}/names/file", access: read, handle: s.exportNames},
 		{method: "GET", path: "/sessions", access: read, handle: s.listSessions, query: sessionParameters},
 		{method: "DELETE", path: "/sessions/{id}", access: change, handle: s.closeSession, query: []string{"since"}},
 		{method: "POST", path: "/messages", access: change, handle: s.sendMessage},

@@ -45,6 +45,7 @@ const (
 	AppClientKey   Change = "client_key"
 	AppOldKeysGone Change = "old_keys_gone"
 	AppTokensReset Change = "tokens_reset"
+	AppNames       Change = "names"
 )
 
 // Event is something that happened.
