@@ -39,6 +39,9 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 		"PATCH /v1/apps/{id}": `{"title":"three"}`,
 		"POST /v1/messages":   fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{}}`, a.ID),
 		"PUT /v1/log-level":   `{"level":"Debug"}`,
+
+		"PUT /v1/apps/{id}/names":   "user;1;Ann",
+		"PATCH /v1/apps/{id}/names": `{"kind":"user","id":"2","name":"Bob"}`,
 	}
 	d.upgrade = func(context.Context) (string, error) { return "id", nil }
 	queries := map[string]string{"/v1/explain": "?app=" + a.ID + "&ib=ib&user=ann"}
@@ -47,7 +50,7 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 	// The session goes first, before its key does, and the app last.
 	slices.SortStableFunc(routes, func(a, b server.Route) int {
 		turn := func(r server.Route) int {
-			return strings.Count(r.Method+r.Path, "DELETE/v1/apps") - strings.Count(r.Method+r.Path, "DELETE/v1/sessions")
+			return strings.Count(r.Method+r.Path+"$", "DELETE/v1/apps/{id}$") - strings.Count(r.Method+r.Path, "DELETE/v1/sessions")
 		}
 		return turn(a) - turn(b)
 	})
