@@ -111,15 +111,7 @@ func (e *env) problem(err error) string {
 	case errors.As(err, &refusal):
 		return cells.Plain(say.Refusal(e.text, say.InPanel, refusal))
 	case errors.As(err, &unreachable):
-		switch unreachable.Kind {
-		case control.ConnectMissing:
-			return e.t("tui.daemon_missing", "path", unreachable.Path)
-		case control.ConnectRefused:
-			return e.t("tui.daemon_refused", "path", unreachable.Path)
-		case control.ConnectDenied:
-			return e.t("tui.daemon_denied", "path", unreachable.Path)
-		}
-		return e.t("tui.failed", "error", cells.Plain(unreachable.Err.Error()))
+		return cells.Plain(say.Unreachable(e.text, say.InPanel, unreachable))
 	case errors.Is(err, control.ErrEnded):
 		return e.t("tui.daemon_gone")
 	case errors.Is(err, context.DeadlineExceeded):

@@ -142,22 +142,9 @@ func dashed(name string) string {
 
 // unreachable says why the daemon cannot be reached and what to check.
 func (p *program) unreachable(e *control.ConnectError) string {
-	switch e.Kind {
-	case control.ConnectMissing:
-		path := e.Path
-		if len(p.tried) > 0 {
-			path = strings.Join(p.tried, ", ")
-		}
-		return p.text.T("admin.daemon_missing", "path", path)
-	case control.ConnectRefused:
-		return p.text.T("admin.daemon_refused", "path", e.Path)
-	case control.ConnectTooLong:
-		return p.text.T("admin.daemon_path_too_long", "path", e.Path, "bytes", len(e.Path))
-	case control.ConnectDenied:
-		if e.Group == "" {
-			return p.text.T("admin.daemon_denied_sudo", "path", e.Path)
-		}
-		return p.text.T("admin.daemon_denied", "path", e.Path, "group", e.Group)
+	said := *e
+	if e.Kind == control.ConnectMissing && len(p.tried) > 0 {
+		said.Path = strings.Join(p.tried, ", ")
 	}
-	return p.text.T("admin.daemon_failed", "path", e.Path, "error", e.Err)
+	return say.Unreachable(p.text, say.OnCommandLine, &said)
 }

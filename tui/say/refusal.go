@@ -5,16 +5,17 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
-// Place is where a refusal is read, with the ids of its texts there.
+// Place is where an error of the control channel is read, with the ids of its texts there.
 type Place struct {
-	refused string // before the code
-	failed  string // of a refusal without a text of its own
+	refused     string // before the code
+	unreachable string // before one of unreachableWords
+	failed      string // of what has no text of its own
 }
 
 // A command names the flag or the command that helps; the panel has a line for it.
 var (
-	OnCommandLine = Place{refused: "admin.error_", failed: "admin.failed"}
-	InPanel       = Place{refused: "tui.error_", failed: "tui.failed"}
+	OnCommandLine = Place{refused: "admin.error_", unreachable: "admin.daemon_", failed: "admin.failed"}
+	InPanel       = Place{refused: "tui.error_", unreachable: "tui.daemon_", failed: "tui.failed"}
 )
 
 // Refusal says what the daemon refused, by the code. A code without a text, of a
@@ -26,4 +27,34 @@ func Refusal(text *locale.Localizer, place Place, e *control.Error) string {
 		return said
 	}
 	return text.T(place.failed, "error", message)
+}
+
+// Unreachable says why the daemon cannot be reached, and what to do.
+func Unreachable(text *locale.Localizer, place Place, e *control.ConnectError) string {
+	for _, word := range unreachableWords(e) {
+		id := place.unreachable + word
+		if said := text.T(id, "path", e.Path, "group", e.Group, "bytes", len(e.Path), "error", e.Err); said != id {
+			return said
+		}
+	}
+	return text.T(place.failed, "error", e.Err)
+}
+
+// unreachableWords are those for the kind of e, the best one first: a place need not have
+// a text for each.
+func unreachableWords(e *control.ConnectError) []string {
+	switch e.Kind {
+	case control.ConnectMissing:
+		return []string{"missing"}
+	case control.ConnectRefused:
+		return []string{"refused"}
+	case control.ConnectTooLong:
+		return []string{"path_too_long"}
+	case control.ConnectDenied:
+		if e.Group != "" {
+			return []string{"denied_group", "denied"}
+		}
+		return []string{"denied"}
+	}
+	return []string{"failed"}
 }

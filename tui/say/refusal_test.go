@@ -1,6 +1,7 @@
 package say_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -28,6 +29,38 @@ func TestARefusalIsSaidByItsCode(t *testing.T) {
 			got := say.Refusal(text, place, &control.Error{Code: "of_tomorrow", Message: "the \x1bdaemon's words"})
 			if want := text.T(name+".failed", "error", `the \x1bdaemon's words`); got != want || strings.Contains(got, "\x1b") {
 				t.Errorf("%s: %s says %q, want %q", lang, name, got, want)
+			}
+		}
+	}
+}
+
+func TestWhyTheDaemonCannotBeReachedIsSaidByItsKind(t *testing.T) {
+	t.Parallel()
+	failed := errors.New("a fault of \x1bits own")
+	for _, lang := range []locale.Lang{locale.Russian, locale.English} {
+		text := locale.New(lang)
+		for _, c := range []struct {
+			place say.Place
+			e     control.ConnectError
+			want  string
+		}{
+			{say.OnCommandLine, control.ConnectError{Kind: control.ConnectMissing, Path: "/p"}, text.T("admin.daemon_missing", "path", "/p")},
+			{say.OnCommandLine, control.ConnectError{Kind: control.ConnectRefused, Path: "/p"}, text.T("admin.daemon_refused", "path", "/p")},
+			{say.OnCommandLine, control.ConnectError{Kind: control.ConnectTooLong, Path: "/p"},
+				text.T("admin.daemon_path_too_long", "path", "/p", "bytes", 2)},
+			{say.OnCommandLine, control.ConnectError{Kind: control.ConnectDenied, Path: "/p"}, text.T("admin.daemon_denied", "path", "/p")},
+			{say.OnCommandLine, control.ConnectError{Kind: control.ConnectDenied, Path: "/p", Group: "g"},
+				text.T("admin.daemon_denied_group", "path", "/p", "group", "g")},
+			{say.OnCommandLine, control.ConnectError{Kind: control.ConnectFailed, Path: "/p", Err: failed},
+				text.T("admin.daemon_failed", "path", "/p", "error", failed)},
+			{say.InPanel, control.ConnectError{Kind: control.ConnectMissing, Path: "/p"}, text.T("tui.daemon_missing", "path", "/p")},
+			{say.InPanel, control.ConnectError{Kind: control.ConnectRefused, Path: "/p"}, text.T("tui.daemon_refused", "path", "/p")},
+			{say.InPanel, control.ConnectError{Kind: control.ConnectTooLong, Err: failed}, text.T("tui.failed", "error", failed)},
+			{say.InPanel, control.ConnectError{Kind: control.ConnectDenied, Path: "/p", Group: "g"}, text.T("tui.daemon_denied", "path", "/p")},
+			{say.InPanel, control.ConnectError{Kind: control.ConnectFailed, Err: failed}, text.T("tui.failed", "error", failed)},
+		} {
+			if got := say.Unreachable(text, c.place, &c.e); got != c.want || strings.Contains(got, "\x1b") {
+				t.Errorf("%s: kind %d is said as %q, want %q", lang, c.e.Kind, got, c.want)
 			}
 		}
 	}
