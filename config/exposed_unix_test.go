@@ -9,24 +9,11 @@ import (
 	"testing"
 
 	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/config/files/filestest"
 )
 
-// openFolder is a folder that everybody can enter.
-func openFolder(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "exposed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
 func TestRefusesAPasswordThatEverybodyCanRead(t *testing.T) {
-	folder := openFolder(t)
+	folder := filestest.OpenFolder(t)
 	file := filepath.Join(folder, "pns4ones.toml")
 	content := "ssl_mode = \"FromFileWithPassword\"\nssl_certificate = \"site.pfx\"\nssl_certificate_password = \"hush\"\n"
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {

@@ -8,24 +8,11 @@ import (
 	"testing"
 
 	"github.com/pns4ones/pns4ones/config/files"
+	"github.com/pns4ones/pns4ones/config/files/filestest"
 )
 
-// openFolder is a folder that everybody can enter.
-func openFolder(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "exposed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
 func TestExposedGoesByTheFileAndItsFolders(t *testing.T) {
-	folder := openFolder(t)
+	folder := filestest.OpenFolder(t)
 	closed := filepath.Join(folder, "closed")
 	if err := os.Mkdir(closed, 0o700); err != nil {
 		t.Fatal(err)

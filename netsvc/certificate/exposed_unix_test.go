@@ -8,20 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/config/files/filestest"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
 	"github.com/pns4ones/pns4ones/netsvc/certificate/certificatetest"
 )
 
 func TestRefusesAPrivateKeyThatEverybodyCanRead(t *testing.T) {
 	t.Parallel()
-	folder, err := os.MkdirTemp("", "exposed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	if err := os.Chmod(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	folder := filestest.OpenFolder(t)
 	o := certificatetest.NewAuthority(t).WritePair(t, folder, "site", time.Now().Add(year))
 	for _, test := range []struct {
 		mode    os.FileMode

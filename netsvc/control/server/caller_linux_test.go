@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pns4ones/pns4ones/config/files/filestest"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
@@ -51,27 +52,13 @@ func callAs(t *testing.T, path string, who *syscall.Credential) string {
 	return string(out)
 }
 
-// publicFolder is one that every user can enter.
-func publicFolder(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "pns")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
 func TestOtherUsersAreAdmittedByGroupOnly(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can call as other users")
 	}
 	t.Parallel()
 	const socketGroup = 54321
-	path := filepath.Join(publicFolder(t), "s")
+	path := filepath.Join(filestest.OpenFolder(t), "s")
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
