@@ -2,14 +2,14 @@ package quiet_test
 
 import (
 	"bytes"
-	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pns4ones/pns4ones/tui/terminaltest"
 )
 
 // patience bounds how long a program may take to write its help.
@@ -43,7 +43,7 @@ func TestBubbleTeaAsks(t *testing.T) {
 func build(t *testing.T, programs string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	if said, err := exec.Command("go", "build", "-o", folder+"/", programs).CombinedOutput(); err != nil {
+	if said, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", folder+"/", programs).CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", programs, err, said)
 	}
 	return folder
@@ -52,7 +52,7 @@ func build(t *testing.T, programs string) (folder string) {
 // inTerminal returns what a program writes to its terminal, up to an escape.
 func inTerminal(t *testing.T, program string) []byte {
 	t.Helper()
-	master, slave := openTerminal(t)
+	master, slave := terminaltest.Open(t)
 	cmd := exec.Command(program, "-h")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
@@ -74,32 +74,4 @@ func inTerminal(t *testing.T, program string) []byte {
 		}
 	}
 	return all.Bytes()
-}
-
-// openTerminal opens both ends of a pseudo-terminal.
-func openTerminal(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { master.Close() })
-	// Through the raw connection: Fd would make the reads block for good.
-	raw, err := master.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	number := 0
-	if controlErr := raw.Control(func(fd uintptr) {
-		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
-			number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		}
-	}); controlErr != nil || err != nil {
-		t.Fatal(controlErr, err)
-	}
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return master, slave
 }
