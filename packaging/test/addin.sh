@@ -13,7 +13,7 @@
 long=${1:-}
 addin=$project/packaging/1c/addin
 shared=$project/../shared
-need binutils clang libclang-rt-14-dev openssl python3 strace unzip wine64 xz-utils
+need binutils clang iproute2 libclang-rt-14-dev openssl python3 strace unzip wine64 xz-utils
 "$addin/toolchain.sh" install
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -70,15 +70,30 @@ grep -o 'path="[^"]*"' "$work/bundle/manifest.xml" | cut -d'"' -f2 | while read 
 proven "files: five exports, glibc 2.17, four DLLs of Windows 7; bundle $(stat -c %s "$built/pns4ones-addin-$version.zip") bytes"
 
 ### behaviour on Linux, against a service that misbehaves and the daemon
-# prove runs the Go tests with a library and a host.
+# The add-in of 2022 runs beside ours, with a stand-in for the OpenSSL that it wants.
+released=''
+if [ -f "$shared/released/PNS4OneSComp-1.0.zip" ]; then
+	released=$work/released
+	unzip -q "$shared/released/PNS4OneSComp-1.0.zip" -d "$released"
+	printf 'OPENSSL_1_1_0 { global: *; };\n' >"$work/crypto.map"
+	clang -shared -fPIC -Wl,-soname,libcrypto.so.1.1 "-Wl,--version-script=$work/crypto.map" "$here/testdata/libcrypto-1.1.c" -ldl \
+		-o "$released/libcrypto.so.1.1"
+else
+	proven "left out: the add-in of 2022 is not beside the project"
+fi
+
+# prove runs the Go tests with a library, a host, and a file of the add-in of 2022.
 prove() {
-	local what=$1 library=$2 host=$3 codec=$4 runner=$5
-	shift 5
+	local what=$1 library=$2 host=$3 codec=$4 runner=$5 old=${6:+${released:+$released/$6}}
+	shift 6
 	PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner PNS4ONES_ADDIN_LONG=$long \
-		go test -count=1 -timeout 60m "$@" ./packaging/1c/addin/prove >"$work/prove.log" 2>&1 || fail "$what: $(tail -n 60 "$work/prove.log")"
-	proven "$what: $(grep -E '^(ok|PASS)' "$work/prove.log" | tail -n 1 | tr '\t' ' ')"
+		PNS4ONES_ADDIN_RELEASED=$old PNS4ONES_ADDIN_RELEASED_LIBRARIES=$released \
+		go test -count=1 -timeout 60m -v "$@" ./packaging/1c/addin/prove >"$work/prove.log" 2>&1 ||
+		fail "$what: $(grep -vE '^ *(=== |--- PASS)' "$work/prove.log" | tail -n 60)"
+	sed -nE 's/^ *table_linux_test.go:[0-9]+: ((ours|released), .*)/  \1/p' "$work/prove.log"
+	proven "$what: $(grep -cE '^--- PASS' "$work/prove.log") tests; $(sed -nE 's/^ok.*\t([0-9.]+s)$/\1/p' "$work/prove.log")"
 }
-prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" ''
+prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" '' PNS4OneSComp_Lin64.so
 
 # loads runs host and add-in with the C library of another system.
 loads() {
@@ -107,7 +122,7 @@ tests=(-run '^Test[^D]')
 [ -z "$long" ] || tests=()
 for kind in address thread; do
 	"$addin/build.sh" sanitized "$kind" "$work/$kind"
-	prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' "${tests[@]}"
+	prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' '' "${tests[@]}"
 done
 
 ### fuzzing
@@ -126,33 +141,30 @@ for one in "${fuzzing[@]}"; do
 done
 
 go build -o "$work" ./cmd/pns4ones ./cmd/pns4onesadmin
-old=$shared/released/PNS4OneSComp-1.0.zip
-if [ -f "$old" ]; then
-	"$here/addin-released.sh" "$work" "$built" "$old" "$lin64" linux
-else
-	proven "left out: the add-in of 2022 is not beside the project"
-fi
 
 ### under Wine
-# wine_proofs runs the proofs with a Wine, for a processor; its daemon stays between
-# the tests, so that each of them need not start one.
+# wine_proofs runs the proofs with a Wine, for a processor. Its server stays between the
+# tests, so that each of them need not start one; it is there first, for a second one
+# would end at once.
 wine_proofs() {
-	local loader=$1 arch=$2 library=$3 host=$4 codec=$5
-	export WINEPREFIX=$work/wine-$arch WINEARCH=$arch WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml=' WINELOADER=$loader DISPLAY=''
-	timeout 120 "$loader" wineboot -i >/dev/null 2>&1 || fail "Wine does not start"
-	"$server" -p
-	prove "Wine $arch" "$library" "$host" "$codec" "$loader" -run '^Test[^D]'
-	if [ "$arch" = win64 ] && [ -f "$old" ]; then "$here/addin-released.sh" "$work" "$built" "$old" "$library" windows; fi
+	local arch=$1 loader=$2 server=$3 bits=$4
+	export WINEPREFIX=$work/$arch WINEARCH=$arch WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml=' DISPLAY='' LC_ALL=C.UTF-8
+	mkdir -p "$WINEPREFIX/drive_c/windows/system32"
+	[ "$arch" = win64 ] || cp "$cache/wine32/zlib1.dll" "$WINEPREFIX/drive_c/windows/system32"
+	"$server" -p || fail "the server of Wine $arch does not start"
+	timeout 300 "$loader" wineboot -i >"$work/wineboot.log" 2>&1 || fail "Wine $arch does not start: $(tail -n 5 "$work/wineboot.log")"
+	prove "Wine $arch" "$built/PNS4OneSComp_Win${bits}_$names.dll" "$built/host$bits.exe" "$built/codec$bits.exe" "$loader" \
+		"PNS4OneSComp_Win$bits.dll"
 	"$server" -k || true
-	unset WINEPREFIX WINEARCH WINELOADER
+	unset WINEPREFIX WINEARCH
 }
-server=/usr/lib/wine/wineserver64
-wine_proofs /usr/lib/wine/wine64 win64 "$win64" "$built/host64.exe" "$built/codec64.exe"
-if [ -x /usr/lib/wine/wine ] && [ -x /usr/lib/wine/wineserver32 ]; then
-	server=/usr/lib/wine/wineserver32
-	wine_proofs /usr/lib/wine/wine win32 "$win32" "$built/host32.exe" "$built/codec32.exe"
+WINELOADER=/usr/lib/wine/wine64 wine_proofs win64 /usr/lib/wine/wine64 /usr/lib/wine/wineserver64 64
+if [ -z "$long" ]; then
+	proven "left to the long form: Wine win32"
+elif "$here/wine32.sh" "$cache/wine32"; then
+	wine_proofs win32 "$cache/wine32/wine" "$cache/wine32/wineserver" 32
 else
-	proven "left out: Windows i386, since wine32 is not installed"
+	proven "left out: Windows i386, since the mirror does not serve a 32-bit Wine"
 fi
 
 ### idle: no wake-ups but those of the kernel

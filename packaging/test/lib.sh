@@ -3,7 +3,9 @@
 # commands in it, and assertions. A proof runs in namespaces of its own, so that
 # mounts, ports and processes end with it.
 
-set -euo pipefail
+set -Eeuo pipefail
+# What ends a script without a word of its own says at least where it was.
+trap 'printf "%s: FAILED: %s, line %s: %s\n" "$(basename "$0" .sh)" "$(basename "${BASH_SOURCE[0]:-$0}")" "$LINENO" "$BASH_COMMAND" >&2' ERR
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$here/../.." && pwd)
 cache=${PNS4ONES_TEST_CACHE:-/var/tmp/pns4ones-test}
