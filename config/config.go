@@ -35,6 +35,7 @@ type Config struct {
 	TokenLifetime          time.Duration
 	ExpiresInEpoch         Epoch
 	RegistrationTimeout    time.Duration
+	PeerTimeout            time.Duration
 	KeepAlive              time.Duration
 	MaxUnregistered        int
 	MaxSessionsPerUser     int   // 0: any number

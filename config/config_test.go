@@ -114,6 +114,7 @@ func TestDefaults(t *testing.T) {
 		TokenLifetime:       time.Hour,
 		ExpiresInEpoch:      config.EpochAuto,
 		RegistrationTimeout: 10 * time.Second,
+		PeerTimeout:         5 * time.Minute,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
 		MaxSessionsPerUser:  1000,

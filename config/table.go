@@ -98,6 +98,7 @@ var settings = []setting{
 	countSetting("max_senders", func(c *Config) *int { return &c.MaxSenders }, 0, 10_000_000),
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
+	durationSetting("peer_timeout", func(c *Config) *time.Duration { return &c.PeerTimeout }, 2*time.Second, 24*time.Hour),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),
 	{name: "metrics_listen", example: "address", set: func(c *Config, s string) (err error) {
 		c.MetricsListen = nil
@@ -129,6 +130,7 @@ func Default(p Paths) Config {
 		TokenLifetime:       time.Hour,
 		ExpiresInEpoch:      EpochAuto,
 		RegistrationTimeout: 10 * time.Second,
+		PeerTimeout:         5 * time.Minute,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
 		MaxSessionsPerUser:  1000,

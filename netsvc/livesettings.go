@@ -41,6 +41,7 @@ var liveSettings = []liveSetting{
 	{"max_senders", (*Server).applySenderLimits},
 	{"session_queue_size", (*Server).applySessionLimits},
 	{"write_timeout", (*Server).applySessionLimits},
+	{"peer_timeout", (*Server).applySessionLimits},
 	{"keepalive", (*Server).applySessionLimits},
 	{"metrics_listen", func(s *Server, next *nextSettings) { s.metrics.SetNetwork(next.MetricsListen.Network) }},
 }
@@ -71,6 +72,7 @@ func sessionLimits(c *config.Config) hub.Limits {
 		QueueBytes:          int(c.SessionQueueSize),
 		WriteTimeout:        c.WriteTimeout,
 		RegistrationTimeout: c.RegistrationTimeout,
+		PeerTimeout:         c.PeerTimeout,
 		KeepAlive:           c.KeepAlive,
 		MaxUnregistered:     c.MaxUnregistered,
 		MaxSessionsPerUser:  c.MaxSessionsPerUser,

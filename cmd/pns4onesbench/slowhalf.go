@@ -36,7 +36,7 @@ func slowHalf(ctx context.Context, b *bench) ([]*Scenario, error) {
 func (b *bench) slowHalfOnce(ctx context.Context, s *Scenario) error {
 	// The default drops a session that takes nothing for 30 s; here it shall be
 	// the full queue that does it.
-	d, err := b.startDaemon(ctx, `write_timeout = "10m"`)
+	d, err := b.startDaemon(ctx, `write_timeout = "10m"`, `peer_timeout = "1h"`)
 	if err != nil {
 		return err
 	}

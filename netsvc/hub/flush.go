@@ -156,7 +156,7 @@ func (h *Hub) flush(s *session, out *outlet) {
 		out.finished = h.advance(s, n, out.finished)
 		switch {
 		case err != nil:
-			h.closeSession(s, closedWriteFailed)
+			h.closeSession(s, h.whyEnded(s.raw, err, closedWriteFailed))
 		case full:
 			s.mu.Lock()
 			s.out.block()
@@ -186,6 +186,7 @@ func (h *Hub) passOn(s *session) {
 func (h *Hub) flushBlocking(s *session) {
 	h.waiting.Add(1)
 	defer h.waiting.Add(-1)
+	progress := time.Now()
 	for {
 		b := h.gather(s, nil)
 		if b == nil {
@@ -203,13 +204,17 @@ func (h *Hub) flushBlocking(s *session) {
 			return
 		case err == nil, h.frozen.Load():
 		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
-			// It is slow, but it reads.
+			progress = time.Now() // it is slow, but it reads
+		case errors.Is(err, os.ErrDeadlineExceeded) && h.isSilent(s.raw):
+			progress = time.Now()
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			h.closeSession(s, closedWriteTimeout)
+			if time.Since(progress) >= h.unreadTime(s.raw) {
+				h.closeSession(s, closedWriteTimeout)
+			}
 		case errors.Is(err, net.ErrClosed):
 			// Closed by somebody else, who said why.
 		default:
-			h.closeSession(s, closedWriteFailed)
+			h.closeSession(s, h.whyEnded(s.raw, err, closedWriteFailed))
 		}
 	}
 }

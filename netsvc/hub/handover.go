@@ -249,7 +249,8 @@ func (h *Hub) resumeAll(sessions []resumption) {
 			return
 		}
 		s := r.s
-		s.conn.RemoteAddr() // the system tells it as long as there is a peer
+		s.conn.RemoteAddr()           // the system tells it as long as there is a peer
+		h.watchSilence(s.conn, s.raw) // the other hub may have had other limits
 		if s.registered() == nil {
 			h.goroutines.Go(func() { h.greet(s, r.early) })
 			continue

@@ -52,9 +52,10 @@ type Options struct {
 // when nobody says anything is said in package config.
 type Limits struct {
 	QueueBytes          int           // queued bytes a session may have beyond its first message
-	WriteTimeout        time.Duration // how long a write may make no progress
+	WriteTimeout        time.Duration // how long a peer that acknowledges may read nothing that waits for it
+	PeerTimeout         time.Duration // after what silence a peer is gone, whether it is sent anything or not; zero: as the system has it
 	RegistrationTimeout time.Duration // from connecting to being registered
-	KeepAlive           time.Duration // TCP keep-alive idle time and interval; zero: as the system has it
+	KeepAlive           time.Duration // after what silence a peer is probed; zero: only as PeerTimeout wants it
 	MaxUnregistered     int           // connections not yet registered
 	MaxSessionsPerUser  int           // of one user of one infobase, unless its id is empty
 }
@@ -175,18 +176,20 @@ func (h *Hub) start() {
 // SetLimits replaces the limits. They hold at once, for the sessions there are
 // too; a time-out that is running ends as it was begun.
 func (h *Hub) SetLimits(l Limits) {
-	before := h.limits.Load().KeepAlive
-	if h.storeLimits(l); h.limits.Load().KeepAlive == before {
+	before := h.limits.Load()
+	h.storeLimits(l)
+	if now := h.limits.Load(); now.KeepAlive == before.KeepAlive && now.PeerTimeout == before.PeerTimeout {
 		return
 	}
 	for _, s := range h.snapshot() {
-		h.setKeepAlive(s)
+		h.watchSilence(s.conn, s.raw)
 	}
 }
 
 func (h *Hub) storeLimits(l Limits) {
 	l.QueueBytes = cmp.Or(l.QueueBytes, math.MaxInt)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, forever)
+	l.KeepAlive = cmp.Or(l.KeepAlive, forever)
 	l.RegistrationTimeout = cmp.Or(l.RegistrationTimeout, forever)
 	l.MaxUnregistered = cmp.Or(l.MaxUnregistered, math.MaxInt)
 	l.MaxSessionsPerUser = cmp.Or(l.MaxSessionsPerUser, math.MaxInt)

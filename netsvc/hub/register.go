@@ -180,7 +180,7 @@ func (h *Hub) hear(s *session, in *input) bool {
 		s.conn.SetReadDeadline(past)
 	}
 	if _, err := io.ReadFull(in, s.header[:1]); err != nil {
-		h.closeSession(s, closedByPeer)
+		h.closeSession(s, h.whyEnded(s.raw, err, closedByPeer))
 		h.forget(s)
 		return false
 	}

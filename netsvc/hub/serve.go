@@ -44,7 +44,7 @@ func (h *Hub) Serve(ln net.Listener) error {
 func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 	s := &session{id: h.lastID.Add(1), conn: conn, since: time.Now().UnixNano()}
 	s.raw = rawOf(conn)
-	h.setKeepAlive(s)
+	h.watchSilence(s.conn, s.raw)
 	early := bytes.Clone(buf[:in.tryRead(s.raw, buf)])
 
 	h.mu.Lock()
@@ -71,20 +71,6 @@ func rawOf(conn net.Conn) syscall.RawConn {
 		return raw
 	}
 	return nil
-}
-
-// setKeepAlive has the system notice a dead peer.
-func (h *Hub) setKeepAlive(s *session) {
-	if tcp, ok := s.conn.(interface {
-		SetKeepAliveConfig(net.KeepAliveConfig) error
-	}); ok {
-		every := h.limits.Load().KeepAlive
-		if every == 0 {
-			return
-		}
-		// It fails if the connection is gone, which reading will tell.
-		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: every, Interval: max(every/3, time.Second), Count: 3})
-	}
 }
 
 // EvictUnregistered closes the unregistered connection that has been silent

@@ -20,13 +20,14 @@ const (
 	closedQueueFull    closeReason = "too_slow_queue_full"
 	closedWriteTimeout closeReason = "too_slow_write_timeout"
 	closedWriteFailed  closeReason = "write_failed"
+	closedSilent       closeReason = "peer_timeout"
 	closedRefused      closeReason = "refused"
 	closedEvicted      closeReason = "evicted"
 )
 
 // closeReasons are those for which a registered session can end.
 var closeReasons = []closeReason{
-	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout, closedWriteFailed, closedRefused,
+	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout, closedWriteFailed, closedSilent, closedRefused,
 }
 
 // session is one connection of a 1C client, registered or not yet. Its goroutine
