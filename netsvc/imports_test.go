@@ -37,6 +37,7 @@ var rooms = []string{
 	"app/internal/pages",
 	"app/clientkey",
 	"config",
+	"config/files/filestest",
 	"config/files",
 	"config/locale",
 }
