@@ -300,7 +300,7 @@ func memory(t testing.TB, pid int, which string) int {
 func TestPeersVanish(t *testing.T) {
 	network := newNetwork(t)
 	i := install(t)
-	i.env = append(i.env, "PNS4ONES_SERVICE=*:0", "PNS4ONES_KEEPALIVE=1s", "PNS4ONES_WRITE_TIMEOUT=2s")
+	i.env = append(i.env, "PNS4ONES_SERVICE=*:0", "PNS4ONES_PEER_TIMEOUT=3s")
 	daemon := i.start(exec.Command(i.program))
 	f := newFire(t, i)
 	f.open(*fireSessions)
