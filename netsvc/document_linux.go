@@ -16,6 +16,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 )
 
 // The forms in which a hand-over travels. The first one is that of the version before
@@ -40,6 +41,8 @@ type document struct {
 	Attributes []byte `json:"attributes,omitempty"`
 	// Names are what app.EncodeNames wrote down; those that did not fit are in the database.
 	Names map[string][]byte `json:"names,omitempty"`
+	// Unmet is whom messages did not reach (history.AllUnmet).
+	Unmet []history.Unmet `json:"unmet,omitempty"`
 
 	hub *hub.State
 }

@@ -332,7 +332,7 @@ func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint
 	}
 	d := document{
 		Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(), Apps: apps, Record: record, hub: state,
-		Names: app.EncodeNames(s.apps.List(), maxNamesBytes),
+		Names: app.EncodeNames(s.apps.List(), maxNamesBytes), Unmet: s.history.AllUnmet(),
 	}
 	var sockets []syscall.Conn
 	if passed == nil {

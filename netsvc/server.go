@@ -172,7 +172,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.certificate.Store(certificate)
 	latency := stats.NewLatency()
-	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe})
+	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe, Unmet: s.unmet})
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}

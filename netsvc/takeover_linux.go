@@ -502,6 +502,7 @@ func (s *Server) takeOver() {
 	}
 	record := t.document.Record
 	record.ToVersion, record.ToPID = s.options.Version, os.Getpid()
+	s.history.RememberUnmet(t.document.Unmet)
 	became := s.hub.TakeOver(t.document.hub)
 	record.Sessions, record.Lost, record.Done = became.Sessions, became.Missing, true
 	record.Seconds = time.Since(record.At).Seconds()

@@ -41,6 +41,7 @@ func (p *program) eventsCommand() *cobra.Command {
 	flags.StringSliceVar(&w.query.Kinds, "event", nil, p.text.T("admin.flag_event", "kinds", kinds))
 	flags.StringVar(&w.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&w.query.Text, "grep", "", p.text.T("admin.flag_grep"))
+	p.completeIDs(cmd)
 	cmd.RegisterFlagCompletionFunc("event", completions(control.EventKinds()...))
 	return cmd
 }

@@ -23,13 +23,16 @@ const (
 	exitFailed      = 1 // the daemon refused, or it failed
 	exitUsage       = 2 // a command line that cannot be understood
 	exitUnreachable = 3 // no daemon, or no permission to speak with it
-	exitNotFound    = 4 // no such app or session
+	exitNotFound    = 4 // no such app, session or user
 )
 
 // usageError is a command line that cannot be understood.
 type usageError struct{ *locale.Text }
 
 func wrongUsage(id string, args ...any) error { return usageError{locale.NewText(id, args...)} }
+
+// notFoundError says that there is nobody, or nothing, of a name.
+type notFoundError struct{ *locale.Text }
 
 // failure is a command that could not do its work, said in the person's language.
 func failure(id string, args ...any) error { return locale.NewText(id, args...) }
@@ -45,6 +48,8 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &unreachable):
 		return exitUnreachable
+	case errors.As(err, new(notFoundError)):
+		return exitNotFound
 	}
 	if e := refusalOf(err); e != nil && (e.Code == control.CodeAppNotFound || e.Code == control.CodeSessionNotFound) {
 		return exitNotFound

@@ -54,6 +54,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.statusCommand())
 	root.AddCommand(p.sessionCommands()...)
 	root.AddCommand(
+		p.infobasesCommand(),
 		p.explainCommand(),
 		p.logsCommand(),
 		p.eventsCommand(),

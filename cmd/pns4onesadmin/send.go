@@ -42,6 +42,7 @@ func (p *program) sendCommand() *cobra.Command {
 	flags.StringVar(&s.url, "http", "", p.text.T("admin.flag_http"))
 	flags.StringVar(&s.serverKey, "server-key", "", p.text.T("admin.flag_server_key"))
 	flags.BoolVar(&s.insecure, "insecure", false, p.text.T("admin.flag_insecure"))
+	p.completeIDs(cmd)
 	return cmd
 }
 

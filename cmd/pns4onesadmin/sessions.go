@@ -15,6 +15,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
+	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // sessionCommands list the sessions and close one.
@@ -47,6 +48,7 @@ func (p *program) sessionCommands() []*cobra.Command {
 	flags.StringVar(&query.Sort, "sort", "", p.text.T("admin.flag_sort"))
 	flags.IntVar(&query.Limit, "limit", 0, p.text.T("admin.flag_limit"))
 	flags.BoolVar(&watch, "watch", false, p.text.T("admin.flag_watch"))
+	p.completeIDs(sessions)
 	sessions.RegisterFlagCompletionFunc("sort", completions(control.SessionSortKeys()...))
 
 	kick := p.command("kick", []string{"session"}, func(cmd *cobra.Command, args []string) error {
@@ -175,7 +177,10 @@ const (
 )
 
 // shortID is an id as a table shows it.
-func shortID(id string) string { return cells.Truncate(locale.Clean(id), maxIDWidth) }
+func shortID(id string) string { return shortText(locale.Clean(id)) }
+
+// shortText is as much of a text that is harmless as a table shows.
+func shortText(text string) string { return cells.Truncate(text, maxIDWidth) }
 
 // sessionColumn is a column of the table of sessions.
 type sessionColumn struct {
@@ -194,8 +199,8 @@ func (p *program) sessionColumns(sessions []control.Session, apps []control.App)
 	columns := []sessionColumn{
 		{"admin.column_id", func(s control.Session) string { return s.ID }},
 		{"admin.column_app", func(s control.Session) string { return titles[s.AppID] }},
-		{"admin.column_ib", func(s control.Session) string { return shortID(s.IbID) }},
-		{"admin.column_user", func(s control.Session) string { return shortID(s.UserID) }},
+		{"admin.column_ib", func(s control.Session) string { return shortText(say.Name(s.IbID, s.IbName)) }},
+		{"admin.column_user", func(s control.Session) string { return shortText(say.Name(s.UserID, s.UserName)) }},
 		{"admin.column_group", func(s control.Session) string { return shortID(strings.Join(s.InGroups(), ", ")) }},
 		{"admin.column_addr", func(s control.Session) string { return s.Addr }},
 		{"admin.column_age", func(s control.Session) string { return words.Age(time.Since(s.Since)) }},

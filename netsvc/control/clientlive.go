@@ -105,6 +105,26 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	})
 }
 
+// People finds users by a part of the id or the name, in any letter case; appID may be
+// empty, for all apps, and limit 0, for as many as the daemon gives at once.
+func (c *Client) People(ctx context.Context, appID, text string, limit int) (People, error) {
+	values := make(url.Values)
+	set(values, "app", appID)
+	set(values, "q", text)
+	if limit > 0 {
+		values.Set("limit", strconv.Itoa(limit))
+	}
+	return ask[People](ctx, c, "GET", "/people?"+values.Encode(), nil)
+}
+
+// Infobases lists the infobases of an app, or of all apps if appID is empty: those with
+// sessions, messages or a name, by name and id.
+func (c *Client) Infobases(ctx context.Context, appID string) ([]Infobase, error) {
+	values := make(url.Values)
+	set(values, "app", appID)
+	return ask[[]Infobase](ctx, c, "GET", "/infobases?"+values.Encode(), nil)
+}
+
 // Explain returns why a message of an app did or did not reach a user, a group, or
 // a user in a group of an infobase. appID, ibID and one of the others are needed.
 func (c *Client) Explain(ctx context.Context, appID, ibID, userID, userGroup string) (Explanation, error) {

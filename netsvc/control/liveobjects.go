@@ -83,14 +83,18 @@ const (
 	EventSessionClosed       = "session_closed"
 	EventRegistrationRefused = "registration_refused"
 	EventAppChanged          = "app_changed"
-	EventStatistics          = "statistics"
-	EventLost                = "lost" // the follower was too slow
+	// EventUnmet: a message reached no session. Of one recipient it comes once a minute at
+	// most, of all together ten times a second.
+	EventUnmet      = "message_without_recipient"
+	EventStatistics = "statistics"
+	EventLost       = "lost" // the follower was too slow
 )
 
 // EventKinds returns the kinds that a follower can choose from.
 func EventKinds() []string {
 	return []string{
-		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventRegistrationRefused, EventAppChanged, EventStatistics,
+		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventRegistrationRefused, EventAppChanged, EventUnmet,
+		EventStatistics,
 	}
 }
 
@@ -111,8 +115,72 @@ type Event struct {
 	Title  string `json:"title,omitempty"`
 	Change string `json:"change,omitempty"` // created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset
 
+	// Of message_without_recipient, which has AppID too: whom it was for, and how many
+	// messages for the same there were since the last such event.
+	Recipient *Recipient `json:"recipient,omitempty"`
+	Count     uint64     `json:"count,omitempty"`
+
 	Statistics *Statistics `json:"statistics,omitempty"`
 	Lost       uint64      `json:"lost,omitempty"` // events that should stand here
+}
+
+// Recipient is whom a message was for.
+type Recipient struct {
+	Type      string `json:"type"` // user, group or all
+	IbID      string `json:"ib_id"`
+	IbName    string `json:"ib_name,omitempty"`
+	UserID    string `json:"user_id,omitempty"`
+	UserName  string `json:"user_name,omitempty"`
+	UserGroup string `json:"user_group,omitempty"`
+}
+
+// Unmet is what is remembered of messages that reached nobody: when and how many, and
+// nothing of what was in them. Besides the whole it tells the times apart, oldest first, in
+// which they came soon after each other.
+type Unmet struct {
+	Recipient
+	Count uint64      `json:"count"`
+	First time.Time   `json:"first"`
+	Last  time.Time   `json:"last"`
+	Spans []UnmetSpan `json:"spans"`
+}
+
+// UnmetSpan is a part of an Unmet.
+type UnmetSpan struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	Count uint64    `json:"count"`
+}
+
+// Person is a user of an infobase, as far as anything is known: from a session that is
+// there or was, a refusal, a message, or, without an infobase, from a table of names alone.
+type Person struct {
+	AppID    string `json:"app_id"`
+	IbID     string `json:"ib_id,omitempty"`
+	IbName   string `json:"ib_name,omitempty"`
+	UserID   string `json:"user_id"`
+	UserName string `json:"user_name,omitempty"`
+	Sessions int    `json:"sessions"` // connected
+	Exact    bool   `json:"exact"`    // the id or the name is just what was asked for
+}
+
+// People are those who match a query: whoever does so exactly first, then by name.
+type People struct {
+	People []Person `json:"people"`
+	Total  int      `json:"total"` // also if not all are listed
+}
+
+// Infobase is an infobase of an app. Messages are counted since the daemon was started.
+type Infobase struct {
+	AppID         string     `json:"app_id"`
+	ID            string     `json:"id"`
+	Name          string     `json:"name,omitempty"`
+	Sessions      int        `json:"sessions"`
+	Users         int        `json:"users"`  // that are connected
+	Groups        int        `json:"groups"` // of those who are connected
+	Messages      uint64     `json:"messages"`
+	LastMessageAt *time.Time `json:"last_message_at,omitempty"`
+	Unmatched     uint64     `json:"unmatched"` // messages that reached no session
 }
 
 // Peer is who tried to register: the address, and as far as the packet said so,
@@ -121,7 +189,9 @@ type Peer struct {
 	Addr      string `json:"addr"`
 	AppID     string `json:"app_id,omitempty"`
 	IbID      string `json:"ib_id,omitempty"`
+	IbName    string `json:"ib_name,omitempty"`
 	UserID    string `json:"user_id,omitempty"`
+	UserName  string `json:"user_name,omitempty"`
 	UserGroup string `json:"user_group,omitempty"`
 }
 
@@ -139,7 +209,9 @@ type Statistics struct {
 type Explanation struct {
 	AppID     string `json:"app_id"`
 	IbID      string `json:"ib_id"`
+	IbName    string `json:"ib_name,omitempty"`
 	UserID    string `json:"user_id,omitempty"`
+	UserName  string `json:"user_name,omitempty"`
 	UserGroup string `json:"user_group,omitempty"`
 
 	// Connected are the sessions that a message would reach now, ConnectedTotal is
@@ -164,6 +236,16 @@ type Explanation struct {
 	InfobaseSessions int            `json:"infobase_sessions"`
 	OtherGroups      map[string]int `json:"other_groups,omitempty"`
 	Infobases        map[string]int `json:"infobases,omitempty"`
+	// InfobaseNames are names of Infobases, as far as they have some. SameName are other
+	// infobases of the app that are called like the one asked about.
+	InfobaseNames map[string]string `json:"infobase_names,omitempty"`
+	SameName      []Infobase        `json:"same_name,omitempty"`
+
+	// Unmet are the messages that were for whom was asked about, or for all of the
+	// infobase, and reached nobody; UnmetOtherSpelling those whose recipient differs only
+	// by letter case, by blanks or by braces. The latest are first.
+	Unmet              []Unmet `json:"unmet"`
+	UnmetOtherSpelling []Unmet `json:"unmet_other_spelling"`
 
 	// RefusedElsewhere are refused registrations in the name of the user for
 	// another infobase or app; Nameless those that did not say whose they were.

@@ -29,11 +29,15 @@ type AppChange struct {
 
 // Session is a registered session.
 type Session struct {
-	ID             string     `json:"id"`
-	AppID          string     `json:"app_id"`
-	IbID           string     `json:"ib_id"`
-	UserID         string     `json:"user_id"`
-	UserGroup      string     `json:"user_group"`
+	ID        string `json:"id"`
+	AppID     string `json:"app_id"`
+	IbID      string `json:"ib_id"`
+	UserID    string `json:"user_id"`
+	UserGroup string `json:"user_group"`
+	// What people call the two: an administrator, or else the session itself (protocol.md
+	// section 4.4).
+	UserName       string     `json:"user_name,omitempty"`
+	IbName         string     `json:"ib_name,omitempty"`
 	Addr           string     `json:"addr"`
 	Since          time.Time  `json:"since"`
 	Delivered      uint64     `json:"delivered"`

@@ -20,6 +20,7 @@ func TestObjectsKeepTheirFields(t *testing.T) {
 		control.Status{ByApp: []control.AppStatus{{}}}, control.Statistics{}, control.App{}, control.AppChange{}, control.Session{},
 		control.SessionPage{}, control.Explanation{}, control.Event{}, control.LogRecord{}, control.ReloadReport{},
 		control.ImportReport{}, control.Refusal{}, control.Peer{}, control.Name{}, control.NamesReport{},
+		control.People{}, control.Person{}, control.Infobase{}, control.Recipient{}, control.Unmet{}, control.UnmetSpan{},
 	} {
 		text, err := json.Marshal(object)
 		if err != nil {

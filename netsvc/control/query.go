@@ -9,10 +9,10 @@ import (
 // them.
 type SessionQuery struct {
 	AppID     string // the app's sessions only
-	IbID      string // the infobase's, exactly as it is written
-	UserID    string // the user's, exactly as it is written
+	IbID      string // the infobase's: its id, exactly as it is written, or its name
+	UserID    string // the user's: the id, exactly as it is written, or the name
 	UserGroup string // the group's, exactly as it is written
-	Text      string // must be part of an id, a group or an address, in any letter case
+	Text      string // must be part of an id, a name, a group or an address, in any letter case
 	Sort      string // one of SessionSortKeys, after a minus for the reverse; empty: by id
 	Limit     int    // the size of the page; 0, or too many: as many as the daemon gives at once
 	Offset    int    // skips that many; for who shows a part of the list as it is now
@@ -22,7 +22,7 @@ type SessionQuery struct {
 // SessionSortKeys returns the words that SessionQuery.Sort takes, but for a minus
 // before them.
 func SessionSortKeys() []string {
-	return []string{"addr", "app", "bytes", "delivered", "group", "ib", "id", "queued", "since", "user"}
+	return []string{"addr", "app", "bytes", "delivered", "group", "ib", "ib_name", "id", "queued", "since", "user", "user_name"}
 }
 
 // values are the parameters that ask for the query.

@@ -46,6 +46,9 @@ type Options struct {
 	// return soon, and must not call the hub.
 	Observe func(Event)
 	Latency func(time.Duration)
+	// Unmet is told of every message that reached no session, under the same rules. It
+	// must copy what it keeps of the recipient.
+	Unmet func(appID string, to wire.Recipient)
 }
 
 // Limits are those of protocol.md section 5. A zero field sets no bound. What they are
@@ -96,6 +99,8 @@ type Hub struct {
 
 	publishing sync.RWMutex // is held while somebody publishes, and while the hub is frozen
 	silent     bool         // guarded by it: nobody may any more
+
+	traffic infobaseTraffics
 
 	appsMu sync.RWMutex
 	apps   map[string]*tenant
@@ -232,6 +237,7 @@ func (h *Hub) RemoveApp(id string) (closed int) {
 	if t == nil {
 		return 0
 	}
+	h.traffic.forget(id)
 	return h.closings.note(id, generation(t.inForce()), 0, h.revoke(t.inForce(), nil))
 }
 

@@ -24,11 +24,12 @@ type infobaseKey struct{ app, ib string }
 // recipients of «all», by user and by group. The shard's lock guards it.
 type infobase struct {
 	infobaseKey
-	tenant *tenant // its app
-	shard  int
-	all    []*registration
-	users  map[string][]*registration
-	groups map[string][]*registration
+	tenant  *tenant // its app
+	traffic *infobaseTraffic
+	shard   int
+	all     []*registration
+	users   map[string][]*registration
+	groups  map[string][]*registration
 }
 
 // registration is what a session has said it is. It never changes: a session
@@ -132,7 +133,7 @@ func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission
 		h.counters.sessions.Add(1)
 	}
 	if ib == nil {
-		ib = &infobase{infobaseKey: k, shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
+		ib = &infobase{infobaseKey: k, traffic: h.traffic.of(k), shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
 		sh.infobases[k] = ib
 	}
 	ib.tenant = r.key.tenant // another one if the app was removed and came back
@@ -236,14 +237,15 @@ func without(list []*registration, at int32, moved func(*registration)) []*regis
 }
 
 // collect appends the registrations that match the recipient to dst, and tells
-// whose they are; nil if nobody of that infobase is there.
-func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]*registration, *tenant) {
+// whose they are, and where the infobase's messages are counted; nil if nobody of that
+// infobase is there.
+func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]*registration, *tenant, *infobaseTraffic) {
 	sh := &h.shards[h.shardOf(k)]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	ib := sh.infobases[k]
 	if ib == nil {
-		return dst, nil
+		return dst, nil, nil
 	}
 	switch to.Type {
 	case wire.ToUser:
@@ -253,5 +255,5 @@ func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]
 	case wire.ToAll:
 		dst = append(dst, ib.all...)
 	}
-	return dst, ib.tenant
+	return dst, ib.tenant, ib.traffic
 }

@@ -36,7 +36,8 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 	defer p.release()
 	p.delivery = h.begin()
 	var sender *tenant
-	p.recipients, sender = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
+	var ib *infobaseTraffic
+	p.recipients, sender, ib = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
 	if sender == nil {
 		sender = h.app(appID)
 	}
@@ -63,6 +64,13 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 		h.finished(p.delivery)
 	}
 	h.countPublished(sender, reached)
+	if ib == nil {
+		ib = h.traffic.of(infobaseKey{appID, to.IbID})
+	}
+	ib.count(h.started.Add(p.delivery.accepted), reached)
+	if reached == 0 && h.options.Unmet != nil {
+		h.options.Unmet(appID, to)
+	}
 	return reached
 }
 

@@ -42,12 +42,16 @@ func (s *Session) InGroup(group string) bool {
 
 // Query selects sessions. The zero value selects the first page of all of them.
 type Query struct {
-	// An empty filter admits all. AppID is compared in lower case, the others
-	// exactly.
+	// An empty filter admits all. AppID is compared in lower case, the others exactly;
+	// IbID and UserID may be names as well, in any letter case.
 	AppID, IbID, UserID, UserGroup string
-	// Text must be part of the infobase, user, one of the groups, address, host or agent,
-	// in any letter case.
+	// Text must be part of the infobase, user, one of the groups, address, host, agent or
+	// a name, in any letter case.
 	Text string
+	// Names is what people call a user and an infobase, empty: nobody has said so. It
+	// wins over what a session says of itself. It must return soon, and must not call the
+	// hub. nil: there are no names.
+	Names func(appID, ibID, userID string) (user, ib string)
 	// Sort is one of SortKeys, with a leading «-» for the reverse; empty: by id.
 	Sort string
 	// Limit is the size of a page, 1 to MaxPage; 0: MaxPage.
@@ -74,19 +78,27 @@ var ErrBadQuery = errors.New("bad query")
 
 // sortKey tells what sessions are ordered by: a text or a number. The caller
 // holds the session's lock, and the session is registered.
-type sortKey func(*session) (string, int64)
+type sortKey func(*session, *Query) (string, int64)
 
 var sortKeys = map[string]sortKey{
-	"id":        func(*session) (string, int64) { return "", 0 },
-	"app":       func(s *session) (string, int64) { return s.registration.infobase.app, 0 },
-	"ib":        func(s *session) (string, int64) { return s.registration.infobase.ib, 0 },
-	"user":      func(s *session) (string, int64) { return s.registration.user, 0 },
-	"group":     func(s *session) (string, int64) { return s.registration.group, 0 },
-	"addr":      func(s *session) (string, int64) { return s.peer().String(), 0 },
-	"since":     func(s *session) (string, int64) { return "", s.since },
-	"delivered": func(s *session) (string, int64) { return "", int64(s.out.delivered) },
-	"bytes":     func(s *session) (string, int64) { return "", int64(s.out.bytes) },
-	"queued":    func(s *session) (string, int64) { return "", int64(s.out.waiting()) },
+	"id":   func(*session, *Query) (string, int64) { return "", 0 },
+	"app":  func(s *session, _ *Query) (string, int64) { return s.registration.infobase.app, 0 },
+	"ib":   func(s *session, _ *Query) (string, int64) { return s.registration.infobase.ib, 0 },
+	"user": func(s *session, _ *Query) (string, int64) { return s.registration.user, 0 },
+	"user_name": func(s *session, q *Query) (string, int64) {
+		user, _ := q.called(s.registration)
+		return byName(user, s.registration.user)
+	},
+	"ib_name": func(s *session, q *Query) (string, int64) {
+		_, ib := q.called(s.registration)
+		return byName(ib, s.registration.infobase.ib)
+	},
+	"group":     func(s *session, _ *Query) (string, int64) { return s.registration.group, 0 },
+	"addr":      func(s *session, _ *Query) (string, int64) { return s.peer().String(), 0 },
+	"since":     func(s *session, _ *Query) (string, int64) { return "", s.since },
+	"delivered": func(s *session, _ *Query) (string, int64) { return "", int64(s.out.delivered) },
+	"bytes":     func(s *session, _ *Query) (string, int64) { return "", int64(s.out.bytes) },
+	"queued":    func(s *session, _ *Query) (string, int64) { return "", int64(s.out.waiting()) },
 }
 
 // SortKeys returns the words that Query.Sort takes.
@@ -223,15 +235,47 @@ func (s *session) matches(q *Query, key sortKey) (place, bool) {
 	if s.closed != "" || r == nil {
 		return place{}, false
 	}
-	if q.AppID != "" && q.AppID != r.infobase.app || q.IbID != "" && q.IbID != r.infobase.ib ||
-		q.UserID != "" && q.UserID != r.user || q.UserGroup != "" && q.UserGroup != r.group && !slices.Contains(r.groups(), q.UserGroup) {
+	if q.AppID != "" && q.AppID != r.infobase.app ||
+		q.UserGroup != "" && q.UserGroup != r.group && !slices.Contains(r.groups(), q.UserGroup) {
 		return place{}, false
 	}
-	if q.Text != "" && !r.mentions(q.Text) && !strings.Contains(s.peer().String(), q.Text) {
+	if q.IbID != "" && q.IbID != r.infobase.ib || q.UserID != "" && q.UserID != r.user {
+		user, ib := q.called(r)
+		if q.IbID != "" && q.IbID != r.infobase.ib && !strings.EqualFold(q.IbID, ib) ||
+			q.UserID != "" && q.UserID != r.user && !strings.EqualFold(q.UserID, user) {
+			return place{}, false
+		}
+	}
+	if q.Text != "" && !r.mentions(q.Text) && !strings.Contains(s.peer().String(), q.Text) && !q.textNames(r) {
 		return place{}, false
 	}
-	text, number := key(s)
+	text, number := key(s, q)
 	return place{text, number, s.id}, true
+}
+
+// called is what people call a session's user and infobase.
+func (q *Query) called(r *registration) (user, ib string) {
+	if q.Names != nil {
+		user, ib = q.Names(r.infobase.app, r.infobase.ib, r.user)
+	}
+	if said := r.more; said != nil {
+		user, ib = cmp.Or(user, said.User), cmp.Or(ib, said.Ib)
+	}
+	return user, ib
+}
+
+// textNames reports whether the query's text is part of a name.
+func (q *Query) textNames(r *registration) bool {
+	user, ib := q.called(r)
+	return fold.Contains(user, q.Text) || fold.Contains(ib, q.Text)
+}
+
+// byName orders by a name in any letter case; ids that have none come last.
+func byName(name, id string) (string, int64) {
+	if name == "" {
+		return "\U0010ffff" + id, 0
+	}
+	return strings.ToLower(name) + "\x00" + id, 0
 }
 
 // mentions reports whether a text, in lower case, is part of what a session says it is.

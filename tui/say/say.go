@@ -92,11 +92,11 @@ func Bytes(n uint64) string {
 }
 
 // user is how a session's user is called.
-func (w Words) user(id string) string {
-	if id == "" {
+func (w Words) user(id, name string) string {
+	if id == "" && name == "" {
 		return w.Text.T("live.no_user")
 	}
-	return locale.Clean(id)
+	return Called(id, name)
 }
 
 func (w Words) group(name string) string {
@@ -120,9 +120,12 @@ func (w Words) Event(e control.Event) string {
 		return w.Text.T("live.registration_refused",
 			"addr", e.Peer.Addr,
 			"reason", w.Reason(e.Reason),
-			"user", w.user(e.Peer.UserID),
-			"ib", locale.Clean(e.Peer.IbID),
+			"user", w.user(e.Peer.UserID, e.Peer.UserName),
+			"ib", Called(e.Peer.IbID, e.Peer.IbName),
 			"app", w.App(e.Peer.AppID))
+	case e.Recipient != nil:
+		return w.Text.T("live.message_without_recipient", "N", e.Count, "to", w.recipient(*e.Recipient),
+			"ib", Called(e.Recipient.IbID, e.Recipient.IbName), "app", w.App(e.AppID))
 	case e.Statistics != nil:
 		s := e.Statistics
 		return w.Text.T("live.statistics",
@@ -144,9 +147,9 @@ func (w Words) sessionEvent(e control.Event) string {
 	s := e.Session
 	args := []any{
 		"session", s.ID,
-		"user", w.user(s.UserID),
+		"user", w.user(s.UserID, s.UserName),
 		"group", w.group(strings.Join(s.InGroups(), ", ")),
-		"ib", locale.Clean(s.IbID),
+		"ib", Called(s.IbID, s.IbName),
 		"app", w.App(s.AppID),
 		"addr", s.Addr,
 		"reason", w.Reason(e.Reason),
@@ -182,6 +185,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		say("not_connected")
 	}
 
+	w.unmet(e, say, detail)
 	if c := e.LastClosed; c != nil {
 		say("last_closed",
 			"time", Time(c.Time),
@@ -192,7 +196,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	if r := e.LastRefused; r != nil {
 		say("last_refused", "time", Time(r.Time), "reason", w.Reason(r.Reason), "addr", r.Peer.Addr, "N", r.Count)
 	}
-	if e.ConnectedTotal == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil {
+	if e.ConnectedTotal == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil && len(e.Unmet) == 0 {
 		say("never_seen")
 	}
 
@@ -206,15 +210,15 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		say("other_places")
 		for _, s := range e.OtherPlaces {
 			place := w.Text.T("live.place",
-				"user", w.user(s.UserID),
-				"ib", locale.Clean(s.IbID),
+				"user", w.user(s.UserID, s.UserName),
+				"ib", Called(s.IbID, s.IbName),
 				"app", w.App(s.AppID),
 				"group", w.group(strings.Join(s.InGroups(), ", ")))
 			detail(place + "; " + w.session(s, now))
 		}
 	}
 	if e.InfobaseSessions > 0 && e.ConnectedTotal == 0 {
-		say("infobase", "N", e.InfobaseSessions, "ib", locale.Clean(e.IbID))
+		say("infobase", "N", e.InfobaseSessions, "ib", Called(e.IbID, e.IbName))
 	}
 	if e.UserGroup != "" && len(e.OtherGroups) > 0 {
 		say("other_groups")
@@ -229,10 +233,16 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		if len(e.Infobases) == 0 {
 			say("no_infobases")
 		} else {
-			say("infobases", "ib", locale.Clean(e.IbID))
-			for _, name := range byCount(e.Infobases) {
-				detail(w.counted(locale.Clean(name), e.Infobases[name]))
+			say("infobases", "ib", Called(e.IbID, e.IbName))
+			for _, id := range byCount(e.Infobases) {
+				detail(w.counted(InFull(id, e.InfobaseNames[id]), e.Infobases[id]))
 			}
+		}
+	}
+	if len(e.SameName) > 0 {
+		say("same_name", "ib", Name(e.IbID, e.IbName))
+		for _, ib := range e.SameName {
+			detail(w.counted(InFull(ib.ID, ib.Name), ib.Sessions))
 		}
 	}
 
@@ -271,7 +281,7 @@ func (w Words) refusals(all []control.Refusal, heading string, say func(string, 
 	for _, r := range all {
 		text := Time(r.Time) + "  " + r.Peer.Addr + "  " + w.Reason(r.Reason)
 		if r.Peer.AppID != "" {
-			text += "  " + w.Text.T("live.claimed", "ib", locale.Clean(r.Peer.IbID), "app", w.App(r.Peer.AppID))
+			text += "  " + w.Text.T("live.claimed", "ib", Called(r.Peer.IbID, r.Peer.IbName), "app", w.App(r.Peer.AppID))
 		}
 		if r.Count > 1 {
 			text += "  ×" + fmt.Sprint(r.Count)

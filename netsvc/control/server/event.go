@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -19,6 +20,7 @@ import (
 type eventFilter struct {
 	kinds       []string
 	appID, text string
+	names       func(*hub.Session) (user, ib string)
 }
 
 func (f *eventFilter) wants(kind string) bool {
@@ -34,14 +36,15 @@ func (f *eventFilter) keeps(e *history.Event) bool {
 		return true
 	}
 	has := func(text string) bool { return fold.Contains(text, f.text) }
-	return slices.ContainsFunc([]string{s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent, e.Title, e.Reason}, has) ||
+	user, ib := f.names(s)
+	return slices.ContainsFunc([]string{user, ib, s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent, e.Title, e.Reason}, has) ||
 		slices.ContainsFunc(s.Groups, has)
 }
 
 // listEvents answers with the last events, or goes on with those that come.
 func (s *Server) listEvents(r *http.Request) (reply, error) {
 	values := r.URL.Query()
-	filter := eventFilter{appID: values.Get("app"), text: strings.ToLower(values.Get("q"))}
+	filter := eventFilter{appID: values.Get("app"), text: strings.ToLower(values.Get("q")), names: s.nameOf}
 	if kinds := values.Get("event"); kinds != "" {
 		filter.kinds = strings.Split(kinds, ",")
 		for _, kind := range filter.kinds {
@@ -58,7 +61,7 @@ func (s *Server) listEvents(r *http.Request) (reply, error) {
 	last, cursor := s.history.Events().Last(tail, filter.keeps)
 	return s.stream(follow, func(ctx context.Context, out *records) error {
 		for i := range last {
-			if err := out.write(eventOf(&last[i])); err != nil {
+			if err := out.write(s.eventOf(&last[i])); err != nil {
 				return err
 			}
 		}
@@ -68,7 +71,7 @@ func (s *Server) listEvents(r *http.Request) (reply, error) {
 		// The first of the two to fail, because the client has left, ends the other.
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
-			return followRing(ctx, cursor, out, filter.keeps, func(e *history.Event) any { return eventOf(e) }, func(lost uint64) any {
+			return followRing(ctx, cursor, out, filter.keeps, func(e *history.Event) any { return s.eventOf(e) }, func(lost uint64) any {
 				return control.Event{Time: time.Now().UTC(), Event: control.EventLost, Lost: lost}
 			})
 		})
@@ -93,16 +96,19 @@ func (s *Server) writeStatistics(ctx context.Context, out *records) error {
 	}
 }
 
-func eventOf(e *history.Event) control.Event {
+func (s *Server) eventOf(e *history.Event) control.Event {
 	object := control.Event{Time: e.Time.UTC(), Event: string(e.Kind), Reason: e.Reason}
 	switch e.Kind {
 	case history.KindAppChanged:
 		object.AppID, object.Title, object.Change = e.Session.AppID, e.Title, string(e.Change)
 	case hub.RegistrationRefused:
-		peer := peerOfEvent(e)
+		peer := s.peerOfEvent(e)
 		object.Peer = &peer
+	case history.KindUnmet:
+		to := s.recipientOf(history.Recipient{AppID: e.Session.AppID, IbID: e.Session.IbID, Type: e.To, Name: cmp.Or(e.Session.UserID, e.Session.UserGroup)})
+		object.AppID, object.Recipient, object.Count = e.Session.AppID, &to, e.Count
 	default:
-		session := sessionOf(e.Session)
+		session := s.sessionOf(e.Session)
 		object.Session = &session
 		if e.Kind == hub.SessionClosed {
 			age := max(int64(e.Time.Sub(e.Session.Since).Round(time.Second).Seconds()), 0) // the clock may have been set back

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // How much an explanation says of what is near.
@@ -20,12 +22,15 @@ const (
 )
 
 // explanation is the answer while it is put together.
-type explanation struct{ control.Explanation }
+type explanation struct {
+	control.Explanation
+	server *Server
+}
 
 // explain says why a message did or did not reach a user or a group.
 func (s *Server) explain(r *http.Request) (reply, error) {
 	values := r.URL.Query()
-	about := explanation{control.Explanation{
+	about := explanation{server: s, Explanation: control.Explanation{
 		IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
 		Connected: []control.Session{}, OtherSpelling: []control.Session{}, OtherPlaces: []control.Session{},
 		RefusedElsewhere: []control.Refusal{}, Nameless: []control.Refusal{},
@@ -43,31 +48,34 @@ func (s *Server) explain(r *http.Request) (reply, error) {
 		return nil, app.ErrNotFound
 	}
 	about.AppID = a.ID
+	about.UserName, about.IbName = s.called(a.ID, about.IbID, about.UserID)
 	about.lookAtSessions(s.hub)
 	about.lookAtHistory(s.history)
+	about.lookAtUnmet(s.history)
 	return object(about.Explanation), nil
 }
 
 // lookAtSessions finds the sessions that a message would reach, and what is near.
 func (about *explanation) lookAtSessions(h *hub.Hub) {
-	groups, infobases := make(map[string]int), make(map[string]int)
+	groups, infobases, names := make(map[string]int), make(map[string]int), make(map[string]string)
 	h.Walk(func(s *hub.Session) bool {
 		here := s.AppID == about.AppID && s.IbID == about.IbID
 		switch {
 		case here && about.means(s):
 			about.ConnectedTotal++
 			if len(about.Connected) < maxConnected {
-				about.Connected = append(about.Connected, sessionOf(*s))
+				about.Connected = append(about.Connected, about.server.sessionOf(*s))
 			}
 		case about.nearlyMeans(s):
 			if len(about.OtherSpelling) < maxNearSessions {
-				about.OtherSpelling = append(about.OtherSpelling, sessionOf(*s))
+				about.OtherSpelling = append(about.OtherSpelling, about.server.sessionOf(*s))
 			}
 		case about.UserID != "" && len(about.OtherPlaces) < maxNearSessions && sameButForCase(s.UserID, about.UserID):
-			about.OtherPlaces = append(about.OtherPlaces, sessionOf(*s))
+			about.OtherPlaces = append(about.OtherPlaces, about.server.sessionOf(*s))
 		}
 		if here {
 			about.InfobaseSessions++
+			about.takeNames(s)
 			count(groups, s.UserGroup)
 			for _, group := range s.Groups {
 				count(groups, group)
@@ -75,6 +83,9 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 		}
 		if s.AppID == about.AppID {
 			count(infobases, s.IbID)
+			if _, name := about.server.nameOf(s); name != "" {
+				names[s.IbID] = name
+			}
 		}
 		return true
 	})
@@ -84,7 +95,71 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 	}
 	if about.InfobaseSessions == 0 {
 		about.Infobases = infobases
+		for id := range infobases {
+			if name := names[id]; name != "" {
+				setName(&about.InfobaseNames, id, name)
+			}
+		}
 	}
+	for id, name := range names {
+		if about.IbName != "" && id != about.IbID && !sameButForCase(id, about.IbID) && strings.EqualFold(name, about.IbName) {
+			about.SameName = append(about.SameName, control.Infobase{AppID: about.AppID, ID: id, Name: name, Sessions: infobases[id]})
+		}
+	}
+	slices.SortFunc(about.SameName, func(a, b control.Infobase) int { return strings.Compare(a.ID, b.ID) })
+}
+
+func setName(names *map[string]string, id, name string) {
+	if *names == nil {
+		*names = make(map[string]string)
+	}
+	(*names)[id] = name
+}
+
+// takeNames takes the names that a session of the infobase says, where no administrator
+// has given others.
+func (about *explanation) takeNames(s *hub.Session) {
+	user, ib := about.server.nameOf(s)
+	about.IbName = cmp.Or(about.IbName, ib)
+	if about.UserID != "" && s.UserID == about.UserID {
+		about.UserName = cmp.Or(about.UserName, user)
+	}
+}
+
+// lookAtUnmet finds the messages that were for whom is asked about and reached nobody.
+func (about *explanation) lookAtUnmet(h *history.History) {
+	about.Unmet, about.UnmetOtherSpelling = []control.Unmet{}, []control.Unmet{}
+	wanted := map[wire.RecipientType]string{wire.ToUser: about.UserID, wire.ToGroup: about.UserGroup}
+	for _, u := range h.UnmetOf(about.AppID, func(r history.Recipient) bool {
+		name, all := wanted[r.Type], r.Type == wire.ToAll
+		return sameButForCase(r.IbID, about.IbID) && (all || name != "" && sameButForCase(r.Name, name))
+	}) {
+		if u.IbID == about.IbID && u.Name == wanted[u.Type] {
+			about.Unmet = append(about.Unmet, about.server.unmetOf(u))
+		} else if len(about.UnmetOtherSpelling) < maxNearSessions {
+			about.UnmetOtherSpelling = append(about.UnmetOtherSpelling, about.server.unmetOf(u))
+		}
+	}
+}
+
+func (s *Server) recipientOf(r history.Recipient) control.Recipient {
+	object := control.Recipient{Type: string(r.Type), IbID: r.IbID}
+	switch r.Type {
+	case wire.ToUser:
+		object.UserID = r.Name
+	case wire.ToGroup:
+		object.UserGroup = r.Name
+	}
+	object.UserName, object.IbName = s.called(r.AppID, r.IbID, object.UserID)
+	return object
+}
+
+func (s *Server) unmetOf(u history.Unmet) control.Unmet {
+	object := control.Unmet{Recipient: s.recipientOf(u.Recipient), Count: u.Count, First: u.First().UTC(), Last: u.Last().UTC()}
+	for _, span := range u.Spans {
+		object.Spans = append(object.Spans, control.UnmetSpan{First: span.First.UTC(), Last: span.Last.UTC(), Count: span.Count})
+	}
+	return object
 }
 
 // means reports whether a session of the infobase is one of those asked about.
@@ -121,20 +196,20 @@ func count(words map[string]int, word string) {
 
 // lookAtHistory finds out what happened to the user's sessions before.
 func (about *explanation) lookAtHistory(h *history.History) {
-	about.Nameless = refusalsOf(h.Nameless())
+	about.Nameless = about.server.refusalsOf(h.Nameless())
 	about.RefusedRequests = refusedRequestsOf(h.Requests(about.AppID))
 	if about.UserID == "" {
 		return
 	}
 	if e, known := h.LastClosed(about.AppID, about.IbID, about.UserID); known {
-		closed := eventOf(&history.Event{Event: e})
+		closed := about.server.eventOf(&history.Event{Event: e})
 		about.LastClosed = &closed
 	}
 	if r, known := h.LastRefused(about.AppID, about.IbID, about.UserID); known {
-		refused := refusalOfHistory(r)
+		refused := about.server.refusalOfHistory(r)
 		about.LastRefused = &refused
 	}
-	about.RefusedElsewhere = refusalsOf(h.RefusedElsewhere(about.AppID, about.IbID, about.UserID))
+	about.RefusedElsewhere = about.server.refusalsOf(h.RefusedElsewhere(about.AppID, about.IbID, about.UserID))
 }
 
 func refusedRequestsOf(all []history.Request) []control.RefusedRequest {
@@ -147,10 +222,10 @@ func refusedRequestsOf(all []history.Request) []control.RefusedRequest {
 	return objects
 }
 
-func refusalsOf(all []history.Refusal) []control.Refusal {
+func (s *Server) refusalsOf(all []history.Refusal) []control.Refusal {
 	objects := []control.Refusal{}
 	for _, r := range all[:min(len(all), maxRefusals)] {
-		objects = append(objects, refusalOfHistory(r))
+		objects = append(objects, s.refusalOfHistory(r))
 	}
 	return objects
 }

@@ -17,6 +17,7 @@ import (
 type logFilter struct {
 	level slog.Level
 	text  string
+	names func(*logring.Record) (user, ib string)
 }
 
 func (f *logFilter) keeps(r *logring.Record) bool {
@@ -31,7 +32,8 @@ func (f *logFilter) keeps(r *logring.Record) bool {
 			return true
 		}
 	}
-	return false
+	user, ib := f.names(r)
+	return fold.Contains(user, f.text) || fold.Contains(ib, f.text)
 }
 
 // parseLevel reads the name of a level in any letter case.
@@ -46,7 +48,7 @@ func parseLevel(name string) (config.Level, error) {
 // listLogs answers with the last records, or goes on with those that come.
 func (s *Server) listLogs(r *http.Request) (reply, error) {
 	values := r.URL.Query()
-	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q"))}
+	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q")), names: s.namesIn}
 	if name := values.Get("level"); name != "" {
 		level, err := parseLevel(name)
 		if err != nil {
@@ -62,7 +64,7 @@ func (s *Server) listLogs(r *http.Request) (reply, error) {
 	last, cursor := s.log.Records().Last(tail, filter.keeps)
 	return s.stream(follow, func(ctx context.Context, out *records) error {
 		for i := range last {
-			if err := out.write(logRecordOf(&last[i])); err != nil {
+			if err := out.write(s.logRecordOf(&last[i])); err != nil {
 				return err
 			}
 		}
@@ -70,7 +72,7 @@ func (s *Server) listLogs(r *http.Request) (reply, error) {
 			return nil
 		}
 		return followRing(ctx, cursor, out, filter.keeps,
-			func(r *logring.Record) any { return logRecordOf(r) },
+			func(r *logring.Record) any { return s.logRecordOf(r) },
 			func(lost uint64) any {
 				return control.LogRecord{
 					Time: time.Now().UTC(), Level: config.LevelWarning.String(), Lost: lost,

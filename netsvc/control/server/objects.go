@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"strconv"
 	"time"
@@ -11,6 +12,26 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
 )
+
+// called is what people call a user and an infobase of an app: as an administrator said,
+// empty if nobody did. It is what hub.Query.Names wants.
+func (s *Server) called(appID, ibID, userID string) (user, ib string) {
+	table := s.apps.NamesOf(appID)
+	return table.User(userID), table.Infobase(ibID)
+}
+
+// nameOf gives a session of the hub the names that an administrator has given, if any,
+// instead of those it says itself.
+func (s *Server) nameOf(one *hub.Session) (user, ib string) {
+	user, ib = s.called(one.AppID, one.IbID, one.UserID)
+	return cmp.Or(user, one.UserName), cmp.Or(ib, one.IbName)
+}
+
+func (s *Server) sessionOf(one hub.Session) control.Session {
+	object := sessionOf(one)
+	object.UserName, object.IbName = s.nameOf(&one)
+	return object
+}
 
 func sessionOf(s hub.Session) control.Session {
 	object := control.Session{
@@ -25,12 +46,47 @@ func sessionOf(s hub.Session) control.Session {
 	return object
 }
 
-func logRecordOf(r *logring.Record) control.LogRecord {
+// logRecordOf is a record with the names of those in it beside their ids: the log itself
+// has ids alone.
+func (s *Server) logRecordOf(r *logring.Record) control.LogRecord {
 	object := control.LogRecord{Time: r.Time.UTC(), Level: config.LevelOf(r.Level).String(), Message: r.Message}
+	user, ib := s.namesIn(r)
 	for _, a := range r.Attrs {
 		object.Attrs = append(object.Attrs, control.LogAttr{Name: a.Key, Value: plainValue(a.Value)})
+		switch {
+		case a.Key == attrUser && user != "":
+			object.Attrs = append(object.Attrs, control.LogAttr{Name: "user_name", Value: user})
+		case a.Key == attrIb && ib != "":
+			object.Attrs = append(object.Attrs, control.LogAttr{Name: "ib_name", Value: ib})
+		}
 	}
 	return object
+}
+
+// The attributes by which records tell of somebody.
+const (
+	attrApp  = "app"
+	attrUser = "user_id"
+	attrIb   = "ib"
+)
+
+// namesIn is what people call those whom a record tells of; empty if there is no name.
+func (s *Server) namesIn(r *logring.Record) (user, ib string) {
+	var appID, userID, ibID string
+	for _, a := range r.Attrs {
+		switch a.Key {
+		case attrApp:
+			appID = a.Value.String()
+		case attrUser:
+			userID = a.Value.String()
+		case attrIb:
+			ibID = a.Value.String()
+		}
+	}
+	if appID == "" || userID == "" && ibID == "" {
+		return "", ""
+	}
+	return s.called(appID, ibID, userID)
 }
 
 func plainValue(v slog.Value) any {
@@ -45,14 +101,17 @@ func plainValue(v slog.Value) any {
 	return v.String()
 }
 
-func peerOfEvent(e *history.Event) control.Peer {
-	s := &e.Session
-	return control.Peer{Addr: s.Addr, AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup}
+func (s *Server) peerOfEvent(e *history.Event) control.Peer {
+	who := &e.Session
+	user, ib := s.called(who.AppID, who.IbID, who.UserID) // what it says of itself nobody has vouched for
+	return control.Peer{
+		Addr: who.Addr, AppID: who.AppID, IbID: who.IbID, IbName: ib, UserID: who.UserID, UserName: user, UserGroup: who.UserGroup,
+	}
 }
 
-func refusalOfHistory(r history.Refusal) control.Refusal {
+func (s *Server) refusalOfHistory(r history.Refusal) control.Refusal {
 	return control.Refusal{
 		Time: r.Time.UTC(), Reason: r.Reason, Count: r.Count, First: r.First.UTC(),
-		Peer: peerOfEvent(&history.Event{Event: r.Event}),
+		Peer: s.peerOfEvent(&history.Event{Event: r.Event}),
 	}
 }

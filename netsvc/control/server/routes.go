@@ -61,6 +61,8 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/messages", access: change, handle: s.sendMessage},
 		{method: "POST", path: "/import", access: change, handle: s.importKeys, maxBody: app.MaxImportBytes},
 		{method: "GET", path: "/export", access: read, handle: s.exportKeys},
+		{method: "GET", path: "/people", access: read, handle: s.listPeople, query: []string{"app", "q", "limit"}},
+		{method: "GET", path: "/infobases", access: read, handle: s.listInfobases, query: []string{"app"}},
 		{method: "GET", path: "/explain", access: read, handle: s.explain, query: []string{"app", "ib", "user", "group"}},
 		{method: "GET", path: "/logs", access: read, handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
 		{method: "PUT", path: "/log-level", access: change, handle: s.changeLogLevel},

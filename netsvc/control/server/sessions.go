@@ -41,13 +41,14 @@ func (s *Server) listSessions(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	query.Names = s.called
 	page, err := s.hub.Sessions(query)
 	if err != nil {
 		return nil, err
 	}
 	found := control.SessionPage{Sessions: []control.Session{}, Total: page.Total, Next: page.Next}
 	for _, session := range page.Sessions {
-		found.Sessions = append(found.Sessions, sessionOf(session))
+		found.Sessions = append(found.Sessions, s.sessionOf(session))
 	}
 	return object(found), nil
 }

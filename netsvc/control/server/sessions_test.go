@@ -152,7 +152,7 @@ func TestABadSessionQueryIsToldWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
 	for query, allowed := range map[string]string{
-		"sort=colour":   "one of addr, app, bytes, delivered, group, ib, id, queued, since, user",
+		"sort=colour":   "one of addr, app, bytes, delivered, group, ib, ib_name, id, queued, since, user, user_name",
 		"sort=-":        "one of addr",
 		"limit=0":       "from 1 to 1000",
 		"limit=-1":      "from 1 to 1000",

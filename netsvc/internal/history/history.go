@@ -1,9 +1,11 @@
 // Package history remembers what has happened to sessions and apps: the last
-// events, for those who follow, and for each user the last end of a session and
-// the last refusal, for those who ask why a message did not arrive.
+// events, for those who follow, and for each user the last end of a session, the
+// last refusal and the messages that found nobody, for those who ask why a message did
+// not arrive.
 //
 // The hub tells it of sessions, httpapi of refused requests, netsvc of apps, and
-// control shows it. All of it is bounded and in memory; a restart forgets it.
+// control shows it. All of it is bounded and in memory; a start forgets it, but for the
+// messages that found nobody where another process has handed them over.
 package history
 
 import (
@@ -18,9 +20,11 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/ring"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// How much is remembered. At some 500 bytes each, all of it takes 16 MB.
+// How much is remembered. At some 500 bytes each, all of it takes 16 MB, and 8 MiB
+// more for messages that found nobody (unmet.go).
 const (
 	maxEvents   = 10_000
 	maxEnded    = 20_000 // users whose session has ended
@@ -53,6 +57,10 @@ type Event struct {
 	hub.Event        // of an app, only Time and Kind, and the session's AppID
 	Title     string // of the app
 	Change    Change // of the app
+	// Of messages without a recipient, who is in the session: to whom, and how many since
+	// the last such event of the same recipient.
+	To    wire.RecipientType
+	Count uint64
 }
 
 // Refusal is the last of several refused registrations that were alike.
@@ -95,6 +103,7 @@ type History struct {
 	refused  *lru.LRU[who, Refusal]
 	nameless *lru.LRU[nameless, Refusal]
 	requests *lru.LRU[request, Request]
+	unmet    unmetMemory
 }
 
 // New returns an empty history.
@@ -105,6 +114,7 @@ func New() *History {
 		refused:  newLRU[who, Refusal](maxRefused),
 		nameless: newLRU[nameless, Refusal](maxNameless),
 		requests: newLRU[request, Request](maxRequests),
+		unmet:    newUnmetMemory(),
 	}
 }
 
