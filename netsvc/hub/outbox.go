@@ -175,7 +175,8 @@ func (o *outbox) pass() bool {
 }
 
 // drop ends the outbox: nothing more is put in or written, and what waits is lost. Only
-// what is being written at this moment is left to advance, which knows how much of it was.
+// what is being written at this moment is left to advance, which knows how much of it was:
+// until then its memory, which may be a mapped file, has to stay.
 // It reports whether the outbox was outListed: then nobody will write it, and the caller
 // counts that off.
 func (o *outbox) drop() (wasListed bool) {
