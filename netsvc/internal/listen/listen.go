@@ -30,9 +30,6 @@ type Options struct {
 	// Exhausted is called when the process is out of file descriptors. It frees
 	// one if it can, and reports whether it did.
 	Exhausted func() bool
-	// Full reports whether the last file descriptors are needed for something else:
-	// then nobody is accepted for a while. nil: they are not.
-	Full func() bool
 	// Patience is how long to wait for a port that is that of an outgoing connection:
 	// the default ports lie in the range from which Linux takes those, so any program
 	// may hold one for a while. A port that somebody listens on is not waited for.
@@ -307,17 +304,27 @@ type guarded struct {
 	net.Listener
 	service *Service
 	turn    *turn
-	crowded atomic.Bool // the last connection took one of the last descriptors
+	crowded atomic.Bool // a connection took one of the last descriptors
 }
 
 // errCrowded is what is said while only the reserved descriptors are left.
-var errCrowded = fmt.Errorf("too many open files: the last %d are kept for the control channel and a hand-over", reserved)
+func errCrowded() error {
+	return fmt.Errorf("too many open files: the last %d are kept for the control channel and a hand-over", Reserved())
+}
+
+const (
+	// scantRoom is for how many connections there has to be room before the next one is
+	// accepted: other listeners accept at the same moment.
+	scantRoom = 4
+	// plentyOfRoom is where nobody looks before each of them any more.
+	plentyOfRoom = 32
+)
 
 // makeRoom waits until more than the reserved descriptors are free: who connects
 // meanwhile waits, too. It reports false if the turn is over.
 func (g *guarded) makeRoom() bool {
-	for pause := 5 * time.Millisecond; stillCrowded(g.Listener); pause = min(2*pause, maxPause) {
-		g.service.complain(errCrowded)
+	for pause := 5 * time.Millisecond; !hasRoom(g.Listener, scantRoom); pause = min(2*pause, maxPause) {
+		g.service.complain(errCrowded())
 		if g.service.options.Exhausted() {
 			continue
 		}
@@ -327,7 +334,9 @@ func (g *guarded) makeRoom() bool {
 			return false
 		}
 	}
-	g.crowded.Store(false)
+	if hasRoom(g.Listener, plentyOfRoom) {
+		g.crowded.Store(false)
+	}
 	return true
 }
 
@@ -348,14 +357,6 @@ const maxPause = time.Second
 func (g *guarded) Accept() (net.Conn, error) {
 	pause := 5 * time.Millisecond
 	for {
-		if full := g.service.options.Full; full != nil && full() {
-			select {
-			case <-time.After(pause):
-				continue
-			case <-g.turn.over:
-				return nil, net.ErrClosed
-			}
-		}
 		if g.crowded.Load() && !g.makeRoom() {
 			return nil, net.ErrClosed
 		}

@@ -8,7 +8,7 @@ import (
 // crowded is never true: Windows bounds no handles.
 func crowded(syscall.Conn) bool { return false }
 
-func stillCrowded(net.Listener) bool { return false }
+func hasRoom(net.Listener, int) bool { return true }
 
-// reserved: see there.
-const reserved = 0
+// Reserved is 0.
+func Reserved() int { return 0 }
