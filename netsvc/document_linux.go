@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -77,8 +78,9 @@ type parcel struct {
 }
 
 // pack makes a parcel. The connections that passed are not in it. Queues that are long are
-// moved into the parcel's memory, where this process goes on to use them if it has to.
-func (d *document) pack(sockets []syscall.Conn, passed map[uint64]bool) (_ *parcel, err error) {
+// moved into the parcel's memory, where this process goes on to use them if it has to: also
+// after an error, as when that is not done in time.
+func (d *document) pack(sockets []syscall.Conn, passed map[uint64]bool, until time.Time) (_ *parcel, err error) {
 	p := &parcel{sockets: sockets}
 	defer func() {
 		if err != nil {
@@ -95,7 +97,7 @@ func (d *document) pack(sockets []syscall.Conn, passed map[uint64]bool) (_ *parc
 	if p.trays, _, err = handover.Pack(rest); err != nil {
 		return nil, err
 	}
-	if err := d.packFrames(p); err != nil {
+	if err := d.packFrames(p, until); err != nil {
 		return nil, err
 	}
 	d.Attributes = d.hub.AppendAttributes(nil)
@@ -110,7 +112,7 @@ func (d *document) pack(sockets []syscall.Conn, passed map[uint64]bool) (_ *parc
 }
 
 // packFrames moves what waits to be written into memory files.
-func (d *document) packFrames(p *parcel) error {
+func (d *document) packFrames(p *parcel, until time.Time) error {
 	total := 0
 	for i := range d.hub.Frames {
 		total += d.hub.Frames[i].Size
@@ -126,7 +128,7 @@ func (d *document) packFrames(p *parcel) error {
 			}
 			bytes += more
 		}
-		file, err := moveFrames(d.hub.Frames[next:next+n], bytes)
+		file, err := moveFrames(d.hub.Frames[next:next+n], bytes, until)
 		if err != nil {
 			return err
 		}
@@ -139,14 +141,18 @@ func (d *document) packFrames(p *parcel) error {
 	return nil
 }
 
-// moveFrames moves frames into a memory file of that size.
-func moveFrames(frames []hub.SavedFrame, size int) (*os.File, error) {
+// moveFrames moves frames into a memory file of that size. Where memory is short that may
+// take its time.
+func moveFrames(frames []hub.SavedFrame, size int, until time.Time) (*os.File, error) {
 	chunk, err := handover.NewChunk(size)
 	if err != nil {
 		return nil, err
 	}
 	for i := range frames {
 		where, err := chunk.Put(frames[i].Bytes)
+		if err == nil && time.Now().After(until) {
+			err = fmt.Errorf("moving queues into memory files: %w", os.ErrDeadlineExceeded)
+		}
 		if err != nil {
 			chunk.Close()
 			return nil, err

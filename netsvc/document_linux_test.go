@@ -140,7 +140,7 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 		Format: documentFormat, Version: "1.2.3", Identity: identity, Apps: text, Sockets: []savedSocket{{"listen", "127.0.0.1:1"}},
 		Record: control.Handover{ID: "id", Way: control.WayUpgrade, FromVersion: "1.2.3", FromPID: 5, Sessions: sessions, At: time.Now().UTC()}, hub: state,
 	}
-	parcel, err := sent.pack([]syscall.Conn{listening.(*net.TCPListener)}, map[uint64]bool{state.Sessions[0].ID: true})
+	parcel, err := sent.pack([]syscall.Conn{listening.(*net.TCPListener)}, map[uint64]bool{state.Sessions[0].ID: true}, soon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func someParts(t testing.TB) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parcel, err := p.document.pack(nil, nil)
+	parcel, err := p.document.pack(nil, nil, soon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,20 +455,9 @@ func TestAHandOverNeedsNoDescriptorButThoseReserved(t *testing.T) {
 		}
 		state.Sessions = append(state.Sessions, s)
 	}
-	var r reserve
-	r.take()
-	defer r.release()
-	if len(r.files) != reservedFiles {
-		t.Fatalf("%d descriptors are reserved", len(r.files))
-	}
-	exhaust(t)
-	if _, _, err := handover.NewLink(); err == nil {
-		t.Fatal("there are descriptors still")
-	}
-	r.take() // which finds none
-	r.release()
+	exhaust(t, 48) // what package listen reserves for it
 	d := document{Format: documentFormat, hub: state}
-	parcel, err := d.pack(nil, nil)
+	parcel, err := d.pack(nil, nil, soon())
 	if err != nil {
 		t.Fatalf("packing: %v", err)
 	}
@@ -488,15 +477,21 @@ func TestAHandOverNeedsNoDescriptorButThoseReserved(t *testing.T) {
 	}
 	copied.Close()
 	// As many as the rest of a hand-over needs: pipes, a program, a word to systemd.
-	var rest reserve
-	defer rest.release()
-	if rest.take(); len(rest.files) < 12 {
-		t.Errorf("%d descriptors are left", len(rest.files))
+	for i := range 12 {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatalf("%d descriptors are left", i)
+		}
+		defer f.Close()
 	}
 }
 
-// exhaust uses every descriptor that this process may have, until the end of the test.
-func exhaust(t *testing.T) {
+// soon is when nobody waits any more.
+func soon() time.Time { return time.Now().Add(20 * time.Second) }
+
+// exhaust uses every descriptor that this process may have, but for so many, until the end
+// of the test.
+func exhaust(t *testing.T, left int) {
 	t.Helper()
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
@@ -513,8 +508,10 @@ func exhaust(t *testing.T) {
 	for {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
-			return
+			break
 		}
 		files = append(files, f)
 	}
+	closeFiles(files[:left])
+	files = files[left:]
 }

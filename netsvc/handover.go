@@ -33,7 +33,10 @@ import (
 //	10 tells systemd, ends
 //
 // Until the byte is written, whatever goes wrong at either side, and also a SIGTERM, ends
-// N, and O goes on (takes back): nothing was lost. Who has read the byte owns the sessions;
+// N, and O goes on (takes back): nothing was lost. O ends N by a kill, and before it writes
+// another byte, which says no: the program on disk may be a script, and then the kill ends
+// the script, while the process that it runs has everything and would take the end of the
+// pipe for the end of O. Who has read the byte owns the sessions;
 // if N does not say that it has, O reads it back, and one of the two has it. If O dies
 // before the document has gone, its sessions are lost as in any crash; after that N sees
 // the end of the pipe, which is as good as the byte, and serves, from memory if it cannot
@@ -68,6 +71,7 @@ type Deadlines struct {
 	Store    time.Duration // for putting the sessions into the store; 8 s
 	StoreTry time.Duration // for one try; 3 s
 	Database time.Duration // for closing the database; 2 s
+	Open     time.Duration // for opening it, when there are sessions to be served without; 4 s
 	Term     time.Duration // from SIGTERM to the end; 10 s, and 3 s more for the store
 	End      time.Duration // for a successor that was killed to end; 2 s
 }

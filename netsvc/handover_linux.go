@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/listen"
 )
 
 // This file is the process that hands over: O in the drawings of handover.go. The numbers
@@ -30,14 +30,11 @@ var (
 	errUpgradeRuns = errors.New("an upgrade is under way already")
 	errEnding      = errors.New("this service is being stopped")
 	errBusyDisk    = errors.New("a change of an app waits for the disk: try again when it is done")
+	errNotFrozen   = errors.New("requests under way did not come to their end")
 )
 
 // maxCommitAge is how long a change may have waited for the disk when an upgrade begins.
 const maxCommitAge = 200 * time.Millisecond
-
-// spareFiles is how many descriptors a process needs beside those of the connections. One
-// with the same limit takes all that this process has, even if none is left.
-const spareFiles = reservedFiles
 
 // hander hands the sessions of a server over.
 type hander struct {
@@ -87,7 +84,7 @@ type upgrade struct {
 	ctx    context.Context // ends when the service is to be stopped
 	cancel context.CancelCauseFunc
 	next   *successor
-	passed map[uint64]bool // connections that the successor has; guarded by mu
+	passed map[uint64]bool // connections that the successor has
 	record control.Handover
 }
 
@@ -140,14 +137,10 @@ func (h *hander) stop() (taken bool) {
 // prepare does steps 1 to 4: all of them while the sessions are served.
 func (u *upgrade) prepare() (err error) {
 	s := u.server
-	s.reserve.release()
 	if err := u.check(u.ctx); err != nil {
 		return err
 	}
-	if err := u.within("U.O.spawn", time.Now().Add(u.deadlines.Hello), func() error {
-		u.next, err = u.start()
-		return err
-	}); err != nil {
+	if u.next, err = u.spawn(); err != nil {
 		return err
 	}
 	u.record.ToPID = u.next.process.Pid
@@ -177,6 +170,16 @@ func (u *upgrade) prepare() (err error) {
 	return context.Cause(u.ctx)
 }
 
+// spawn starts the successor (1). One that is started too late is ended again.
+func (u *upgrade) spawn() (*successor, error) {
+	return bounded(time.Now().Add(u.deadlines.Hello), func() (*successor, error) {
+		if err := u.at("U.O.spawn"); err != nil {
+			return nil, err
+		}
+		return u.start()
+	}, func(late *successor) { late.end(u.deadlines.End) })
+}
+
 // hear returns what the successor says, unless it does not in time, ends, or this service
 // is to be stopped.
 func (u *upgrade) hear(what string, until time.Time) (word, error) {
@@ -204,33 +207,41 @@ func (u *upgrade) passEarly(limit uint64) error {
 	u.server.hub.Connections(func(id uint64, conn net.Conn) {
 		connections = append(connections, handover.Connection{Number: id, Conn: conn})
 	})
-	if need := uint64(len(connections)) + spareFiles; limit < need {
+	// A program with the same limit takes all that this one has, even if only the reserve is left.
+	if need := uint64(len(connections) + listen.Reserved()); limit < need {
 		return fmt.Errorf("%s may have %d files open, and needs %d: raise the limit (LimitNOFILE of the unit, ulimit -n)", u.program, limit, need)
 	}
-	u.within("U.O.early", time.Now().Add(u.deadlines.Turn), func() error {
-		trays, failed, err := handover.Pack(connections)
-		if err != nil {
-			return err
-		}
-		defer closeFiles(trays)
-		text, _ := json.Marshal(contents{Say: sayEarly, Format: documentFormat, Trays: len(trays)})
-		files := make([]syscall.Conn, len(trays))
-		for i, f := range trays {
-			files[i] = f
-		}
-		if err := u.next.link.Send(text, files...); err != nil {
-			return err
-		}
-		passed := make(map[uint64]bool, len(connections))
-		for _, c := range connections {
-			passed[c.Number] = !slices.Contains(failed, c.Number) // closed meanwhile
-		}
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		u.passed = passed
-		return nil
-	})
+	until := time.Now().Add(u.deadlines.Turn)
+	if u.reach("U.O.early", until) == nil {
+		u.passed = u.next.passEarly(connections, until)
+	}
 	return nil
+}
+
+// passEarly passes connections, and returns the numbers of those that were.
+func (n *successor) passEarly(connections []handover.Connection, until time.Time) map[uint64]bool {
+	trays, failed, err := handover.Pack(connections)
+	if err != nil {
+		return nil
+	}
+	defer closeFiles(trays)
+	text, _ := json.Marshal(contents{Say: sayEarly, Format: documentFormat, Trays: len(trays)})
+	files := make([]syscall.Conn, len(trays))
+	for i, f := range trays {
+		files[i] = f
+	}
+	n.link.SetDeadline(until)
+	if err := n.link.Send(text, files...); err != nil {
+		return nil // a message arrives whole or not at all
+	}
+	passed := make(map[uint64]bool, len(connections))
+	for _, c := range connections {
+		passed[c.Number] = true
+	}
+	for _, number := range failed { // closed meanwhile
+		delete(passed, number)
+	}
+	return passed
 }
 
 // closeGate has new changes of apps refused, and waits for the one under way (4).
@@ -246,16 +257,26 @@ func (u *upgrade) giveUp() {
 		u.next.end(u.deadlines.End)
 	}
 	u.server.apps.Resume() // the gate may be shut already
-	u.server.reserve.take()
 }
 
 // handOver does the rest: steps 5 to 10.
 func (u *upgrade) handOver() {
-	s := u.server
 	u.record.At = time.Now()
 	until := u.record.At.Add(u.deadlines.Ready)
-	state := s.freeze(u.deadlines, false)
-	u.record.Sessions = len(state.Sessions)
+	frozen := make(chan *hub.State, 1)
+	go func() { frozen <- u.freeze("U.O.freeze", false) }()
+	var state *hub.State
+	select {
+	case state = <-frozen:
+	case <-time.After(u.deadlines.Ready):
+		// Whatever holds it up, nothing can be taken back before.
+		u.next.end(u.deadlines.End)
+		state = <-frozen
+		u.record.Sessions = state.Registered()
+		u.takeBack(errNotFrozen)
+		return
+	}
+	u.record.Sessions = state.Registered()
 	err := u.pass(state, until)
 	if err == nil {
 		err = u.yield()
@@ -269,16 +290,16 @@ func (u *upgrade) handOver() {
 
 // pass gives the successor all that it needs, and returns when it is ready (6 to 8).
 func (u *upgrade) pass(state *hub.State, until time.Time) error {
-	s := u.server
 	u.next.link.SetDeadline(until) // that of hello may be over
-	err := u.within("U.O.send", until, func() error {
-		parcel, err := u.pack(state, u.record, u.passedEarly())
-		if err != nil {
-			return err
-		}
-		defer parcel.close()
-		return parcel.send(u.next.link)
-	})
+	if err := u.reach("U.O.send", until); err != nil {
+		return err
+	}
+	parcel, err := u.pack(state, u.record, u.passed, until)
+	if err != nil {
+		return err
+	}
+	err = parcel.send(u.next.link)
+	parcel.close()
 	if err != nil {
 		return err
 	}
@@ -289,15 +310,7 @@ func (u *upgrade) pass(state *hub.State, until time.Time) error {
 	if got.Sessions < len(state.Sessions) {
 		return fmt.Errorf("%d of %d connections did not arrive", len(state.Sessions)-got.Sessions, len(state.Sessions))
 	}
-	closing := time.Now().Add(u.deadlines.Database)
-	if closing.After(until) {
-		closing = until
-	}
-	if err := u.within("O.close", closing, func() error {
-		ctx, cancel := context.WithDeadline(context.Background(), closing)
-		defer cancel()
-		return s.apps.Release(ctx)
-	}); err != nil {
+	if err := u.closeDatabase(earliest(time.Now().Add(u.deadlines.Database), until)); err != nil {
 		return fmt.Errorf("closing the database: %w", err)
 	}
 	if err := say(u.next.link, word{Say: sayClosed}); err != nil {
@@ -315,16 +328,19 @@ func (u *upgrade) pass(state *hub.State, until time.Time) error {
 	return nil
 }
 
-// passedEarly are the connections that the successor has.
-func (u *upgrade) passedEarly() map[uint64]bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.passed
+// closeDatabase lets go of the file, for the next process to open it (7).
+func (h *hander) closeDatabase(until time.Time) error {
+	if err := h.reach("O.close", until); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	return h.server.apps.Release(ctx)
 }
 
-// pack makes the parcel of this server. A successor has got connections already, and the
-// sockets that listen: then passed is not nil.
-func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint64]bool) (*parcel, error) {
+// pack makes the parcel of this server. A successor has got the sockets that listen
+// already: then passed is not nil, and says which connections it has got, too.
+func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint64]bool, until time.Time) (*parcel, error) {
 	s := h.server
 	apps, err := app.EncodeApps(s.apps.List())
 	if err != nil {
@@ -338,7 +354,7 @@ func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint
 	if passed == nil {
 		d.Sockets, sockets = s.sockets()
 	}
-	return d.pack(sockets, passed)
+	return d.pack(sockets, passed, until)
 }
 
 // yield gives the successor the right to serve (9). After an error it is this process's.
@@ -347,7 +363,11 @@ func (u *upgrade) yield() error {
 		return err
 	}
 	until := time.Now().Add(u.deadlines.Turn)
-	if err := u.within("U.O.turn", until, u.next.giveTurn); err != nil && u.next.withholdTurn() {
+	err := u.reach("U.O.turn", until)
+	if err == nil {
+		err = u.next.giveTurn()
+	}
+	if err != nil {
 		return err
 	}
 	// From here on a SIGTERM goes to the successor too: it is the one to hand over.
@@ -364,20 +384,33 @@ func (u *upgrade) leave() {
 	s := u.server
 	until := time.Now().Add(u.deadlines.Term)
 	for range 2 {
-		err := u.within("U.O.mainpid", until, func() error { return u.systemd.MainPID(u.next.process.Pid, time.Now().Add(u.deadlines.Database)) })
+		try := earliest(time.Now().Add(u.deadlines.Database), until)
+		err := u.reach("U.O.mainpid", try)
+		if err == nil {
+			err = u.systemd.MainPID(u.next.process.Pid, try)
+		}
 		if err == nil {
 			break
 		}
 		s.logger.Warn("systemd was not told which process it has to follow", slog.Any("error", err))
 	}
-	if err := u.within("U.O.barrier", until, func() error { return u.systemd.Barrier(until) }); err != nil {
-		s.logger.Warn("systemd does not hear", slog.Any("error", err))
-	}
+	u.awaitSystemd("U.O.barrier", until)
 	u.mu.Lock()
 	u.isTaken = true
 	u.mu.Unlock()
 	u.next.close()
 	close(u.taken)
+}
+
+// awaitSystemd returns when systemd has read what it was told.
+func (h *hander) awaitSystemd(step string, until time.Time) {
+	err := h.reach(step, until)
+	if err == nil {
+		err = h.systemd.Barrier(until)
+	}
+	if err != nil {
+		h.server.logger.Warn("systemd does not hear", slog.Any("error", err))
+	}
 }
 
 // takeBack goes on with the sessions: first serves, from memory if it has to, then applies
@@ -389,7 +422,6 @@ func (u *upgrade) takeBack(why error) {
 	s.recordHandOver(u.record)
 	s.notUpgraded.Store(&why)
 	s.thaw()
-	s.reserve.take()
 	s.logger.Error("the upgrade failed, this version goes on: nothing was lost", slog.String("to", u.record.ToVersion),
 		slog.Int("sessions", u.record.Sessions), slog.Any("error", why))
 }
@@ -398,8 +430,17 @@ func (u *upgrade) takeBack(why error) {
 // is taken back. Then queues are written first, as far as peers take them, for it may be a
 // stop; and the control channel is closed, so that whoever calls before the next process
 // answers is told that nobody does.
-func (s *Server) freeze(d Deadlines, forGood bool) *hub.State {
-	s.stopAccepting(forGood)
+//
+// Each wait in it has an end: those who accept are woken, requests and queues have their
+// time and are cut off then, whoever publishes waits for no peer (hub.Publish), and whoever
+// reads or writes is woken by a deadline that has gone by (hub.HandOver).
+func (h *hander) freeze(step string, forGood bool) *hub.State {
+	s, d := h.server, h.deadlines
+	h.at(step)
+	s.stopAccepting()
+	if forGood {
+		s.closeControl(time.Now().Add(d.Requests))
+	}
 	requests, cancel := context.WithTimeout(context.Background(), d.Requests)
 	defer cancel()
 	if err := s.http.Finish(requests); err != nil {
@@ -435,22 +476,33 @@ func (s *Server) thaw() {
 	wake(s.controlAway)
 }
 
-// stopAccepting returns when nobody accepts any more. Whoever connects waits, but at the
-// control channel if that is closed.
-func (s *Server) stopAccepting(closeControl bool) {
+// stopAccepting returns when nobody accepts any more. Whoever connects waits.
+func (s *Server) stopAccepting() {
 	s.shutControl(true)
 	for _, f := range s.fronts() {
 		f.service.Detach()
 	}
-	switch ln := s.currentControl(); {
-	case ln == nil:
-	case closeControl:
-		ln.Close()
-		s.setControl(nil)
-	default:
+	if ln := s.currentControl(); ln != nil {
 		socket.Detach(ln)
 	}
 	s.accepting.Wait()
+}
+
+// closeControl closes the control channel, where nobody accepts any more. Its folder may be
+// locked by somebody, or lie on a disk that does not answer: then that is done later.
+func (s *Server) closeControl(until time.Time) {
+	detached := socket.Underlying(s.currentControl())
+	s.setControl(nil)
+	if detached == nil {
+		return
+	}
+	bounded(until, func() (struct{}, error) {
+		ln, err := socket.Attach(detached, s.options.Config.Control)
+		if err != nil { // its file is gone
+			ln = detached
+		}
+		return struct{}{}, ln.Close()
+	}, func(struct{}) {})
 }
 
 // shutControl has the control channel not be opened, until it is no longer shut.
@@ -479,35 +531,30 @@ func (s *Server) sockets() (saved []savedSocket, sockets []syscall.Conn) {
 // is called after SIGTERM, when nobody owns them but this process.
 func (h *hander) restart(term time.Time) error {
 	s, d := h.server, h.deadlines
-	s.reserve.release()
 	if h.closeGate() != nil {
 		s.apps.Abandon() // whoever waits is told that the outcome is not known
 	}
 	record := control.Handover{Way: control.WayRestart, FromVersion: s.options.Version, FromPID: os.Getpid(), At: time.Now()}
-	state := s.freeze(d, true)
-	record.Sessions = len(state.Sessions)
+	last := term.Add(d.Term + 3*time.Second)
+	state := h.freeze("R.O.freeze", true)
+	record.Sessions = state.Registered()
 
 	stored := errors.New("there was no time")
-	end := earliest(time.Now().Add(d.Store), term.Add(d.Term+3*time.Second))
+	end := earliest(time.Now().Add(d.Store), last)
 	for stored != nil && time.Now().Before(end) {
 		try := earliest(time.Now().Add(d.StoreTry), end)
-		if stored = h.within("R.O.store", try, func() error { return h.store(state, &record, try) }); stored != nil {
+		if stored = h.reach("R.O.store", try); stored == nil {
+			stored = h.store(state, record, try)
+		}
+		if stored != nil {
 			s.logger.Error("the sessions could not be stored", slog.Any("error", stored))
 			time.Sleep(min(100*time.Millisecond, time.Until(end)))
 		}
 	}
-	closing := time.Now().Add(d.Database)
-	if err := h.within("O.close", closing, func() error {
-		ctx, cancel := context.WithDeadline(context.Background(), closing)
-		defer cancel()
-		return s.apps.Release(ctx)
-	}); err != nil {
+	if err := h.closeDatabase(time.Now().Add(d.Database)); err != nil {
 		s.logger.Warn("the database was not closed: the end of the process does that", slog.Any("error", err))
 	}
-	barrier := latest(term.Add(d.Term), time.Now().Add(time.Second))
-	if err := h.within("R.O.barrier", barrier, func() error { return h.systemd.Barrier(barrier) }); err != nil {
-		s.logger.Warn("systemd does not hear", slog.Any("error", err))
-	}
+	h.awaitSystemd("R.O.barrier", latest(term.Add(d.Term), time.Now().Add(time.Second)))
 	if stored != nil {
 		return fmt.Errorf("%d sessions could not be handed over and are closed: %w", len(state.Sessions), stored)
 	}
@@ -529,8 +576,8 @@ func latest(a, b time.Time) time.Time {
 }
 
 // store is one try to put the sessions into systemd's store.
-func (h *hander) store(state *hub.State, record *control.Handover, until time.Time) error {
-	parcel, err := h.pack(state, *record, nil)
+func (h *hander) store(state *hub.State, record control.Handover, until time.Time) error {
+	parcel, err := h.pack(state, record, nil, until)
 	if err != nil {
 		return err
 	}
@@ -546,6 +593,7 @@ func (s *Succession) keep(parcel *parcel, until time.Time) error {
 	}
 	defer link.Close()
 	defer end.Close()
+	link.SetDeadline(until)
 	if err := parcel.send(link); err != nil {
 		return err
 	}

@@ -32,13 +32,6 @@ func (*takeover) awaitTurn() error { return nil }
 
 func (*takeover) take(string, func(config.Address) bool) []net.Listener { return nil }
 
-type reserve struct{}
-
-func (*reserve) release()       {}
-func (*reserve) isNeeded() bool { return false }
-
-func (*Server) fillReserve() {}
-
 type hander struct{ taken chan struct{} }
 
 func newHander(*Server) *hander { return &hander{taken: make(chan struct{})} }

@@ -104,7 +104,7 @@ func (s *Server) openAfterLanded(ctx context.Context, o *Succession) error {
 	}
 	in.document.Record.Way, in.document.Record.FromPID = control.WayUpgrade, os.Getppid()
 	t := &takeover{Succession: o, inheritance: in, listened: in.sockets, saved: in.document.Sockets}
-	if err := s.openInherited(in); err != nil {
+	if err := s.openInherited(t); err != nil {
 		return err // the other one takes them back
 	}
 	if err := s.listenAll(ctx, t); err != nil {

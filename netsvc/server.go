@@ -72,7 +72,7 @@ type Options struct {
 	// Serving is called by Run when senders and sessions are served.
 	Serving func()
 	// RetryEvery is how often it is tried again to open what could not be opened when
-	// the sessions were taken over; 10 s.
+	// the sessions were taken over, and looked whether the control channel is there; 10 s.
 	RetryEvery time.Duration
 }
 
@@ -117,7 +117,6 @@ type Server struct {
 	accepting sync.WaitGroup  // those that accept connections
 	takeover  *takeover       // what Run is going to take over; nil: nothing
 	hander    *hander
-	reserve   reserve
 	// handedOver is the latest hand-over, notUpgraded why the latest upgrade failed;
 	// nil: there was none, or it has not failed.
 	handedOver  atomic.Pointer[control.Handover]
@@ -189,7 +188,6 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
-	s.fillReserve()
 	return s, nil
 }
 
@@ -218,7 +216,7 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 		if a.address == nil {
 			continue
 		}
-		options := listen.Options{Service: a.setting, Exhausted: s.evict, Full: s.reserve.isNeeded, Logger: s.logger}
+		options := listen.Options{Service: a.setting, Exhausted: s.evict, Logger: s.logger}
 		if t == nil { // else sessions are waiting
 			options.Patience = portPatience
 		}
@@ -435,18 +433,19 @@ func (s *Server) acceptOn(serve func() error) {
 	})
 }
 
-// keepControl opens the control channel whenever it is not open.
+// keepControl opens the control channel whenever it is not open, or nobody finds it: a
+// cleaner of temporary folders may have removed its file.
 func (s *Server) keepControl(ctx context.Context) error {
+	look := time.NewTicker(s.options.RetryEvery)
+	defer look.Stop()
 	for {
-		var again <-chan time.Time
 		if s.controlIsAway() {
 			if err := s.serveControl(); err != nil {
 				s.logger.Error("the control channel cannot be opened: trying again", slog.Any("error", err))
-				again = time.After(s.options.RetryEvery)
 			}
 		}
 		select {
-		case <-again:
+		case <-look.C:
 		case <-s.controlAway:
 		case <-ctx.Done():
 			return nil
@@ -457,8 +456,9 @@ func (s *Server) keepControl(ctx context.Context) error {
 // controlIsAway reports whether the control channel is to be opened.
 func (s *Server) controlIsAway() bool {
 	s.controlMu.Lock()
-	defer s.controlMu.Unlock()
-	return s.controlLn == nil && !s.controlShut
+	ln, shut := s.controlLn, s.controlShut
+	s.controlMu.Unlock()
+	return !shut && (ln == nil || !socket.IsThere(ln))
 }
 
 // serveControl opens the control channel and serves it, unless a hand-over has begun
@@ -470,12 +470,19 @@ func (s *Server) serveControl() error {
 		return &ControlError{Path: path, Err: err}
 	}
 	s.controlMu.Lock()
-	defer s.controlMu.Unlock()
-	if s.controlShut {
-		return ln.Close()
+	shut, before := s.controlShut, s.controlLn
+	if !shut {
+		s.controlLn = ln
+		s.acceptOn(func() error { return s.control.Serve(ln) })
 	}
-	s.controlLn = ln
-	s.acceptOn(func() error { return s.control.Serve(ln) })
+	s.controlMu.Unlock()
+	switch {
+	case shut:
+		return ln.Close()
+	case before != nil:
+		s.logger.Warn("the control channel had been removed, and is there again", slog.String("path", path))
+		socket.Drop(before)
+	}
 	return nil
 }
 
@@ -568,7 +575,6 @@ func (s *Server) closeAll() {
 	if ln := s.currentControl(); ln != nil {
 		ln.Close()
 	}
-	s.reserve.release()
 	if s.apps != nil {
 		s.apps.Close()
 	}

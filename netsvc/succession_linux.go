@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,7 +88,7 @@ func (d *Deadlines) setDefaults() {
 	}{
 		{&d.Check, 20 * time.Second}, {&d.Hello, 5 * time.Second}, {&d.Gate, 500 * time.Millisecond},
 		{&d.Requests, 500 * time.Millisecond}, {&d.Ready, 6 * time.Second}, {&d.Turn, time.Second},
-		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second},
+		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second}, {&d.Open, 4 * time.Second},
 		{&d.Term, 10 * time.Second}, {&d.End, 2 * time.Second},
 	} {
 		if *field.is == 0 {
@@ -110,24 +109,47 @@ func (s *Succession) at(step string) error {
 	return s.step(step)
 }
 
-// within does a step, and gives up waiting for it when its time is over; then it may
-// still be done later.
-func (s *Succession) within(step string, until time.Time, do func() error) error {
-	done := make(chan error, 1)
+// reach is at for a step whose turn is over at a time: then nothing is done there. What is
+// done has that time, too.
+func (s *Succession) reach(step string, until time.Time) error {
+	if s.step == nil {
+		return nil
+	}
+	_, err := bounded(until, func() (struct{}, error) { return struct{}{}, s.step(step) }, func(struct{}) {})
+	if err != nil {
+		return fmt.Errorf("%s: %w", step, err)
+	}
+	return nil
+}
+
+// bounded does what cannot be interrupted, for a disk may not answer, and gives up waiting
+// for it when its time is over. Then it may still be done later: what comes of it goes to
+// late, and to nobody else.
+func bounded[T any](until time.Time, do func() (T, error), late func(T)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done, over := make(chan outcome), make(chan struct{})
 	go func() {
-		if err := s.at(step); err != nil {
-			done <- fmt.Errorf("%s: %w", step, err)
-			return
+		value, err := do()
+		select {
+		case done <- outcome{value, err}:
+		case <-over:
+			if err == nil {
+				late(value)
+			}
 		}
-		done <- do()
 	}()
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
-	case err := <-done:
-		return err
+	case o := <-done:
+		return o.value, o.err
 	case <-timer.C:
-		return fmt.Errorf("%s: %w", step, os.ErrDeadlineExceeded)
+		close(over)
+		var none T
+		return none, os.ErrDeadlineExceeded
 	}
 }
 
@@ -202,7 +224,6 @@ type successor struct {
 	link    *handover.Link
 	// The right to serve is one byte in this pipe, which both processes can read.
 	turnIn, turnOut *os.File
-	decided         atomic.Bool // whether the byte is written, or never will be
 }
 
 // What the byte in the pipe says.
@@ -251,18 +272,11 @@ func (n *successor) close() {
 	n.turnOut.Close()
 }
 
-// giveTurn writes the byte, unless it was withheld.
+// giveTurn writes the byte, for which there is always room.
 func (n *successor) giveTurn() error {
-	if n.decided.Swap(true) {
-		return os.ErrDeadlineExceeded
-	}
 	_, err := n.turnIn.Write([]byte{turnGiven})
 	return err
 }
-
-// withholdTurn has giveTurn not write the byte any more, however late it comes to that. It
-// reports false if the byte is written.
-func (n *successor) withholdTurn() bool { return !n.decided.Swap(true) }
 
 // takeTurnBack reads the byte back, and reports whether it was still there.
 func (n *successor) takeTurnBack() bool {

@@ -31,15 +31,15 @@ import (
 const (
 	// storeWait is how long to look into the store: all of it is there, or nothing.
 	storeWait = 50 * time.Millisecond
-	// openWait is how long a process that takes over waits for the lock of the database.
-	openWait = 3 * time.Second
+	// lockWait is how long a process that takes over waits for the lock of the database.
+	lockWait = 3 * time.Second
 	// roomFiles is how many descriptors taking over needs, beside those in use already and
-	// those of the connections. It is less than reservedFiles: a process with the same limit
-	// takes all that the one before it had, even if that had none left.
+	// those of the connections. It is less than the reserve of package listen: a process with
+	// the same limit takes all that the one before it had, even if that had none left.
 	roomFiles = 16
-	// sendersFiles stay free if not all connections fit anyway: those that package listen
-	// gives to no connection, and a few for senders.
-	sendersFiles = 64
+	// sendersFiles stay free for senders, beside the reserve, if not all connections fit
+	// anyway.
+	sendersFiles = 16
 	// successorWait is how long a successor waits for each thing that the process before
 	// it does. That one is done long before, or dead.
 	successorWait = 15 * time.Second
@@ -53,7 +53,6 @@ type takeover struct {
 	turn     *os.File // the pipe with the right to serve; nil: nobody else has it
 	listened []*os.File
 	saved    []savedSocket // what listened are
-	missing  int           // connections that did not come
 }
 
 // open opens all that a server needs. After an error nothing was taken over, and whoever
@@ -110,23 +109,29 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 	if err != nil {
 		return err
 	}
-	if err := o.within("U.N.got", time.Now().Add(o.deadlines.Hello), func() error {
-		return say(o.link, word{Say: sayGot, Sessions: t.came()})
-	}); err != nil && !t.alone() {
+	err = o.reach("U.N.got", time.Now().Add(o.deadlines.Hello))
+	if err == nil {
+		err = say(o.link, word{Say: sayGot, Sessions: t.came()})
+	}
+	if err != nil && !t.alone() {
 		return err
 	}
 	if _, _, err := hear(o.link, sayClosed); err != nil && !isEnd(err) {
 		return err
 	}
 	// The database comes after the sessions: whatever is wrong with it, they can go on.
-	err = o.within("N.open", time.Now().Add(openWait+time.Second), func() error { return s.openInherited(t.inheritance) })
+	err = s.openInherited(t)
 	ready := word{Say: sayReady, Format: documentFormat, Sessions: t.came()}
 	if err != nil {
 		ready.Why = s.said(err)
 		s.serveFromMemory(t.inheritance, err)
 	}
-	if sayErr := o.within("U.N.ready", time.Now().Add(o.deadlines.Hello), func() error { return say(o.link, ready) }); sayErr != nil {
-		s.logger.Warn("the process before this one does not hear", slog.Any("error", sayErr))
+	err = o.reach("U.N.ready", time.Now().Add(o.deadlines.Hello))
+	if err == nil {
+		err = say(o.link, ready)
+	}
+	if err != nil {
+		s.logger.Warn("the process before this one does not hear", slog.Any("error", err))
 	}
 	s.takeover = t
 	return nil
@@ -193,14 +198,14 @@ func (t *takeover) room(connections int) int {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return 0
 	}
-	free := int(limit.Cur) - len(t.early) - spareFiles
+	free := int(limit.Cur) - len(t.early) - listen.Reserved()
 	if used, err := os.ReadDir("/proc/self/fd"); err == nil {
 		free = int(limit.Cur) - len(used)
 	}
 	if connections <= free-roomFiles {
 		return free - roomFiles
 	}
-	return max(free-sendersFiles, 0)
+	return max(free-listen.Reserved()-sendersFiles, 0)
 }
 
 // alone reports whether the process before this one is gone.
@@ -265,7 +270,7 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 	if err := o.at("R.N.settings"); err != nil {
 		return err
 	}
-	apps, databaseErr := s.openDatabase(app.Options{NeverCreate: true, LockWait: openWait})
+	apps, databaseErr := s.openInTime(o, app.Options{})
 	if ctx.Err() != nil { // stopped again: they stay where they are
 		if apps != nil {
 			apps.Close()
@@ -290,7 +295,6 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 		return s.openAlone(ctx)
 	}
 	t.inheritance, t.listened, t.saved = in, in.sockets, in.document.Sockets
-	t.missing = len(in.document.hub.Sessions) - in.came()
 	if err := s.settleDatabase(in, apps, databaseErr); err != nil {
 		s.putBack(o, in)
 		return err
@@ -344,7 +348,7 @@ func (s *Server) putBack(o *Succession, in *inheritance) {
 	for i, f := range in.sockets {
 		sockets[i] = f
 	}
-	parcel, err := in.document.pack(sockets, nil)
+	parcel, err := in.document.pack(sockets, nil, time.Now().Add(o.deadlines.StoreTry))
 	if err == nil {
 		defer parcel.close()
 		err = o.keep(parcel, time.Now().Add(o.deadlines.StoreTry))
@@ -359,14 +363,32 @@ func (s *Server) putBack(o *Succession, in *inheritance) {
 }
 
 // openInherited opens the database of inherited sessions.
-func (s *Server) openInherited(in *inheritance) error {
-	apps, err := s.openDatabase(app.Options{NeverCreate: true, LockWait: openWait, Expect: in.document.Identity})
+func (s *Server) openInherited(t *takeover) error {
+	apps, err := s.openInTime(t.Succession, app.Options{Expect: t.document.Identity})
 	if err != nil {
 		return err
 	}
 	s.setApps(apps)
 	return nil
 }
+
+// openInTime opens the database, but makes none, and waits for the disk no longer than the
+// sessions can do without. One that is open too late is closed again.
+func (s *Server) openInTime(o *Succession, options app.Options) (*app.Registry, error) {
+	options.NeverCreate, options.LockWait = true, lockWait
+	apps, err := bounded(time.Now().Add(o.deadlines.Open), func() (*app.Registry, error) {
+		if err := o.at("N.open"); err != nil {
+			return nil, err
+		}
+		return s.openDatabase(options)
+	}, func(late *app.Registry) { late.Close() })
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &DatabaseError{Path: s.DatabasePath(), Err: errDiskHangs}
+	}
+	return apps, err
+}
+
+var errDiskHangs = errors.New("the disk does not answer")
 
 // serveFromMemory serves the apps that came with the sessions, until the database can be
 // opened.
@@ -433,7 +455,7 @@ func (s *Server) listenBefore(t *takeover) {
 			continue
 		}
 		if sockets := t.take(setting, anyAddress); len(sockets) > 0 {
-			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.evict, Full: s.reserve.isNeeded, Logger: s.logger})
+			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.evict, Logger: s.logger})
 		}
 	}
 }
@@ -504,7 +526,7 @@ func (s *Server) takeOver() {
 	record.ToVersion, record.ToPID = s.options.Version, os.Getpid()
 	s.history.RememberUnmet(t.document.Unmet)
 	became := s.hub.TakeOver(t.document.hub)
-	record.Sessions, record.Lost, record.Done = became.Sessions, became.Missing, true
+	record.Sessions, record.Lost, record.Revoked, record.Done = became.Sessions, became.Missing, became.Revoked, true
 	record.Seconds = time.Since(record.At).Seconds()
 	if became.Missing > 0 {
 		record.Why = fmt.Sprintf("this process may have %d files open, which is not enough: raise LimitNOFILE of the unit, or ulimit -n", openLimit())

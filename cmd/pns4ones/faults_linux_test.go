@@ -14,6 +14,9 @@ import (
 // «U.O.send hang». The process that comes to that step takes the file away, and suffers it.
 const faultVariable = "HANDOVER_TEST_FAULT"
 
+// patientVariable, if it is there, has the daemons have the deadlines of a service.
+const patientVariable = "HANDOVER_TEST_PATIENT"
+
 // The ways in which a step goes wrong.
 const (
 	faultError = "error"
@@ -29,7 +32,7 @@ const goesOn = ".on"
 // impatient are deadlines with which a hang costs a second.
 var impatient = netsvc.Deadlines{
 	Hello: 3 * time.Second, Ready: 3 * time.Second, Turn: 700 * time.Millisecond, Store: 4 * time.Second, StoreTry: time.Second,
-	Database: 700 * time.Millisecond, Term: 2 * time.Second,
+	Database: 700 * time.Millisecond, Open: 1500 * time.Millisecond, Term: 2 * time.Second,
 }
 
 // plantFaults has the daemons of a test suffer what it plans for them.
@@ -39,8 +42,12 @@ func plantFaults() {
 		return
 	}
 	retryEvery = 100 * time.Millisecond
+	deadlines := impatient
+	if os.Getenv(patientVariable) != "" {
+		deadlines = netsvc.Deadlines{}
+	}
 	succession = netsvc.SuccessionOptions{
-		Deadlines: impatient,
+		Deadlines: deadlines,
 		Step: func(step string) error {
 			plan, err := os.ReadFile(path)
 			at, kind, _ := strings.Cut(string(plan), " ")

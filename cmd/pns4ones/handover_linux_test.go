@@ -233,7 +233,7 @@ func upgradeFaults() (faults []stepFault) {
 
 // restartFaults are those of a restart: O ends, N is started by systemd.
 func restartFaults() (faults []stepFault) {
-	for _, step := range []string{"R.O.store", "O.close", "R.O.barrier", "R.N.settings", "R.N.read", "R.N.ports"} {
+	for _, step := range []string{"R.O.store", "O.close", "R.O.barrier", "R.N.settings", "N.open", "R.N.read", "R.N.ports"} {
 		for _, kind := range []string{faultError, faultHang, faultKill} {
 			// Who has the sessions alone: O before they are in the store, N after it has read it.
 			alone := step == "R.O.store" || step == "R.N.ports"

@@ -753,18 +753,36 @@ func TestBothProcessesOfAnUpgradeAreStopped(t *testing.T) {
 // TestSystemdIsBusy and reads its messages late: nobody ends before it has.
 func TestSystemdIsBusy(t *testing.T) {
 	situation(t)
+	systemdIsBusy(t, time.Second)
+}
+
+// TestSystemdIsBusyForLong is the same as long as a daemon-reload takes on a large machine.
+func TestSystemdIsBusyForLong(t *testing.T) {
+	if !*fireTable {
+		t.Skip("takes half a minute; -fire.table runs it")
+	}
+	for _, busy := range []time.Duration{4 * time.Second, 9 * time.Second} {
+		t.Run(busy.String(), func(t *testing.T) {
+			t.Parallel()
+			systemdIsBusy(t, busy, patientVariable+"=1")
+		})
+	}
+}
+
+func systemdIsBusy(t *testing.T, busy time.Duration, env ...string) {
 	i := install(t)
+	i.env = append(i.env, env...)
 	systemd := newServiceManager(t, i)
 	first := i.start(systemd.next(i.program))
 	l := newLedger(t, i.client)
 	l.open(20)
-	systemd.busyFor(time.Second)
+	systemd.busyFor(busy)
 	i.upgrade()
 	first.Wait()
 	if now := i.status(); systemd.follows() != now.PID {
 		t.Errorf("systemd follows %d, and %d serves", systemd.follows(), now.PID)
 	}
-	systemd.busyFor(time.Second)
+	systemd.busyFor(busy)
 	i.end()
 	if n := systemd.storedFiles(); n != 2 {
 		t.Errorf("%d descriptors are in the store", n)
@@ -810,6 +828,146 @@ func TestAnOrdinaryUser(t *testing.T) {
 	i.start(next())
 	i.upgrade()
 	stop()
+	l.settle()
+	l.check()
+}
+
+// TestTheControlChannelIsMadeAgain when somebody has removed its file, or its folder; until
+// then, and at an upgrade meanwhile, those who are connected go on.
+func TestTheControlChannelIsMadeAgain(t *testing.T) {
+	situation(t)
+	i := install(t)
+	folder := filepath.Join(i.folder, "run")
+	path := filepath.Join(folder, "control.sock")
+	i.env = append(i.env, "PNS4ONES_CONTROL="+path)
+	i.client = control.NewClient(path)
+	defer func() { i.client.Close() }()
+	i.start(exec.Command(i.program))
+	l := newLedger(t, i.client)
+	l.open(20)
+	for _, remove := range []func(string) error{os.Remove, func(string) error { return os.RemoveAll(folder) }} {
+		i.client.Close() // what is idle
+		if err := remove(path); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the channel is there again", func() bool { _, err := i.client.Status(context.Background()); return err == nil })
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	before := i.status() // on a connection that there was
+	if _, err := i.client.Upgrade(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "another process answers", func() bool {
+		i.client.Close()
+		now, err := i.client.Status(context.Background())
+		return err == nil && now.PID != before.PID && now.Sessions == before.Sessions
+	})
+	l.settle()
+	l.check()
+}
+
+// TestKeysThatAreGoneAfterARestart close their sessions, which are counted, and whose ends
+// are told, apart from those that were lost.
+func TestKeysThatAreGoneAfterARestart(t *testing.T) {
+	situation(t)
+	i := install(t)
+	systemd := newServiceManager(t, i)
+	i.start(systemd.next(i.program))
+	l, gone := newLedger(t, i.client), newLedger(t, i.client)
+	l.open(20)
+	gone.open(30)
+	i.end()
+	apps, err := app.Open(filepath.Join(i.folder, "pns4ones.db"), app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = apps.RotateClientKey(gone.app.ID, 0)
+	if err := errors.Join(err, apps.Close()); err != nil {
+		t.Fatal(err)
+	}
+	i.start(systemd.next(i.program))
+	last := i.status().LastHandover
+	if last == nil || last.Sessions != 20 || last.Revoked != 30 || last.Lost != 0 {
+		t.Errorf("of 20 sessions and 30 under the key the record is %+v", last)
+	}
+	await(t, "their ends are in the log", func() bool { return strings.Count(i.said(), "reason=key_revoked") == 30 })
+	if n := i.status().Closed["key_revoked"]; n != 30 {
+		t.Errorf("%d are counted as closed", n)
+	}
+	l.settle()
+	l.check()
+}
+
+// TestASuccessorThatIsStartedTooLate is ended, and the next upgrade works.
+func TestASuccessorThatIsStartedTooLate(t *testing.T) {
+	situation(t)
+	i := install(t)
+	systemd := newServiceManager(t, i)
+	plan := i.plan("U.O.spawn", faultWait)
+	i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(20)
+	i.refusedUpgrade()
+	before := i.status()
+	i.goOn(plan)
+	i.upgrade()
+	i.awaitOneProcess()
+	if now := i.status(); now.PID == before.PID || now.LastHandover.FromPID != before.PID {
+		t.Errorf("it was %d and is %+v", before.PID, now)
+	}
+	l.settle()
+	l.check()
+}
+
+// TestADatabaseThatIsOpenTooLate is let go of by the process that serves without it until it
+// has opened it once more.
+func TestADatabaseThatIsOpenTooLate(t *testing.T) {
+	situation(t)
+	i := install(t)
+	systemd := newServiceManager(t, i)
+	i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(20)
+	i.end()
+	plan := i.plan("N.open", faultWait)
+	i.start(systemd.next(i.program))
+	if !strings.Contains(i.said(), "the disk does not answer") {
+		t.Error("it does not say why it serves from memory")
+	}
+	l.settle()
+	i.goOn(plan)
+	i.awaitDatabase()
+	if _, err := i.client.CreateApp(context.Background(), "afterwards"); err != nil {
+		t.Error(err)
+	}
+	i.upgrade()
+	l.settle()
+	l.check()
+}
+
+// TestAFreezeThatIsHeldUp ends the successor in time, and goes on as soon as it can.
+func TestAFreezeThatIsHeldUp(t *testing.T) {
+	situation(t)
+	i := install(t)
+	systemd := newServiceManager(t, i)
+	plan := i.plan("U.O.freeze", faultWait)
+	daemon := i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(20)
+	id, err := i.client.Upgrade(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.awaitStep(plan)
+	await(t, "the successor has ended", func() bool { return slices.Equal(i.processes(), []int{daemon.Process.Pid}) })
+	i.goOn(plan)
+	await(t, "the upgrade has failed", func() bool { last := i.status().LastHandover; return last != nil && last.ID == id && !last.Done })
+	if last := i.status().LastHandover; last.Sessions != 20 || last.Why == "" {
+		t.Errorf("the last hand-over is %+v", last)
+	}
+	i.upgrade()
 	l.settle()
 	l.check()
 }

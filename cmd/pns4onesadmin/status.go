@@ -135,6 +135,9 @@ func (p *program) handover(h *control.Handover) string {
 	}
 	line := p.text.T(id, "time", formatTime(h.At), "way", way, "from", locale.Clean(h.FromVersion), "to", locale.Clean(h.ToVersion),
 		"sessions", h.Sessions, "lost", h.Lost, "took", p.words(nil).Seconds(h.Seconds))
+	if h.Revoked > 0 {
+		line += p.text.T("admin.handover_revoked", "revoked", h.Revoked)
+	}
 	if h.Why != "" {
 		line += ": " + locale.Clean(h.Why)
 	}

@@ -12,6 +12,9 @@ import (
 
 const (
 	upgradeTimeout = time.Minute
+	// upgradeSilence is how long nobody may answer: systemd starts a service that has
+	// ended again after 5 s.
+	upgradeSilence = 15 * time.Second
 	upgradePoll    = 50 * time.Millisecond
 )
 
@@ -30,7 +33,7 @@ func (p *program) upgradeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			after, err := awaitOutcome(cmd.Context(), client, before.PID, id, upgradeTimeout)
+			after, err := awaitOutcome(cmd.Context(), client, before, id, upgradeTimeout, upgradeSilence)
 			if err != nil {
 				return err
 			}
@@ -47,30 +50,31 @@ func (p *program) upgradeCommand() *cobra.Command {
 }
 
 // awaitOutcome waits, at most so long, until a daemon tells what came of the upgrade
-// with that id, or another process than pid answers. A daemon that gave no id tells
-// only that it failed.
-func awaitOutcome(ctx context.Context, client *control.Client, pid int, id string, atMost time.Duration) (control.Status, error) {
+// with that id, or another process than before answers. It gives up sooner if nobody has
+// answered for the time of silence. A daemon that gave no id tells only that it failed.
+func awaitOutcome(ctx context.Context, client *control.Client, before control.Status, id string, atMost, silence time.Duration) (control.Status, error) {
 	late := time.NewTimer(atMost)
 	defer late.Stop()
 	ticker := time.NewTicker(upgradePoll)
 	defer ticker.Stop()
-	for {
+	for heard := time.Now(); ; {
 		// What bounds a call is the client's own patience: at the end it is known
 		// whether somebody answers.
 		status, err := client.Status(ctx)
-		if err == nil && (status.PID != pid || recordOf(status, id) != nil || id == "" && status.UpgradeFailed != "") {
+		switch {
+		case err == nil && (status.PID != before.PID || recordOf(status, id) != nil || id == "" && status.UpgradeFailed != ""):
 			return status, nil
+		case err == nil:
+			heard = time.Now()
+		case ctx.Err() == nil && time.Since(heard) >= silence:
+			return status, failure("admin.upgrade_silent", "N", int(time.Since(heard).Seconds()), "pid", before.PID, "before", before.Sessions)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return status, context.Cause(ctx)
 		case <-late.C:
-			id := "admin.upgrade_late"
-			if err != nil {
-				id = "admin.upgrade_late_silent"
-			}
-			return status, failure(id, "N", int(atMost.Seconds()), "pid", pid)
+			return status, failure("admin.upgrade_late", "N", int(atMost.Seconds()), "pid", before.PID)
 		}
 	}
 }
@@ -118,6 +122,9 @@ func (p *program) sayUpgraded(before, after control.Status, id string) {
 	}
 	if record := recordOf(after, id); record != nil {
 		p.say("admin.upgrade_kept", "sessions", record.Sessions, "took", p.words(nil).Seconds(record.Seconds))
+		if record.Revoked > 0 {
+			p.say("admin.upgrade_revoked", "revoked", record.Revoked)
+		}
 	} else {
 		p.say("admin.upgrade_counted", "before", before.Sessions, "after", after.Sessions)
 	}

@@ -14,10 +14,13 @@ type Handover struct {
 	FromPID     int    `json:"from_pid"`
 	ToPID       int    `json:"to_pid"`
 	// At is when the sessions were frozen, Seconds how long they were not served.
-	At       time.Time `json:"at"`
-	Seconds  float64   `json:"seconds"`
-	Sessions int       `json:"sessions"` // that are served afterwards
-	Lost     int       `json:"lost"`     // sessions that were there before, and are not
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds"`
+	// Of the sessions that were there before, Sessions are served afterwards, Revoked were
+	// closed for their key is no longer in force, and Lost were lost.
+	Sessions int `json:"sessions"`
+	Lost     int `json:"lost"`
+	Revoked  int `json:"revoked,omitempty"`
 	// Why sessions were lost, or why the process that ran goes on.
 	Why string `json:"why,omitempty"`
 	// Done: another process took over. Otherwise the one that ran goes on.

@@ -181,6 +181,7 @@ type TakenOver struct {
 // have to.
 func (h *Hub) TakeOver(state *State) (became TakenOver) {
 	resumed := make([]resumption, 0, len(state.Sessions))
+	var revoked []Session
 	h.lastID.Store(max(h.lastID.Load(), state.LastID))
 	keys := make([]*key, len(state.Keys))
 	for i, saved := range state.Keys {
@@ -218,6 +219,7 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 				copies[f]++
 			}
 		default:
+			revoked = append(revoked, h.endRevoked(s, saved, state.Keys[saved.Key]))
 			became.Revoked++
 		}
 	}
@@ -226,8 +228,28 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 			h.finished(f.delivery)
 		}
 	}
-	h.goroutines.Go(func() { h.resumeAll(resumed) })
+	h.goroutines.Go(func() {
+		h.resumeAll(resumed)
+		for i := range revoked {
+			h.tellClosed(&revoked[i], closedKeyRevoked)
+		}
+	})
 	return became
+}
+
+// endRevoked closes a session that could not be reinstated, since the key it has is gone.
+// It returns what is to be told of it.
+func (h *Hub) endRevoked(s *session, saved *SavedSession, under SavedKey) Session {
+	last := Session{
+		ID: s.id, AppID: under.AppID, IbID: saved.IbID, UserID: saved.UserID, UserGroup: saved.UserGroup,
+		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: saved.Delivered, Bytes: saved.Bytes, KeyGeneration: under.Generation,
+	}
+	h.mu.Lock()
+	delete(h.sessions, s.id)
+	h.mu.Unlock()
+	h.counters.closed[closedKeyRevoked].Add(1)
+	hangUp(s.conn, s.raw)
+	return last
 }
 
 // resumption is a session that goes on, what was read of it before, and whether it waits
@@ -303,8 +325,7 @@ func (h *Hub) restored(saved *SavedSession) *session {
 	return s
 }
 
-// reinstate registers a session as it was, and reports false if it had to be closed,
-// since the key it has is gone.
+// reinstate registers a session as it was, and reports false if the key it has is gone.
 func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame) bool {
 	var waiting []*frame
 	for _, at := range saved.Queue {
@@ -315,10 +336,6 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 		waiting = append(waiting, frames[at])
 	}
 	if k == nil {
-		h.mu.Lock()
-		delete(h.sessions, s.id)
-		h.mu.Unlock()
-		hangUp(s.conn, s.raw)
 		return false
 	}
 	if s.out.restore(waiting, saved.Written) {

@@ -150,6 +150,9 @@ func TestSessionsUnderAKeyThatIsGoneAreClosed(t *testing.T) {
 		t.Fatalf("%+v", became)
 	}
 	ends(t, underOld)
+	if n := second.Stats().Closed["key_revoked"]; n != 1 {
+		t.Errorf("%d sessions are counted as closed", n)
+	}
 	second.Publish(appID, toAll("ib"), topic("x"))
 	if got := receive(t, underNext); got != `{"topic":"x"}` {
 		t.Errorf("got %s", got)
@@ -167,6 +170,7 @@ func TestAFrameUnderAKeyThatIsGoneIsFinished(t *testing.T) {
 	slow := first.connect("ib", "slow", "")
 	large := strings.Repeat("x", 16<<20) // more than the sockets take
 	first.Publish(appID, toAll("ib"), topic(large))
+	eventually(t, "a part of it is written", func() bool { return first.Stats().DeliveredBytes > 0 })
 	before := first.Stats().Registrations
 	if err := slow.Register(wire.Registration{AppID: appID, IbID: "ib", UserID: "slow"}, next.Secret); err != nil {
 		t.Fatal(err)

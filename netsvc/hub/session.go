@@ -158,12 +158,16 @@ func (h *Hub) forget(s *session) {
 	delete(h.sessions, s.id)
 	h.mu.Unlock()
 
-	last, why, registered := s.describe()
-	if registered {
-		h.logSession("session closed", &last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
-			slog.Duration("age", max(time.Since(last.Since).Round(time.Second), 0)))
-		h.observe(SessionClosed, last, string(why))
+	if last, why, registered := s.describe(); registered {
+		h.tellClosed(&last, why)
 	}
+}
+
+// tellClosed tells of the end of a session.
+func (h *Hub) tellClosed(last *Session, why closeReason) {
+	h.logSession("session closed", last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
+		slog.Duration("age", max(time.Since(last.Since).Round(time.Second), 0)))
+	h.observe(SessionClosed, *last, string(why))
 }
 
 // forgetResting takes a closed session that has no goroutine off the books,

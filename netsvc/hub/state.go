@@ -36,7 +36,8 @@ type SavedFrame struct {
 	Key   int    `json:"key"` // place in State.Keys
 	Size  int    `json:"-"`   // of Bytes
 	Bytes []byte `json:"bytes"`
-	// Keep is what Bytes lies in, if that is not the heap: it is kept as long as Bytes.
+	// Keep is what Bytes lies in, if that is not the heap: it is kept as long as the frame
+	// waits or is being written.
 	Keep any `json:"-"`
 
 	live *frame // of the hub that handed over; nil after a journey
@@ -198,6 +199,17 @@ func ParseState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("%w: they name keys or messages that are not there", errWhole)
 	}
 	return state, nil
+}
+
+// Registered is how many of the sessions are: the others are connections whose registration
+// has not come yet.
+func (state *State) Registered() (n int) {
+	for i := range state.Sessions {
+		if state.Sessions[i].Key >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Whole reports whether a state that was read can be that of a hub: every place it names

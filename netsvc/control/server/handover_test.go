@@ -58,7 +58,7 @@ func TestStatusTellsOfTheLastHandover(t *testing.T) {
 	t.Parallel()
 	want := control.Handover{
 		ID: "7f3a", Way: control.WayUpgrade, FromVersion: "1.2.2", ToVersion: "1.2.3", FromPID: 10, ToPID: 20,
-		At: now, Seconds: 0.035, Sessions: 5000, Lost: 2, Why: "two reasons", Done: true,
+		At: now, Seconds: 0.035, Sessions: 5000, Lost: 2, Revoked: 3, Why: "two reasons", Done: true,
 	}
 	d := start(t, func() server.Info {
 		return server.Info{LastHandover: &want, DatabaseUnavailable: fmt.Errorf("/var/lib/pns4ones/pns4ones.db: %w", app.ErrDamaged)}
@@ -78,7 +78,7 @@ func TestStatusTellsOfTheLastHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	const text = `{"id":"7f3a","way":"upgrade","from_version":"1.2.2","to_version":"1.2.3","from_pid":10,"to_pid":20,` +
-		`"at":"2026-03-01T09:05:00Z","seconds":0.035,"sessions":5000,"lost":2,"why":"two reasons","done":true}`
+		`"at":"2026-03-01T09:05:00Z","seconds":0.035,"sessions":5000,"lost":2,"revoked":3,"why":"two reasons","done":true}`
 	if got := string(object["last_handover"]); got != text {
 		t.Errorf("the object is\n%s, want\n%s", got, text)
 	}

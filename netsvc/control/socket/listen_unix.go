@@ -286,6 +286,24 @@ func (s *socket) Close() error {
 	return err
 }
 
+// IsThere reports whether callers find the channel: its file may have been removed, or
+// another one be in its place.
+func IsThere(ln net.Listener) bool {
+	s, ours := ln.(*socket)
+	if !ours {
+		return true
+	}
+	now, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(s.file, now)
+}
+
+// Drop closes a channel that is not there any more: whatever is in its place stays.
+func Drop(ln net.Listener) {
+	if detached := Detach(ln); detached != nil {
+		detached.Close()
+	}
+}
+
 // Dial connects to the channel at path. Its error, ErrPathTooLong or one of the
 // system's, does not name the path.
 func Dial(ctx context.Context, path string) (net.Conn, error) {

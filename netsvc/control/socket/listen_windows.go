@@ -63,5 +63,11 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 // Group names the group whose members may connect.
 func Group(string) string { return "Administrators" }
 
+// IsThere reports true: nobody can remove a pipe.
+func IsThere(net.Listener) bool { return true }
+
+// Drop is never called.
+func Drop(net.Listener) {}
+
 // Look knows of no obstacle here: a pipe has no folder.
 func Look(string) error { return nil }
