@@ -404,12 +404,19 @@ func (u *upgrade) leave() {
 
 // awaitSystemd returns when systemd has read what it was told.
 func (h *hander) awaitSystemd(step string, until time.Time) {
-	err := h.reach(step, until)
-	if err == nil {
-		err = h.systemd.Barrier(until)
-	}
-	if err != nil {
+	for {
+		err := h.reach(step, until)
+		if err == nil {
+			err = h.systemd.Barrier(until)
+		}
+		if err == nil {
+			return
+		}
 		h.server.logger.Warn("systemd does not hear", slog.Any("error", err))
+		if !time.Now().Before(until) {
+			return
+		}
+		time.Sleep(min(100*time.Millisecond, time.Until(until)))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -202,6 +203,7 @@ type serviceManager struct {
 	stored  []storedFile
 	removed []storedFile
 	mainPID int // that it was told to follow; 0: it was told nothing
+	seen    int // the latest of readAll's messages
 }
 
 // storedFile is a descriptor in the store. There may be several of a name.
@@ -266,6 +268,9 @@ func (m *serviceManager) read() bool {
 	if pid, err := strconv.Atoi(values["MAINPID"]); err == nil {
 		m.mainPID = pid
 	}
+	if seen, err := strconv.Atoi(values["SEEN"]); err == nil {
+		m.seen = seen
+	}
 	name := values["FDNAME"]
 	switch {
 	case values["FDSTORE"] == "1" && len(files) == 1 && len(m.stored) < storeMax:
@@ -299,8 +304,32 @@ func (m *serviceManager) busyFor(d time.Duration) {
 	time.AfterFunc(d, m.listening.Unlock)
 }
 
-// next is the command of a service that is started with what is in the store.
+// readAll returns when all is read that was said before.
+func (m *serviceManager) readAll() {
+	m.t.Helper()
+	conn, err := net.Dial("unixgram", m.socket.LocalAddr().String())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer conn.Close()
+	m.mu.Lock()
+	number := m.seen + 1
+	m.mu.Unlock()
+	if _, err := fmt.Fprintf(conn, "SEEN=%d", number); err != nil {
+		m.t.Fatal(err)
+	}
+	await(m.t, "systemd has read its messages", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.seen == number
+	})
+}
+
+// next is the command of a service that is started with what is in the store. As systemd
+// does, it reads what was said before it looks at a process that has ended.
 func (m *serviceManager) next(program string) *exec.Cmd {
+	m.t.Helper()
+	m.readAll()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, program)

@@ -166,6 +166,7 @@ func New(o Options) *Hub {
 	for range runtime.GOMAXPROCS(0) {
 		h.flushers = append(h.flushers, newFlusher(h))
 	}
+	h.watch = newWatch(h)
 	h.start()
 	return h
 }
@@ -175,7 +176,7 @@ func (h *Hub) start() {
 	for _, f := range h.flushers {
 		h.goroutines.Go(f.run)
 	}
-	h.watch = newWatch(h)
+	h.watch.start()
 }
 
 // SetLimits replaces the limits. They hold at once, for the sessions there are
@@ -336,6 +337,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 			h.silent = true
 			h.publishing.Unlock()
 			h.refusals.Close()
+			h.watch.close()
 		}
 		return nil
 	}
@@ -346,6 +348,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.closeSession(s, closedShutdown)
 	}
 	h.stop()
+	h.watch.close()
 	h.refusals.Close()
 	return err
 }

@@ -25,6 +25,7 @@ func (c *heldConn) Write([]byte) (int, error) {
 // what the frame lies in, a memory file, must stay until the writer has let go of it.
 func TestAMappedFrameStaysWhileItIsWritten(t *testing.T) {
 	h := New(Options{Logger: slog.New(slog.DiscardHandler)})
+	defer h.Shutdown(t.Context())
 	here, there := net.Pipe()
 	defer there.Close()
 	conn := &heldConn{here, make(chan struct{}), make(chan struct{})}

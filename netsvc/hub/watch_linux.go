@@ -24,10 +24,16 @@ func newWatch(h *Hub) *watch {
 	w := &watch{hub: h}
 	if err := w.open(); err != nil {
 		h.logger.Warn("idle sessions need a goroutine each", slog.String("error", err.Error()))
-		return w
 	}
-	h.goroutines.Go(w.run)
 	return w
+}
+
+// start has the watch tell of what sessions send, until stop.
+func (w *watch) start() {
+	if w.epoll != nil {
+		w.epoll.SetReadDeadline(time.Time{})
+		w.hub.goroutines.Go(w.run)
+	}
 }
 
 func (w *watch) open() error {
@@ -115,7 +121,16 @@ func (h *Hub) wakeSession(id uint64) {
 	h.goroutines.Go(func() { h.attend(s, nil) })
 }
 
+// stop ends the goroutine. Sessions stay with the instance: to close it takes the system
+// some 10 µs for each of them, which nobody has time for at a hand-over.
 func (w *watch) stop() {
+	if w.epoll != nil {
+		w.epoll.SetReadDeadline(past)
+	}
+}
+
+// close is for a watch that was stopped for good.
+func (w *watch) close() {
 	if w.epoll != nil {
 		w.epoll.Close()
 	}

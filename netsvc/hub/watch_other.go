@@ -7,4 +7,6 @@ type watch struct{}
 
 func newWatch(*Hub) *watch           { return &watch{} }
 func (*watch) await(s *session) bool { return false }
+func (*watch) start()                {}
 func (*watch) stop()                 {}
+func (*watch) close()                {}
