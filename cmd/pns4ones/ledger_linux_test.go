@@ -198,6 +198,7 @@ type sender struct {
 
 	next     map[string]int
 	longest  time.Duration             // that it waited for an answer
+	single   time.Duration             // the same, of messages that were not for all
 	accepted map[string]int            // by addressee
 	doubtful map[stream]map[int]string // those without an answer of 200: what came instead
 }
@@ -251,7 +252,11 @@ func (s *sender) send(to string) {
 	if status == http.StatusForbidden && s.authorise() == nil { // the token has expired
 		status, err = s.post(string(body))
 	}
-	s.longest = max(s.longest, time.Since(began))
+	took := time.Since(began)
+	s.longest = max(s.longest, took)
+	if to != "all" {
+		s.single = max(s.single, took)
+	}
 	if status == http.StatusOK {
 		s.accepted[to]++
 		return
@@ -343,13 +348,13 @@ type balance struct {
 	received           int // by all sessions
 	sessions, ended    int
 	lost, wrong        int // messages by session
-	longest            time.Duration
+	longest, single    time.Duration
 	problems           []string
 }
 
 func (b balance) String() string {
-	return fmt.Sprintf("%d messages accepted, %d without an answer, %d deliveries; sessions: %d before, %d after; lost %d, doubled or misdelivered %d; a sender waited %v at most",
-		b.accepted, b.doubtful, b.received, b.sessions, b.sessions-b.ended, b.lost, b.wrong, b.longest.Round(time.Millisecond))
+	return fmt.Sprintf("%d messages accepted, %d without an answer, %d deliveries; sessions: %d before, %d after; lost %d, doubled or misdelivered %d; a sender waited %v at most, %v with a message for some",
+		b.accepted, b.doubtful, b.received, b.sessions, b.sessions-b.ended, b.lost, b.wrong, b.longest.Round(time.Millisecond), b.single.Round(time.Millisecond))
 }
 
 // balance compares, after settle. mayEnd tells whether the session may have ended.
@@ -359,7 +364,7 @@ func (l *ledger) balance(mayEnd func(*listener) bool) balance {
 	last := make(map[stream]int)
 	for _, s := range l.senders {
 		b.accepted += s.acceptedAll()
-		b.longest = max(b.longest, s.longest)
+		b.longest, b.single = max(b.longest, s.longest), max(b.single, s.single)
 		for of, numbers := range s.doubtful {
 			b.doubtful += len(numbers)
 			doubtful[of] = numbers
