@@ -222,3 +222,48 @@ func TestARestartOnAStalledDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAChangeIsDoneAmidARestart has a change wait for a disk that is slow, so that sessions
+// of its app are to be closed when those of all are being handed over.
+func TestAChangeIsDoneAmidARestart(t *testing.T) {
+	situation(t)
+	i := install(t)
+	d := newDisk(t, i)
+	systemd := newServiceManager(t, i)
+	daemon := i.start(systemd.next(i.program))
+	l, changing := newLedger(t, i.client), newLedger(t, i.client)
+	l.open(*fireSessions)
+	changing.open(20)
+	for _, after := range []time.Duration{0, 200 * time.Millisecond, 600 * time.Millisecond, 1500 * time.Millisecond} {
+		d.stall()
+		answered := make(chan error, 1)
+		go func() {
+			client := control.NewClient(filepath.Join(i.folder, "control.sock"))
+			defer client.Close()
+			_, err := client.RotateClientKey(context.Background(), changing.app.ID, 0)
+			answered <- err
+		}()
+		awaitStuck(t, daemon.Process.Pid)
+		daemon.Process.Signal(syscall.SIGTERM)
+		time.Sleep(after) // the disk takes its time
+		d.resume()
+		err := <-answered
+		daemon.Wait()
+		daemon = i.start(systemd.next(i.program))
+		i.awaitDatabase()
+		if n := len(l.alive()); n != len(l.sessions) {
+			t.Fatalf("of %d other sessions %d are left when the change took %v more (it was answered %v)", len(l.sessions), n, after, err)
+		}
+		now, err := i.client.App(context.Background(), changing.app.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.ClientKey != changing.app.ClientKey {
+			await(t, "the sessions of the old key are closed", func() bool { return len(changing.alive()) == 0 })
+		}
+		changing.app = now
+		changing.open(20)
+	}
+	l.settle()
+	l.check()
+}

@@ -971,3 +971,55 @@ func TestAFreezeThatIsHeldUp(t *testing.T) {
 	l.settle()
 	l.check()
 }
+
+// TestAKeyEndsAtTheVeryRestart has the grace of a key end within a few milliseconds of a
+// restart: its sessions end, and those of others stay.
+func TestAKeyEndsAtTheVeryRestart(t *testing.T) {
+	situation(t)
+	i := install(t)
+	systemd := newServiceManager(t, i)
+	daemon := i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(*fireSessions)
+	for range moments() {
+		ending := newLedger(t, i.client)
+		ending.open(50)
+		const grace = time.Second
+		if _, err := i.client.RotateClientKey(context.Background(), ending.app.ID, grace); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(grace - 20*time.Millisecond + rand.N(20*time.Millisecond)) // any moment around the end will do
+		daemon.Process.Signal(syscall.SIGTERM)
+		daemon.Wait()
+		daemon = i.start(systemd.next(i.program))
+		await(t, "the sessions under the key have ended", func() bool { return len(ending.alive()) == 0 })
+		if n := len(l.alive()); n != len(l.sessions) || i.status().Sessions != n {
+			t.Fatalf("of %d other sessions %d are left, and the daemon has %d", len(l.sessions), n, i.status().Sessions)
+		}
+	}
+	l.settle()
+	l.check()
+}
+
+// TestASuccessorThatSaysReadyAndDies says so in the words of the version before.
+func TestASuccessorThatSaysReadyAndDies(t *testing.T) {
+	situation(t)
+	i := install(t)
+	systemd := newServiceManager(t, i)
+	daemon := i.start(systemd.next(i.program))
+	l := newLedger(t, i.client)
+	l.open(20)
+	i.replaceProgram(func(f *os.File) {
+		fmt.Fprint(f, "#!/bin/bash\ncase \"$*\" in *-check*) exit 0;; esac\nprintf ready >&3; exit 0\n")
+	})
+	i.client.Upgrade(context.Background()) // which is refused
+	await(t, "the daemon serves alone", func() bool {
+		status, err := i.client.Status(context.Background())
+		return err == nil && status.PID == daemon.Process.Pid && slices.Equal(i.processes(), []int{status.PID})
+	})
+	if pid := systemd.follows(); pid != 0 && pid != daemon.Process.Pid {
+		t.Errorf("systemd follows %d", pid)
+	}
+	l.settle()
+	l.check()
+}
