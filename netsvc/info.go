@@ -16,6 +16,7 @@ func (s *Server) info() server.Info {
 
 		MetricsListen: s.MetricsAddress(),
 		LogLevel:      s.settings.Load().LogLevel,
+		Stopping:      s.stopping.Load(),
 		RestartNeeded: *s.restartNeeded.Load(),
 
 		SettingsNotRead: *s.notRead.Load(),

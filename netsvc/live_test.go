@@ -1,10 +1,12 @@
 package netsvc_test
 
 import (
+	"bufio"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -166,6 +168,43 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 	}
 }
 
+// TestHealthIsBadWhileTheServiceEnds: a request that is under way holds up the end.
+func TestHealthIsBadWhileTheServiceEnds(t *testing.T) {
+	t.Parallel()
+	c := settings(t.TempDir())
+	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
+	d := start(t, netsvc.Options{Config: c})
+	token, _ := d.authorise(d.create("one").ServerKey)
+	sender, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.SendersPort()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	fmt.Fprintf(sender, "POST /sendmessage HTTP/1.1\r\nHost: pns\r\nAuthorization: Bearer %s\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", token)
+	if _, err := bufio.NewReader(sender).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", d.MetricsPort())
+	ended := make(chan error, 1)
+	go func() { ended <- d.stop() }()
+	eventually(t, "the health is bad", func() bool {
+		response, err := http.Get(url)
+		if err != nil {
+			t.Fatalf("it cannot be asked for: %v", err)
+		}
+		defer response.Body.Close()
+		var health control.Health
+		if err := json.NewDecoder(response.Body).Decode(&health); err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode == http.StatusServiceUnavailable && health.Status == "stopping" && health.Reason != ""
+	})
+	sender.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
 	response, err := http.Get(url)
@@ -188,6 +227,9 @@ func TestTheMetricsListenerHasNothingElse(t *testing.T) {
 	url := fmt.Sprintf("http://127.0.0.1:%d", d.MetricsPort())
 	if text := get(t, url+"/metrics"); !strings.Contains(text, "pns4ones_sessions 0") || !strings.Contains(text, "process_open_fds") {
 		t.Errorf("the metrics are %.300s", text)
+	}
+	if text := get(t, url+"/healthz"); text != `{"status":"ok"}`+"\n" {
+		t.Errorf("its health is %q", text)
 	}
 	for _, path := range []string{"/", "/v1/status", "/debug/pprof/", "/auth?server_key=x"} {
 		response, err := http.Get(url + path)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
@@ -54,10 +55,11 @@ func (s *Server) rejected() map[string]uint64 {
 	return counts
 }
 
-// newMetricsServer answers Prometheus at /metrics.
+// newMetricsServer answers Prometheus at /metrics, and monitors at /healthz.
 func (s *Server) newMetricsServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", s.stats.Handler())
+	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { server.WriteHealth(w, s.stopping.Load()) })
 	return &http.Server{
 		Handler: routes, MaxHeaderBytes: metricsHeaderBytes, ReadHeaderTimeout: metricsHeaderTimeout, ReadTimeout: metricsHeaderTimeout,
 		WriteTimeout: metricsWriteTimeout, IdleTimeout: metricsIdleTimeout, ErrorLog: slog.NewLogLogger(s.log, slog.LevelDebug),

@@ -115,6 +115,7 @@ type Server struct {
 
 	services  *errgroup.Group // while Run runs
 	accepting sync.WaitGroup  // those that accept connections
+	stopping  atomic.Bool     // the end has begun, and nobody takes the sessions over
 	takeover  *takeover       // what Run is going to take over; nil: nothing
 	hander    *hander
 	// handedOver is the latest hand-over, notUpgraded why the latest upgrade failed;
@@ -554,9 +555,9 @@ func (s *Server) reopenDatabase() error {
 func (s *Server) drain() {
 	deadline, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	s.stopping.Store(true)
 	s.senders.Close()
 	s.sessions.Close()
-	s.metricsHTTP.Close()
 	requests, cancelRequests := context.WithTimeout(deadline, requestTime)
 	defer cancelRequests()
 	if err := s.http.Shutdown(requests); err != nil {
@@ -568,6 +569,7 @@ func (s *Server) drain() {
 	if err := s.hub.Shutdown(deadline); err != nil {
 		s.logger.Warn("messages were still queued at the end", slog.Any("error", err))
 	}
+	s.metricsHTTP.Close() // monitors see until the end that it is one
 }
 
 // closeAll undoes an Open that failed half-way.

@@ -110,6 +110,12 @@ type Status struct {
 	ByApp []AppStatus `json:"by_app,omitempty"`
 }
 
+// Health is whether the daemon serves, for monitors and balancers.
+type Health struct {
+	Status string `json:"status"`           // ok or stopping
+	Reason string `json:"reason,omitempty"` // why it is not ok
+}
+
 // Traffic is what became of messages: of all, or of those of one app; counted, or a
 // second.
 type Traffic[N uint64 | float64] struct {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -59,11 +60,16 @@ func serverKey(query string) string {
 }
 
 // healthCheck answers those who only want to know whether the service is there: a
-// balancer, a monitor. They are counted apart, and are no refused senders.
+// balancer, a monitor. They are counted apart, and are no refused senders. At /healthz
+// they are told so in JSON as well, and nothing else: anybody may ask. While the service
+// ends the port is closed.
 func (s *Server) healthCheck(w http.ResponseWriter, r *http.Request) {
 	s.counters.checks.Add(1)
 	w.Header()["Cache-Control"] = noStore
-	w.WriteHeader(http.StatusOK)
+	if plainPath(r.URL.Path) != "" {
+		w.Header()["Content-Type"] = contentTypeJSON
+		io.WriteString(w, `{"status":"ok"}`)
+	}
 	succeeds(r)
 }
 

@@ -39,6 +39,7 @@ type Info struct {
 	LastHandover             *control.Handover // nil: there was none; not changed any more
 	DatabaseUnavailable      error             // why the apps are served from memory; nil: they are not
 	LastChangeInDoubt        bool              // see app.Registry.LastChangeInDoubt
+	Stopping                 bool              // nobody is accepted any more, and the queues drain
 	RestartNeeded            []string          // settings that wait for a restart
 	SettingsNotRead          []string          // files that somebody may take for the settings
 	BallastBytes             uint64            // of memory that is never touched
