@@ -75,6 +75,7 @@ func (a *App) Names() *names.Table { return a.names }
 // and so die with it.
 type ServerKey struct {
 	Key   string
+	Since time.Time // when it was made, or earlier: an older version did not note it, and then it is CreatedAt; UTC
 	Until time.Time // zero for the current key; whole seconds, UTC
 
 	tokenSecret tokenSecret
@@ -85,6 +86,7 @@ type ServerKey struct {
 type ClientKey struct {
 	Key        string    // base64
 	Generation int       // 1 for the first key of the app, growing by one
+	Since      time.Time // as in ServerKey
 	Until      time.Time // zero for the current key; whole seconds, UTC
 }
 

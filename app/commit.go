@@ -58,6 +58,7 @@ func (r *Registry) replace(apps []*App) {
 // publish shows readers the next state, and tells of what is new in it.
 func (r *Registry) publish(next *snapshot, put []*App, remove []string) {
 	r.current.Store(next)
+	r.forgetTokens()
 	if r.changed == nil {
 		return
 	}
@@ -75,9 +76,9 @@ func sameApps(a, b []*App) bool { return slices.EqualFunc(a, b, sameApp) }
 func sameApp(a, b *App) bool {
 	return a.ID == b.ID && a.Title == b.Title && a.CreatedAt.Equal(b.CreatedAt) && a.names.Equal(b.names) &&
 		slices.EqualFunc(a.ServerKeys, b.ServerKeys, func(a, b ServerKey) bool {
-			return a.Key == b.Key && a.Until.Equal(b.Until) && a.tokenSecret == b.tokenSecret
+			return a.Key == b.Key && a.Since.Equal(b.Since) && a.Until.Equal(b.Until) && a.tokenSecret == b.tokenSecret
 		}) &&
 		slices.EqualFunc(a.ClientKeys, b.ClientKeys, func(a, b ClientKey) bool {
-			return a.Key == b.Key && a.Generation == b.Generation && a.Until.Equal(b.Until)
+			return a.Key == b.Key && a.Generation == b.Generation && a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
 		})
 }

@@ -170,13 +170,14 @@ func (im *importer) entry(e *oldEntry) {
 	}
 	im.seenIDs[keys.id] = e.line
 	im.seenKeys[keys.serverKey] = e.line
+	// A nanosecond apart, so that the list keeps the order of the file.
+	now := im.now.Add(time.Duration(len(im.report.Imported)))
 	im.report.Imported = append(im.report.Imported, &App{
-		ID:    keys.id.String(),
-		Title: title,
-		// A nanosecond apart, so that the list keeps the order of the file.
-		CreatedAt:  im.now.Add(time.Duration(len(im.report.Imported))),
-		ServerKeys: []ServerKey{{Key: keys.serverKey, tokenSecret: newTokenSecret()}},
-		ClientKeys: []ClientKey{{Key: keys.clientKey, Generation: 1}},
+		ID:         keys.id.String(),
+		Title:      title,
+		CreatedAt:  now,
+		ServerKeys: []ServerKey{{Key: keys.serverKey, Since: now, tokenSecret: newTokenSecret()}},
+		ClientKeys: []ClientKey{{Key: keys.clientKey, Generation: 1, Since: now}},
 	})
 }
 

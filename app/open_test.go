@@ -374,7 +374,8 @@ func TestStoredForm(t *testing.T) {
 			return err
 		}
 		if rec.ID != idA || rec.Title != "A" || rec.CreatedAt != "2026-03-01T12:00:00.25Z" ||
-			len(rec.ServerKeys) != 1 || rec.ServerKeys[0]["key"] != keyA || len(rec.ServerKeys[0]) != 2 ||
+			len(rec.ServerKeys) != 1 || rec.ServerKeys[0]["key"] != keyA || len(rec.ServerKeys[0]) != 3 ||
+			rec.ServerKeys[0]["since"] != rec.CreatedAt || rec.ClientKeys[0]["since"] != rec.CreatedAt ||
 			len(rec.ServerKeys[0]["token_secret"].(string)) != 44 ||
 			len(rec.ClientKeys) != 2 || rec.ClientKeys[0]["generation"] != 2.0 || rec.ClientKeys[0]["until"] != nil ||
 			rec.ClientKeys[1]["key"] != clientA || rec.ClientKeys[1]["until"] != "2026-03-01T13:00:01Z" {

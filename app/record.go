@@ -29,12 +29,14 @@ type appRecord struct {
 type serverKeyRecord struct {
 	Key         string    `json:"key"`
 	TokenSecret []byte    `json:"token_secret"`
+	Since       time.Time `json:"since,omitzero"`
 	Until       time.Time `json:"until,omitzero"`
 }
 
 type clientKeyRecord struct {
 	Key        string    `json:"key"`
 	Generation int       `json:"generation"`
+	Since      time.Time `json:"since,omitzero"`
 	Until      time.Time `json:"until,omitzero"`
 }
 
@@ -42,7 +44,7 @@ func encodeApp(a *App) ([]byte, error) {
 	rec := appRecord{ID: a.ID, Title: a.Title, CreatedAt: a.CreatedAt}
 	for i := range a.ServerKeys {
 		k := &a.ServerKeys[i]
-		rec.ServerKeys = append(rec.ServerKeys, serverKeyRecord{k.Key, k.tokenSecret[:], k.Until})
+		rec.ServerKeys = append(rec.ServerKeys, serverKeyRecord{k.Key, k.tokenSecret[:], k.Since, k.Until})
 	}
 	for _, k := range a.ClientKeys {
 		rec.ClientKeys = append(rec.ClientKeys, clientKeyRecord(k))
@@ -76,13 +78,21 @@ func decodeApp(line []byte) (*App, error) {
 		if len(k.TokenSecret) != secretByteLen {
 			return nil, errors.New("a token secret has the wrong size")
 		}
-		a.ServerKeys = append(a.ServerKeys, ServerKey{k.Key, endUTC(k.Until), tokenSecret(k.TokenSecret)})
+		a.ServerKeys = append(a.ServerKeys, ServerKey{k.Key, a.sinceUTC(k.Since), endUTC(k.Until), tokenSecret(k.TokenSecret)})
 	}
 	for _, k := range rec.ClientKeys {
-		k.Until = endUTC(k.Until)
+		k.Since, k.Until = a.sinceUTC(k.Since), endUTC(k.Until)
 		a.ClientKeys = append(a.ClientKeys, ClientKey(k))
 	}
 	return a, validate(a)
+}
+
+// sinceUTC is when a key was made, as far as its record tells.
+func (a *App) sinceUTC(t time.Time) time.Time {
+	if t.IsZero() {
+		return a.CreatedAt
+	}
+	return t.UTC()
 }
 
 // endUTC keeps zero zero in the sense of ==, too.

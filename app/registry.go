@@ -65,6 +65,7 @@ type Registry struct {
 	current atomic.Pointer[snapshot]
 	inDisk  atomic.Pointer[time.Time] // when the disk was given the change under way
 	inDoubt atomic.Bool
+	tokens  sync.Map // server key → *tokenCount
 
 	// gate gives the turn to write. Who has it may use store, which is nil without
 	// a file.
@@ -136,12 +137,13 @@ func (r *Registry) Create(title string) (*App, error) {
 		return nil, fmt.Errorf("creating an app: making an id: %w", err)
 	}
 	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+		now := r.now().UTC().Round(0)
 		a := &App{
 			ID:         id.String(),
 			Title:      title,
-			CreatedAt:  r.now().UTC().Round(0),
-			ServerKeys: []ServerKey{{Key: newServerKey(), tokenSecret: newTokenSecret()}},
-			ClientKeys: []ClientKey{{Key: clientkey.New(), Generation: 1}},
+			CreatedAt:  now,
+			ServerKeys: []ServerKey{{Key: newServerKey(), Since: now, tokenSecret: newTokenSecret()}},
+			ClientKeys: []ClientKey{{Key: clientkey.New(), Generation: 1, Since: now}},
 		}
 		return a, r.commit(change{put: []*App{a}})
 	})

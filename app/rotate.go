@@ -21,24 +21,104 @@ const maxOldKeys = 8
 // they had. The error is ErrNotFound, ErrBadGrace, ErrTooManyKeys, or why it could
 // not be stored.
 func (r *Registry) RotateServerKey(id string, grace time.Duration) (*App, error) {
-	return r.edit("making a new server key", id, func(a *App) error {
-		fresh := ServerKey{Key: newServerKey(), tokenSecret: newTokenSecret()}
-		keys, err := rotate(a.ServerKeys, fresh, (*ServerKey).until, r.now(), grace)
-		a.ServerKeys = keys
-		return err
-	})
+	return r.edit("making a new server key", id, func(a *App) error { return a.rotateServerKey(r.now(), grace) })
 }
 
 // RotateClientKey gives the app a new client key, with the next generation. Grace
 // and errors are as in [Registry.RotateServerKey]; what becomes of sessions under
 // the old key is the hub's business.
 func (r *Registry) RotateClientKey(id string, grace time.Duration) (*App, error) {
-	return r.edit("making a new client key", id, func(a *App) error {
-		fresh := ClientKey{Key: clientkey.New(), Generation: a.ClientKeys[0].Generation + 1}
-		keys, err := rotate(a.ClientKeys, fresh, (*ClientKey).until, r.now(), grace)
-		a.ClientKeys = keys
-		return err
+	return r.edit("making a new client key", id, func(a *App) error { return a.rotateClientKey(r.now(), grace) })
+}
+
+// Rotation says which keys of an app are to be renewed.
+type Rotation struct {
+	ID             string // of the app
+	Server, Client bool
+}
+
+// RotateAll renews keys of several apps, of all or of none, as
+// [Registry.RotateServerKey] and [Registry.RotateClientKey] do, and returns the apps in
+// that order. An app may be named once. Errors are as there, and name the app.
+func (r *Registry) RotateAll(rotations []Rotation, grace time.Duration) ([]*App, error) {
+	apps, err := withFile(r, ErrOutcomeUnknown, func() ([]*App, error) {
+		apps := make([]*App, 0, len(rotations))
+		seen := make(map[string]bool)
+		for _, rotation := range rotations {
+			old, ok := r.Get(rotation.ID)
+			if !ok || seen[old.ID] {
+				return nil, fmt.Errorf("%s: %w", quoteShort(rotation.ID), ErrNotFound)
+			}
+			seen[old.ID] = true
+			a := old.clone()
+			if err := a.rotate(rotation, r.now(), grace); err != nil {
+				return nil, fmt.Errorf("%s: %w", a.ID, err)
+			}
+			apps = append(apps, a)
+		}
+		if len(apps) == 0 {
+			return apps, nil
+		}
+		return apps, r.commit(change{put: apps})
 	})
+	if err != nil {
+		return nil, fmt.Errorf("making new keys: %w", err)
+	}
+	return apps, nil
+}
+
+// RevokeOld ends the old keys of an app, server keys, client keys or both, before their
+// time, and the tokens with them. If there are none, nothing changes. The error is
+// ErrNotFound, or why it could not be stored.
+func (r *Registry) RevokeOld(id string, server, client bool) (*App, error) {
+	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+		old, ok := r.Get(id)
+		if !ok {
+			return nil, ErrNotFound
+		}
+		a := old.clone()
+		if server {
+			a.ServerKeys = a.ServerKeys[:1]
+		}
+		if client {
+			a.ClientKeys = a.ClientKeys[:1]
+		}
+		if sameApp(a, old) {
+			return old, nil
+		}
+		return a, r.commit(change{put: []*App{a}})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("revoking old keys: %s: %w", quoteShort(id), err)
+	}
+	return a, nil
+}
+
+// rotate renews keys of an app that is not published yet.
+func (a *App) rotate(which Rotation, now time.Time, grace time.Duration) error {
+	if which.Server {
+		if err := a.rotateServerKey(now, grace); err != nil {
+			return err
+		}
+	}
+	if which.Client {
+		return a.rotateClientKey(now, grace)
+	}
+	return nil
+}
+
+func (a *App) rotateServerKey(now time.Time, grace time.Duration) error {
+	fresh := ServerKey{Key: newServerKey(), Since: now.UTC().Round(0), tokenSecret: newTokenSecret()}
+	keys, err := rotate(a.ServerKeys, fresh, (*ServerKey).until, now, grace)
+	a.ServerKeys = keys
+	return err
+}
+
+func (a *App) rotateClientKey(now time.Time, grace time.Duration) error {
+	fresh := ClientKey{Key: clientkey.New(), Generation: a.ClientKeys[0].Generation + 1, Since: now.UTC().Round(0)}
+	keys, err := rotate(a.ClientKeys, fresh, (*ClientKey).until, now, grace)
+	a.ClientKeys = keys
+	return err
 }
 
 func (k *ServerKey) until() *time.Time { return &k.Until }

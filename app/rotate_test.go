@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"bytes"
 	"errors"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -200,6 +202,116 @@ func TestExpireRemovesWhatEndedAndTellsTheNextEnd(t *testing.T) {
 		if len(a.ServerKeys) != 1 || len(a.ClientKeys) != 1 {
 			t.Errorf("left of %v: %v, %v", a, a.ServerKeys, a.ClientKeys)
 		}
+	}
+}
+
+func TestKeysTellSinceWhenTheyAre(t *testing.T) {
+	t.Parallel()
+	path, c := dbPath(t), newClock()
+	r := open(t, path, app.Options{Now: c.now})
+	a := create(t, r, "a")
+	made := c.now()
+	c.advance(hour)
+	a = must[*app.App](t)(r.RotateServerKey(a.ID, 9*hour))
+	closeRegistry(t, r)
+	r = open(t, path, app.Options{Now: c.now})
+	a = get(t, r, a.ID)
+	if now, before := a.ServerKeys[0].Since, a.ServerKeys[1].Since; !now.Equal(c.now()) || !before.Equal(made) {
+		t.Errorf("server keys since %v and %v", now, before)
+	}
+	if since := a.ClientKeys[0].Since; !since.Equal(made) {
+		t.Errorf("client key since %v, want %v", since, made)
+	}
+}
+
+// TestKeysOfAnOlderVersionAreAsOldAsTheirApp: it did not note when it made them.
+func TestKeysOfAnOlderVersionAreAsOldAsTheirApp(t *testing.T) {
+	t.Parallel()
+	r, c := newRegistry(t)
+	a := create(t, r, "a")
+	c.advance(hour)
+	must[*app.App](t)(r.RotateClientKey(a.ID, hour))
+	document := must[[]byte](t)(app.EncodeApps(r.List()))
+	_, record, _ := bytes.Cut(document, []byte("\n"))
+	older := regexp.MustCompile(`,"since":"[^"]*"`).ReplaceAllString(string(record[9:len(record)-1]), "")
+	apps := must[[]*app.App](t)(app.DecodeApps(append([]byte("1\n"), append(sealed(older), '\n')...)))
+	for _, k := range apps[0].ClientKeys {
+		if !k.Since.Equal(a.CreatedAt) {
+			t.Errorf("%v since %v, want %v", k, k.Since, a.CreatedAt)
+		}
+	}
+}
+
+func TestRotateAllRenewsAllOrNone(t *testing.T) {
+	t.Parallel()
+	var told []string
+	c := newClock()
+	r := open(t, dbPath(t), app.Options{Now: c.now, Changed: func(id string, _ *app.App) { told = append(told, id) }})
+	a, b := create(t, r, "a"), create(t, r, "b")
+	told = nil
+	for name, bad := range map[string][]app.Rotation{
+		"an app that is not there": {{ID: a.ID, Server: true}, {ID: "00000000-0000-4000-8000-000000000000", Server: true}},
+		"an app twice":             {{ID: a.ID, Server: true}, {ID: a.ID, Client: true}},
+	} {
+		if _, err := r.RotateAll(bad, hour); !errors.Is(err, app.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := r.RotateAll([]app.Rotation{{ID: a.ID, Server: true}}, -1); !errors.Is(err, app.ErrBadGrace) {
+		t.Errorf("a negative grace: %v", err)
+	}
+	if len(told) > 0 || get(t, r, a.ID) != a {
+		t.Error("something has changed")
+	}
+	apps := must[[]*app.App](t)(r.RotateAll([]app.Rotation{{ID: b.ID, Server: true, Client: true}, {ID: a.ID, Client: true}}, hour))
+	if len(apps) != 2 || apps[0].ID != b.ID || get(t, r, b.ID) != apps[0] || !slices.Equal(told, []string{b.ID, a.ID}) {
+		t.Errorf("got %v, told of %v", apps, told)
+	}
+	if len(apps[0].ServerKeys) != 2 || len(apps[0].ClientKeys) != 2 || len(apps[1].ServerKeys) != 1 || len(apps[1].ClientKeys) != 2 {
+		t.Errorf("other keys were renewed than were named: %v %v, %v %v", apps[0].ServerKeys, apps[0].ClientKeys, apps[1].ServerKeys, apps[1].ClientKeys)
+	}
+	if none := must[[]*app.App](t)(r.RotateAll(nil, hour)); len(none) != 0 {
+		t.Errorf("nothing to do: %v", none)
+	}
+}
+
+func TestOldKeysAreRevoked(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]struct {
+		server, client bool
+		left           [2]int
+	}{
+		"server keys": {true, false, [2]int{1, 3}},
+		"client keys": {false, true, [2]int{3, 1}},
+		"both":        {true, true, [2]int{1, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := newRegistry(t)
+			a := create(t, r, "a")
+			old := a.ServerKeys[0].Key
+			token := must[app.Token](t)(r.Authorize(old, hour))
+			for range 2 {
+				must[*app.App](t)(r.RotateServerKey(a.ID, hour))
+				must[*app.App](t)(r.RotateClientKey(a.ID, hour))
+			}
+			a = must[*app.App](t)(r.RevokeOld(a.ID, want.server, want.client))
+			if got := [2]int{len(a.ServerKeys), len(a.ClientKeys)}; got != want.left || get(t, r, a.ID) != a {
+				t.Errorf("keys left: %v, want %v", got, want.left)
+			}
+			_, keyErr := r.Authorize(old, hour)
+			_, tokenErr := r.CheckToken(token.Value)
+			if errors.Is(keyErr, app.ErrUnknownKey) != want.server || errors.Is(tokenErr, app.ErrTokenInvalid) != want.server {
+				t.Errorf("the old server key: %v; its token: %v", keyErr, tokenErr)
+			}
+			if again := must[*app.App](t)(r.RevokeOld(a.ID, want.server, want.client)); again != a {
+				t.Error("with nothing to revoke, the app changes")
+			}
+		})
+	}
+	r, _ := newRegistry(t)
+	if _, err := r.RevokeOld("00000000-0000-4000-8000-000000000000", true, true); !errors.Is(err, app.ErrNotFound) {
+		t.Errorf("an unknown app: %v", err)
 	}
 }
 

@@ -56,6 +56,7 @@ func (r *Registry) Authorize(serverKey string, lifetime time.Duration) (Token, e
 		expires = until
 	}
 	expires = time.Unix(expires.Unix(), 0).UTC()
+	r.countToken(held.key.Key, now)
 	return Token{
 		Value:   formatToken(held.id, expires.Unix(), &held.key.tokenSecret),
 		Expires: expires,

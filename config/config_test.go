@@ -200,7 +200,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		{name: "bad level", file: "pns4ones.ini", content: "log_level=Eror\n",
 			want: "FOLDER/pns4ones.ini:1: log_level: “Eror” is not allowed. Allowed are: Trace, Debug, Information, Warning, Error, Critical, None. Did you mean “Error”?"},
 		{name: "several at once", file: "pns4ones.toml", content: "keepalive = '1'\nmax_unregistered = 0\n",
-			want: "FOLDER/pns4ones.toml:1: keepalive: “1” is not a duration. Examples: 10s, 1m30s, 24h.\nFOLDER/pns4ones.toml:2: max_unregistered: 0 is out of range: 1 to 1000000 is allowed."},
+			want: "FOLDER/pns4ones.toml:1: keepalive: “1” is not a duration. Examples: 10s, 1m30s, 24h, 7d.\nFOLDER/pns4ones.toml:2: max_unregistered: 0 is out of range: 1 to 1000000 is allowed."},
 		{name: "wrong type", file: "pns4ones.toml", content: "listen = 5\n",
 			want: "FOLDER/pns4ones.toml:1: listen: a text in quotes is needed."},
 		{name: "table", file: "pns4ones.toml", content: "[server]\nlisten = '*'\n",

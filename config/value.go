@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -9,9 +10,46 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 )
 
-// parseDuration reads «10s», «1m30s», «24h».
+// longUnits are what time.ParseDuration does not know. A day has 24 hours, whatever
+// the clock on the wall does.
+var longUnits = []struct {
+	name string
+	long time.Duration
+}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}}
+
+// ParseDuration reads what time.ParseDuration does, and whole weeks and days before it:
+// «90d», «1w», «1d12h».
+func ParseDuration(text string) (time.Duration, error) {
+	var sum time.Duration
+	long := false
+	rest, negative := strings.CutPrefix(text, "-")
+	for _, unit := range longUnits {
+		number, after, found := strings.Cut(rest, unit.name)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 31)
+		if err != nil || time.Duration(n) > (math.MaxInt64-sum)/unit.long {
+			return 0, fmt.Errorf("%q is no duration", text)
+		}
+		sum, rest, long = sum+time.Duration(n)*unit.long, after, true
+	}
+	if rest != "" || !long {
+		d, err := time.ParseDuration(rest)
+		if err != nil || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+") && long || d > math.MaxInt64-sum {
+			return 0, fmt.Errorf("%q is no duration", text)
+		}
+		sum += d
+	}
+	if negative {
+		sum = -sum
+	}
+	return sum, nil
+}
+
+// parseDuration reads «10s», «1m30s», «24h», «7d».
 func parseDuration(text string, least, most time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
+	d, err := ParseDuration(text)
 	if err != nil {
 		return 0, locale.NewText("config.bad_duration", "value", text)
 	}

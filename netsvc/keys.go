@@ -33,27 +33,36 @@ func (s *Server) remember(id string, now *app.App) {
 		return
 	}
 	s.known[id] = now
-	s.history.AppChanged(id, now.Title, changeOf(before, now))
+	for _, change := range changesOf(before, now) {
+		s.history.AppChanged(id, now.Title, change)
+	}
 }
 
-// changeOf tells what differs between two states of an app; before is nil if it
-// is new.
-func changeOf(before, now *app.App) history.Change {
+// changesOf tells what differs between two states of an app; before is nil if it
+// is new. Both of its keys may be renewed at once.
+func changesOf(before, now *app.App) []history.Change {
 	switch {
 	case before == nil:
-		return history.AppCreated
+		return []history.Change{history.AppCreated}
 	case before.Title != now.Title:
-		return history.AppRenamed
+		return []history.Change{history.AppRenamed}
 	case before.Names() != now.Names():
-		return history.AppNames
-	case before.ServerKeys[0].Key != now.ServerKeys[0].Key:
-		return history.AppServerKey
-	case before.ClientKeys[0].Key != now.ClientKeys[0].Key:
-		return history.AppClientKey
-	case len(now.ServerKeys) < len(before.ServerKeys) || len(now.ClientKeys) < len(before.ClientKeys):
-		return history.AppOldKeysGone
+		return []history.Change{history.AppNames}
 	}
-	return history.AppTokensReset
+	var changes []history.Change
+	if before.ServerKeys[0].Key != now.ServerKeys[0].Key {
+		changes = append(changes, history.AppServerKey)
+	}
+	if before.ClientKeys[0].Key != now.ClientKeys[0].Key {
+		changes = append(changes, history.AppClientKey)
+	}
+	switch {
+	case changes != nil:
+		return changes
+	case len(now.ServerKeys) < len(before.ServerKeys) || len(now.ClientKeys) < len(before.ClientKeys):
+		return []history.Change{history.AppOldKeysGone}
+	}
+	return []history.Change{history.AppTokensReset}
 }
 
 // tellHub brings the hub's view of an app up to date; a nil app was removed. The caller

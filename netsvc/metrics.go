@@ -28,6 +28,7 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 		Hub:      s.hub.Stats,
 		Apps:     func() []*app.App { return s.apps.List() },
 		AppStats: func() map[string]hub.AppStats { return s.hub.AppStats() },
+		TokenUse: func(a *app.App) []app.TokenUse { return s.apps.TokenUse(a) },
 		HTTP:     s.http.Stats,
 		Rejected: s.rejected,
 		TLSExpiresAt: func() time.Time {
@@ -40,9 +41,10 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 			certificate := s.certificate.Load()
 			return certificate != nil && certificate.Failure() != ""
 		},
-		LastHandover: s.lastHandOver,
-		Database:     func() bool { return s.apps.Unavailable() == nil },
-		Latency:      latency,
+		LastHandover:  s.lastHandOver,
+		UpgradeFailed: func() bool { return s.notUpgraded.Load() != nil },
+		Database:      func() bool { return s.apps.Unavailable() == nil },
+		Latency:       latency,
 	}
 }
 

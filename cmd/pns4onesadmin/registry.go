@@ -22,6 +22,8 @@ type registry interface {
 	RemoveApp(ctx context.Context, id string) (control.AppChange, error)
 	RotateServerKey(ctx context.Context, id string, grace time.Duration) (control.AppChange, error)
 	RotateClientKey(ctx context.Context, id string, grace time.Duration) (control.AppChange, error)
+	Rotate(ctx context.Context, rotations []control.Rotation, grace time.Duration) ([]control.AppChange, error)
+	RevokeOld(ctx context.Context, id string, server, client bool) (control.AppChange, error)
 	ResetToken(ctx context.Context, id string) (control.App, error)
 	Import(ctx context.Context, file io.Reader) (control.ImportReport, error)
 	Export(ctx context.Context, w io.Writer) error
@@ -56,7 +58,7 @@ type database struct{ apps *app.Registry }
 
 func (d database) Close() { d.apps.Close() }
 
-func describeApp(a *app.App) control.App { return describe.App(a, 0, 0) }
+func describeApp(a *app.App) control.App { return describe.App(a, describe.Use{}) }
 
 func described(a *app.App, err error) (control.App, error) {
 	if err != nil {
@@ -100,6 +102,26 @@ func (d database) RotateServerKey(_ context.Context, id string, grace time.Durat
 
 func (d database) RotateClientKey(_ context.Context, id string, grace time.Duration) (control.AppChange, error) {
 	return changed(d.apps.RotateClientKey(id, grace))
+}
+
+func (d database) Rotate(_ context.Context, rotations []control.Rotation, grace time.Duration) ([]control.AppChange, error) {
+	var which []app.Rotation
+	for _, rotation := range rotations {
+		which = append(which, app.Rotation(rotation))
+	}
+	apps, err := d.apps.RotateAll(which, grace)
+	if err != nil {
+		return nil, err
+	}
+	changes := []control.AppChange{}
+	for _, a := range apps {
+		changes = append(changes, control.AppChange{App: describeApp(a)})
+	}
+	return changes, nil
+}
+
+func (d database) RevokeOld(_ context.Context, id string, server, client bool) (control.AppChange, error) {
+	return changed(d.apps.RevokeOld(id, server, client))
 }
 
 func (d database) ResetToken(_ context.Context, id string) (control.App, error) {

@@ -138,6 +138,18 @@ func (c *Client) RotateClientKey(ctx context.Context, id string, grace time.Dura
 	return ask[AppChange](ctx, c, "POST", appPath(id)+"/client-key", graceBody{grace.String()})
 }
 
+// RevokeOld ends the old keys of an app before their time: server keys, client keys, or
+// both. The sessions under old client keys are closed.
+func (c *Client) RevokeOld(ctx context.Context, id string, server, client bool) (AppChange, error) {
+	return ask[AppChange](ctx, c, "POST", appPath(id)+"/revoke-old", RevokeBody{server, client})
+}
+
+// Rotate renews keys of several apps, of all or of none; the old ones work on for grace.
+// The apps come in that order.
+func (c *Client) Rotate(ctx context.Context, rotations []Rotation, grace time.Duration) ([]AppChange, error) {
+	return ask[[]AppChange](ctx, c, "POST", "/rotate", rotateBody{rotations, graceBody{grace.String()}})
+}
+
 // ResetToken makes all tokens of an app invalid.
 func (c *Client) ResetToken(ctx context.Context, id string) (App, error) {
 	return ask[App](ctx, c, "POST", appPath(id)+"/reset-token", nil)

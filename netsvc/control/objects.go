@@ -14,11 +14,37 @@ type App struct {
 	ClientKey string    `json:"client_key"`
 	CreatedAt time.Time `json:"created_at"`
 	Sessions  int       `json:"sessions"`
+	// When the current keys were made; of a key made by a version that did not note
+	// it, when the app was created.
+	ServerKeySince time.Time `json:"server_key_since"`
+	ClientKeySince time.Time `json:"client_key_since"`
+	// How the current server key was used since the daemon was started.
+	ServerKeyTokens     int        `json:"server_key_tokens"` // tokens given out during the last hour
+	ServerKeyLastUsedAt *time.Time `json:"server_key_last_used_at,omitempty"`
 	// While an old key works beside the new one: until when, and how many sessions
 	// still live on it.
 	OldServerKeyUntil    *time.Time `json:"old_server_key_until,omitempty"`
 	OldClientKeyUntil    *time.Time `json:"old_client_key_until,omitempty"`
 	OldClientKeySessions *int       `json:"old_client_key_sessions,omitempty"`
+	// All old keys that still work, latest first.
+	OldServerKeys []OldServerKey `json:"old_server_keys,omitempty"`
+	OldClientKeys []OldClientKey `json:"old_client_keys,omitempty"`
+}
+
+// OldServerKey is a server key that still works beside the current one.
+type OldServerKey struct {
+	Since      time.Time  `json:"since"`
+	Until      time.Time  `json:"until"`
+	Tokens     int        `json:"tokens"` // given out during the last hour
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
+
+// OldClientKey is a client key that still works beside the current one.
+type OldClientKey struct {
+	Generation int       `json:"generation"`
+	Since      time.Time `json:"since"`
+	Until      time.Time `json:"until"`
+	Sessions   int       `json:"sessions"` // that live on it
 }
 
 // AppChange is an app after a change that may have closed sessions.

@@ -18,6 +18,25 @@ type graceBody struct {
 	Grace string `json:"grace"`
 }
 
+// RevokeBody says which old keys of an app end.
+type RevokeBody struct {
+	Server bool `json:"server"`
+	Client bool `json:"client"`
+}
+
+// Rotation says which keys of an app are renewed.
+type Rotation struct {
+	ID     string `json:"id"`
+	Server bool   `json:"server"`
+	Client bool   `json:"client"`
+}
+
+// rotateBody renews keys of several apps.
+type rotateBody struct {
+	Apps []Rotation `json:"apps"`
+	graceBody
+}
+
 // LevelBody changes the level of the log, and answers that.
 type LevelBody struct {
 	Level string `json:"level"`

@@ -12,20 +12,45 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
-// App describes an app that has that many sessions, some of them on old keys.
-func App(a *app.App, sessions, onOldKeys int) control.App {
+// Use is how an app and its keys are used. A database alone knows nothing of it.
+type Use struct {
+	Tokens      []app.TokenUse // of each server key, in the order of App.ServerKeys; nil: not known
+	Sessions    int
+	KeySessions map[int]int // by generation of the client key
+}
+
+// App describes an app.
+func App(a *app.App, use Use) control.App {
 	object := control.App{
 		ID: a.ID, Title: a.Title, ServerKey: a.ServerKeys[0].Key, ClientKey: a.ClientKeys[0].Key,
-		CreatedAt: a.CreatedAt.UTC(), Sessions: sessions,
+		CreatedAt: a.CreatedAt.UTC(), Sessions: use.Sessions,
+		ServerKeySince: a.ServerKeys[0].Since, ClientKeySince: a.ClientKeys[0].Since,
 	}
-	for _, k := range a.ServerKeys[1:] {
+	object.ServerKeyTokens, object.ServerKeyLastUsedAt = use.tokens(0)
+	for i, k := range a.ServerKeys[1:] {
+		old := control.OldServerKey{Since: k.Since, Until: k.Until}
+		old.Tokens, old.LastUsedAt = use.tokens(i + 1)
+		object.OldServerKeys = append(object.OldServerKeys, old)
 		object.OldServerKeyUntil = later(object.OldServerKeyUntil, k.Until)
 	}
+	onOldKeys := 0
 	for _, k := range a.ClientKeys[1:] {
+		old := control.OldClientKey{Generation: k.Generation, Since: k.Since, Until: k.Until, Sessions: use.KeySessions[k.Generation]}
+		onOldKeys += old.Sessions
+		object.OldClientKeys = append(object.OldClientKeys, old)
 		object.OldClientKeyUntil = later(object.OldClientKeyUntil, k.Until)
 		object.OldClientKeySessions = &onOldKeys
 	}
 	return object
+}
+
+// tokens is how the server key at place i was used.
+func (u Use) tokens(i int) (recent int, last *time.Time) {
+	if i >= len(u.Tokens) || u.Tokens[i].Last.IsZero() {
+		return 0, nil
+	}
+	at := u.Tokens[i].Last.UTC()
+	return u.Tokens[i].Recent, &at
 }
 
 // later returns the later of two times, the first of which may be unset.

@@ -40,8 +40,10 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 		"POST /v1/messages":   fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{}}`, a.ID),
 		"PUT /v1/log-level":   `{"level":"Debug"}`,
 
-		"PUT /v1/apps/{id}/names":   "user;1;Ann",
-		"PATCH /v1/apps/{id}/names": `{"kind":"user","id":"2","name":"Bob"}`,
+		"PUT /v1/apps/{id}/names":       "user;1;Ann",
+		"PATCH /v1/apps/{id}/names":     `{"kind":"user","id":"2","name":"Bob"}`,
+		"POST /v1/apps/{id}/revoke-old": `{"server":true,"client":true}`,
+		"POST /v1/rotate":               fmt.Sprintf(`{"apps":[{"id":%q,"server":true}]}`, a.ID),
 	}
 	d.upgrade = func(context.Context) (string, error) { return "id", nil }
 	queries := map[string]string{"/v1/explain": "?app=" + a.ID + "&ib=ib&user=ann"}

@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 )
 
-// graceBody rotates a key. Grace is a duration such as "24h", or seconds.
+// graceBody rotates a key. Grace is a duration such as "24h" or "7d", or seconds.
 type graceBody struct {
 	Grace any `json:"grace"`
 }
 
 func (g graceBody) duration() (time.Duration, error) {
-	bad := refuse(http.StatusBadRequest, control.CodeBadGrace, `grace: expected a duration such as "24h", or seconds`)
+	bad := refuse(http.StatusBadRequest, control.CodeBadGrace, `grace: expected a duration such as "24h" or "7d", or seconds`)
 	switch v := g.Grace.(type) {
 	case nil:
 		return 0, nil
@@ -26,7 +27,7 @@ func (g graceBody) duration() (time.Duration, error) {
 		}
 		return 0, bad
 	case string:
-		d, err := time.ParseDuration(v)
+		d, err := config.ParseDuration(v)
 		if err != nil {
 			return 0, bad
 		}
@@ -35,10 +36,14 @@ func (g graceBody) duration() (time.Duration, error) {
 	return 0, bad
 }
 
-// describe is an app with its sessions.
+// describe is an app with how it is used.
 func (s *Server) describe(a *app.App) control.App {
-	sessions, old := s.hub.AppSessions(a.ID)
-	return describe.App(a, sessions, old)
+	use := describe.Use{Tokens: s.apps.TokenUse(a), KeySessions: make(map[int]int)}
+	use.Sessions, _ = s.hub.AppSessions(a.ID)
+	for _, k := range a.ClientKeys {
+		use.KeySessions[k.Generation] = s.hub.KeySessions(a.ID, k.Generation)
+	}
+	return describe.App(a, use)
 }
 
 func (s *Server) listApps(*http.Request) (reply, error) {
@@ -133,6 +138,67 @@ func (s *Server) rotateClientKey(r *http.Request) (reply, error) {
 	closed := s.hub.ClosedBy(a.ID, a.ClientKeys[0].Generation) // as in removeApp
 	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
 	return object(control.AppChange{App: s.describe(a), ClosedSessions: closed}), nil
+}
+
+// revokeOld ends old keys before their time.
+func (s *Server) revokeOld(r *http.Request) (reply, error) {
+	var body control.RevokeBody
+	if err := readJSON(r, &body, "server", "client"); err != nil {
+		return nil, err
+	}
+	if !body.Server && !body.Client {
+		return nil, badRequest("server, client: expected true for one of them at least")
+	}
+	before, _ := s.hub.AppSessions(pathID(r))
+	a, err := s.apps.RevokeOld(pathID(r), body.Server, body.Client)
+	if err != nil {
+		return nil, err
+	}
+	now := s.describe(a)
+	closed := max(before-now.Sessions, 0)
+	s.auditApp(r, "revoke old keys", a, slog.Bool("server", body.Server), slog.Bool("client", body.Client), slog.Int("closed_sessions", closed))
+	return object(control.AppChange{App: now, ClosedSessions: closed}), nil
+}
+
+// rotateBody renews keys of several apps, of all or of none.
+type rotateBody struct {
+	Apps []control.Rotation `json:"apps"`
+	graceBody
+}
+
+func (s *Server) rotateKeys(r *http.Request) (reply, error) {
+	var body rotateBody
+	if err := readJSON(r, &body, "apps", "grace"); err != nil {
+		return nil, err
+	}
+	grace, err := body.duration()
+	if err != nil {
+		return nil, err
+	}
+	var rotations []app.Rotation
+	for _, one := range body.Apps {
+		if !one.Server && !one.Client {
+			return nil, badRequest("apps: server, client: expected true for one of them at least")
+		}
+		rotations = append(rotations, app.Rotation(one))
+	}
+	before := make(map[string]int)
+	for _, one := range rotations {
+		before[one.ID], _ = s.hub.AppSessions(one.ID)
+	}
+	apps, err := s.apps.RotateAll(rotations, grace)
+	if err != nil {
+		return nil, err
+	}
+	changes := []control.AppChange{}
+	for i, a := range apps {
+		now := s.describe(a)
+		closed := max(before[rotations[i].ID]-now.Sessions, 0)
+		s.auditApp(r, "new keys", a, slog.Bool("server", rotations[i].Server), slog.Bool("client", rotations[i].Client),
+			slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
+		changes = append(changes, control.AppChange{App: now, ClosedSessions: closed})
+	}
+	return object(changes), nil
 }
 
 func readGrace(r *http.Request) (time.Duration, error) {

@@ -95,8 +95,11 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 		HTTP:         func() httpapi.Stats { return httpapi.Stats{} },
 		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 0} },
 		TLSExpiresAt: func() time.Time { return time.Time{} },
+		TokenUse:     d.apps.TokenUse,
 		LastHandover: func() *stats.Handover { return nil },
 		Database:     func() bool { return true },
+
+		UpgradeFailed: func() bool { return false },
 	})
 	d.history, d.logger, d.stats = past, logger, measured
 	server := server.New(server.Options{

@@ -57,6 +57,8 @@ func (s *Server) routes() []route {
 		{method: "PATCH", path: "/apps/{id}/names", access: change, handle: s.setName},
 		{method: "DELETE", path: "/apps/{id}/names", access: change, handle: s.clearNames},
 		{method: "GET", path: "/apps/{id}/names/file", access: read, handle: s.exportNames},
+		{method: "POST", path: "/apps/{id}/revoke-old", access: change, handle: s.revokeOld},
+		{method: "POST", path: "/rotate", access: change, handle: s.rotateKeys},
 		{method: "GET", path: "/sessions", access: read, handle: s.listSessions, query: sessionParameters},
 		{method: "DELETE", path: "/sessions/{id}", access: change, handle: s.closeSession, query: []string{"since"}},
 		{method: "POST", path: "/messages", access: change, handle: s.sendMessage},

@@ -3,10 +3,13 @@ package stats
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pns4ones/pns4ones/app"
 )
 
 // Gatherer returns the metrics of the daemon, its runtime and its process.
@@ -51,6 +54,8 @@ var (
 	descTLSFailed     = describe("tls_certificate_renewal_failed", "1 while the files hold a certificate that cannot be used, and the one before is served. Absent without TLS.")
 	descDatabase      = describe("database_available", "Whether the database is open: 1, or 0 while the apps are served from memory and cannot be changed.")
 
+	descUpgradeFailed = describe("upgrade_failed", "1 if the latest upgrade failed, and this version went on instead.")
+
 	descHandoverTime     = describe("last_handover_timestamp_seconds", "When the sessions were last frozen for another process, as Unix time. Absent, like the next four, before the first time.")
 	descHandoverDuration = describe("last_handover_duration_seconds", "How long the sessions were not served then.")
 	descHandoverSessions = describe("last_handover_sessions", "Sessions that were handed over.")
@@ -60,6 +65,9 @@ var (
 	descAppInfo          = describe("app_info", "The title of an app; always 1.", "app", "title")
 	descAppSessions      = describe("app_sessions", "Registered sessions of an app.", "app")
 	descAppOldKey        = describe("app_sessions_on_old_key", "Of these, the ones under a key that is not the current one.", "app")
+	descAppKeyAge        = describe("app_key_age_seconds", "Age of the current key of an app: server or client.", "app", "key")
+	descAppOldKeys       = describe("app_old_keys", "Keys of an app that still work beside the current one: server or client.", "app", "key")
+	descAppTokens        = describe("app_tokens_last_hour", "Tokens given out to senders of an app during the last hour, by the key they had: current or old.", "app", "key")
 	descAppRegistrations = describe("app_registrations_total", "Accepted registrations of an app.", "app")
 	descAppRefused       = describe("app_registrations_refused_total", "Registrations of an app with a wrong key.", "app")
 	descAppRefusedHTTP   = describe("app_http_requests_refused_total", "Refused requests of an app's senders, as far as they told whose they are.", "app")
@@ -99,6 +107,11 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		database = 1
 	}
 	gauge(descDatabase, database)
+	upgradeFailed := 0.0
+	if s.UpgradeFailed() {
+		upgradeFailed = 1
+	}
+	gauge(descUpgradeFailed, upgradeFailed)
 	if o := s.LastHandover(); o != nil {
 		gauge(descHandoverTime, float64(o.At.UnixMilli())/1000)
 		gauge(descHandoverDuration, o.Took.Seconds())
@@ -144,6 +157,13 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(descAppInfo, 1, a.ID, a.Title)
 		gauge(descAppSessions, float64(n.Sessions), a.ID)
 		gauge(descAppOldKey, float64(n.SessionsOnOldKey), a.ID)
+		gauge(descAppKeyAge, time.Since(a.ServerKeys[0].Since).Seconds(), a.ID, "server")
+		gauge(descAppKeyAge, time.Since(a.ClientKeys[0].Since).Seconds(), a.ID, "client")
+		gauge(descAppOldKeys, float64(len(a.ServerKeys)-1), a.ID, "server")
+		gauge(descAppOldKeys, float64(len(a.ClientKeys)-1), a.ID, "client")
+		tokens := s.TokenUse(a)
+		gauge(descAppTokens, float64(tokens[0].Recent), a.ID, "current")
+		gauge(descAppTokens, float64(recent(tokens[1:])), a.ID, "old")
 		counter(descAppRegistrations, n.Registrations, a.ID)
 		counter(descAppRefused, n.Refused, a.ID)
 		counter(descAppRefusedHTTP, answered.RefusedByApp[a.ID], a.ID)
@@ -153,4 +173,12 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		counter(descAppBytes, n.DeliveredBytes, a.ID)
 		counter(descAppTooSlow, n.DroppedAsSlow, a.ID)
 	}
+}
+
+// recent counts tokens of several keys.
+func recent(uses []app.TokenUse) (tokens int) {
+	for _, use := range uses {
+		tokens += use.Recent
+	}
+	return tokens
 }

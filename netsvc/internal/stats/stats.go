@@ -31,13 +31,16 @@ type Sources struct {
 	Hub          func() hub.Stats
 	Apps         func() []*app.App
 	AppStats     func() map[string]hub.AppStats
+	TokenUse     func(*app.App) []app.TokenUse
 	HTTP         func() httpapi.Stats
 	Rejected     func() map[string]uint64 // peers outside the allowed network, by setting
 	TLSExpiresAt func() time.Time         // zero: no TLS
 	TLSFailed    func() bool              // a renewed certificate cannot be used
 	LastHandover func() *Handover         // nil: there was none
-	Database     func() bool              // whether it is open
-	Latency      *Latency                 // what the hub reports to
+	// UpgradeFailed reports whether the latest upgrade failed.
+	UpgradeFailed func() bool
+	Database      func() bool // whether it is open
+	Latency       *Latency    // what the hub reports to
 }
 
 // Handover is what became of a hand-over of the sessions between processes;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -48,9 +49,16 @@ func read[T any](d *daemon, field *T) func() T {
 
 func (d *daemon) sources() stats.Sources {
 	return stats.Sources{
-		Version:      "1.0",
-		Hub:          read(d, &d.hub),
-		Apps:         func() []*app.App { return []*app.App{{ID: "a", Title: `Склад "1"`}} },
+		Version: "1.0",
+		Hub:     read(d, &d.hub),
+		Apps: func() []*app.App {
+			return []*app.App{{
+				ID: "a", Title: `Склад "1"`,
+				ServerKeys: []app.ServerKey{{Since: time.Now().Add(-time.Hour)}, {}, {}},
+				ClientKeys: []app.ClientKey{{Since: time.Now().Add(-48 * time.Hour)}, {}},
+			}}
+		},
+		TokenUse:     func(*app.App) []app.TokenUse { return []app.TokenUse{{Recent: 5}, {Recent: 2}, {Recent: 1}} },
 		AppStats:     read(d, &d.apps),
 		HTTP:         read(d, &d.http),
 		Rejected:     func() map[string]uint64 { return map[string]uint64{"listen": 3} },
@@ -58,7 +66,9 @@ func (d *daemon) sources() stats.Sources {
 		TLSFailed:    func() bool { return true },
 		LastHandover: func() *stats.Handover { return d.handover },
 		Database:     func() bool { return d.database },
-		Latency:      stats.NewLatency(),
+
+		UpgradeFailed: func() bool { return true },
+		Latency:       stats.NewLatency(),
 	}
 }
 
@@ -184,10 +194,20 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 		`pns4ones_last_handover_info{done="true",from="0.9",to="1.0",way="upgrade"} 1`,
 		`pns4ones_app_info{app="a",title="Склад \"1\""} 1`,
 		`pns4ones_app_deliveries_total{app="a"} 13`,
+		`pns4ones_app_old_keys{app="a",key="server"} 2`,
+		`pns4ones_app_old_keys{app="a",key="client"} 1`,
+		`pns4ones_app_tokens_last_hour{app="a",key="current"} 5`,
+		`pns4ones_app_tokens_last_hour{app="a",key="old"} 3`,
+		`pns4ones_upgrade_failed 1`,
 		`pns4ones_delivery_duration_seconds_count 0`,
 	} {
 		if !strings.Contains(answer.Body.String(), line+"\n") {
 			t.Errorf("no line %s", line)
+		}
+	}
+	for key, age := range map[string]string{"server": `3[6-9]\d\d`, "client": `172[89]\d\d`} { // seconds; some pass meanwhile
+		if !regexp.MustCompile(`pns4ones_app_key_age_seconds{app="a",key="` + key + `"} ` + age + `(\.|\n)`).MatchString(answer.Body.String()) {
+			t.Errorf("the age of the %s key is wrong", key)
 		}
 	}
 }
