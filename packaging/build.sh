@@ -110,6 +110,8 @@ stage() {
 
 	cp -R packaging/doc/. "$here/doc"
 	cp -R packaging/panel/pictures "$here/doc/pictures"
+	mkdir "$here/doc/monitoring"
+	cp packaging/monitoring/{alerts.yml,grafana.json,zabbix.json} "$here/doc/monitoring"
 	find "$here/doc" -name '*.md' -exec sed -i 's,\.\./\.\./panel/pictures/,../pictures/,g' {} +
 	cp LICENSE "$here/LICENSE"
 	[ -n "$without_1c" ] || addin "$here/1c"

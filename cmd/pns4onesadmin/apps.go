@@ -173,7 +173,7 @@ func (p *program) rotateServerKey() *cobra.Command {
 		}
 		return nil
 	})
-	cmd.Flags().DurationVar(&grace, "grace", 0, p.text.T("admin.flag_grace"))
+	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
 	return cmd
 }
 
@@ -203,7 +203,7 @@ func (p *program) rotateClientKey() *cobra.Command {
 		}
 		return nil
 	})
-	cmd.Flags().DurationVar(&grace, "grace", 0, p.text.T("admin.flag_grace"))
+	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
 	return cmd
 }
