@@ -348,7 +348,7 @@ func (d daemon) wantAnswer(i item) {
 	}
 	body := d.get(path)
 	for _, s := range i.Preprocessing {
-		if s.Type != "JSONPATH" {
+		if s.Type != "JSONPATH" { // the other one is for a daemon that does not answer
 			continue
 		}
 		var object map[string]any
