@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/pns4ones/pns4ones/config/files"
 )
 
 // createDatabase makes an empty database at path, with its folder. It appears there
@@ -14,7 +16,7 @@ import (
 // one stays and created is false.
 func createDatabase(path string) (created bool, err error) {
 	folder := filepath.Dir(path)
-	if err := makeFolder(folder); err != nil {
+	if err := makeOwnFolder(folder); err != nil {
 		return false, err
 	}
 	temporary, err := os.CreateTemp(folder, "."+filepath.Base(path)+".new-")
@@ -24,6 +26,9 @@ func createDatabase(path string) (created bool, err error) {
 	name := temporary.Name()
 	defer os.Remove(name)
 	if err := temporary.Close(); err != nil {
+		return false, err
+	}
+	if err := files.MakePrivate(name); err != nil {
 		return false, err
 	}
 	db, err := bbolt.Open(name, 0o600, nil)
@@ -58,6 +63,17 @@ func publish(temporary, path string) error {
 		return fs.ErrExist
 	}
 	return os.Rename(temporary, path)
+}
+
+// makeOwnFolder makes the folder of the database, for nobody else, if it is missing.
+func makeOwnFolder(folder string) error {
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeFolder(folder); err != nil {
+		return err
+	}
+	return files.MakePrivate(folder)
 }
 
 // makeFolder makes a folder, and those above it, so that they survive a loss of power.

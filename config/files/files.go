@@ -18,7 +18,9 @@ func WriteNew(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(content)
+	if err = MakePrivate(path); err == nil {
+		_, err = file.Write(content)
+	}
 	if err == nil {
 		err = file.Sync()
 	}

@@ -22,6 +22,7 @@ const (
 	ConnectRefused                    // a socket is there, but nobody listens: the daemon has crashed
 	ConnectDenied                     // the user may not connect
 	ConnectTooLong                    // no socket can have that path
+	ConnectForeign                    // somebody else has taken the pipe's name (Windows)
 )
 
 // ConnectError says that the daemon cannot be reached.
@@ -71,6 +72,8 @@ func connectError(path string, err error) *ConnectError {
 		e.Kind = ConnectRefused
 	case errors.Is(err, socket.ErrPathTooLong):
 		e.Kind = ConnectTooLong
+	case errors.Is(err, socket.ErrForeign):
+		e.Kind = ConnectForeign
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Group = ConnectDenied, socket.Group(path)
 	}

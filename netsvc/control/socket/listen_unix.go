@@ -27,6 +27,8 @@ var (
 	ErrOpenFolder = errors.New("every user may write into its folder")
 	// ErrPathTooLong: no socket can have that path.
 	ErrPathTooLong = errors.New("the path is too long for a socket")
+	// ErrForeign does not happen here: only the service may write into the folder.
+	ErrForeign = errors.New("the pipe belongs to another account")
 )
 
 const (

@@ -19,13 +19,15 @@ var (
 	ErrOpenFolder = errors.New("every user may write into its folder")
 	// ErrPathTooLong does not happen here: the system says what is wrong with a name.
 	ErrPathTooLong = errors.New("the path is too long for a socket")
+	// ErrForeign: the pipe is not the service's, but of somebody who took its name.
+	ErrForeign = errors.New("the pipe belongs to another account")
 )
 
 // pipeSDDL admits SYSTEM (SY), the Administrators (BA) and the account that the
-// daemon runs as (its SID goes into %s), and nobody else; P keeps inherited rights
-// out. Callers from other machines are turned away by go-winio
+// daemon runs as (its SID goes into %[1]s), and nobody else; P keeps inherited rights
+// out. That account is the owner (O), by whom clients know it (checkServer). Callers from other machines are turned away by go-winio
 // (FILE_PIPE_REJECT_REMOTE_CLIENTS).
-const pipeSDDL = "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%s)"
+const pipeSDDL = "O:%[1]sD:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%[1]s)"
 
 // pipeBufferBytes is what may be on its way in each direction; without a buffer
 // every write would wait for its reader.
@@ -51,13 +53,21 @@ func Listen(path string) (net.Listener, error) {
 }
 
 // Dial connects to the channel at path, without lending the daemon our identity, as
-// is go-winio's rule. Its error, one of the system's, does not name the path.
+// is go-winio's rule. The error, ErrForeign or one of the system's, does not name the
+// path.
 func Dial(ctx context.Context, path string) (net.Conn, error) {
 	conn, err := winio.DialPipeContext(ctx, path)
 	if inPath, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, inPath.Err
 	}
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	if err := checkServer(conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Group names the group whose members may connect.
