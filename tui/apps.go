@@ -62,6 +62,7 @@ func (a *appsScreen) keys() keyTable {
 		{keys: "r", text: "tui.key_rename", do: a.withApp(a.askRename)},
 		{keys: "d", text: "tui.key_remove", do: a.withApp(a.askRemove)},
 		{keys: "o", text: "tui.key_sessions_of", do: a.withApp(sessionsOf)},
+		{keys: "i", text: "tui.key_infobases", do: a.withApp(a.showInfobases)},
 		{keys: "w", do: a.withApp(writeTo)},
 		{keys: "esc", do: a.clearFilter},
 	}, moving(a.move).unseen()...)
@@ -82,6 +83,7 @@ func (a *appsScreen) detailKeys() keyTable {
 		{keys: "r", text: "tui.key_rename", do: a.withApp(a.askRename)},
 		{keys: "d", text: "tui.key_remove", do: a.withApp(a.askRemove)},
 		{keys: "o", text: "tui.key_sessions_of", do: a.withApp(sessionsOf)},
+		{keys: "i", text: "tui.key_infobases", do: a.withApp(a.showInfobases)},
 		{keys: "w", text: "tui.key_write", do: a.withApp(writeTo)},
 		{keys: "up down k j", doKey: a.moveField},
 	}
@@ -102,7 +104,7 @@ func (a *appsScreen) withApp(do func(control.App) tea.Cmd) func() tea.Cmd {
 	}
 }
 
-func sessionsOf(one control.App) tea.Cmd { return lead(sessionsOfMsg{one.ID}) }
+func sessionsOf(one control.App) tea.Cmd { return lead(sessionsOfMsg{appID: one.ID}) }
 func writeTo(one control.App) tea.Cmd    { return lead(writeToMsg{appID: one.ID}) }
 
 // matching are the apps that match the filter.

@@ -94,8 +94,8 @@ func (d *detail) fill() {
 	fields := []field{
 		{d.t("tui.column_app"), d.appTitle(one.AppID)},
 		{d.t("tui.app_id"), cells.Plain(one.AppID)},
-		{d.t("tui.column_ib"), cells.Plain(one.IbID)},
-		{d.t("tui.column_user"), d.userName(one.UserID)},
+		{d.t("tui.column_ib"), cells.Plain(say.InFull(one.IbID, one.IbName))},
+		{d.t("tui.column_user"), d.userName(called{one.UserID, say.InFull(one.UserID, one.UserName)})},
 		{d.t("tui.column_group"), group},
 		{d.t("tui.column_addr"), cells.Plain(one.Addr)},
 		{d.t("tui.since"), say.Time(one.Since) + "  (" + age + ")"},

@@ -37,8 +37,11 @@ type question struct {
 	*env
 	title, text string
 	options     []option
-	at          scroll
-	height      int // of the options
+	// table is nil, or says what a table of the options has above them, and what it has
+	// instead of their texts.
+	table  func(width int) (head string, row func(i int) string)
+	at     scroll
+	height int // of the options
 }
 
 func (q *question) keys() keyTable {
@@ -72,11 +75,17 @@ func (q *question) view(width, height int) (string, []string) {
 		lines = append(cells.Wrap(q.text, width), "")
 	}
 	lines = shorten(lines, height-min(len(q.options), 4))
+	row := func(i int) string { return q.options[i].text }
+	if q.table != nil {
+		var head string
+		head, row = q.table(width - markWidth)
+		lines = append(lines, "  "+q.style.label.Render(head))
+	}
 	q.height = max(height-len(lines), 1)
 	q.at.fit(len(q.options), q.height)
 	end := min(len(q.options), q.at.top+q.height)
 	for i := q.at.top; i < end; i++ {
-		lines = append(lines, q.selectable(q.options[i].text, i == q.at.pos, width))
+		lines = append(lines, q.selectable(row(i), i == q.at.pos, width))
 	}
 	if len(q.options) > q.height {
 		return part(q.title, q.at.top, end, len(q.options), width), lines

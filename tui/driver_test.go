@@ -142,6 +142,7 @@ var keyTypes = map[string]tea.KeyType{
 	"ctrl+c":    tea.KeyCtrlC,
 	"ctrl+e":    tea.KeyCtrlE,
 	"ctrl+n":    tea.KeyCtrlN,
+	"ctrl+o":    tea.KeyCtrlO,
 	"ctrl+s":    tea.KeyCtrlS,
 	"ctrl+u":    tea.KeyCtrlU,
 	"ctrl+d":    tea.KeyCtrlD,

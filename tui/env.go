@@ -53,12 +53,21 @@ func (e *env) appByID(id string) (control.App, bool) {
 // appTitle is what an app is called.
 func (e *env) appTitle(id string) string { return cells.Plain(e.words.App(id)) }
 
+// called is an id with the name that people have for it, if there is one.
+type called struct{ id, name string }
+
+// plain is the name, or the id where there is none.
+func (c called) plain() string { return cells.Plain(say.Name(c.id, c.name)) }
+
+func userOf(one control.Session) called { return called{one.UserID, one.UserName} }
+func ibOf(one control.Session) called   { return called{one.IbID, one.IbName} }
+
 // userName is what a user is called.
-func (e *env) userName(id string) string {
-	if id == "" {
+func (e *env) userName(user called) string {
+	if user == (called{}) {
 		return e.t("live.no_user")
 	}
-	return cells.Plain(id)
+	return user.plain()
 }
 
 // put shows an app as a change has made it, before the daemon gives its list.

@@ -19,16 +19,16 @@ type explainedMsg struct {
 }
 
 // explain asks why messages do or do not arrive.
-func (e *env) explain(appID, ibID, userID, group string) tea.Cmd {
-	who := e.userName(userID)
-	if userID == "" && group != "" {
+func (e *env) explain(appID string, ib, user called, group string) tea.Cmd {
+	who := e.userName(user)
+	if user.id == "" && group != "" {
 		who = cells.Plain(group)
 	}
 	e.busy()
 	from, shown := e.dialog, e.shown
-	title := e.t("tui.explain_title", "who", who, "ib", cells.Plain(ibID))
+	title := e.t("tui.explain_title", "who", who, "ib", ib.plain())
 	return ask(func(ctx context.Context) tea.Msg {
-		explanation, err := e.daemon.Explain(ctx, appID, ibID, userID, group)
+		explanation, err := e.daemon.Explain(ctx, appID, ib.id, user.id, group)
 		return explainedMsg{from, shown, title, explanation, err}
 	})
 }

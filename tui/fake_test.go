@@ -19,18 +19,20 @@ var moment = time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC)
 // fakeDaemon is a daemon without clocks, keys or sockets: the same calls have the
 // same results. Its methods may be called concurrently.
 type fakeDaemon struct {
-	mu       sync.Mutex
-	status   control.Status
-	apps     []control.App
-	sessions []control.Session
-	records  []control.LogRecord
-	explains control.Explanation
-	refuses  error // what every call is answered with
-	created  int
-	sent     []sentMessage
-	levels   []string
-	graces   []time.Duration
-	asked    []control.SessionQuery
+	mu        sync.Mutex
+	status    control.Status
+	apps      []control.App
+	sessions  []control.Session
+	records   []control.LogRecord
+	explains  control.Explanation
+	named     []control.Person // who is in a table of names alone
+	infobases []control.Infobase
+	refuses   error // what every call is answered with
+	created   int
+	sent      []sentMessage
+	levels    []string
+	graces    []time.Duration
+	asked     []control.SessionQuery
 
 	events chan control.Event
 	logs   chan control.LogRecord
@@ -121,6 +123,28 @@ func aDaemon() *fakeDaemon {
 		Value: 105,
 	}, control.LogAttr{Name: "user_id", Value: "evil\x1b[2J"})
 	return d
+}
+
+// giveNames has sessions as 1C has them, with ids that say nothing, and names for most.
+func (d *fakeDaemon) giveNames() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	names := []string{"Иванов И. И.", "Петрова Анна Сергеевна", "", "Кузнецов О. О.", "evil\x1b[2J"}
+	bases := []string{"Бухгалтерия", "Зарплата и управление персоналом", ""}
+	for i := range d.sessions {
+		s := &d.sessions[i]
+		s.UserID, s.UserName = fmt.Sprintf("59c775be-1a55-5522-9f0e-%012x", i), names[i%len(names)]
+		s.IbID, s.IbName = fmt.Sprintf("d23f0824-4fa6-4b62-8a9b-%012x", i%3), bases[i%3]
+	}
+	last := moment.Add(-3 * time.Minute)
+	for i, name := range bases {
+		d.infobases = append(d.infobases, control.Infobase{
+			AppID: d.apps[0].ID, ID: fmt.Sprintf("d23f0824-4fa6-4b62-8a9b-%012x", i), Name: name, Sessions: 1200 * i, Users: 900 * i, Groups: i,
+			Messages: uint64(40_000 * i), Unmatched: uint64(12 * i),
+		})
+	}
+	d.infobases[1].LastMessageAt = &last
+	d.named = []control.Person{{AppID: d.apps[0].ID, UserID: "59c775be-1a55-5522-9f0e-0a1b2c3d4e5f", UserName: "Соловьёв"}}
 }
 
 func (d *fakeDaemon) add(title string) control.App {
@@ -277,7 +301,7 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 		var found []control.Session
 		for _, s := range d.sessions {
 			exactly := func(want, is string) bool { return want == "" || want == is }
-			if exactly(q.AppID, s.AppID) && exactly(q.IbID, s.IbID) && exactly(q.UserID, s.UserID) && exactly(q.UserGroup, s.UserGroup) && strings.Contains(strings.ToLower(s.UserID+"\n"+s.IbID+"\n"+s.Addr), strings.ToLower(q.Text)) {
+			if exactly(q.AppID, s.AppID) && exactly(q.IbID, s.IbID) && exactly(q.UserID, s.UserID) && exactly(q.UserGroup, s.UserGroup) && strings.Contains(strings.ToLower(s.UserID+"\n"+s.UserName+"\n"+s.IbName+"\n"+s.IbID+"\n"+s.Addr), strings.ToLower(q.Text)) {
 				found = append(found, s)
 			}
 		}
@@ -285,8 +309,8 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 		slices.SortStableFunc(found, func(a, b control.Session) int {
 			order := cmp.Compare(a.ID, b.ID)
 			switch by {
-			case "user":
-				order = cmp.Compare(a.UserID, b.UserID)
+			case "user_name":
+				order = cmp.Compare(cmp.Or(a.UserName, a.UserID), cmp.Or(b.UserName, b.UserID))
 			case "delivered":
 				order = cmp.Compare(a.Delivered, b.Delivered)
 			}
@@ -329,6 +353,39 @@ func (d *fakeDaemon) Send(_ context.Context, appID string, to wire.Recipient, m 
 		return nil
 	})
 	return n, err
+}
+
+func (d *fakeDaemon) People(_ context.Context, appID, text string, limit int) (found control.People, err error) {
+	err = d.call(func() error {
+		for _, s := range d.sessions {
+			one := control.Person{AppID: s.AppID, IbID: s.IbID, IbName: s.IbName, UserID: s.UserID, UserName: s.UserName, Sessions: 1}
+			one.Exact = strings.EqualFold(one.UserName, text)
+			if (appID == "" || appID == s.AppID) && strings.Contains(strings.ToLower(one.UserID+"\n"+one.UserName), strings.ToLower(text)) {
+				found.People = append(found.People, one)
+			}
+		}
+		for _, one := range d.named {
+			if strings.Contains(strings.ToLower(one.UserName), strings.ToLower(text)) {
+				found.People = append(found.People, one)
+			}
+		}
+		found.Total = len(found.People)
+		found.People = found.People[:min(len(found.People), limit)]
+		return nil
+	})
+	return found, err
+}
+
+func (d *fakeDaemon) Infobases(_ context.Context, appID string) (found []control.Infobase, err error) {
+	err = d.call(func() error {
+		for _, ib := range d.infobases {
+			if ib.AppID == appID {
+				found = append(found, ib)
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 func (d *fakeDaemon) Explain(_ context.Context, appID, ibID, userID, group string) (e control.Explanation, err error) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/muesli/termenv"
@@ -82,6 +83,52 @@ var scenes = []struct {
 			OtherGroups:      map[string]int{"": 3},
 		}
 		d.press("3", "e")
+	}},
+	{"sessions_names", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "down")
+	}},
+	{"sessions_names_details", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "enter")
+	}},
+	{"infobases", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("2", "i", "down")
+	}},
+	{"infobases_sessions", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("2", "i", "enter")
+	}},
+	{"find", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("f")
+		d.write("ов")
+		d.press("enter")
+	}},
+	{"find_nobody", func(d *driver, daemon *fakeDaemon) {
+		d.press("f")
+		d.write("Кузнецов")
+		d.press("enter")
+	}},
+	{"find_absent", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		daemon.explains = control.Explanation{InfobaseSessions: 3, Unmet: []control.Unmet{{
+			Recipient: control.Recipient{Type: "user"}, Count: 3, First: moment.Add(-10 * time.Minute), Last: moment.Add(-6 * time.Minute),
+			Spans: []control.UnmetSpan{{First: moment.Add(-10 * time.Minute), Last: moment.Add(-10 * time.Minute), Count: 1},
+				{First: moment.Add(-7 * time.Minute), Last: moment.Add(-6 * time.Minute), Count: 2}},
+		}}}
+		d.press("3", "f")
+		d.write("Иванов И. И.")
+		d.press("enter")
+	}},
+	{"send_names", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "w", "up")
+	}},
+	{"send_pick", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("5", "down", "down", "down", "ctrl+o")
 	}},
 	{"journal", func(d *driver, _ *fakeDaemon) {
 		d.press("4")

@@ -12,6 +12,7 @@ func (p *Panel) everywhere() keyTable {
 		{keys: "1 2 3 4 5", shown: "1 … 5", text: "tui.key_screens", doKey: p.showTab},
 		{keys: "alt+1 alt+2 alt+3 alt+4 alt+5", shown: "alt+1 … 5", text: "tui.key_screens_typing", doKey: p.showTab},
 		{keys: "tab shift+tab", text: "tui.key_next", doKey: p.showNext},
+		{keys: "f alt+f", shown: "f", text: "tui.key_find_person", do: p.env.askPerson},
 		{keys: "esc", text: "tui.key_back"}, // each screen and each dialog has its own
 		p.helpKeys(),
 		{keys: "ctrl+l", text: "tui.key_redraw", do: func() tea.Cmd { return tea.ClearScreen }},

@@ -44,6 +44,7 @@ func (o *overviewScreen) leave()                   { o.seen = false }
 
 func (o *overviewScreen) keys() keyTable {
 	return keyTable{
+		{keys: "f", text: "tui.key_find_person"},
 		{keys: "enter", text: "tui.key_warnings", do: func() tea.Cmd { return lead(warningsMsg{}) }},
 		{keys: "r", text: "tui.key_reload", do: o.reload},
 		{keys: "tab", text: "tui.key_next"},

@@ -103,6 +103,10 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case explainedMsg:
 		p.env.explained(msg)
 		return p, nil
+	case foundMsg:
+		return p, p.env.found(msg)
+	case infobasesMsg:
+		return p, p.env.tookInfobases(msg)
 	case sessionsOfMsg:
 		return p, tea.Batch(p.show(p.sessions), p.update(msg))
 	case warningsMsg:

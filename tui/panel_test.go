@@ -183,11 +183,11 @@ func TestFiltersAndSortsInTheDaemon(t *testing.T) {
 	d.sees("5 сеансов")
 	d.press("s", "home", "enter") // by user
 	last := daemon.asked[len(daemon.asked)-1]
-	if last.Sort != "user" || last.Text != "" {
+	if last.Sort != "user_name" || last.Text != "" {
 		t.Errorf("asked for %+v", last)
 	}
 	d.press("s", "enter") // the same again
-	if last = daemon.asked[len(daemon.asked)-1]; last.Sort != "-user" {
+	if last = daemon.asked[len(daemon.asked)-1]; last.Sort != "-user_name" {
 		t.Errorf("asked for %+v", last)
 	}
 }
@@ -727,4 +727,68 @@ func TestASmallScreenShowsWhatMatters(t *testing.T) {
 	d.sees("│ нет ", "Не совпадает")
 	d.press("esc", "C")
 	d.sees("· 1–", "/5", "› прежний ключ работает ещё 24 часа")
+}
+
+func TestFindsAPersonInFourKeys(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	daemon.giveNames()
+	d.press("f")
+	d.write("Ивано")
+	d.press("enter") // the only one
+	d.sees("Иванов И. И. в базе Бухгалтерия", "Такого сеанса сейчас нет")
+	d.press("esc", "4", "f")
+	d.write("ов")
+	d.press("enter")
+	d.sees("Нашлись 4 человека", "Соловьёв (59c775be…) · Склад")
+	d.press("end", "enter")
+	d.sees("известно только имя")
+	d.press("esc", "f")
+	d.write("nobody")
+	d.press("enter")
+	d.sees("Нет никого", "nobody")
+	d.press("esc", "5", "alt+f")
+	d.sees("Почему не дошло?")
+}
+
+func TestInfobasesAreALevelBetweenAnAppAndItsSessions(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	daemon.giveNames()
+	d.press("2", "i")
+	d.sees("Базы приложения «Склад»", "Зарплата")
+	d.press("down", "enter")
+	last := daemon.asked[len(daemon.asked)-1]
+	if last.AppID != daemon.apps[0].ID || last.IbID != daemon.infobases[1].ID {
+		t.Errorf("asked for %+v", last)
+	}
+	d.sees("[3 Сеансы]", "· Склад · Зарплата")
+	d.press("esc")
+	d.sees("3 сеанса · Склад", "-· Зарплата")
+	d.press("esc")
+	d.sees("5 сеансов")
+	d.press("2", "down", "i")
+	d.sees("сообщений им не было")
+}
+
+func TestChoosesTheRecipientByName(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	daemon.giveNames()
+	d.press("5", "down", "ctrl+o")
+	d.sees("Базы приложения «Склад»")
+	d.press("down", "enter")
+	d.sees("d23f0824", "Зарплата")
+	d.press("down", "down")
+	d.write("ивано")
+	d.press("ctrl+o", "enter")
+	d.sees("Иванов И. И.", "Бухгалтерия")
+	d.press("down")
+	d.write("hello")
+	d.press("ctrl+s")
+	if to := daemon.sent[0].To; to.UserID != daemon.sessions[0].UserID || to.IbID != daemon.sessions[0].IbID {
+		t.Errorf("sent to %+v", to)
+	}
+	d.press("up", "backspace")
+	d.sees("-Иванов")
 }

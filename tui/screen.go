@@ -26,10 +26,16 @@ type screen interface {
 
 // Messages by which a screen leads to another one.
 type (
-	// sessionsOfMsg shows the sessions of an app.
-	sessionsOfMsg struct{ appID string }
+	// sessionsOfMsg shows the sessions of an app, or of one of its infobases.
+	sessionsOfMsg struct {
+		appID string
+		ib    called
+	}
 	// writeToMsg begins a message.
-	writeToMsg struct{ appID, ibID, userID string }
+	writeToMsg struct {
+		appID    string
+		ib, user called
+	}
 	// warningsMsg shows the log from warnings on.
 	warningsMsg struct{}
 	// backMsg shows the screen that was shown before.

@@ -22,6 +22,7 @@ type sendScreen struct {
 	to            wire.RecipientType
 	important     bool
 	inputs        [fieldCount]input
+	names         [fieldCount]called // of the ids in fieldIb and fieldWho, as far as known
 	at            formField
 	top           int      // the first line that is shown
 	result        []string // what became of the last message, plain
@@ -96,6 +97,12 @@ func (s *sendScreen) fieldKeys() keyTable {
 		}
 	case fieldBody, fieldData:
 		return keyTable{{keys: "enter", text: "tui.key_line_break"}}
+	case fieldIb:
+		return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickInfobase}, {keys: "enter", do: s.next}}
+	case fieldWho:
+		if s.to == wire.ToUser {
+			return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickUser}, {keys: "enter", do: s.next}}
+		}
 	}
 	return keyTable{{keys: "enter", do: s.next}}
 }
@@ -123,9 +130,9 @@ func (s *sendScreen) update(msg tea.Msg) tea.Cmd {
 	case writeToMsg:
 		s.choose(msg.appID)
 		s.to, s.at, s.result = wire.ToUser, fieldTitle, nil
-		s.inputs[fieldIb].set(msg.ibID)
-		s.inputs[fieldWho].set(msg.userID)
-		if msg.ibID == "" {
+		s.set(fieldIb, msg.ib)
+		s.set(fieldWho, msg.user)
+		if msg.ib.id == "" {
 			s.at = fieldIb
 		}
 	case sentMsg:
@@ -133,6 +140,49 @@ func (s *sendScreen) update(msg tea.Msg) tea.Cmd {
 		s.showResult(msg)
 	}
 	return nil
+}
+
+// set writes an id into a field, and remembers its name.
+func (s *sendScreen) set(f formField, value called) {
+	s.inputs[f].set(value.id)
+	s.names[f] = value
+}
+
+// nameIn is the name of the id in a field, empty if it is not known.
+func (s *sendScreen) nameIn(f formField) string {
+	if s.names[f].id != s.inputs[f].value() {
+		return ""
+	}
+	return s.names[f].name
+}
+
+// pickInfobase lets the person choose one of the app's infobases.
+func (s *sendScreen) pickInfobase() tea.Cmd {
+	title := s.t("tui.infobases_title", "app", s.appTitle(s.appID))
+	return s.askInfobases(s.appID, func(found []control.Infobase) tea.Cmd {
+		return s.chooseInfobase(title, found, func(ib control.Infobase) tea.Cmd {
+			s.set(fieldIb, called{ib.ID, ib.Name})
+			return nil
+		})
+	})
+}
+
+// pickUser lets the person choose one of the app's users, whose name or id has what is
+// written so far.
+func (s *sendScreen) pickUser() tea.Cmd {
+	return s.askPeople(s.appID, s.inputs[fieldWho].value(), func(found control.People) tea.Cmd {
+		if len(found.People) == 0 {
+			s.complain(s.t("tui.found_nobody_here"))
+			return nil
+		}
+		return s.choosePerson(found, false, func(who control.Person) tea.Cmd {
+			s.set(fieldWho, called{who.UserID, who.UserName})
+			if who.IbID != "" {
+				s.set(fieldIb, called{who.IbID, who.IbName})
+			}
+			return nil
+		})
+	})
 }
 
 func (s *sendScreen) choose(appID string) { s.appID, s.chosen = appID, true }
@@ -343,7 +393,11 @@ func (s *sendScreen) explainRecipient() tea.Cmd {
 		s.complain(problem)
 		return nil
 	}
-	return s.explain(s.appID, to.IbID, to.UserID, to.UserGroup)
+	user := called{id: to.UserID}
+	if to.UserID != "" {
+		user.name = s.nameIn(fieldWho)
+	}
+	return s.explain(s.appID, called{to.IbID, s.nameIn(fieldIb)}, user, to.UserGroup)
 }
 
 // click chooses a field.
@@ -437,6 +491,11 @@ func (s *sendScreen) fieldLines(f formField, room int, focus bool) []string {
 		return s.inputs[f].area(s.style, room, 3, focus)
 	case fieldData:
 		return s.inputs[f].area(s.style, room, 2, focus)
+	}
+	if name := s.nameIn(f); name != "" && (f == fieldIb || f == fieldWho && s.to == wire.ToUser) {
+		// Beside the whole id with the cursor behind it, if there is room for some of it.
+		name = cells.Truncate(cells.Plain(name), max(room-cells.Width(s.names[f].id)-1-2, room/4))
+		return []string{s.inputs[f].view(s.style, room-cells.Width(name)-2, focus) + "  " + s.style.good.Render(name)}
 	}
 	return []string{s.inputs[f].view(s.style, room, focus)}
 }

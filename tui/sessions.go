@@ -20,6 +20,7 @@ type sessionsScreen struct {
 	width, height int
 	filter        filter
 	appID         string // only the sessions of this app; empty: of all
+	ib            called // and of this infobase of it; empty: of all
 	sort          string // as control.SessionQuery has it
 	at            scroll
 	moved         bool    // the person chose a row, and be it the first one
@@ -98,11 +99,11 @@ func with(which func() (control.Session, bool), do func(control.Session) tea.Cmd
 
 func (s *sessionsScreen) writeToUser(one control.Session) tea.Cmd {
 	s.close()
-	return lead(writeToMsg{one.AppID, one.IbID, one.UserID})
+	return lead(writeToMsg{one.AppID, ibOf(one), userOf(one)})
 }
 
 func (s *sessionsScreen) explainUser(one control.Session) tea.Cmd {
-	return s.explain(one.AppID, one.IbID, one.UserID, "")
+	return s.explain(one.AppID, ibOf(one), userOf(one), "")
 }
 
 type sessionsMsg struct {
@@ -129,6 +130,7 @@ func (s *sessionsScreen) ask() tea.Cmd {
 	offset := max(s.at.top-around, 0)
 	q := control.SessionQuery{
 		AppID:  s.appID,
+		IbID:   s.ib.id,
 		Text:   s.filter.text,
 		Sort:   s.sort,
 		Offset: offset,
@@ -174,7 +176,7 @@ func (s *sessionsScreen) update(msg tea.Msg) tea.Cmd {
 		}
 		return s.ask()
 	case sessionsOfMsg:
-		s.appID = msg.appID
+		s.appID, s.ib = msg.appID, msg.ib
 		s.filter.clear()
 		return s.anew()
 	}
@@ -248,11 +250,14 @@ func (s *sessionsScreen) move(name string) tea.Cmd {
 	return nil
 }
 
-// showAll takes the filter away, or else the app whose sessions are shown.
+// showAll takes the filter away, or else the infobase, or the app whose sessions are shown.
 func (s *sessionsScreen) showAll() tea.Cmd {
-	if s.filter.text != "" {
+	switch {
+	case s.filter.text != "":
 		s.filter.clear()
-	} else {
+	case s.ib != called{}:
+		s.ib = called{}
+	default:
 		s.appID = ""
 	}
 	return s.anew()
@@ -276,7 +281,7 @@ func (s *sessionsScreen) click(line, wheel int) tea.Cmd {
 
 func (s *sessionsScreen) askDisconnect(one control.Session) tea.Cmd {
 	id := cells.Plain(one.ID)
-	user, ib, app := s.userName(one.UserID), cells.Plain(one.IbID), s.appTitle(one.AppID)
+	user, ib, app := s.userName(userOf(one)), ibOf(one).plain(), s.appTitle(one.AppID)
 	disconnect := func() tea.Cmd {
 		return s.act(func(ctx context.Context) doneMsg {
 			err := s.daemon.CloseSession(ctx, one.ID, one.Since)
@@ -316,8 +321,8 @@ func (s *sessionsScreen) askSort() tea.Cmd {
 
 func (s *sessionsScreen) columns() []column {
 	return []column{
-		{title: s.t("tui.column_user"), min: 12, max: 36, sort: "user"},
-		{title: s.t("tui.column_ib"), min: 9, max: 36, sort: "ib"},
+		{title: s.t("tui.column_user"), min: 16, max: 36, sort: "user_name"},
+		{title: s.t("tui.column_ib"), min: 12, max: 36, sort: "ib_name"},
 		{title: s.t("tui.column_app"), min: 10, max: 24, yields: 1, sort: "app"},
 		{title: s.t("tui.column_group"), min: 6, max: 12, yields: 4, sort: "group"},
 		{title: s.t("tui.column_addr"), min: 15, max: 15, yields: 2, sort: "addr"},
@@ -332,6 +337,9 @@ func (s *sessionsScreen) view() []string {
 	title := s.t("tui.sessions_count", "N", s.total, "n", number(s.total))
 	if s.appID != "" {
 		title += " · " + s.appTitle(s.appID)
+	}
+	if s.ib != (called{}) {
+		title += " · " + s.ib.plain()
 	}
 	lines := []string{s.filter.view(title, s.width)}
 	columns := s.columns()
@@ -366,8 +374,8 @@ func (s *sessionsScreen) view() []string {
 			queued = say.Bytes(uint64(one.Queued))
 		}
 		row := table.row([]string{
-			s.userName(one.UserID),
-			cells.Plain(one.IbID),
+			s.userName(userOf(one)),
+			ibOf(one).plain(),
 			s.appTitle(one.AppID),
 			cells.Plain(strings.Join(one.InGroups(), ", ")),
 			host(one.Addr),

@@ -54,6 +54,8 @@ type Daemon interface {
 	Sessions(ctx context.Context, q control.SessionQuery) (control.SessionPage, error)
 	CloseSession(ctx context.Context, id string, since time.Time) error
 	Send(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (sessions int, err error)
+	People(ctx context.Context, appID, text string, limit int) (control.People, error)
+	Infobases(ctx context.Context, appID string) ([]control.Infobase, error)
 	Explain(ctx context.Context, appID, ibID, userID, userGroup string) (control.Explanation, error)
 
 	Logs(ctx context.Context, q control.LogQuery, follow bool, each func(control.LogRecord) error) error
