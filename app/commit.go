@@ -34,7 +34,7 @@ func (r *Registry) commit(c change) error {
 	return err
 }
 
-// replace makes apps what readers see, and tells what differs from what they saw.
+// replace makes apps what readers see, and returns what differs from what they saw.
 // An app that does not differ stays the same *App.
 func (r *Registry) replace(apps []*App) {
 	before := r.current.Load()
@@ -55,7 +55,7 @@ func (r *Registry) replace(apps []*App) {
 	r.publish(before.with(put, remove), put, remove)
 }
 
-// publish shows readers the next state, and tells of what is new in it.
+// publish shows readers the next state, and announces what is new in it.
 func (r *Registry) publish(next *snapshot, put []*App, remove []string) {
 	r.current.Store(next)
 	r.forgetTokens()

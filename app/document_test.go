@@ -56,7 +56,7 @@ func TestDecodeRefusesWhatIsNotWhole(t *testing.T) {
 		}
 		for _, secret := range []string{keyA, keyB, clientA, clientB} {
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("%s: the error tells a key: %v", name, err)
+				t.Errorf("%s: the error reveals a key: %v", name, err)
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// Identity tells one database from another, wherever its file lies and however often
+// Identity distinguishes one database from another, wherever its file lies and however often
 // it is copied. It is made at random together with the database and never changes.
 type Identity [16]byte
 

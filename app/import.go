@@ -104,7 +104,7 @@ func (r *Registry) WouldImport(content []byte) bool {
 	})
 }
 
-// planImport tells what would become of a keys file.
+// planImport works out what would become of a keys file.
 func (r *Registry) planImport(content []byte) ImportReport {
 	im := importer{
 		there:    r.current.Load(),

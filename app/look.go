@@ -87,7 +87,7 @@ func look(path string, end time.Time) (Seen, error) {
 	}
 }
 
-// state tells moments of a file apart: no two with a commit in between are equal.
+// state distinguishes moments of a file: no two with a commit in between are equal.
 type state struct {
 	metas [2]uint64
 	whole bool

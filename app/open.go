@@ -31,7 +31,7 @@ var (
 // is refused stays as it was, byte for byte.
 //
 // A write that was torn by a loss of power is no damage: the state before it, which
-// is the last one that was acknowledged, is there. [Registry.LastChangeInDoubt] tells
+// is the last one that was acknowledged, is there. [Registry.LastChangeInDoubt] says
 // of it nevertheless, for a disk that damages what it had looks the same.
 func Open(path string, o Options) (*Registry, error) {
 	f, err := openFile(path, o)
@@ -153,7 +153,7 @@ func checkDatabase(path string, o Options) error {
 	return checkIdentity(there.identity, o.Expect)
 }
 
-// openBolt opens a file that exists, and tells in our terms why it cannot. The file
+// openBolt opens a file that exists; its error says in our terms why it cannot. The file
 // belongs to db.
 func openBolt(path string, o *bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {

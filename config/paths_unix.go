@@ -61,7 +61,7 @@ func userPaths(getenv func(string) string) (Paths, error) {
 }
 
 // baseFolder returns a folder of the XDG base directory specification, which
-// tells to ignore relative ones.
+// says that relative ones are ignored.
 func baseFolder(getenv func(string) string, variable, below string) (string, error) {
 	if folder := getenv(variable); filepath.IsAbs(folder) {
 		return folder, nil

@@ -14,7 +14,7 @@ import (
 )
 
 // parseTOML reads pns4ones.toml: a key at the top level for each setting. The
-// decoder checks the file as a whole; the parser below it then tells the line of
+// decoder checks the file as a whole; the parser below it then finds the line of
 // each key, which the decoder keeps to itself.
 func (l *loader) parseTOML(path string, content []byte) []given {
 	content = bytes.TrimPrefix(content, []byte("\uFEFF"))

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// written are the defaults that the comments of Deadlines tell of.
+// written are the defaults that the comments of Deadlines name.
 func written(t *testing.T) map[string]time.Duration {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "handover.go", nil, parser.ParseComments)

@@ -27,7 +27,7 @@ const (
 	documentFormat = 2
 )
 
-// document is what one process tells the next: a memory file with the length of the JSON
+// document is what one process hands the next: a memory file with the length of the JSON
 // of this as an uvarint, that JSON, and the sessions (hub.State.AppendBinary).
 type document struct {
 	Format   int              `json:"format"`

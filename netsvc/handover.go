@@ -30,7 +30,7 @@ import (
 //	8                                   ◀── ready: how many sessions it has
 //	9 the byte ──────────────────────────▶  reads it: the sessions are N's
 //	                                    ◀── mine; serves
-//	10 tells systemd, ends
+//	10 notifies systemd, ends
 //
 // Until the byte is written, whatever goes wrong at either side, and also a SIGTERM, ends
 // N, and O goes on (takes back): nothing was lost. O ends N by a kill, and before it writes

@@ -55,7 +55,7 @@ func newHander(s *Server) *hander {
 
 // Upgrade hands over to the program on disk. It returns when that has begun: what can be
 // refused is refused before, and nothing has happened then. The record of the hand-over
-// with this id tells what came of it.
+// with this id says what came of it.
 func (h *hander) Upgrade(ctx context.Context) (id string, err error) {
 	u, err := h.begin()
 	if err != nil {

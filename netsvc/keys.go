@@ -101,7 +101,7 @@ const expiryRetry = time.Minute
 // longestWait bounds how late an end is noticed after the clock was set forward.
 const longestWait = time.Minute
 
-// announceBefore is how long before the end of an old client key the log tells how
+// announceBefore is how long before the end of an old client key the log says how
 // many sessions will be closed with it.
 var announceBefore = []time.Duration{5 * time.Minute, time.Hour}
 
@@ -130,7 +130,7 @@ func (s *Server) keepKeys(ctx context.Context) error {
 	}
 }
 
-// closeEnded tells the hub of the apps that have a key whose time is over, and reports
+// closeEnded has the hub know the apps that have a key whose time is over, and reports
 // whether there are any.
 func (s *Server) closeEnded() (any bool) {
 	s.telling.Lock()
@@ -175,7 +175,7 @@ type announcement struct {
 	ahead      time.Duration // one of announceBefore
 }
 
-// announceEnds tells of the client keys that end soon, once at each of
+// announceEnds announces the client keys that end soon, once at each of
 // announceBefore. It returns when to look again, at next or earlier, and what was
 // announced so far of the keys that there are still.
 func (s *Server) announceEnds(next time.Time, before map[announcement]bool) (time.Time, map[announcement]bool) {

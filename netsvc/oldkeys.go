@@ -11,7 +11,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/files"
 )
 
-// OldKeys tells what became of the old product's keys file in an Open that made the
+// OldKeys is what became of the old product's keys file in an Open that made the
 // database. Its zero value: the database was there.
 type OldKeys struct {
 	Looked []string          // where it was looked for, in this order
@@ -32,7 +32,7 @@ type oldKeysFile struct {
 	err     error // why it cannot be read
 }
 
-// OldKeys tells what was taken over from the old product by this Open.
+// OldKeys returns what was taken over from the old product by this Open.
 func (s *Server) OldKeys() OldKeys { return s.oldKeys.OldKeys }
 
 // readOldKeys reads the keys files of the old product if there is no database yet:

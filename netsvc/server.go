@@ -265,8 +265,8 @@ func (s *Server) evict() bool {
 	return s.hub.EvictUnregistered() || s.http.EvictIdle()
 }
 
-// openApps opens the database, imports the old keys into a new one, and tells
-// the hub of every app.
+// openApps opens the database, imports the old keys into a new one, and gives
+// every app to the hub.
 func (s *Server) openApps() error {
 	if err := s.readOldKeys(s.DatabasePath()); err != nil {
 		return err

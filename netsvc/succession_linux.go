@@ -26,7 +26,7 @@ const (
 	// descriptor when the other end is closed, so it keeps both.
 	storeName = "handover"
 	keepName  = "handover-end"
-	// linkVariable tells a successor the descriptor of its link, formatVariable that
+	// linkVariable gives a successor the descriptor of its link, formatVariable that
 	// this process speaks as documentFormat wants it.
 	linkVariable   = "PNS4ONES_HANDOVER_FD"
 	formatVariable = "PNS4ONES_HANDOVER_FORMAT"

@@ -69,7 +69,7 @@ func (l *logQueue) run() {
 }
 
 func (l *logQueue) pass(line []byte) {
-	l.w.Write(line) // there is nobody to tell of an error
+	l.w.Write(line) // there is nobody to report an error to
 	if n := l.dropped.Swap(0); n > 0 {
 		fmt.Fprintf(l.w, "level=Warning msg=\"log lines were dropped: nobody read them in time\" lines=%d\n", n)
 	}

@@ -97,7 +97,7 @@ func (d *daemonRun) run(ctx context.Context) int {
 	return d.serve(ctx, text, settings, paths)
 }
 
-// fail tells the person what is wrong. Its errors come before or instead of
+// fail says to the person what is wrong. Its errors come before or instead of
 // logging, so they are not log records.
 func (d *daemonRun) fail(text *locale.Localizer, settings *config.Result, err error) int {
 	fmt.Fprintln(d.stderr, errorText(text, settings, err))

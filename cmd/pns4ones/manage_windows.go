@@ -125,7 +125,7 @@ func (c *serviceCommand) errorText(err error) error {
 	return locale.NewText("service.failed", "name", serviceName, "error", err)
 }
 
-// Waiting for the service manager, which tells nobody when it is done.
+// Waiting for the service manager, which lets nobody know when it is done.
 const (
 	serviceTime = 30 * time.Second
 	servicePoll = 100 * time.Millisecond
@@ -283,7 +283,7 @@ func logPath() (string, error) {
 	return filepath.Join(paths.Settings, logName), err
 }
 
-// logSize tells how long the log is, and whether there is one.
+// logSize returns how long the log is, and whether there is one.
 func logSize() (size int64, exists bool) {
 	path, err := logPath()
 	if err != nil {

@@ -40,7 +40,7 @@ func runAsService(run func(context.Context, manager) int) int {
 	// lowered, Go still makes none unless GOTRACEBACK asks for it.
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	notify := func(state string) func() {
-		// Without systemd, or if it does not listen, there is nobody to tell.
+		// Without systemd, or if it does not listen, there is nobody to notify.
 		return func() { daemon.SdNotify(false, state) }
 	}
 	journaled, err := journal.StderrIsJournalStream()

@@ -39,7 +39,7 @@ func (d *daemonRun) welcome(text *locale.Localizer, settings *config.Result, ser
 	}
 }
 
-// sayOldKeys tells what was taken over from the old product, and where it was looked
+// sayOldKeys says what was taken over from the old product, and where it was looked
 // for.
 func (d *daemonRun) sayOldKeys(text *locale.Localizer, old netsvc.OldKeys) {
 	switch {

@@ -256,7 +256,7 @@ func TestManIsGoodRoff(t *testing.T) {
 			switch {
 			case i == 0:
 				if line != `'\" -*- coding: UTF-8 -*-` {
-					bad("does not tell the encoding")
+					bad("does not name the encoding")
 				}
 			case strings.HasPrefix(line, "'"), strings.HasPrefix(line, ".") && !slices.Contains(known, request):
 				bad("an unknown request")

@@ -120,7 +120,7 @@ func (p *program) statusFields(s control.Status) []field {
 	return fields
 }
 
-// handover tells of the last hand-over of the sessions in a line.
+// handover describes the last hand-over of the sessions in a line.
 func (p *program) handover(h *control.Handover) string {
 	way := locale.Clean(h.Way)
 	switch h.Way {

@@ -19,7 +19,7 @@ const (
 )
 
 // upgradeCommand has the daemon that is installed now take over from the one that
-// runs, waits until one of the two tells what came of it, and fails unless every
+// runs, waits until one of the two reports what came of it, and fails unless every
 // session is served.
 func (p *program) upgradeCommand() *cobra.Command {
 	return p.command("upgrade", nil, func(cmd *cobra.Command, _ []string) error {
@@ -49,9 +49,9 @@ func (p *program) upgradeCommand() *cobra.Command {
 	})
 }
 
-// awaitOutcome waits, at most so long, until a daemon tells what came of the upgrade
+// awaitOutcome waits, at most so long, until a daemon reports what came of the upgrade
 // with that id, or another process than before answers. It gives up sooner if nobody has
-// answered for the time of silence. A daemon that gave no id tells only that it failed.
+// answered for the time of silence. A daemon that gave no id reports only that it failed.
 func awaitOutcome(ctx context.Context, client *control.Client, before control.Status, id string, atMost, silence time.Duration) (control.Status, error) {
 	late := time.NewTimer(atMost)
 	defer late.Stop()
@@ -79,7 +79,7 @@ func awaitOutcome(ctx context.Context, client *control.Client, before control.St
 	}
 }
 
-// recordOf is what the daemon tells of the upgrade with that id; nil: nothing.
+// recordOf is what the daemon reports of the upgrade with that id; nil: nothing.
 func recordOf(s control.Status, id string) *control.Handover {
 	if id == "" || s.LastHandover == nil || s.LastHandover.ID != id {
 		return nil
@@ -112,7 +112,7 @@ func upgradeFailure(before, after control.Status, id string) error {
 	return failure("admin.upgrade_unknown", "version", version, "pid", after.PID, "before", before.Sessions, "after", after.Sessions)
 }
 
-// sayUpgraded tells of an upgrade at which nothing was lost.
+// sayUpgraded reports an upgrade at which nothing was lost.
 func (p *program) sayUpgraded(before, after control.Status, id string) {
 	to := locale.Clean(after.Version)
 	if after.Version == before.Version {

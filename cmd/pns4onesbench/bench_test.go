@@ -297,7 +297,7 @@ func TestUsage(t *testing.T) {
 	status, stdout, _ := runBench(t, nil, "--help")
 	for _, s := range append(slices.Clone(scenarios), scenario{name: "carry"}, scenario{name: "all"}) {
 		if status != exitDone || !strings.Contains(stdout, "\n  "+s.name+" ") {
-			t.Errorf("the help does not tell of %s:\n%s", s.name, stdout)
+			t.Errorf("the help does not mention %s:\n%s", s.name, stdout)
 		}
 	}
 	if status, _, stderr := runBench(t, nil, "broadcast", "--sessions", "100000000"); status != exitFailed || !strings.Contains(stderr, "open files") {

@@ -134,14 +134,14 @@ func (c *Certificate) NotAfter() time.Time {
 	return c.state.Load().inUse.Leaf.NotAfter
 }
 
-// Failure tells why the files as they are now cannot be used, so that the certificate
+// Failure returns why the files as they are now cannot be used, so that the certificate
 // from before is still served; empty: they are in use. It has no secrets.
 func (c *Certificate) Failure() string {
 	c.look()
 	return c.state.Load().failure
 }
 
-// NotBefore tells from when on the certificate in use is valid.
+// NotBefore returns the moment from which the certificate in use is valid.
 func (c *Certificate) NotBefore() time.Time {
 	c.look()
 	return c.state.Load().inUse.Leaf.NotBefore

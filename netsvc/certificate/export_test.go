@@ -16,7 +16,7 @@ func OpenAt(o Options, log *slog.Logger, now func() time.Time) (*Certificate, er
 	return openSource(src, log, now)
 }
 
-// PEMBlocks tells how many blocks are read, and whether there are more.
+// PEMBlocks returns how many blocks are read, and whether there are more.
 func PEMBlocks(data []byte) (int, bool) {
 	blocks, damaged := pemBlocks(data)
 	return len(blocks), damaged

@@ -159,7 +159,7 @@ func TestAnImportMayTakeLongerThanOtherRequests(t *testing.T) {
 	_, err := c.Status(t.Context()) // begins later and is given up on
 	unreachable(t, err, path, control.ConnectFailed)
 	if !strings.Contains(err.Error(), "20ms") {
-		t.Errorf("%q does not tell how long it waited", err)
+		t.Errorf("%q does not say how long it waited", err)
 	}
 	close(answer)
 	if err := <-got; err != nil {

@@ -87,7 +87,7 @@ func (c *Client) Reload(ctx context.Context) (ReloadReport, error) {
 }
 
 // Upgrade has the program on disk take the daemon's place, with all sessions. It
-// returns when that begins; Status.LastHandover with this id tells what came of it.
+// returns when that begins; Status.LastHandover with this id says what came of it.
 // The id is empty from a daemon that keeps no such record.
 func (c *Client) Upgrade(ctx context.Context) (id string, err error) {
 	begun, err := ask[UpgradeBegun](ctx, c, "POST", "/upgrade", nil)

@@ -2,9 +2,9 @@ package control
 
 import "time"
 
-// Handover tells what became of a hand-over of the sessions from one process to
+// Handover is what became of a hand-over of the sessions from one process to
 // another. A process that did not get its sessions from another one, and has not
-// tried to give them away, has none to tell of.
+// tried to give them away, has none to report.
 type Handover struct {
 	// ID is what the request for the upgrade was answered with; empty for a restart.
 	ID          string `json:"id"`

@@ -118,7 +118,7 @@ func (s *Socket) SetKeepAliveConfig(c net.KeepAliveConfig) error {
 func (s *Socket) LocalAddr() net.Addr { return s.address(unix.Getsockname) }
 
 // RemoteAddr is part of net.Conn. If nobody asks before the connection has ended it is the
-// zero address: the system does not tell it any more.
+// zero address: the system no longer knows it.
 func (s *Socket) RemoteAddr() net.Addr {
 	s.mu.RLock()
 	known := s.remote

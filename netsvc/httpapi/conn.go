@@ -20,7 +20,7 @@ import (
 
 // conn is the connection of a sender between the network and net/http. What
 // net/http refuses by itself, before there is a request for our routes, it refuses
-// in plain text and tells nobody; here such an answer is recognised on its way out,
+// in plain text and lets nobody know; here such an answer is recognised on its way out,
 // replaced by one of ours, counted and logged. So is what is no HTTP at all.
 //
 // TLS is done here, too: net/http would keep to itself what was wrong with it.
@@ -185,7 +185,7 @@ func (c *conn) broken(err error) {
 	}
 }
 
-// handshake does that of TLS, and tells of one that failed.
+// handshake does that of TLS, and reports one that failed.
 func (c *conn) handshake() bool {
 	err := c.tls.Handshake()
 	if err == nil {
@@ -244,7 +244,7 @@ func closeWrite(c net.Conn) error {
 const ownErrorHeader = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 
 // ownAnswer recognises an answer that net/http gives without asking our routes, and
-// tells what it means.
+// says what it means.
 func ownAnswer(b []byte) (why refusal, own bool) {
 	const version = len("HTTP/1.1 ")
 	if len(b) < version+len("400") || b[version] == '2' || b[version] == '1' || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {

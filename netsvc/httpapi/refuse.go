@@ -33,7 +33,7 @@ type refusal struct {
 	reason Reason
 	text   string // for the sender
 	app    string // id of the app whose sender this is, as far as that is known
-	detail string // for the log, if the reason alone does not tell it
+	detail string // for the log, if the reason alone does not say it
 }
 
 // of returns the refusal of a sender of that app.
@@ -42,13 +42,13 @@ func (why refusal) of(app string) refusal {
 	return why
 }
 
-// refuse answers with the refusal, counts, logs and tells of it.
+// refuse answers with the refusal, counts, logs and announces it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
 	s.note(clientAddr(r, s.limits.Load().TrustedProxies), why, slog.Int("status", why.status), slog.String("path", loggedPath(r.URL.Path)))
 	s.writeError(w, r, why.status, why.text)
 }
 
-// note counts a refusal, logs and tells of it.
+// note counts a refusal, logs and announces it.
 func (s *Server) note(peer netip.Addr, why refusal, attrs ...slog.Attr) {
 	s.counters.refused(why)
 	if why.detail != "" {

@@ -15,7 +15,7 @@ import (
 // queued.
 const deliveredHeader = "X-Delivered-Sessions"
 
-// warningHeader tells the sender what may become of a message that was accepted.
+// warningHeader warns the sender of what may become of a message that was accepted.
 const (
 	warningHeader       = "X-Warning"
 	unusableKeysWarning = "Message.Data has keys that are no names in 1C (a letter or _, then letters, digits and _): the released 1C extension loses the whole message"

@@ -68,7 +68,7 @@ type Refused struct {
 	Peer   netip.Addr // see protocol.md section 3.3
 	Reason Reason
 	AppID  string // of the app whose sender it is; empty: not known
-	Detail string // what is wrong with the request; empty: Reason tells it
+	Detail string // what is wrong with the request; empty: Reason says it all
 }
 
 // Server answers senders. All methods may be called concurrently. End it with

@@ -32,8 +32,8 @@ func (d *delivery) counted(copies int) bool {
 // closed takes a copy off, written or not, and reports that it was the last.
 func (d *delivery) closed() bool { return d.open.Add(-1) == 0 }
 
-// finished tells the observer how long a message took. One whose last copy was
-// dropped with its session is not told: that says nothing of the service.
+// finished lets the observer know how long a message took. One whose last copy was
+// dropped with its session is left out: that says nothing of the service.
 func (h *Hub) finished(d *delivery) {
 	if h.options.Latency != nil {
 		h.options.Latency(time.Since(h.started) - d.accepted)

@@ -16,7 +16,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// events collects what a hub tells, as short lines.
+// events collects what a hub announces, as short lines.
 type events struct {
 	mu  sync.Mutex
 	all []hub.Event

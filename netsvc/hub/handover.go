@@ -271,7 +271,7 @@ func (h *Hub) resumeAll(sessions []resumption) {
 			return
 		}
 		s := r.s
-		s.conn.RemoteAddr()           // the system tells it as long as there is a peer
+		s.conn.RemoteAddr()           // the system knows it as long as there is a peer
 		h.watchSilence(s.conn, s.raw) // the other hub may have had other limits
 		if s.registered() == nil {
 			h.goroutines.Go(func() { h.greet(s, r.early) })

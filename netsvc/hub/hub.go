@@ -5,7 +5,7 @@
 // sessions it is meant for. A session that does not read is dropped, never
 // waited for; senders and other sessions do not notice it.
 //
-// netsvc tells the hub which apps exist and which client keys are in force;
+// netsvc gives the hub the apps that exist and which client keys are in force;
 // httpapi and control publish and look. The hub knows nothing of HTTP, tokens
 // or the database.
 //

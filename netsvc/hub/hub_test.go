@@ -48,7 +48,7 @@ type service struct {
 	key  *wire.ClientKey // of appID
 }
 
-// open returns a service that the test shuts down itself; served tells what
+// open returns a service that the test shuts down itself; served gets what
 // Serve returned.
 func open(t testing.TB, o hub.Options) (s *service, served <-chan error) {
 	t.Helper()

@@ -236,7 +236,7 @@ func without(list []*registration, at int32, moved func(*registration)) []*regis
 	return list[:last]
 }
 
-// collect appends the registrations that match the recipient to dst, and tells
+// collect appends the registrations that match the recipient to dst, and returns
 // whose they are, and where the infobase's messages are counted; nil if nobody of that
 // infobase is there.
 func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]*registration, *tenant, *infobaseTraffic) {

@@ -15,7 +15,7 @@ func (*tryWriter) tryWrite(syscall.RawConn, []byte) (n int, full bool, err error
 	return 0, true, nil
 }
 
-// triesWrites tells whether tryWriter ever writes.
+// triesWrites is whether tryWriter ever writes.
 const triesWrites = false
 
 // tryReader leaves every read to a goroutine that may wait, too.

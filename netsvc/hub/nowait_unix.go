@@ -51,7 +51,7 @@ func (w *tryWriter) tryWrite(raw syscall.RawConn, b []byte) (n int, full bool, e
 	return w.n, w.n < len(b), nil
 }
 
-// triesWrites tells whether tryWriter ever writes.
+// triesWrites is whether tryWriter ever writes.
 const triesWrites = true
 
 // tryReader makes reads that never wait, like tryWriter.
@@ -67,7 +67,7 @@ func newTryReader() *tryReader {
 	return r
 }
 
-// tryRead reads what is there. It tells nothing of errors and of the end: whoever
+// tryRead reads what is there. It says nothing of errors and of the end: whoever
 // reads next meets them again.
 func (r *tryReader) tryRead(raw syscall.RawConn, b []byte) (n int) {
 	if raw == nil {

@@ -76,7 +76,7 @@ type Page struct {
 // ErrBadQuery is wrapped by the errors of Sessions.
 var ErrBadQuery = errors.New("bad query")
 
-// sortKey tells what sessions are ordered by: a text or a number. The caller
+// sortKey is what sessions are ordered by: a text or a number. The caller
 // holds the session's lock, and the session is registered.
 type sortKey func(*session, *Query) (string, int64)
 
@@ -124,7 +124,7 @@ func (p place) compare(q place) int {
 }
 
 // Sessions returns a page of the registered sessions that match. Its errors
-// wrap ErrBadQuery and tell which values are allowed.
+// wrap ErrBadQuery and say which values are allowed.
 func (h *Hub) Sessions(q Query) (Page, error) {
 	name, descending := strings.CutPrefix(cmp.Or(q.Sort, "id"), "-")
 	key, known := sortKeys[name]
@@ -149,7 +149,7 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 	limit := cmp.Or(q.Limit, MaxPage)
 	all := h.snapshot()
 	offset := min(q.Offset, len(all))                                   // however large it is, no more can be skipped
-	first := selection{direction: direction, limit: offset + limit + 1} // one more tells whether there is another page
+	first := selection{direction: direction, limit: offset + limit + 1} // one more, to know whether there is another page
 	page := Page{}
 	for _, s := range all {
 		at, ok := s.matches(&q, key)
@@ -226,7 +226,7 @@ func parseCursor(cursor string) (*place, error) {
 	return &p, nil
 }
 
-// matches tells whether a session is open, registered and asked for, and its place
+// matches reports whether a session is open, registered and asked for, and its place
 // in the order.
 func (s *session) matches(q *Query, key sortKey) (place, bool) {
 	s.mu.Lock()
@@ -287,7 +287,7 @@ func (r *registration) mentions(text string) bool {
 	return r.more != nil && (has(r.more.Host) || has(r.more.Agent) || slices.ContainsFunc(r.more.Groups, has))
 }
 
-// describe tells what a session is, or was when it was closed, and why that was.
+// describe returns what a session is, or was when it was closed, and why that was.
 // It reports false for one that never registered.
 func (s *session) describe() (view Session, closed closeReason, registered bool) {
 	s.mu.Lock()

@@ -95,7 +95,7 @@ func (h *Hub) endRefused(s *session, refused *refusal) bool {
 // maxClaimBytes bounds what a stranger may have us remember of each word.
 const maxClaimBytes = 128
 
-// countRefusal counts and tells of a refused registration. Of who it claimed to
+// countRefusal counts, logs and announces a refused registration. Of who it claimed to
 // be for, only the beginning is kept, without taking a character apart. t is the app
 // that it claimed to be of, nil if there is none.
 func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet, t *tenant) {

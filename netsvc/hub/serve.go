@@ -66,7 +66,7 @@ func (h *Hub) admit(conn net.Conn, in *tryReader, buf []byte) {
 // rawOf returns the descriptor of a connection, for what never waits; nil: it has none.
 func rawOf(conn net.Conn) syscall.RawConn {
 	if has, ok := conn.(syscall.Conn); ok {
-		// An error here means that the peer is gone, which reading will tell.
+		// An error here means that the peer is gone, which whoever reads will notice.
 		raw, _ := has.SyscallConn()
 		return raw
 	}

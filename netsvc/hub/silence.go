@@ -16,7 +16,7 @@ func (h *Hub) watchSilence(conn net.Conn, raw syscall.RawConn) {
 	if !ok || limits.PeerTimeout == 0 {
 		return
 	}
-	// Both fail if the connection is gone, which reading will tell.
+	// Both fail if the connection is gone, which whoever reads will notice.
 	tcp.SetKeepAliveConfig(probes(limits.KeepAlive, limits.PeerTimeout))
 	endUnacknowledged(raw, limits.PeerTimeout)
 }
@@ -34,7 +34,7 @@ func probes(keepAlive, peerTimeout time.Duration) net.KeepAliveConfig {
 }
 
 // whyEnded says why a connection ended on which reading or writing failed: otherwise, unless
-// the system gave up a silent peer. It tells only one of the two that, so the silence itself
+// the system gave up a silent peer. It says so to only one of the two, so the silence itself
 // is asked about too.
 func (h *Hub) whyEnded(raw syscall.RawConn, err error, otherwise closeReason) closeReason {
 	silent, known := silence(raw)

@@ -12,8 +12,8 @@ import (
 
 // watch waits for what resting sessions send, all of them in one epoll instance
 // and one goroutine. A goroutine for each would be more than half of the memory
-// that an idle session takes. What an instance has to tell, package net's own
-// poller tells us: it is a descriptor like others.
+// that an idle session takes. That an instance has something, package net's own
+// poller notices: it is a descriptor like others.
 type watch struct {
 	hub   *Hub
 	epoll *os.File // nil: there is none, and each session has its goroutine
@@ -48,7 +48,7 @@ func (w *watch) open() error {
 	epoll := os.NewFile(uintptr(fd), "epoll")
 	raw, err := epoll.SyscallConn()
 	if err == nil {
-		err = epoll.SetReadDeadline(time.Time{}) // tells whether it can be waited for
+		err = epoll.SetReadDeadline(time.Time{}) // an error: it cannot be waited for
 	}
 	if err != nil {
 		epoll.Close()

@@ -51,7 +51,7 @@ func (k *ClientKey) Equal(o *ClientKey) bool {
 	return secret&iv == 1
 }
 
-// Fingerprint tells keys apart without telling anything of them.
+// Fingerprint distinguishes keys without revealing anything of them.
 func (k *ClientKey) Fingerprint() string {
 	h := sha256.New()
 	io.WriteString(h, "pns4ones client key")

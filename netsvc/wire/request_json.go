@@ -193,7 +193,7 @@ func (p *requestParser) mismatch(field, expected string) error {
 		got = "an object"
 	case jsontext.KindBeginArray:
 		got = "an array"
-	default: // no value at all: reading it tells why
+	default: // no value at all: reading it says why
 		if _, err := p.dec.ReadToken(); err != nil {
 			return p.malformed(err)
 		}

@@ -124,7 +124,7 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 	return d
 }
 
-// changed tells the hub of an app as the real daemon does.
+// changed lets the hub know of an app as the real daemon does.
 func (d *daemon) changed(id string, a *app.App) {
 	if d.told != nil {
 		d.told()

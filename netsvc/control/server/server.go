@@ -48,7 +48,7 @@ type Info struct {
 // Options are what a Server needs, all of it.
 type Options struct {
 	Version string
-	Apps    *app.Registry // tells the hub itself of what changes
+	Apps    *app.Registry // lets the hub itself know of what changes
 	Hub     *hub.Hub
 	Log     *logring.Log
 	History *history.History
@@ -60,7 +60,7 @@ type Options struct {
 	// HandingOver reports whether nothing can be done with sessions at present.
 	HandingOver func() bool
 	// Upgrade begins to have the program on disk take the place of this one, and
-	// returns what Handover.ID will be; its error tells the person why that is not
+	// returns what Handover.ID will be; its error says to the person why that is not
 	// possible. nil: never.
 	Upgrade func(context.Context) (id string, err error)
 	Logger  *slog.Logger

@@ -60,7 +60,7 @@ func credentialsOf(conn net.Conn) (found credentials, known bool) {
 // peerGroups reads the supplementary groups of the process that connected. They
 // say more than the user database: without cgo, that is /etc/group alone and
 // knows nothing of users from LDAP or of a service's SupplementaryGroups. Kernels
-// before 4.13 do not tell.
+// before 4.13 do not say.
 func peerGroups(fd uintptr) []int {
 	gids := make([]uint32, 32)
 	for {

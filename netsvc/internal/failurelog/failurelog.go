@@ -64,7 +64,7 @@ func (l *Log) Report(peer netip.Addr, reason, app string, attrs ...slog.Attr) {
 	l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event, append(f.attrs(), attrs...)...)
 }
 
-// attrs are what a record tells of f itself.
+// attrs are what a record says of f itself.
 func (f failure) attrs() []slog.Attr {
 	peer := "others"
 	if f.peer.IsValid() {

@@ -3,7 +3,7 @@
 // last refusal and the messages that found nobody, for those who ask why a message did
 // not arrive.
 //
-// The hub tells it of sessions, httpapi of refused requests, netsvc of apps, and
+// The hub reports sessions to it, httpapi refused requests, netsvc apps, and
 // control shows it. All of it is bounded and in memory; a start forgets it, but for the
 // messages that found nobody where another process has handed them over.
 package history

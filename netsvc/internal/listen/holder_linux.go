@@ -22,7 +22,7 @@ var tcpStates = map[uint64]string{
 
 const tcpListen = 10
 
-// holdersOf tells who has a port of an address, or of any if that is not valid: whether
+// holdersOf returns who has a port of an address, or of any if that is not valid: whether
 // somebody listens on it, and which connections go out from it. What cannot be found
 // out is nobody.
 func holdersOf(addr netip.Addr, port int) (listened bool, connections []string) {

@@ -31,7 +31,7 @@ func limit() uint64 {
 }
 
 // crowded reports whether a connection has one of the reserved descriptors. The system
-// gives the lowest number that is free, so the number tells how many are taken.
+// gives the lowest number that is free, so the number shows how many are taken.
 func crowded(conn syscall.Conn) bool {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -53,7 +53,7 @@ func hasRoom(ln net.Listener, connections int) bool {
 	if err != nil {
 		return true
 	}
-	room := true // also of a listener that was closed: accepting tells
+	room := true // also of a listener that was closed: accepting shows that
 	raw.Control(func(fd uintptr) { room = areFree(int(fd), connections) })
 	return room
 }

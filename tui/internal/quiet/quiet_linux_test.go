@@ -43,7 +43,7 @@ func TestBubbleTeaAsks(t *testing.T) {
 func build(t *testing.T, programs string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	if said, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", folder+"/", programs).CombinedOutput(); err != nil {
+	if said, err := exec.Command("go", "build", "-o", folder+"/", programs).CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", programs, err, said)
 	}
 	return folder

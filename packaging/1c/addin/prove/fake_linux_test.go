@@ -693,7 +693,7 @@ func TestNamesAndWrongCalls(t *testing.T) {
 	h.do("fail", "0")
 	h.expect("true", "bare", "2")
 	h.expect("false", "connect", "2", "localhost", "1", app, ib, user, "", testKey)
-	h.expect(`"raised"`, "error", "2") // there is no memory to tell it in
+	h.expect(`"raised"`, "error", "2") // there is no memory to say so in
 	h.expect("true", "destroy", "2")
 	h.expect("true", "release", "1")
 	h.expect("0", "memory")
