@@ -140,7 +140,8 @@ func (u *upgrade) prepare() (err error) {
 	if err := u.check(u.ctx); err != nil {
 		return err
 	}
-	if u.next, err = u.spawn(); err != nil {
+	until := time.Now().Add(u.deadlines.Hello)
+	if u.next, err = u.spawn(until); err != nil {
 		return err
 	}
 	u.record.ToPID = u.next.process.Pid
@@ -148,7 +149,6 @@ func (u *upgrade) prepare() (err error) {
 	files := []syscall.Conn{u.next.turnOut}
 	saved, sockets := s.sockets()
 	greeting.Sockets = saved
-	until := time.Now().Add(u.deadlines.Hello)
 	u.next.link.SetDeadline(until)
 	if err := say(u.next.link, greeting, append(files, sockets...)...); err != nil && !isEnd(err) { // hear says why it ended
 		return fmt.Errorf("%s: %w", u.program, err)
@@ -171,8 +171,8 @@ func (u *upgrade) prepare() (err error) {
 }
 
 // spawn starts the successor (1). One that is started too late is ended again.
-func (u *upgrade) spawn() (*successor, error) {
-	return bounded(time.Now().Add(u.deadlines.Hello), func() (*successor, error) {
+func (u *upgrade) spawn(until time.Time) (*successor, error) {
+	return bounded(until, func() (*successor, error) {
 		if err := u.at("U.O.spawn"); err != nil {
 			return nil, err
 		}
