@@ -43,7 +43,8 @@ func TestABackupIsADatabase(t *testing.T) {
 	defer restored.Close()
 	got := restored.List()
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *app.App) bool {
-		return a.ID == b.ID && a.Title == b.Title && a.ServerKeys[0].Key == b.ServerKeys[0].Key && a.ClientKeys[0].Key == b.ClientKeys[0].Key
+		return a.ID == b.ID && a.Title == b.Title && a.ServerKeys[0].Key == b.ServerKeys[0].Key &&
+			a.ClientKeys[0].Key == b.ClientKeys[0].Key
 	})); diff != "" {
 		t.Error(diff)
 	}

@@ -47,7 +47,8 @@ func TestDecodeRefusesWhatIsNotWhole(t *testing.T) {
 		"a changed byte":     strings.Replace(string(good), `"title":"A"`, `"title":"B"`, 1),
 		"a key of another app": "2\n" + string(lines[1]) +
 			string(sealed(strings.Replace(string(lines[2][9:len(lines[2])-1]), keyB, keyA, 1))) + "\n",
-		"a broken key": "1\n" + string(sealed(strings.Replace(string(lines[1][9:len(lines[1])-1]), clientA, clientA[4:], 1))) + "\n",
+		"a broken key": "1\n" +
+			string(sealed(strings.Replace(string(lines[1][9:len(lines[1])-1]), clientA, clientA[4:], 1))) + "\n",
 	} {
 		apps, err := app.DecodeApps([]byte(document))
 		if err == nil || apps != nil {

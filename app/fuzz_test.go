@@ -64,12 +64,14 @@ func FuzzImport(f *testing.F) {
 		}
 		second, err := again.Import(&out)
 		if err != nil || second.Problems != nil || len(second.Imported) != len(report.Imported) {
-			t.Fatalf("what was exported: %v, problems %v, %d apps of %d", err, second.Problems, len(second.Imported), len(report.Imported))
+			t.Fatalf("what was exported: %v, problems %v, %d apps of %d", err, second.Problems, len(second.Imported),
+				len(report.Imported))
 		}
 		defer empty(t, again)
 		for i, a := range report.Imported {
 			b := second.Imported[i]
-			if a.ID != b.ID || a.Title != b.Title || a.ServerKeys[0].Key != b.ServerKeys[0].Key || a.ClientKeys[0].Key != b.ClientKeys[0].Key {
+			if a.ID != b.ID || a.Title != b.Title || a.ServerKeys[0].Key != b.ServerKeys[0].Key ||
+				a.ClientKeys[0].Key != b.ClientKeys[0].Key {
 				t.Errorf("%v became %v, or its keys changed", a, b)
 			}
 		}
@@ -111,7 +113,8 @@ func FuzzCheckToken(f *testing.F) {
 			mutated := []byte(token)
 			mutated[int(at)%len(mutated)] ^= flip
 			n := min(len(text), len(token))
-			for _, forged := range []string{string(mutated), text[:n] + token[n:], token[:len(token)-n] + text[:n], token + text, text + token} {
+			for _, forged := range []string{string(mutated), text[:n] + token[n:], token[:len(token)-n] + text[:n], token + text,
+				text + token} {
 				if forged == token {
 					continue
 				}

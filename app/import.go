@@ -113,7 +113,8 @@ func (r *Registry) planImport(content []byte) ImportReport {
 		seenKeys: make(map[string]int),
 	}
 	if isUTF16(content) {
-		im.problem(ImportProblem{Line: 1, Code: ProblemUTF16, Skipped: true, Detail: "the file is in UTF-16, which Notepad calls «Unicode»: save it as UTF-8"})
+		im.problem(ImportProblem{Line: 1, Code: ProblemUTF16, Skipped: true,
+			Detail: "the file is in UTF-16, which Notepad calls «Unicode»: save it as UTF-8"})
 		return im.report
 	}
 	for e := range splitOldKeys(content) {

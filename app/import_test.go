@@ -147,7 +147,8 @@ func TestImportSkipsDamagedEntriesAndNamesTheirLine(t *testing.T) {
 		{"client key not canonical", oldEntry("B", idB, keyB, clientB[:74]+"9="), problem{9, app.ProblemBadClientKey}},
 		{"extra line", oldEntry("B", idB, keyB, clientB, "what is this"), problem{10, app.ProblemExtraLine}},
 		{"two token lines", oldEntry("B", idB, keyB, clientB, "x:1", "y:2"), problem{11, app.ProblemExtraLine}},
-		{"two entries without a title between", entryB + oldEntry("", idB, keyB, clientB)[1:], problem{11, app.ProblemExtraLine}},
+		{"two entries without a title between", entryB + oldEntry("", idB, keyB, clientB)[1:],
+			problem{11, app.ProblemExtraLine}},
 		{"invalid UTF-8 in the title", oldEntry("\xd1\xea\xeb\xe0\xe4", idB, keyB, clientB), problem{6, app.ProblemBadText}},
 		{"invalid UTF-8 in a key", oldEntry("B", idB, keyB[:63]+"\xff", clientB), problem{8, app.ProblemBadText}},
 		{"long title", oldEntry(long, idB, keyB, clientB), problem{6, app.ProblemLineTooLong}},
@@ -234,7 +235,8 @@ func TestImportConflicts(t *testing.T) {
 		want []problem
 	}{
 		{"same id twice", entryA + oldEntry("A2", idA, keyB, clientB), []problem{{6, app.ProblemDuplicateID}}},
-		{"same id twice, in another letter case", entryA + oldEntry("A2", strings.ToUpper(idA), keyB, clientB), []problem{{6, app.ProblemDuplicateID}}},
+		{"same id twice, in another letter case", entryA + oldEntry("A2", strings.ToUpper(idA), keyB, clientB),
+			[]problem{{6, app.ProblemDuplicateID}}},
 		{"whole entry twice", entryA + entryA, []problem{{6, app.ProblemDuplicateID}}},
 		{"same server key twice", entryA + oldEntry("A2", idB, keyA, clientB), []problem{{7, app.ProblemKeyTaken}}},
 	} {
@@ -285,7 +287,8 @@ func TestImportLeavesWhatIsThereAlone(t *testing.T) {
 func TestExportIsWhatImportReads(t *testing.T) {
 	t.Parallel()
 	r, c := newRegistry(t)
-	for _, title := range []string{"Склад", "#", "# 2", "a:1", "ufeff \ufeff", strings.Repeat("я", 200), idC, `"quoted", \n`} {
+	for _, title := range []string{"Склад", "#", "# 2", "a:1", "ufeff \ufeff", strings.Repeat("я", 200), idC,
+		`"quoted", \n`} {
 		create(t, r, title)
 		c.advance(time.Second)
 	}

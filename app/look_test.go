@@ -173,13 +173,14 @@ func TestLookRefusals(t *testing.T) {
 		{name: "newer schema", content: good, want: app.ErrNewer, edit: func(tx *bbolt.Tx) error {
 			return tx.Bucket([]byte("meta")).Put([]byte("schema_version"), []byte("2"))
 		}},
-		{name: "a newer schema with records unknown to us", content: good, want: app.ErrNewer, edit: func(tx *bbolt.Tx) error {
-			_, err := tx.Bucket([]byte("apps")).CreateBucket([]byte("x"))
-			if err == nil {
-				err = tx.Bucket([]byte("meta")).Put([]byte("schema_version"), []byte("2"))
-			}
-			return err
-		}},
+		{name: "a newer schema with records unknown to us", content: good, want: app.ErrNewer,
+			edit: func(tx *bbolt.Tx) error {
+				_, err := tx.Bucket([]byte("apps")).CreateBucket([]byte("x"))
+				if err == nil {
+					err = tx.Bucket([]byte("meta")).Put([]byte("schema_version"), []byte("2"))
+				}
+				return err
+			}},
 		{name: "another bolt file", content: good, want: app.ErrDamaged, edit: func(tx *bbolt.Tx) error {
 			return tx.DeleteBucket([]byte("meta"))
 		}},

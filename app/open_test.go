@@ -29,7 +29,8 @@ func TestOpenMakesFolderAndFileForTheOwnerOnly(t *testing.T) {
 	if !r.Created() || len(r.List()) != 0 {
 		t.Errorf("created %v, apps %v", r.Created(), r.List())
 	}
-	for name, want := range map[string]fs.FileMode{path: 0o600, folder: fs.ModeDir | 0o700, filepath.Dir(folder): fs.ModeDir | 0o700} {
+	for name, want := range map[string]fs.FileMode{path: 0o600, folder: fs.ModeDir | 0o700,
+		filepath.Dir(folder): fs.ModeDir | 0o700} {
 		info := must[fs.FileInfo](t)(os.Stat(name))
 		if runtime.GOOS != "windows" && info.Mode() != want {
 			t.Errorf("%s has mode %v, want %v", name, info.Mode(), want)
@@ -220,9 +221,12 @@ func TestOpenRefusesForeignAndBrokenContents(t *testing.T) {
 		{"newer schema", put("meta", "schema_version", "7"), app.ErrNewer, []string{"7", "1"}},
 		{"schema 0", put("meta", "schema_version", "0"), app.ErrDamaged, []string{"schema"}},
 		{"schema that is no number", put("meta", "schema_version", "one"), app.ErrDamaged, []string{"schema"}},
-		{"no schema", func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("schema_version")) }, app.ErrDamaged, []string{"schema"}},
-		{"no meta", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("meta")) }, app.ErrDamaged, []string{"not a database of this service"}},
-		{"no apps", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("apps")) }, app.ErrDamaged, []string{"list of apps"}},
+		{"no schema", func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("schema_version")) },
+			app.ErrDamaged, []string{"schema"}},
+		{"no meta", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("meta")) }, app.ErrDamaged,
+			[]string{"not a database of this service"}},
+		{"no apps", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("apps")) }, app.ErrDamaged,
+			[]string{"list of apps"}},
 		{"record of nothing", put("apps", idA, ""), app.ErrDamaged, []string{idA}},
 		{"record without a sum", put("apps", idA, "{}"), app.ErrDamaged, []string{idA}},
 		{"record that is no JSON", put("apps", idA, string(sealed("{"))), app.ErrDamaged, []string{idA}},
@@ -240,9 +244,11 @@ func TestOpenRefusesForeignAndBrokenContents(t *testing.T) {
 		{"server key of a wrong form", edit(keyA, keyA[1:]), app.ErrDamaged, []string{idA, "server key 1"}},
 		{"client key of a wrong form", edit(clientA, clientA[4:]), app.ErrDamaged, []string{idA, "client key 1"}},
 		{"generation 0", edit(`"generation":1`, `"generation":0`), app.ErrDamaged, []string{idA, "client key 1"}},
-		{"current key with an end", edit(`"generation":1`, `"generation":1,"until":"2026-01-01T00:00:00Z"`), app.ErrDamaged, []string{idA, "client key 1"}},
+		{"current key with an end", edit(`"generation":1`, `"generation":1,"until":"2026-01-01T00:00:00Z"`), app.ErrDamaged,
+			[]string{idA, "client key 1"}},
 		{"no server key", edit(`"server_keys":[`, `"server_keys":[],"x":[`), app.ErrDamaged, []string{idA, "no keys"}},
-		{"short token secret", edit(`"token_secret":"`, `"token_secret":"AAAA","x":"`), app.ErrDamaged, []string{idA, "secret"}},
+		{"short token secret", edit(`"token_secret":"`, `"token_secret":"AAAA","x":"`), app.ErrDamaged,
+			[]string{idA, "secret"}},
 		{"title with a line break", edit(`"title":"A"`, `"title":"A\nB"`), app.ErrDamaged, []string{idA, "title"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -78,7 +78,8 @@ func decodeApp(line []byte) (*App, error) {
 		if len(k.TokenSecret) != secretByteLen {
 			return nil, errors.New("a token secret has the wrong size")
 		}
-		a.ServerKeys = append(a.ServerKeys, ServerKey{k.Key, a.sinceUTC(k.Since), endUTC(k.Until), tokenSecret(k.TokenSecret)})
+		a.ServerKeys = append(a.ServerKeys, ServerKey{k.Key, a.sinceUTC(k.Since), endUTC(k.Until),
+			tokenSecret(k.TokenSecret)})
 	}
 	for _, k := range rec.ClientKeys {
 		k.Since, k.Until = a.sinceUTC(k.Since), endUTC(k.Until)

@@ -263,12 +263,15 @@ func TestRotateAllRenewsAllOrNone(t *testing.T) {
 	if len(told) > 0 || get(t, r, a.ID) != a {
 		t.Error("something has changed")
 	}
-	apps := must[[]*app.App](t)(r.RotateAll([]app.Rotation{{ID: b.ID, Server: true, Client: true}, {ID: a.ID, Client: true}}, hour))
+	apps := must[[]*app.App](t)(r.RotateAll([]app.Rotation{{ID: b.ID, Server: true, Client: true},
+		{ID: a.ID, Client: true}}, hour))
 	if len(apps) != 2 || apps[0].ID != b.ID || get(t, r, b.ID) != apps[0] || !slices.Equal(told, []string{b.ID, a.ID}) {
 		t.Errorf("got %v, told of %v", apps, told)
 	}
-	if len(apps[0].ServerKeys) != 2 || len(apps[0].ClientKeys) != 2 || len(apps[1].ServerKeys) != 1 || len(apps[1].ClientKeys) != 2 {
-		t.Errorf("other keys were renewed than were named: %v %v, %v %v", apps[0].ServerKeys, apps[0].ClientKeys, apps[1].ServerKeys, apps[1].ClientKeys)
+	if len(apps[0].ServerKeys) != 2 || len(apps[0].ClientKeys) != 2 || len(apps[1].ServerKeys) != 1 ||
+		len(apps[1].ClientKeys) != 2 {
+		t.Errorf("other keys were renewed than were named: %v %v, %v %v", apps[0].ServerKeys, apps[0].ClientKeys,
+			apps[1].ServerKeys, apps[1].ClientKeys)
 	}
 	if none := must[[]*app.App](t)(r.RotateAll(nil, hour)); len(none) != 0 {
 		t.Errorf("nothing to do: %v", none)

@@ -19,7 +19,8 @@ func TestNamesAreThereAfterReopening(t *testing.T) {
 	r := open(t, path, o)
 	a, b, gone := create(t, r, "a"), create(t, r, "b"), create(t, r, "gone")
 	changed = nil
-	user, ib := names.Name{Kind: names.User, ID: "1", Name: "Иванов"}, names.Name{Kind: names.Infobase, ID: "2", Name: "Склад"}
+	user, ib := names.Name{Kind: names.User, ID: "1", Name: "Иванов"},
+		names.Name{Kind: names.Infobase, ID: "2", Name: "Склад"}
 	must[*app.App](t)(r.SetNames(a.ID, []names.Name{user}, false))
 	must[*app.App](t)(r.SetNames(a.ID, []names.Name{user}, false)) // nothing new
 	must[*app.App](t)(r.SetNames(a.ID, []names.Name{ib}, true))
@@ -40,7 +41,8 @@ func TestNamesAreThereAfterReopening(t *testing.T) {
 		if got, want := r.NamesOf(strings.ToUpper(a.ID)).Sorted(), []names.Name{ib, user}; !slices.Equal(got, want) {
 			t.Errorf("the first app has %v, want %v", got, want)
 		}
-		if got, want := r.NamesOf(b.ID).Sorted(), []names.Name{{Kind: names.User, ID: "3", Name: "Петров"}}; !slices.Equal(got, want) {
+		if got, want := r.NamesOf(b.ID).Sorted(),
+			[]names.Name{{Kind: names.User, ID: "3", Name: "Петров"}}; !slices.Equal(got, want) {
 			t.Errorf("the second app has %v, want %v", got, want)
 		}
 		if r.NamesOf(gone.ID) != nil {
@@ -64,7 +66,8 @@ func TestBadNamesChangeNothing(t *testing.T) {
 	if _, err := r.SetName(a.ID, names.Name{ID: "1", Name: "a\nb"}); !errors.Is(err, names.ErrBadName) {
 		t.Errorf("got %v, want %v", err, names.ErrBadName)
 	}
-	if _, err := r.SetName("59c775be-1a55-5522-9f0e-0a1b2c3d4e5f", names.Name{ID: "1", Name: "a"}); !errors.Is(err, app.ErrNotFound) {
+	if _, err := r.SetName("59c775be-1a55-5522-9f0e-0a1b2c3d4e5f", names.Name{ID: "1", Name: "a"}); !errors.Is(err,
+		app.ErrNotFound) {
 		t.Errorf("got %v, want %v", err, app.ErrNotFound)
 	}
 	if _, err := r.SetNames(a.ID, manyNames(names.MaxNames), true); !errors.Is(err, names.ErrTooMany) {
@@ -101,7 +104,8 @@ func TestNamesGoWithTheAppsToAnotherProcess(t *testing.T) {
 func manyNames(n int) []names.Name {
 	all := make([]names.Name, n)
 	for i := range all {
-		all[i] = names.Name{ID: fmt.Sprintf("59c775be-1a55-5522-9f0e-%012x", i), Name: fmt.Sprintf("Иванов Иван Иванович %d", i)}
+		all[i] = names.Name{ID: fmt.Sprintf("59c775be-1a55-5522-9f0e-%012x", i),
+			Name: fmt.Sprintf("Иванов Иван Иванович %d", i)}
 	}
 	return all
 }

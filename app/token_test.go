@@ -17,7 +17,8 @@ func TestTokenOfAKeyIsGoodForItsLifetime(t *testing.T) {
 	r, c := newRegistry(t)
 	a := create(t, r, "a")
 	token := must[app.Token](t)(r.Authorize(a.ServerKeys[0].Key, hour))
-	if len(token.Value) != 64 || strings.Trim(token.Value, "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if len(token.Value) != 64 ||
+		strings.Trim(token.Value, "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		t.Errorf("a token of %d characters, or not URL-safe", len(token.Value))
 	}
 	if token.App != a {
@@ -124,7 +125,8 @@ func TestForgedTokens(t *testing.T) {
 		f(forged)
 		return base64.RawURLEncoding.EncodeToString(forged)
 	}
-	foreign := must[[]byte](t)(base64.RawURLEncoding.DecodeString(must[app.Token](t)(r.Authorize(b.ServerKeys[0].Key, hour)).Value))
+	foreign := must[[]byte](t)(base64.RawURLEncoding.DecodeString(must[app.Token](t)(r.Authorize(b.ServerKeys[0].Key,
+		hour)).Value))
 	forged := map[string]string{
 		"empty":               "",
 		"short":               good[:63],
@@ -144,7 +146,8 @@ func TestForgedTokens(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
-		forged["bit flipped "+string(rune('a'+len(forged)))] = change(func(b []byte) { b[random.IntN(48)] ^= 1 << random.IntN(8) })
+		forged["bit flipped "+
+			string(rune('a'+len(forged)))] = change(func(b []byte) { b[random.IntN(48)] ^= 1 << random.IntN(8) })
 	}
 	for range 2 {
 		for name, token := range forged {

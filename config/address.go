@@ -195,7 +195,8 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 		if addr, err := netip.ParseAddr(item); err == nil {
 			if mask := trailingZeroBits(addr); mask > 0 {
 				return nil, locale.NewText("config.network_or_address", "value", item,
-					"network", netip.PrefixFrom(addr, addr.BitLen()-mask).String(), "address", netip.PrefixFrom(addr, addr.BitLen()).String())
+					"network", netip.PrefixFrom(addr, addr.BitLen()-mask).String(), "address",
+					netip.PrefixFrom(addr, addr.BitLen()).String())
 			}
 			networks = append(networks, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
 			continue

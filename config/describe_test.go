@@ -56,7 +56,8 @@ func TestDescriptionsAreTrue(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, content)
 	}
-	if diff := cmp.Diff(byDefault.Config, got.Config, cmp.Comparer(func(a, b config.Address) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(byDefault.Config, got.Config,
+		cmp.Comparer(func(a, b config.Address) bool { return a == b })); diff != "" {
 		t.Errorf("the described defaults are others (-want +got):\n%s", diff)
 	}
 }

@@ -21,7 +21,8 @@ func TestRefusesAPasswordThatEverybodyCanRead(t *testing.T) {
 	}
 	options := config.LoadOptions{Args: []string{"-config", file}, Getenv: noEnv, Paths: paths(t)}
 	_, err := config.Load(options)
-	if err == nil || !strings.Contains(err.Error(), file+":3: ssl_certificate_password: ") || !strings.Contains(err.Error(), "chmod o= "+file) || strings.Contains(err.Error(), "hush") {
+	if err == nil || !strings.Contains(err.Error(), file+":3: ssl_certificate_password: ") ||
+		!strings.Contains(err.Error(), "chmod o= "+file) || strings.Contains(err.Error(), "hush") {
 		t.Errorf("refused with %v", err)
 	}
 	if err := os.Chmod(file, 0o640); err != nil {

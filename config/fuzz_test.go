@@ -34,7 +34,8 @@ func fuzzFile(t *testing.T, name string, content []byte) {
 		lines := bytes.Count(content, []byte("\n")) + 1
 		for _, problem := range problems.Problems {
 			// What is missing has no line.
-			if problem.Line < 0 || problem.Line > lines || problem.File != path && problem.Key != "service" && problem.Key != "listen" {
+			if problem.Line < 0 || problem.Line > lines || problem.File != path && problem.Key != "service" &&
+				problem.Key != "listen" {
 				t.Fatalf("a problem at %s:%d: %v", problem.File, problem.Line, problem)
 			}
 		}
@@ -59,7 +60,8 @@ func fuzzFile(t *testing.T, name string, content []byte) {
 	if err != nil {
 		t.Fatalf("what was printed is not accepted: %v\n%s", err, &out)
 	}
-	if diff := cmp.Diff(want, again.Config, cmpopts.EquateComparable(config.Address{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, again.Config, cmpopts.EquateComparable(config.Address{}, netip.Prefix{}),
+		cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)
 	}
 }
@@ -83,7 +85,8 @@ func FuzzTOML(f *testing.F) {
 }
 
 func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{"*", "*:8092", "localhost:7777", "192.168.10.0:8270", "192.168.10.0/24", "[::1]:1", "fd00::/8", "a.b-c:0"} {
+	for _, seed := range []string{"*", "*:8092", "localhost:7777", "192.168.10.0:8270", "192.168.10.0/24", "[::1]:1",
+		"fd00::/8", "a.b-c:0"} {
 		f.Add(seed)
 	}
 	corpus.Add(f)
@@ -105,7 +108,8 @@ func FuzzAddress(f *testing.F) {
 // FuzzFlags feeds command lines, a word a line: the settings, or a *config.Error
 // that names a word for each problem.
 func FuzzFlags(f *testing.F) {
-	for _, seed := range []string{"-listen\nlocalhost:7", "/ssl_mode=None\n--check", "-data_dir\n/config\n-h", "-\n--\n/\n-=\n-config", "-lisen\nx\nstray\n-version=1"} {
+	for _, seed := range []string{"-listen\nlocalhost:7", "/ssl_mode=None\n--check", "-data_dir\n/config\n-h",
+		"-\n--\n/\n-=\n-config", "-lisen\nx\nstray\n-version=1"} {
 		f.Add(seed)
 	}
 	corpus.Add(f)

@@ -71,7 +71,8 @@ func (l *loader) refuseUTF16(path string, content []byte) bool {
 	if zero < 0 {
 		return false
 	}
-	l.problems = append(l.problems, &Problem{File: path, Line: 1 + bytes.Count(content[:zero], []byte("\n")), What: locale.NewText("config.not_utf8")})
+	l.problems = append(l.problems, &Problem{File: path, Line: 1 + bytes.Count(content[:zero], []byte("\n")),
+		What: locale.NewText("config.not_utf8")})
 	return true
 }
 

@@ -24,7 +24,8 @@ var levelNames = []string{"Trace", "Debug", "Information", "Warning", "Error", "
 
 // slogLevels are the levels of log/slog that ours stand for. slog's own are four
 // apart, which leaves room for Trace and Critical.
-var slogLevels = []slog.Level{slog.LevelDebug - 4, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError, slog.LevelError + 4, slog.LevelError + 1000}
+var slogLevels = []slog.Level{slog.LevelDebug - 4, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError,
+	slog.LevelError + 4, slog.LevelError + 1000}
 
 // String returns the name, as in the settings.
 func (l Level) String() string { return levelNames[l] }

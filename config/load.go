@@ -195,7 +195,8 @@ func fromEnvironment(getenv func(string) string) []given {
 }
 
 // otherVariables begin like the settings' and belong to the programs.
-var otherVariables = []string{"PNS4ONES_LANG", "PNS4ONES_SERVER_KEY", "PNS4ONES_CLIENT_KEY", "PNS4ONES_HANDOVER_FD", "PNS4ONES_HANDOVER_FORMAT"}
+var otherVariables = []string{"PNS4ONES_LANG", "PNS4ONES_SERVER_KEY", "PNS4ONES_CLIENT_KEY", "PNS4ONES_HANDOVER_FD",
+	"PNS4ONES_HANDOVER_FORMAT"}
 
 // warnOfUnknown warns of variables that look like settings and are none.
 func (l *loader) warnOfUnknown(environ []string) {
@@ -246,11 +247,15 @@ func (l *loader) checkTogether() {
 			missing("ssl_certificate_password")
 		}
 	}
-	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" && c.SSLCertificatePassword != "" && files.Exposed(password.File) {
-		l.problems = append(l.problems, l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
+	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" &&
+		c.SSLCertificatePassword != "" && files.Exposed(password.File) {
+		l.problems = append(l.problems,
+			l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
 	}
 	if n := len(c.Control); n > maxControlBytes && !l.wrong["control"] {
-		l.problems = append(l.problems, l.result.Blame("control", locale.NewText("config.control_too_long", "path", c.Control, "bytes", n, "most", maxControlBytes)))
+		l.problems = append(l.problems,
+			l.result.Blame("control", locale.NewText("config.control_too_long", "path", c.Control, "bytes", n, "most",
+				maxControlBytes)))
 	}
 	l.checkAddresses()
 }

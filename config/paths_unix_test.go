@@ -24,9 +24,12 @@ func TestPathsOfAUser(t *testing.T) {
 		{"XDG", map[string]string{"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d", "XDG_RUNTIME_DIR": "/r"},
 			Paths{Settings: "/c/pns4ones", Data: "/d/pns4ones", Control: "/r/pns4ones/control.sock"}},
 		{"HOME alone", map[string]string{"HOME": "/h"},
-			Paths{Settings: "/h/.config/pns4ones", Data: "/h/.local/share/pns4ones", Control: "/h/.local/share/pns4ones/control.sock"}},
-		{"relative XDG folders count for nothing", map[string]string{"HOME": "/h", "XDG_CONFIG_HOME": "c", "XDG_RUNTIME_DIR": "."},
-			Paths{Settings: "/h/.config/pns4ones", Data: "/h/.local/share/pns4ones", Control: "/h/.local/share/pns4ones/control.sock"}},
+			Paths{Settings: "/h/.config/pns4ones", Data: "/h/.local/share/pns4ones",
+				Control: "/h/.local/share/pns4ones/control.sock"}},
+		{"relative XDG folders count for nothing", map[string]string{"HOME": "/h", "XDG_CONFIG_HOME": "c",
+			"XDG_RUNTIME_DIR": "."},
+			Paths{Settings: "/h/.config/pns4ones", Data: "/h/.local/share/pns4ones",
+				Control: "/h/.local/share/pns4ones/control.sock"}},
 	}
 	for _, tt := range tests {
 		if got, err := userPaths(environment(tt.env)); err != nil || got != tt.want {
@@ -38,7 +41,8 @@ func TestPathsOfAUser(t *testing.T) {
 func TestPathsOfThePackagedService(t *testing.T) {
 	t.Parallel()
 	got, err := DefaultPaths(environment(map[string]string{
-		"CONFIGURATION_DIRECTORY": "/etc/pns4ones", "STATE_DIRECTORY": "/var/lib/pns4ones:/var/lib/other", "RUNTIME_DIRECTORY": "/run/pns",
+		"CONFIGURATION_DIRECTORY": "/etc/pns4ones", "STATE_DIRECTORY": "/var/lib/pns4ones:/var/lib/other",
+		"RUNTIME_DIRECTORY": "/run/pns",
 	}))
 	want := Paths{Settings: "/etc/pns4ones", Data: "/var/lib/pns4ones", Control: "/run/pns/control.sock"}
 	if err != nil || got != want {

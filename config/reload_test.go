@@ -29,7 +29,8 @@ func TestTellsWhatAReloadCanFollow(t *testing.T) {
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"nothing", `keepalive = "30s"`, ``, ""},
 		{"a level", ``, `log_level = "Debug"`, "log_level"},
-		{"limits", ``, "write_timeout = \"5s\"\nmax_unregistered = 7\nsession_queue_size = \"2MiB\"\nmax_message_size = \"2MiB\"",
+		{"limits", ``,
+			"write_timeout = \"5s\"\nmax_unregistered = 7\nsession_queue_size = \"2MiB\"\nmax_message_size = \"2MiB\"",
 			"max_message_size max_unregistered session_queue_size write_timeout"},
 		{"proxies", ``, `trusted_proxies = ["10.0.0.0/8"]`, "trusted_proxies"},
 		{"a port", ``, `listen = "*:1"`, "listen!"},

@@ -87,7 +87,8 @@ func (l *loader) refuseSeveral(found []*candidate) {
 	for i, c := range found {
 		names[i] = c.path
 	}
-	l.problems = append(l.problems, &Problem{What: locale.NewText("config.several_files", "files", strings.Join(names, ", "), "name", iniName)})
+	l.problems = append(l.problems,
+		&Problem{What: locale.NewText("config.several_files", "files", strings.Join(names, ", "), "name", iniName)})
 }
 
 // foundFiles are the settings files in a folder; nil: there is none of that name.
@@ -158,7 +159,8 @@ func isSettingsName(name string) bool {
 // beside the one in force, and that nobody takes for it; and of what else of ours
 // lies in the folder.
 var keptBeside = []string{
-	"~", ".bak", ".old", ".orig", ".swp", ".swo", ".tmp", ".example", ".sample", ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".dpkg-tmp", ".rpmnew", ".new",
+	"~", ".bak", ".old", ".orig", ".swp", ".swo", ".tmp", ".example", ".sample", ".dpkg-old", ".dpkg-dist", ".dpkg-new",
+	".dpkg-tmp", ".rpmnew", ".new",
 	".db", ".log", ".log.gz", ".lock", ".sock", ".exe", ".crt", ".cer", ".pem", ".key", ".pfx", ".p12", ".csr",
 }
 
@@ -166,7 +168,8 @@ var keptBeside = []string{
 // settings: pns4ones.ini.txt, as Windows makes it, pns4ones.conf, PNS4OneS.toml.
 func looksLikeSettings(name string) bool {
 	name = strings.ToLower(name)
-	if strings.HasPrefix(name, ".") || name == "desktop.ini" || slices.ContainsFunc(keptBeside, func(end string) bool { return strings.HasSuffix(name, end) }) {
+	if strings.HasPrefix(name, ".") || name == "desktop.ini" ||
+		slices.ContainsFunc(keptBeside, func(end string) bool { return strings.HasSuffix(name, end) }) {
 		return false
 	}
 	switch filepath.Ext(name) {

@@ -134,7 +134,8 @@ func parseChoice(text string, choices []string) (string, error) {
 }
 
 func wrongChoice(text string, choices []string) *locale.Text {
-	return locale.NewText("config.bad_choice", "value", text, "choices", strings.Join(choices, ", "), "near", didYouMean(text, choices))
+	return locale.NewText("config.bad_choice", "value", text, "choices", strings.Join(choices, ", "), "near",
+		didYouMean(text, choices))
 }
 
 // didYouMean proposes the choice that text may have been meant for, as an

@@ -104,7 +104,8 @@ func (h *hander) begin() (*upgrade, error) {
 	}
 	u := &upgrade{hander: h, passed: make(map[uint64]bool)}
 	u.ctx, u.cancel = context.WithCancelCause(context.Background())
-	u.record = control.Handover{ID: rand.Text(), Way: control.WayUpgrade, FromVersion: s.options.Version, FromPID: os.Getpid()}
+	u.record = control.Handover{ID: rand.Text(), Way: control.WayUpgrade, FromVersion: s.options.Version,
+		FromPID: os.Getpid()}
 	h.upgrade, h.ended = u.cancel, make(chan struct{})
 	return u, nil
 }
@@ -150,7 +151,8 @@ func (u *upgrade) prepare() (err error) {
 	saved, sockets := s.sockets()
 	greeting.Sockets = saved
 	u.next.link.SetDeadline(until)
-	if err := say(u.next.link, greeting, append(files, sockets...)...); err != nil && !isEnd(err) { // hear says why it ended
+	// hear says why it ended
+	if err := say(u.next.link, greeting, append(files, sockets...)...); err != nil && !isEnd(err) {
 		return fmt.Errorf("%s: %w", u.program, err)
 	}
 	hello, err := u.hear(sayHello, until)
@@ -209,7 +211,8 @@ func (u *upgrade) passEarly(limit uint64) error {
 	})
 	// A program with the same limit takes all that this one has, even if only the reserve is left.
 	if need := uint64(len(connections) + listen.Reserved()); limit < need {
-		return fmt.Errorf("%s may have %d files open, and needs %d: raise the limit (LimitNOFILE of the unit, ulimit -n)", u.program, limit, need)
+		return fmt.Errorf("%s may have %d files open, and needs %d: raise the limit (LimitNOFILE of the unit, ulimit -n)",
+			u.program, limit, need)
 	}
 	until := time.Now().Add(u.deadlines.Turn)
 	if u.reach("U.O.early", until) == nil {
@@ -340,14 +343,16 @@ func (h *hander) closeDatabase(until time.Time) error {
 
 // pack makes the parcel of this server. A successor has got the sockets that listen
 // already: then passed is not nil, and says which connections it has got, too.
-func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint64]bool, until time.Time) (*parcel, error) {
+func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint64]bool, until time.Time) (*parcel,
+	error) {
 	s := h.server
 	apps, err := app.EncodeApps(s.apps.List())
 	if err != nil {
 		return nil, err
 	}
 	d := document{
-		Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(), Apps: apps, Record: record, hub: state,
+		Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(), Apps: apps, Record: record,
+		hub:   state,
 		Names: app.EncodeNames(s.apps.List(), maxNamesBytes), Unmet: s.history.AllUnmet(),
 	}
 	var sockets []syscall.Conn
@@ -541,7 +546,8 @@ func (h *hander) restart(term time.Time) error {
 	if h.closeGate() != nil {
 		s.apps.Abandon() // whoever waits is told that the outcome is not known
 	}
-	record := control.Handover{Way: control.WayRestart, FromVersion: s.options.Version, FromPID: os.Getpid(), At: time.Now()}
+	record := control.Handover{Way: control.WayRestart, FromVersion: s.options.Version, FromPID: os.Getpid(),
+		At: time.Now()}
 	last := term.Add(d.Term + 3*time.Second)
 	state := h.freeze("R.O.freeze", true)
 	record.Sessions = state.Registered()

@@ -55,7 +55,8 @@ func goList(t *testing.T, arguments ...string) []string {
 
 func TestArrowsPointDown(t *testing.T) {
 	t.Parallel()
-	for _, line := range goList(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "../netsvc/...", "../app/...", "../config/...") {
+	for _, line := range goList(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "../netsvc/...", "../app/...",
+		"../config/...") {
 		imports := strings.Fields(strings.ReplaceAll(line, module, ""))
 		level := slices.Index(rooms, imports[0])
 		if level < 0 {
@@ -73,10 +74,12 @@ func TestArrowsPointDown(t *testing.T) {
 // The panel and the commands see the daemon through the control channel alone.
 func TestTheClientsOfTheChannelKnowNothingOfTheDaemon(t *testing.T) {
 	t.Parallel()
-	behind := []string{"app", "netsvc", "netsvc/hub", "netsvc/httpapi", "netsvc/certificate", "netsvc/handover", "netsvc/control/server"}
+	behind := []string{"app", "netsvc", "netsvc/hub", "netsvc/httpapi", "netsvc/certificate", "netsvc/handover",
+		"netsvc/control/server"}
 	for _, path := range goList(t, "-deps", "../netsvc/control", "../tui") {
 		name := strings.TrimPrefix(path, module)
-		if slices.Contains(behind, name) || strings.HasPrefix(name, "netsvc/internal/") || strings.Contains(name, "prometheus") || strings.Contains(name, "bbolt") {
+		if slices.Contains(behind, name) || strings.HasPrefix(name, "netsvc/internal/") ||
+			strings.Contains(name, "prometheus") || strings.Contains(name, "bbolt") {
 			t.Errorf("the client of the control channel brings %s with it", name)
 		}
 	}

@@ -75,7 +75,8 @@ func (s *Server) tellHub(id string, a *app.App) {
 		closed = s.hub.SetApp(id, s.hubKeys(a))
 	}
 	if closed > 0 {
-		s.logger.Warn("sessions closed because their key is no longer valid", slog.String("app", id), slog.Int("sessions", closed))
+		s.logger.Warn("sessions closed because their key is no longer valid", slog.String("app", id),
+			slog.Int("sessions", closed))
 	}
 }
 
@@ -86,7 +87,8 @@ func (s *Server) hubKeys(a *app.App) []hub.Key {
 		secret, err := wire.ParseClientKey(k.Key)
 		if err != nil {
 			// The registry admits no such key; without it the others still work.
-			s.logger.Error("client key cannot be used", slog.String("app", a.ID), slog.Int("generation", k.Generation), slog.Any("error", err))
+			s.logger.Error("client key cannot be used", slog.String("app", a.ID), slog.Int("generation", k.Generation),
+				slog.Any("error", err))
 			continue
 		}
 		keys = append(keys, hub.Key{Generation: k.Generation, Secret: secret})
@@ -200,7 +202,8 @@ func (s *Server) announceEnds(next time.Time, before map[announcement]bool) (tim
 				continue
 			}
 			if sessions := s.hub.KeySessions(a.ID, k.Generation); sessions > 0 {
-				s.logger.Warn("sessions will be closed when their client key ends", slog.String("app", a.ID), slog.Int("sessions", sessions),
+				s.logger.Warn("sessions will be closed when their client key ends", slog.String("app", a.ID),
+					slog.Int("sessions", sessions),
 					slog.Time("at", k.Until), slog.Duration("left", left.Round(time.Second)))
 			}
 		}

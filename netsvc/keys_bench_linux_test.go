@@ -38,7 +38,8 @@ func BenchmarkAppChange(b *testing.B) {
 				}
 			}
 			logger := slog.New(slog.DiscardHandler)
-			s := &Server{logger: logger, history: history.New(), known: make(map[string]*app.App), hub: hub.New(hub.Options{Logger: logger}),
+			s := &Server{logger: logger, history: history.New(), known: make(map[string]*app.App),
+				hub:         hub.New(hub.Options{Logger: logger}),
 				keysChanged: make(chan struct{}, 1), services: new(errgroup.Group)}
 			s.setApps(registry)
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -52,7 +53,8 @@ func BenchmarkAppChange(b *testing.B) {
 				b.Fatal(err)
 			}
 			for i := range sessions {
-				c, err := wire.Dial(b.Context(), ln.Addr().String(), wire.Registration{AppID: first.ID, IbID: "ib", UserID: fmt.Sprint(i)}, key)
+				c, err := wire.Dial(b.Context(), ln.Addr().String(), wire.Registration{AppID: first.ID, IbID: "ib",
+					UserID: fmt.Sprint(i)}, key)
 				if err != nil {
 					b.Fatal(err)
 				}

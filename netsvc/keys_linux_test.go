@@ -37,8 +37,10 @@ func TestKeysEndByTheClockThoughNothingCanBeStored(t *testing.T) {
 	apps := registry.List()
 	logger, log := testlog.New()
 	s := &Server{
-		options: Options{RetryEvery: time.Millisecond}, logger: logger, history: history.New(), known: make(map[string]*app.App),
-		hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)}), keysChanged: make(chan struct{}, 1), services: new(errgroup.Group),
+		options: Options{RetryEvery: time.Millisecond}, logger: logger, history: history.New(),
+		known: make(map[string]*app.App),
+		hub:   hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)}), keysChanged: make(chan struct{}, 1),
+		services: new(errgroup.Group),
 	}
 	defer s.hub.Shutdown(t.Context())
 	s.setApps(app.FromMemory(apps, registry.Identity(), app.Options{Changed: s.appChanged}))
@@ -50,7 +52,8 @@ func TestKeysEndByTheClockThoughNothingCanBeStored(t *testing.T) {
 	s.services.Go(func() error { return s.hub.Serve(ln) })
 	clients := make(map[int]*wire.Client)
 	for generation := 1; generation <= 2; generation++ {
-		c, err := wire.Dial(t.Context(), ln.Addr().String(), wire.Registration{AppID: a.ID, IbID: "ib", UserID: fmt.Sprint(generation)}, secretOf(t, apps[0], generation))
+		c, err := wire.Dial(t.Context(), ln.Addr().String(),
+			wire.Registration{AppID: a.ID, IbID: "ib", UserID: fmt.Sprint(generation)}, secretOf(t, apps[0], generation))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +82,8 @@ func TestKeysEndByTheClockThoughNothingCanBeStored(t *testing.T) {
 	if a := s.apps.List()[0]; len(a.ClientKeys) != 2 || !a.HasEnded(time.Now()) {
 		t.Errorf("the app has the keys %v", a.ClientKeys)
 	}
-	late, err := wire.Dial(t.Context(), ln.Addr().String(), wire.Registration{AppID: a.ID, IbID: "ib", UserID: "late"}, secretOf(t, apps[0], 1))
+	late, err := wire.Dial(t.Context(), ln.Addr().String(), wire.Registration{AppID: a.ID, IbID: "ib", UserID: "late"},
+		secretOf(t, apps[0], 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +106,8 @@ func TestKeysEndByTheClockThoughNothingCanBeStored(t *testing.T) {
 	if n := s.hub.Stats().Closed["key_revoked"]; n != 1 {
 		t.Errorf("%d sessions were closed over their key", n)
 	}
-	for _, words := range []string{"sessions closed because their key is no longer valid", "sessions will be closed when their client key ends"} {
+	for _, words := range []string{"sessions closed because their key is no longer valid",
+		"sessions will be closed when their client key ends"} {
 		if n := log.Count(words); n != 1 {
 			t.Errorf("%d times in the log: %s\n%v", n, words, log)
 		}

@@ -117,16 +117,18 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	events, logs := make(map[string]control.Event), make(map[string]bool)
-	if err := d.Events(ctx, control.EventQuery{Tail: 1000, Kinds: []string{"registration_refused"}}, false, func(e control.Event) error {
-		events[e.Reason] = e
-		return nil
-	}); err != nil {
+	if err := d.Events(ctx, control.EventQuery{Tail: 1000, Kinds: []string{"registration_refused"}}, false,
+		func(e control.Event) error {
+			events[e.Reason] = e
+			return nil
+		}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Logs(ctx, control.LogQuery{Tail: 1000, Text: "registration refused"}, false, func(r control.LogRecord) error {
-		logs[fmt.Sprint(r.Attrs[0].Value)] = true
-		return nil
-	}); err != nil {
+	if err := d.Logs(ctx, control.LogQuery{Tail: 1000, Text: "registration refused"}, false,
+		func(r control.LogRecord) error {
+			logs[fmt.Sprint(r.Attrs[0].Value)] = true
+			return nil
+		}); err != nil {
 		t.Fatal(err)
 	}
 	metrics := get(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", d.MetricsPort()))
@@ -144,12 +146,14 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		if !logs[r.reason] {
 			t.Errorf("%s is not in the log", r.reason)
 		}
-		if want := fmt.Sprintf("pns4ones_registrations_refused_total{reason=%q} %d\n", r.reason, status.Refused[r.reason]); !strings.Contains(metrics, want) {
+		if want := fmt.Sprintf("pns4ones_registrations_refused_total{reason=%q} %d\n", r.reason,
+			status.Refused[r.reason]); !strings.Contains(metrics, want) {
 			t.Errorf("no metric %s", want)
 		}
 		switch r.user {
 		case "":
-			if !slices.ContainsFunc(nameless.Nameless, func(n control.Refusal) bool { return n.Reason == r.reason }) && r.reason != "packet_too_large" {
+			if !slices.ContainsFunc(nameless.Nameless, func(n control.Refusal) bool { return n.Reason == r.reason }) &&
+				r.reason != "packet_too_large" {
 				t.Errorf("%s is not explained: %+v", r.reason, nameless.Nameless)
 			}
 		default:
@@ -180,7 +184,8 @@ func TestHealthIsBadWhileTheServiceEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sender.Close()
-	fmt.Fprintf(sender, "POST /sendmessage HTTP/1.1\r\nHost: pns\r\nAuthorization: Bearer %s\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", token)
+	fmt.Fprintf(sender,
+		"POST /sendmessage HTTP/1.1\r\nHost: pns\r\nAuthorization: Bearer %s\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", token)
 	if _, err := bufio.NewReader(sender).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +230,8 @@ func TestTheMetricsListenerHasNothingElse(t *testing.T) {
 	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
 	d := start(t, netsvc.Options{Config: c})
 	url := fmt.Sprintf("http://127.0.0.1:%d", d.MetricsPort())
-	if text := get(t, url+"/metrics"); !strings.Contains(text, "pns4ones_sessions 0") || !strings.Contains(text, "process_open_fds") {
+	if text := get(t, url+"/metrics"); !strings.Contains(text, "pns4ones_sessions 0") ||
+		!strings.Contains(text, "process_open_fds") {
 		t.Errorf("the metrics are %.300s", text)
 	}
 	if text := get(t, url+"/healthz"); text != `{"status":"ok"}`+"\n" {
@@ -305,7 +311,8 @@ func TestOneSenderDoesNotHideAnother(t *testing.T) {
 			t.Fatalf("%s was accepted", body)
 		}
 	}
-	const wrongEncoding, number = "{\"Message\":\"\xcf\xf0\"}", `{"Recipient":{"Type":"all","IbId":"x"},"Message":{"Data":{"n":5}}}`
+	const wrongEncoding, number = "{\"Message\":\"\xcf\xf0\"}",
+		`{"Recipient":{"Type":"all","IbId":"x"},"Message":{"Data":{"n":5}}}`
 	reset, _ := d.authorise(quiet.ServerKey)
 	if _, err := d.ResetToken(t.Context(), quiet.ID); err != nil {
 		t.Fatal(err)
@@ -337,7 +344,8 @@ func TestOneSenderDoesNotHideAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := about.RefusedRequests
-	if len(r) != 2 || r[0].Reason != "bad_token" || r[0].Count != 1 || r[1].Reason != "bad_request" || r[1].Count != 2 || r[1].Addr != "127.0.0.1" ||
+	if len(r) != 2 || r[0].Reason != "bad_token" || r[0].Count != 1 || r[1].Reason != "bad_request" || r[1].Count != 2 ||
+		r[1].Addr != "127.0.0.1" ||
 		!strings.Contains(r[1].Detail, "Data") || r[1].Time.Before(r[1].First) {
 		t.Errorf("explained as %+v", r)
 	}

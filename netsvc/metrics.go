@@ -61,10 +61,13 @@ func (s *Server) rejected() map[string]uint64 {
 func (s *Server) newMetricsServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", s.stats.Handler())
-	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { server.WriteHealth(w, s.stopping.Load()) })
+	routes.HandleFunc("GET /healthz",
+		func(w http.ResponseWriter, _ *http.Request) { server.WriteHealth(w, s.stopping.Load()) })
 	return &http.Server{
-		Handler: routes, MaxHeaderBytes: metricsHeaderBytes, ReadHeaderTimeout: metricsHeaderTimeout, ReadTimeout: metricsHeaderTimeout,
-		WriteTimeout: metricsWriteTimeout, IdleTimeout: metricsIdleTimeout, ErrorLog: slog.NewLogLogger(s.log, slog.LevelDebug),
+		Handler: routes, MaxHeaderBytes: metricsHeaderBytes, ReadHeaderTimeout: metricsHeaderTimeout,
+		ReadTimeout:  metricsHeaderTimeout,
+		WriteTimeout: metricsWriteTimeout, IdleTimeout: metricsIdleTimeout,
+		ErrorLog: slog.NewLogLogger(s.log, slog.LevelDebug),
 	}
 }
 

@@ -27,7 +27,8 @@ func (s *Server) reloadForControl(lang locale.Lang) (control.ReloadReport, error
 	report, err := s.reload(lang)
 	if refused, ok := errors.AsType[*reloadError](err); ok {
 		return control.ReloadReport{}, &control.Error{
-			Status: http.StatusConflict, Code: control.CodeBadSettings, Message: s.options.ErrorText(lang, refused.settings, refused.err),
+			Status: http.StatusConflict, Code: control.CodeBadSettings, Message: s.options.ErrorText(lang, refused.settings,
+				refused.err),
 		}
 	}
 	return report, err
@@ -55,7 +56,8 @@ func (s *Server) reload(lang locale.Lang) (control.ReloadReport, error) {
 	if len(report.RestartNeeded) > 0 {
 		level = slog.LevelWarn
 	}
-	s.logger.Log(context.Background(), level, "settings reloaded", slog.String("applied", strings.Join(report.Applied, " ")),
+	s.logger.Log(context.Background(), level, "settings reloaded",
+		slog.String("applied", strings.Join(report.Applied, " ")),
 		slog.String("restart_needed", strings.Join(report.RestartNeeded, " ")))
 	return report, err
 }

@@ -47,7 +47,8 @@ func startReloadable(t *testing.T, settings string) *reloadable {
 	load := func() (*config.Result, error) {
 		return config.Load(config.LoadOptions{
 			Getenv: func(string) string { return "" },
-			Paths:  config.Paths{Settings: r.folder, Data: filepath.Join(r.folder, "data"), Control: filepath.Join(r.folder, "control.sock")},
+			Paths: config.Paths{Settings: r.folder, Data: filepath.Join(r.folder, "data"),
+				Control: filepath.Join(r.folder, "control.sock")},
 		})
 	}
 	r.write(t, settings)
@@ -102,7 +103,8 @@ func TestReloadAppliesWhatItCan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := control.ReloadReport{Applied: []string{"log_level", "max_message_size"}, RestartNeeded: []string{"metrics_listen"}, Warnings: []string{}}
+	want := control.ReloadReport{Applied: []string{"log_level", "max_message_size"},
+		RestartNeeded: []string{"metrics_listen"}, Warnings: []string{}}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Error(diff)
 	}
@@ -114,7 +116,8 @@ func TestReloadAppliesWhatItCan(t *testing.T) {
 		t.Errorf("the status has level %s, waiting %v", status.LogLevel, status.RestartNeeded)
 	}
 	token, _ := r.authorise(r.create("a").ServerKey)
-	if got := r.post(t, http.DefaultClient, r.url("/sendmessage"), token, strings.Repeat(" ", 3000)); got != http.StatusRequestEntityTooLarge {
+	if got := r.post(t, http.DefaultClient, r.url("/sendmessage"), token,
+		strings.Repeat(" ", 3000)); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("a message beyond the new limit is answered %d", got)
 	}
 	// Once more: the level was set by hand meanwhile, and what waits is back.
@@ -122,7 +125,8 @@ func TestReloadAppliesWhatItCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(t, onLoopback+"log_level = \"Debug\"\nmax_message_size = \"2KiB\"")
-	if report, err = r.Client.Reload(t.Context()); err != nil || !slices.Equal(report.Applied, []string{"log_level"}) || len(report.RestartNeeded) > 0 {
+	if report, err = r.Client.Reload(t.Context()); err != nil || !slices.Equal(report.Applied, []string{"log_level"}) ||
+		len(report.RestartNeeded) > 0 {
 		t.Errorf("the second time: %+v, %v", report, err)
 	}
 }
@@ -150,7 +154,8 @@ func TestABrokenFileChangesNothing(t *testing.T) {
 	r.write(t, onLoopback+"log_level = \"Debug\"\nkeepalive = \"never\"")
 	_, err := r.Client.Reload(t.Context())
 	refused, ok := errors.AsType[*control.Error](err)
-	if !ok || refused.Status != http.StatusConflict || refused.Code != control.CodeBadSettings || !strings.Contains(refused.Message, "pns4ones.toml:4: keepalive") {
+	if !ok || refused.Status != http.StatusConflict || refused.Code != control.CodeBadSettings ||
+		!strings.Contains(refused.Message, "pns4ones.toml:4: keepalive") {
 		t.Fatalf("got %v", err)
 	}
 	status, err := r.Status(t.Context())
@@ -170,7 +175,8 @@ func newCertificate(t *testing.T, folder, name string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -180,7 +186,8 @@ func newCertificate(t *testing.T, folder, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for suffix, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: private}} {
+	for suffix, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der},
+		".key": {Type: "PRIVATE KEY", Bytes: private}} {
 		if err := os.WriteFile(filepath.Join(folder, name+suffix), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +259,8 @@ trusted_proxies = ["10.%[3]s.0.0/16"]
 		senders.Go(func() {
 			defer client.CloseIdleConnections()
 			for ctx.Err() == nil {
-				if status := r.post(t, client, url+"/sendmessage", token, `{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"x"}}`); status != http.StatusOK {
+				if status := r.post(t, client, url+"/sendmessage", token,
+					`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"x"}}`); status != http.StatusOK {
 					t.Errorf("a request was answered %d", status)
 					return
 				}
@@ -262,7 +270,8 @@ trusted_proxies = ["10.%[3]s.0.0/16"]
 	}
 	for i := range reloads {
 		at := accepted.Load()
-		r.write(t, with(folder+"/"+[]string{"second", "first"}[i%2], []string{"Debug", "Error"}[i%2], []string{"16", "8"}[i%2]))
+		r.write(t, with(folder+"/"+[]string{"second", "first"}[i%2], []string{"Debug", "Error"}[i%2],
+			[]string{"16", "8"}[i%2]))
 		report, err := r.Client.Reload(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -275,7 +284,8 @@ trusted_proxies = ["10.%[3]s.0.0/16"]
 	}
 	stop()
 	senders.Wait()
-	if _, err := r.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "the end"}); err != nil {
+	if _, err := r.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"},
+		wire.Message{Topic: "the end"}); err != nil {
 		t.Fatal(err)
 	}
 	work.Wait()
@@ -305,7 +315,9 @@ func TestABrokenCertificateIsNotTaken(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	newCertificate(t, folder, "one")
-	https := onLoopback + fmt.Sprintf("ssl_mode = \"FromFileWithPrivateKey\"\nssl_certificate = %q\nssl_certificate_key = %q\n", folder+"/one.crt", folder+"/one.key")
+	https := onLoopback +
+		fmt.Sprintf("ssl_mode = \"FromFileWithPrivateKey\"\nssl_certificate = %q\nssl_certificate_key = %q\n",
+			folder+"/one.crt", folder+"/one.key")
 	r := startReloadable(t, https)
 	if err := os.WriteFile(folder+"/one.crt", []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)

@@ -152,8 +152,10 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	level.Set(o.Config.LogLevel.Slog())
 	log := logring.New(o.Log, level)
 	s := &Server{
-		options: o, level: level, log: log, logger: slog.New(log), history: history.New(), started: time.Now(), ballast: newBallast(),
-		keysChanged: make(chan struct{}, 1), databaseAway: make(chan struct{}, 1), controlAway: make(chan struct{}, 1), known: make(map[string]*app.App),
+		options: o, level: level, log: log, logger: slog.New(log), history: history.New(), started: time.Now(),
+		ballast:     newBallast(),
+		keysChanged: make(chan struct{}, 1), databaseAway: make(chan struct{}, 1), controlAway: make(chan struct{}, 1),
+		known: make(map[string]*app.App),
 	}
 	s.settings.Store(&o.Config)
 	s.hander = newHander(s)
@@ -172,12 +174,14 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s.certificate.Store(certificate)
 	latency := stats.NewLatency()
-	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe, Latency: latency.Observe, Unmet: s.unmet})
+	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe,
+		Latency: latency.Observe, Unmet: s.unmet})
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c), Observe: s.history.RequestRefused,
+		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
+		Observe: s.history.RequestRefused,
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.metricsHTTP = s.newMetricsServer()
@@ -186,8 +190,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		upgrade = s.hander.Upgrade
 	}
 	s.control = server.New(server.Options{
-		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats, Logger: s.logger,
-		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
+		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats,
+		Logger: s.logger,
+		Info:   s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
 	})
 	return s, nil
 }
@@ -212,7 +217,8 @@ func (s *Server) listenAll(ctx context.Context, t *takeover) error {
 		setting string
 		address *config.Address
 		service **listen.Service
-	}{{"listen", &c.Listen, &s.senders}, {"service", &c.Service, &s.sessions}, {"metrics_listen", c.MetricsListen, &s.metrics}}
+	}{{"listen", &c.Listen, &s.senders}, {"service", &c.Service, &s.sessions},
+		{"metrics_listen", c.MetricsListen, &s.metrics}}
 	for _, a := range addresses {
 		if a.address == nil {
 			continue

@@ -232,19 +232,22 @@ func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := d.session(renewed.App, "newer")
-	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "x"}); err != nil || n != 2 {
+	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "x"}); err != nil ||
+		n != 2 {
 		t.Fatalf("sent to %d sessions, %v; want 2", n, err)
 	}
 	receive(t, older)
 	receive(t, newer)
 	ends(t, older) // when the grace is over
-	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID + " sessions=1 ", `msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
+	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID + " sessions=1 ",
+		`msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
 		eventually(t, "the log has "+words, func() bool { return strings.Contains(log.String(), words) })
 		if n := strings.Count(log.String(), words); n != 1 {
 			t.Errorf("%d times in the log: %s", n, words)
 		}
 	}
-	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "y"}); err != nil || n != 1 {
+	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "y"}); err != nil ||
+		n != 1 {
 		t.Fatalf("sent to %d sessions, %v; want 1", n, err)
 	}
 	receive(t, newer)
@@ -358,14 +361,16 @@ func TestRefusesToStart(t *testing.T) {
 		prepare func(t *testing.T, c *config.Config)
 		is      func(error) bool
 	}{
-		{"the senders' address is in use", func(t *testing.T, c *config.Config) { c.Listen = takenAddress }, func(err error) bool {
-			e, ok := errors.AsType[*netsvc.ListenError](err)
-			return ok && e.Setting == "listen" && errors.Is(err, syscall.EADDRINUSE)
-		}},
-		{"the sessions' address is in use", func(t *testing.T, c *config.Config) { c.Service = takenAddress }, func(err error) bool {
-			e, ok := errors.AsType[*netsvc.ListenError](err)
-			return ok && e.Setting == "service"
-		}},
+		{"the senders' address is in use", func(t *testing.T, c *config.Config) { c.Listen = takenAddress },
+			func(err error) bool {
+				e, ok := errors.AsType[*netsvc.ListenError](err)
+				return ok && e.Setting == "listen" && errors.Is(err, syscall.EADDRINUSE)
+			}},
+		{"the sessions' address is in use", func(t *testing.T, c *config.Config) { c.Service = takenAddress },
+			func(err error) bool {
+				e, ok := errors.AsType[*netsvc.ListenError](err)
+				return ok && e.Setting == "service"
+			}},
 		{"the database is damaged", func(t *testing.T, c *config.Config) {
 			if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 				t.Fatal(err)

@@ -61,7 +61,8 @@ func NewSuccession(args []string, o SuccessionOptions) (*Succession, error) {
 	if err != nil {
 		program = args[0] // without /proc
 	}
-	s := &Succession{program: program, args: args, systemd: systemd.FromEnvironment(), deadlines: o.Deadlines, step: o.Step}
+	s := &Succession{program: program, args: args, systemd: systemd.FromEnvironment(), deadlines: o.Deadlines,
+		step: o.Step}
 	s.deadlines.setDefaults()
 	number, format := os.Getenv(linkVariable), os.Getenv(formatVariable)
 	os.Unsetenv(linkVariable)
@@ -88,7 +89,8 @@ func (d *Deadlines) setDefaults() {
 	}{
 		{&d.Check, 20 * time.Second}, {&d.Hello, 5 * time.Second}, {&d.Gate, 500 * time.Millisecond},
 		{&d.Requests, 500 * time.Millisecond}, {&d.Ready, 6 * time.Second}, {&d.Turn, time.Second},
-		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second}, {&d.Open, 4 * time.Second},
+		{&d.Store, 8 * time.Second}, {&d.StoreTry, 3 * time.Second}, {&d.Database, 2 * time.Second},
+		{&d.Open, 4 * time.Second},
 		{&d.Term, 10 * time.Second}, {&d.End, 2 * time.Second},
 	} {
 		if *field.is == 0 {

@@ -87,7 +87,8 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 	}
 	t.turn, t.listened, t.saved = files[0], files[1:], greeting.Sockets
 	if greeting.Format != documentFormat {
-		err = fmt.Errorf("the process before this one hands over in format %d, this one reads %d", greeting.Format, documentFormat)
+		err = fmt.Errorf("the process before this one hands over in format %d, this one reads %d", greeting.Format,
+			documentFormat)
 	}
 	if err == nil {
 		err = s.lookAround(ctx, t, greeting.Identity)
@@ -181,7 +182,8 @@ func (t *takeover) receive(patience time.Duration) error {
 			return err
 		}
 		for _, tray := range files {
-			if err := handover.Unpack(tray, math.MaxInt, func(number uint64, s *handover.Socket) { t.early[number] = s }); err != nil {
+			if err := handover.Unpack(tray, math.MaxInt,
+				func(number uint64, s *handover.Socket) { t.early[number] = s }); err != nil {
 				return err
 			}
 		}
@@ -450,12 +452,14 @@ func (t *takeover) read(link *handover.Link) (*inheritance, error) {
 // listenBefore goes on with the sockets that came where an address cannot be had.
 func (s *Server) listenBefore(t *takeover) {
 	anyAddress := func(config.Address) bool { return true }
-	for setting, service := range map[string]**listen.Service{"listen": &s.senders, "service": &s.sessions, "metrics_listen": &s.metrics} {
+	for setting, service := range map[string]**listen.Service{"listen": &s.senders, "service": &s.sessions,
+		"metrics_listen": &s.metrics} {
 		if *service != nil {
 			continue
 		}
 		if sockets := t.take(setting, anyAddress); len(sockets) > 0 {
-			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.evict, Logger: s.logger})
+			*service = listen.Adopt(sockets, t.address(setting), listen.Options{Service: setting, Exhausted: s.evict,
+				Logger: s.logger})
 		}
 	}
 }
@@ -530,7 +534,8 @@ func (s *Server) takeOver() {
 	record.Seconds = time.Since(record.At).Seconds()
 	if became.Missing > 0 {
 		record.Why = fmt.Sprintf("this process may have %d files open, which is not enough: raise LimitNOFILE of the unit, or ulimit -n", openLimit())
-		s.logger.Error("sessions were lost at the hand-over", slog.Int("lost", became.Missing), slog.String("why", record.Why))
+		s.logger.Error("sessions were lost at the hand-over", slog.Int("lost", became.Missing),
+			slog.String("why", record.Why))
 	}
 	s.recordHandOver(record) // before anybody can ask for it
 	if ln := t.takeControl(s.options.Config.Control); ln != nil {
@@ -542,11 +547,15 @@ func (s *Server) takeOver() {
 			f.Close()
 		}
 	}
-	s.logger.Info("sessions taken over", slog.String("way", record.Way), slog.Int("sessions", became.Sessions), slog.Int("unregistered", became.Unregistered),
-		slog.Int("revoked", became.Revoked), slog.Int("lost", became.Missing), slog.String("from_version", record.FromVersion),
-		slog.String("to_version", record.ToVersion), slog.Duration("not_served", time.Duration(record.Seconds*float64(time.Second)).Round(time.Microsecond)))
+	s.logger.Info("sessions taken over", slog.String("way", record.Way), slog.Int("sessions", became.Sessions),
+		slog.Int("unregistered", became.Unregistered),
+		slog.Int("revoked", became.Revoked), slog.Int("lost", became.Missing),
+		slog.String("from_version", record.FromVersion),
+		slog.String("to_version", record.ToVersion),
+		slog.Duration("not_served", time.Duration(record.Seconds*float64(time.Second)).Round(time.Microsecond)))
 	if became.Revoked > 0 {
-		s.logger.Warn("sessions were closed at the hand-over: their key is no longer in force", slog.Int("sessions", became.Revoked))
+		s.logger.Warn("sessions were closed at the hand-over: their key is no longer in force",
+			slog.Int("sessions", became.Revoked))
 	}
 }
 

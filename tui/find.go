@@ -97,5 +97,6 @@ func (e *env) explainPerson(who control.Person) tea.Cmd {
 		return e.explain(who.AppID, called{who.IbID, who.IbName}, called{who.UserID, who.UserName}, "")
 	}
 	text := e.t("live.explain_only_name", "user", say.InFull(who.UserID, who.UserName), "app", e.words.App(who.AppID))
-	return e.open(&reader{env: e, title: cells.Plain(say.Name(who.UserID, who.UserName)), lines: []string{cells.Plain(text)}})
+	return e.open(&reader{env: e, title: cells.Plain(say.Name(who.UserID, who.UserName)),
+		lines: []string{cells.Plain(text)}})
 }

@@ -114,7 +114,8 @@ var scenes = []struct {
 	{"find_absent", func(d *driver, daemon *fakeDaemon) {
 		daemon.giveNames()
 		daemon.explains = control.Explanation{InfobaseSessions: 3, Unmet: []control.Unmet{{
-			Recipient: control.Recipient{Type: "user"}, Count: 3, First: moment.Add(-10 * time.Minute), Last: moment.Add(-6 * time.Minute),
+			Recipient: control.Recipient{Type: "user"}, Count: 3, First: moment.Add(-10 * time.Minute),
+			Last: moment.Add(-6 * time.Minute),
 			Spans: []control.UnmetSpan{{First: moment.Add(-10 * time.Minute), Last: moment.Add(-10 * time.Minute), Count: 1},
 				{First: moment.Add(-7 * time.Minute), Last: moment.Add(-6 * time.Minute), Count: 2}},
 		}}}
@@ -184,7 +185,8 @@ func TestScreensLookAsTheyDid(t *testing.T) {
 						d := open(t, daemon, look{size[0], size[1], lang, colours.profile})
 						d.await(locale.New(lang).T("tui.online"))
 						scene.do(d, daemon)
-						fmt.Fprintf(&all, "=== %dx%d %s %s\n%s\n", size[0], size[1], lang, colours.name, strings.ReplaceAll(d.panel.View(), "\x1b", "␛"))
+						fmt.Fprintf(&all, "=== %dx%d %s %s\n%s\n", size[0], size[1], lang, colours.name,
+							strings.ReplaceAll(d.panel.View(), "\x1b", "␛"))
 						d.stop()
 					}
 				}

@@ -185,7 +185,8 @@ func (o *overviewScreen) state(width int) []string {
 		fields = append(fields, field{"▲", warn(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")))})
 	}
 	if len(s.SettingsNotRead) > 0 {
-		fields = append(fields, field{"▲", warn(o.t("tui.settings_not_read", "files", strings.Join(s.SettingsNotRead, ", ")))})
+		fields = append(fields,
+			field{"▲", warn(o.t("tui.settings_not_read", "files", strings.Join(s.SettingsNotRead, ", ")))})
 	}
 	lines := make([]string, len(fields))
 	for i, f := range fields {

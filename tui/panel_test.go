@@ -493,7 +493,8 @@ func TestAPanicBesideTheEventLoopEndsThePanelThere(t *testing.T) {
 	t.Parallel()
 	d := open(t, brokenDaemon{aDaemon()}, usual)
 	defer func() {
-		if got := fmt.Sprint(recover()); !strings.Contains(got, "what nobody thought of") || !strings.Contains(got, "brokenDaemon") {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, "what nobody thought of") ||
+			!strings.Contains(got, "brokenDaemon") {
 			t.Errorf("the panic was %q", got)
 		}
 	}()

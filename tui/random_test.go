@@ -20,8 +20,10 @@ import (
 
 // nasty are texts that break columns or terminals.
 var nasty = []string{
-	"", " ", "a", "Склад", "日本語", "👨‍👩‍👧", "🇷🇺", "❤️", "👍🏽", "e\u0301\u0301", "한국어", "ก็", "ﷺ", "𝕏", "\x1b[2J", "\x1b]0;x\x07", "\u009b2J", "\x00", "\t", "\r\n", "\u202e", "\u2028", "\u200b",
-	"\xff\xfe", "\ufeff", "\ue00a", strings.Repeat("длинное название ", 30), strings.Repeat("漢", 200), strings.Repeat("a\u0300", 100), "=", "a=b",
+	"", " ", "a", "Склад", "日本語", "👨‍👩‍👧", "🇷🇺", "❤️", "👍🏽", "e\u0301\u0301", "한국어", "ก็", "ﷺ", "𝕏", "\x1b[2J",
+	"\x1b]0;x\x07", "\u009b2J", "\x00", "\t", "\r\n", "\u202e", "\u2028", "\u200b",
+	"\xff\xfe", "\ufeff", "\ue00a", strings.Repeat("длинное название ", 30), strings.Repeat("漢", 200),
+	strings.Repeat("a\u0300", 100), "=", "a=b",
 }
 
 type chance struct{ *rand.Rand }
@@ -41,14 +43,16 @@ func (c chance) moment() time.Time {
 // aRandomDaemon says anything.
 func aRandomDaemon(c chance) *fakeDaemon {
 	d := aDaemon()
-	d.status.Version, d.status.Listen, d.status.Service, d.status.Control, d.status.LogLevel = c.text(), c.text(), c.text(), c.text(), c.text()
+	d.status.Version, d.status.Listen, d.status.Service, d.status.Control, d.status.LogLevel = c.text(), c.text(),
+		c.text(), c.text(), c.text()
 	d.status.UptimeSeconds, d.status.Messages, d.status.MemoryBytes = c.Int64(), c.Uint64(), c.Uint64()
 	at := c.moment()
 	d.status.TLSExpiresAt = &at
 	d.status.RestartNeeded = []string{c.text()}
 	for i := range d.apps {
 		until := c.moment()
-		d.apps[i].Title, d.apps[i].ServerKey, d.apps[i].ClientKey, d.apps[i].CreatedAt = c.text(), c.text(), c.text(), c.moment()
+		d.apps[i].Title, d.apps[i].ServerKey, d.apps[i].ClientKey, d.apps[i].CreatedAt = c.text(), c.text(), c.text(),
+			c.moment()
 		d.apps[i].OldServerKeyUntil, d.apps[i].OldClientKeyUntil = &until, &until
 	}
 	for range c.IntN(200) {
@@ -86,8 +90,10 @@ func aRandomDaemon(c chance) *fakeDaemon {
 }
 
 var randomKeys = []string{
-	"1", "2", "3", "4", "5", "alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "enter", "esc", "tab", "shift+tab", "up", "down", "left", "right", "home", "end", "pgup", "pgdown", "space",
-	"backspace", "delete", "f1", "ctrl+e", "ctrl+n", "ctrl+s", "ctrl+u", "ctrl+d", "n", "r", "d", "o", "w", "c", "v", "s", "C", "t", "x", "e", "/", "?", "l", "L", "j", "k", "g", "G", "й", "ф",
+	"1", "2", "3", "4", "5", "alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "enter", "esc", "tab", "shift+tab", "up", "down",
+	"left", "right", "home", "end", "pgup", "pgdown", "space",
+	"backspace", "delete", "f1", "ctrl+e", "ctrl+n", "ctrl+s", "ctrl+u", "ctrl+d", "n", "r", "d", "o", "w", "c", "v", "s",
+	"C", "t", "x", "e", "/", "?", "l", "L", "j", "k", "g", "G", "й", "ф",
 }
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)

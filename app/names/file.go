@@ -161,7 +161,8 @@ func parse(text []byte) (File, error) {
 // entry is the name in a line.
 func entry(fields []string) (Name, *FileError) {
 	if len(fields) != 3 {
-		return Name{}, &FileError{Problem: ProblemForm, Err: fmt.Errorf("it has %d fields; expected kind, id and name", len(fields))}
+		return Name{}, &FileError{Problem: ProblemForm, Err: fmt.Errorf("it has %d fields; expected kind, id and name",
+			len(fields))}
 	}
 	kind, known := ParseKind(strings.TrimSpace(fields[0]))
 	if !known {

@@ -89,21 +89,26 @@ func TestABadFileIsRefusedWithItsLine(t *testing.T) {
 		file string
 		want names.FileError // Err is not compared
 	}{
-		"CP1251":               {good + "user;2;\xc8\xe2\xe0\xed\xee\xe2\n", names.FileError{Problem: names.ProblemEncoding, Line: 2}},
-		"UTF-16 without mark":  {utf16File([]byte{0xff, 0xfe}, good)[2:], names.FileError{Problem: names.ProblemEncoding, Line: 1}},
-		"half a letter":        {utf16File([]byte{0xff, 0xfe}, good) + "x", names.FileError{Problem: names.ProblemEncoding, Line: 1}},
-		"a wrong kind":         {good + "base;2;b\n", names.FileError{Problem: names.ProblemKind, Line: 2, Text: "base"}},
-		"a header too late":    {good + "kind;id;name\n", names.FileError{Problem: names.ProblemKind, Line: 2, Text: "kind"}},
-		"two fields":           {good + "user;2\n", names.FileError{Problem: names.ProblemForm, Line: 2}},
-		"four fields":          {good + "user;2;b;c\n", names.FileError{Problem: names.ProblemForm, Line: 2}},
-		"no file of names":     {"GIF89a,2", names.FileError{Problem: names.ProblemForm, Line: 1}},
-		"nothing":              {"\n", names.FileError{Problem: names.ProblemForm, Line: 1}},
-		"only a header":        {"kind;id;name\n", names.FileError{Problem: names.ProblemForm, Line: 1}},
-		"an empty name":        {good + "user;2; \n", names.FileError{Problem: names.ProblemName, Line: 2}},
-		"an empty id":          {good + "user;;b\n", names.FileError{Problem: names.ProblemName, Line: 2}},
-		"a name that is long":  {good + "user;2;" + strings.Repeat("й", names.MaxNameRunes+1), names.FileError{Problem: names.ProblemName, Line: 2}},
-		"a name of two lines":  {good + "user;2;\"a\nb\"\n", names.FileError{Problem: names.ProblemName, Line: 2}},
-		"an id with two names": {good + "ib;1;b\nuser;1;c\n", names.FileError{Problem: names.ProblemTwice, Line: 3, Other: 1, Text: "1"}},
+		"CP1251": {good + "user;2;\xc8\xe2\xe0\xed\xee\xe2\n", names.FileError{Problem: names.ProblemEncoding,
+			Line: 2}},
+		"UTF-16 without mark": {utf16File([]byte{0xff, 0xfe}, good)[2:], names.FileError{Problem: names.ProblemEncoding,
+			Line: 1}},
+		"half a letter": {utf16File([]byte{0xff, 0xfe}, good) + "x", names.FileError{Problem: names.ProblemEncoding,
+			Line: 1}},
+		"a wrong kind":      {good + "base;2;b\n", names.FileError{Problem: names.ProblemKind, Line: 2, Text: "base"}},
+		"a header too late": {good + "kind;id;name\n", names.FileError{Problem: names.ProblemKind, Line: 2, Text: "kind"}},
+		"two fields":        {good + "user;2\n", names.FileError{Problem: names.ProblemForm, Line: 2}},
+		"four fields":       {good + "user;2;b;c\n", names.FileError{Problem: names.ProblemForm, Line: 2}},
+		"no file of names":  {"GIF89a,2", names.FileError{Problem: names.ProblemForm, Line: 1}},
+		"nothing":           {"\n", names.FileError{Problem: names.ProblemForm, Line: 1}},
+		"only a header":     {"kind;id;name\n", names.FileError{Problem: names.ProblemForm, Line: 1}},
+		"an empty name":     {good + "user;2; \n", names.FileError{Problem: names.ProblemName, Line: 2}},
+		"an empty id":       {good + "user;;b\n", names.FileError{Problem: names.ProblemName, Line: 2}},
+		"a name that is long": {good + "user;2;" + strings.Repeat("й", names.MaxNameRunes+1),
+			names.FileError{Problem: names.ProblemName, Line: 2}},
+		"a name of two lines": {good + "user;2;\"a\nb\"\n", names.FileError{Problem: names.ProblemName, Line: 2}},
+		"an id with two names": {good + "ib;1;b\nuser;1;c\n", names.FileError{Problem: names.ProblemTwice, Line: 3, Other: 1,
+			Text: "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -171,7 +176,8 @@ func TestTooManyNamesAreRefused(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, file := range []string{"user;1;a\n", "\ufeffib\t1\t\"a\"\"b\"", "kind,id,name\nuser,1,a", "\xff\xfeu\x00", "user;1;a\nuser;1;b"} {
+	for _, file := range []string{"user;1;a\n", "\ufeffib\t1\t\"a\"\"b\"", "kind,id,name\nuser,1,a", "\xff\xfeu\x00",
+		"user;1;a\nuser;1;b"} {
 		f.Add(file)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

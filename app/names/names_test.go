@@ -20,7 +20,8 @@ func table(t testing.TB, all ...names.Name) *names.Table {
 
 func TestNamesAreFoundHoweverAUUIDIsWritten(t *testing.T) {
 	t.Parallel()
-	have := table(t, names.Name{names.User, ivanov, "Иванов"}, names.Name{names.User, "Petrov", "Петров"}, names.Name{names.Infobase, base, "Склад"})
+	have := table(t, names.Name{names.User, ivanov, "Иванов"}, names.Name{names.User, "Petrov", "Петров"},
+		names.Name{names.Infobase, base, "Склад"})
 	for id, want := range map[string]string{
 		ivanov: "Иванов", strings.ToUpper(ivanov): "Иванов", "{" + ivanov + "}": "Иванов",
 		"Petrov": "Петров", "petrov": "", base: "", "": "", "{" + ivanov: "", ivanov + "0": "",
@@ -37,7 +38,8 @@ func TestNamesAreFoundHoweverAUUIDIsWritten(t *testing.T) {
 func TestNoTableHasNoNames(t *testing.T) {
 	t.Parallel()
 	var none *names.Table
-	if none.User("1") != "" || none.Infobase("1") != "" || none.Len() != 0 || len(none.Sorted()) != 0 || !none.Equal(table(t)) {
+	if none.User("1") != "" || none.Infobase("1") != "" || none.Len() != 0 || len(none.Sorted()) != 0 ||
+		!none.Equal(table(t)) {
 		t.Error("it has")
 	}
 	one, err := none.With([]names.Name{{names.User, "1", "a"}})
@@ -70,7 +72,8 @@ func TestADamagedRecordIsNotRead(t *testing.T) {
 func TestWhatCannotBeANameIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, n := range []names.Name{
-		{names.User, "", "a"}, {names.User, "1", " "}, {names.User, "1", "a\x00b"}, {names.User, "1\n", "a\nb"}, {names.User, "1", "\xc8"},
+		{names.User, "", "a"}, {names.User, "1", " "}, {names.User, "1", "a\x00b"}, {names.User, "1\n", "a\nb"},
+		{names.User, "1", "\xc8"},
 		{names.User, strings.Repeat("1", names.MaxIDBytes+1), "a"},
 	} {
 		if _, err := n.Clean(); !errors.Is(err, names.ErrBadName) {
@@ -83,7 +86,8 @@ func TestWhatCannotBeANameIsRefused(t *testing.T) {
 func many() []names.Name {
 	all := make([]names.Name, names.MaxNames)
 	for i := range all {
-		all[i] = names.Name{names.User, fmt.Sprintf("59c775be-1a55-5522-9f0e-%012x", i), fmt.Sprintf("Иванов Иван Иванович %d", i)}
+		all[i] = names.Name{names.User, fmt.Sprintf("59c775be-1a55-5522-9f0e-%012x", i),
+			fmt.Sprintf("Иванов Иван Иванович %d", i)}
 	}
 	return all
 }

@@ -252,7 +252,8 @@ func TestLittleMemory(t *testing.T) {
 	stop()
 	f.settle()
 	f.check()
-	t.Logf("at most %d MiB of memory; the system would have killed it above 160 MiB: %t", memory(t, daemon.Process.Pid, "VmHWM:")>>20, confined)
+	t.Logf("at most %d MiB of memory; the system would have killed it above 160 MiB: %t",
+		memory(t, daemon.Process.Pid, "VmHWM:")>>20, confined)
 	i.stop(daemon)
 }
 
@@ -316,7 +317,8 @@ func TestPeersVanish(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.SetReadDeadline(time.Now().Add(patience))
-		f.answered(context.Background(), f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Topic":"x"}}`), 200)
+		f.answered(context.Background(),
+			f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Topic":"x"}}`), 200)
 		vanishing = append(vanishing, conn)
 	}
 	await(t, "they are registered", func() bool { return i.status().Sessions == *fireSessions+len(vanishing) })
@@ -427,11 +429,13 @@ func TestSoak(t *testing.T) {
 	settled := i.size()
 	for round := 1; time.Now().Before(end) || round <= 3; round++ {
 		for range 50 {
-			c, err := wire.Dial(context.Background(), f.service, wire.Registration{AppID: f.app.ID, IbID: infobase, UserID: "nuisance"}, f.key)
+			c, err := wire.Dial(context.Background(), f.service, wire.Registration{AppID: f.app.ID, IbID: infobase,
+				UserID: "nuisance"}, f.key)
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.answered(context.Background(), f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Topic":"x"}}`), 200)
+			f.answered(context.Background(),
+				f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Topic":"x"}}`), 200)
 			c.Close()
 		}
 		await(t, "they are gone", func() bool { return i.status().Sessions == *fireSessions })

@@ -39,7 +39,8 @@ func errorText(text *locale.Localizer, settings *config.Result, err error) strin
 		return text.Error(settings.Blame(certificateSetting(&settings.Config, certificate), what))
 	case errors.As(err, &address):
 		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
-			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port, "command", addressCommand(address),
+			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port, "command",
+				addressCommand(address),
 				"held", strings.Join(address.HeldBy(), ", "), "name", address.Address.Host))
 	case errors.As(err, &database):
 		return text.T("daemon.database_error", "path", database.Path,

@@ -25,9 +25,11 @@ func TestADatabaseThatCannotBeOpenedIsExplained(t *testing.T) {
 		{fs.ErrPermission, "нет прав", "no right"},
 		{fs.ErrInvalid, "свободное место", "free space"},
 	} {
-		err := fmt.Errorf("starting: %w", &netsvc.DatabaseError{Path: "/var/lib/x.db", Err: fmt.Errorf("opening: %w", test.err)})
+		err := fmt.Errorf("starting: %w",
+			&netsvc.DatabaseError{Path: "/var/lib/x.db", Err: fmt.Errorf("opening: %w", test.err)})
 		for lang, part := range map[locale.Lang]string{locale.Russian: test.ru, locale.English: test.en} {
-			if got := errorText(locale.New(lang), nil, err); !strings.Contains(got, part) || !strings.Contains(got, "/var/lib/x.db") {
+			if got := errorText(locale.New(lang), nil, err); !strings.Contains(got, part) ||
+				!strings.Contains(got, "/var/lib/x.db") {
 				t.Errorf("%v in %s: it says %q, want %q in it", test.err, lang, got, part)
 			}
 		}

@@ -31,7 +31,8 @@ const goesOn = ".on"
 
 // impatient are deadlines with which a hang costs a second.
 var impatient = netsvc.Deadlines{
-	Hello: 3 * time.Second, Ready: 3 * time.Second, Turn: 700 * time.Millisecond, Store: 4 * time.Second, StoreTry: time.Second,
+	Hello: 3 * time.Second, Ready: 3 * time.Second, Turn: 700 * time.Millisecond, Store: 4 * time.Second,
+	StoreTry: time.Second,
 	Database: 700 * time.Millisecond, Open: 1500 * time.Millisecond, Term: 2 * time.Second,
 }
 

@@ -103,7 +103,8 @@ func TestUnderFire(t *testing.T) {
 
 func underFire(t *testing.T, n nuisance) {
 	i := install(t)
-	i.env = append(i.env, "PNS4ONES_SESSION_QUEUE_SIZE=256KiB", "PNS4ONES_WRITE_TIMEOUT=2s", "PNS4ONES_REGISTRATION_TIMEOUT=2s")
+	i.env = append(i.env, "PNS4ONES_SESSION_QUEUE_SIZE=256KiB", "PNS4ONES_WRITE_TIMEOUT=2s",
+		"PNS4ONES_REGISTRATION_TIMEOUT=2s")
 	daemon := i.start(exec.Command(i.program))
 	f := newFire(t, i)
 	f.open(*fireSessions)
@@ -194,7 +195,8 @@ func crowd(ctx context.Context, size int, do func()) {
 
 // registration is a packet of a user that nobody writes to by name.
 func (f *fire) registration() []byte {
-	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: f.app.ID, IbID: infobase, UserID: "nuisance"}, f.key)
+	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: f.app.ID, IbID: infobase, UserID: "nuisance"},
+		f.key)
 	if err != nil {
 		f.fault("%v", err)
 	}
@@ -356,7 +358,8 @@ func (f *fire) awaitEnd(conn net.Conn) {
 
 // large is a request with a large message to the sessions of nuisances.
 func (f *fire) large() string {
-	return f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Notification":{"Title":"` + strings.Repeat("x", 1<<18) + `"}}}`)
+	return f.post(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"nuisance"},"Message":{"Notification":{"Title":"` +
+		strings.Repeat("x", 1<<18) + `"}}}`)
 }
 
 // sendLarge sends much to the sessions of nuisances.
@@ -438,7 +441,8 @@ func (f *fire) answered(ctx context.Context, text string, want ...int) {
 
 // post is a request to /sendmessage with a good token.
 func (f *fire) post(body string) string {
-	return "POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + f.token + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+	return "POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + f.token + "\r\nContent-Length: " +
+		strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
 
 func floodRequests(ctx context.Context, f *fire) {

@@ -57,7 +57,8 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 
 	before := i.status()
 	i.replaceProgram(script("echo 'pns4ones.toml:3: something is wrong' >&2; exit 1"))
-	if _, err := i.client.Upgrade(context.Background()); err == nil || !strings.Contains(err.Error(), "something is wrong") {
+	if _, err := i.client.Upgrade(context.Background()); err == nil ||
+		!strings.Contains(err.Error(), "something is wrong") {
 		t.Errorf("refused with %v", err)
 	}
 	if now := i.status(); now.PID != before.PID {
@@ -89,7 +90,8 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	i.replaceProgram(script(`case "$*" in *-check*) exit 0;; esac; PNS4ONES_METRICS_LISTEN=` + taken.Addr().String() + ` exec -a pns4ones ` + good + ` "$@"`))
+	i.replaceProgram(script(`case "$*" in *-check*) exit 0;; esac; PNS4ONES_METRICS_LISTEN=` + taken.Addr().String() +
+		` exec -a pns4ones ` + good + ` "$@"`))
 	refused()
 
 	// It may have fewer files open than there are sessions, and would have other ports.
@@ -233,11 +235,13 @@ func upgradeFaults() (faults []stepFault) {
 
 // restartFaults are those of a restart: O ends, N is started by systemd.
 func restartFaults() (faults []stepFault) {
-	for _, step := range []string{"R.O.store", "O.close", "R.O.barrier", "R.N.settings", "N.open", "R.N.read", "R.N.ports"} {
+	for _, step := range []string{"R.O.store", "O.close", "R.O.barrier", "R.N.settings", "N.open", "R.N.read",
+		"R.N.ports"} {
 		for _, kind := range []string{faultError, faultHang, faultKill} {
 			// Who has the sessions alone: O before they are in the store, N after it has read it.
 			alone := step == "R.O.store" || step == "R.N.ports"
-			faults = append(faults, stepFault{step, kind, alone && (kind == faultKill || step == "R.N.ports" && kind == faultHang)})
+			faults = append(faults,
+				stepFault{step, kind, alone && (kind == faultKill || step == "R.N.ports" && kind == faultHang)})
 		}
 	}
 	return faults

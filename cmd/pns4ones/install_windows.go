@@ -140,7 +140,8 @@ func (c *serviceCommand) change(s *mgr.Service, command string) error {
 	if err != nil {
 		return err
 	}
-	return windows.ChangeServiceConfig(s.Handle, windows.SERVICE_NO_CHANGE, windows.SERVICE_NO_CHANGE, windows.SERVICE_NO_CHANGE,
+	return windows.ChangeServiceConfig(s.Handle, windows.SERVICE_NO_CHANGE, windows.SERVICE_NO_CHANGE,
+		windows.SERVICE_NO_CHANGE,
 		commandPtr, nil, nil, nil, nil, nil, displayPtr)
 }
 
@@ -233,7 +234,8 @@ func (c *serviceCommand) databaseFolders(paths config.Paths) []string {
 	if err != nil {
 		return folders
 	}
-	settings, err := config.Load(config.LoadOptions{Args: imageFlags(image), Getenv: serviceEnvironment(filepath.Dir(paths.Settings)), Paths: paths})
+	settings, err := config.Load(config.LoadOptions{Args: imageFlags(image),
+		Getenv: serviceEnvironment(filepath.Dir(paths.Settings)), Paths: paths})
 	if err == nil && !slices.Contains(folders, settings.Config.DataDir) {
 		folders = append(folders, settings.Config.DataDir)
 	}

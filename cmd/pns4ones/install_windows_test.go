@@ -23,7 +23,8 @@ func TestServiceCommandLines(t *testing.T) {
 	}{
 		{`"C:\Program Files\PNS4OneS\PNS4OneS.exe"`, `C:\Program Files\PNS4OneS\PNS4OneS.exe`, nil},
 		{`C:\Program Files\PNS4OneS\PNS4OneS.exe`, `C:\Program Files\PNS4OneS\PNS4OneS.exe`, nil},
-		{`C:\Program Files\PNS4OneS\PNS4OneS.EXE -listen localhost`, `C:\Program Files\PNS4OneS\PNS4OneS.EXE`, []string{"-listen", "localhost"}},
+		{`C:\Program Files\PNS4OneS\PNS4OneS.EXE -listen localhost`, `C:\Program Files\PNS4OneS\PNS4OneS.EXE`,
+			[]string{"-listen", "localhost"}},
 		{`"C:\a.exe b\p.exe"  -config "C:\x y\p.toml"`, `C:\a.exe b\p.exe`, []string{"-config", `C:\x y\p.toml`}},
 		{`C:\pns\PNS4OneS /listen=*`, `C:\pns\PNS4OneS`, []string{"/listen=*"}},
 	} {
@@ -43,7 +44,8 @@ func TestServicePasswordsAreNotShown(t *testing.T) {
 		{"/SSL-Certificate-Password", "secret", "-listen=*"},
 	} {
 		got := shownCommand(`C:\a b\p.exe`, flags)
-		if strings.Contains(got, "secret") || !strings.HasPrefix(got, `"C:\a b\p.exe" `) || !strings.HasSuffix(got, "******** -listen=*") {
+		if strings.Contains(got, "secret") || !strings.HasPrefix(got, `"C:\a b\p.exe" `) ||
+			!strings.HasSuffix(got, "******** -listen=*") {
 			t.Errorf("%q is shown as %s", flags, got)
 		}
 	}

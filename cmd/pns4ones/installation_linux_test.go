@@ -32,10 +32,12 @@ var (
 	fireRounds   = flag.Int("fire.rounds", 3, "how often a thing is repeated")
 	fireTime     = flag.Duration("fire.time", 300*time.Millisecond, "how long each nuisance goes on")
 	fireSoak     = flag.Duration("fire.soak", 0, "how long TestSoak goes on")
-	fireControl  = flag.String("fire.control", "", "the control socket of a daemon that runs, for TestWhateverHappensToTheDaemon")
-	fireTable    = flag.Bool("fire.table", false, "try every fault at every step of a hand-over, not a sample")
-	fireLanded   = flag.String("fire.landed", "", "the daemon of the version that handed over in the form before, for the tests that begin or end with it")
-	fireProgram  = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
+	fireControl  = flag.String("fire.control", "",
+		"the control socket of a daemon that runs, for TestWhateverHappensToTheDaemon")
+	fireTable  = flag.Bool("fire.table", false, "try every fault at every step of a hand-over, not a sample")
+	fireLanded = flag.String("fire.landed", "",
+		"the daemon of the version that handed over in the form before, for the tests that begin or end with it")
+	fireProgram = flag.String("fire.program", "", "the daemon, if not the one that is in this test")
 )
 
 // installation is a program on disk, a folder for its data, and an app with
@@ -62,8 +64,10 @@ func install(t *testing.T) *installation {
 	}
 	t.Cleanup(func() { i.log.Close() })
 	i.putProgram(thisProgram(t))
-	i.env = append(os.Environ(), "PNS4ONES_LANG=en", "PNS4ONES_LISTEN=127.0.0.1:0", "PNS4ONES_SERVICE=127.0.0.1:0", "GORACE=atexit_sleep_ms=0",
-		"CONFIGURATION_DIRECTORY="+filepath.Join(folder, "settings"), "PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information",
+	i.env = append(os.Environ(), "PNS4ONES_LANG=en", "PNS4ONES_LISTEN=127.0.0.1:0", "PNS4ONES_SERVICE=127.0.0.1:0",
+		"GORACE=atexit_sleep_ms=0",
+		"CONFIGURATION_DIRECTORY="+filepath.Join(folder, "settings"), "PNS4ONES_DATA_DIR="+folder,
+		"PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information",
 		faultVariable+"="+filepath.Join(folder, "fault"))
 	i.client = control.NewClient(filepath.Join(folder, "control.sock"))
 	t.Cleanup(i.client.Close)

@@ -209,8 +209,9 @@ const settler = -1
 func (l *ledger) newSender(id int) *sender {
 	l.t.Helper()
 	s := &sender{
-		ledger: l, id: id, next: make(map[string]int), accepted: make(map[string]int), doubtful: make(map[stream]map[int]string),
-		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience},
+		ledger: l, id: id, next: make(map[string]int), accepted: make(map[string]int),
+		doubtful: make(map[stream]map[int]string),
+		http:     &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience},
 	}
 	if err := s.authorise(); err != nil {
 		l.t.Fatal(err)
@@ -246,7 +247,8 @@ func (s *sender) send(to string) {
 	case strings.HasPrefix(to, "group"):
 		recipient["Type"], recipient["UserGroup"] = "group", to
 	}
-	body, _ := json.Marshal(map[string]any{"Recipient": recipient, "Message": map[string]string{"Topic": fmt.Sprint(s.id, " ", to, " ", number)}})
+	body, _ := json.Marshal(map[string]any{"Recipient": recipient,
+		"Message": map[string]string{"Topic": fmt.Sprint(s.id, " ", to, " ", number)}})
 	began := time.Now()
 	status, err := s.post(string(body))
 	if status == http.StatusForbidden && s.authorise() == nil { // the token has expired
@@ -354,7 +356,8 @@ type balance struct {
 
 func (b balance) String() string {
 	return fmt.Sprintf("%d messages accepted, %d without an answer, %d deliveries; sessions: %d before, %d after; lost %d, doubled or misdelivered %d; a sender waited %v at most, %v with a message for some",
-		b.accepted, b.doubtful, b.received, b.sessions, b.sessions-b.ended, b.lost, b.wrong, b.longest.Round(time.Millisecond), b.single.Round(time.Millisecond))
+		b.accepted, b.doubtful, b.received, b.sessions, b.sessions-b.ended, b.lost, b.wrong,
+		b.longest.Round(time.Millisecond), b.single.Round(time.Millisecond))
 }
 
 // balance compares, after settle. mayEnd tells whether the session may have ended.

@@ -68,7 +68,8 @@ func TestNoControlCharacterReachesTheLog(t *testing.T) {
 			}
 			var out bytes.Buffer
 			text := "a" + string(r) + "b"
-			slog.New(newLogHandler(&out, journal)).With("w", text).WithGroup("g").Info("m", "user_id", text, "error", errors.New(text), slog.Group("h", "k", text))
+			slog.New(newLogHandler(&out, journal)).With("w", text).WithGroup("g").Info("m", "user_id", text, "error",
+				errors.New(text), slog.Group("h", "k", text))
 			if line := strings.TrimSuffix(out.String(), "\n"); strings.ContainsFunc(line, unicode.IsControl) {
 				t.Errorf("%U passes: %q", r, line)
 			}

@@ -111,7 +111,8 @@ func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 }
 
 // serve runs the daemon until ctx ends, or another process has taken its sessions over.
-func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result, paths config.Paths) int {
+func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result,
+	paths config.Paths) int {
 	d.warn(text, settings)
 	succession, err := netsvc.NewSuccession(os.Args, d.succession)
 	if err != nil {

@@ -181,7 +181,8 @@ func (c *serviceCommand) start() error {
 			return c.didNotStart(before, written)
 		case time.Now().After(deadline):
 			file, _ := logPath()
-			return locale.NewText("service.too_slow_start", "name", serviceName, "seconds", int(serviceTime.Seconds()), "file", file)
+			return locale.NewText("service.too_slow_start", "name", serviceName, "seconds", int(serviceTime.Seconds()), "file",
+				file)
 		}
 		time.Sleep(servicePoll)
 	}
@@ -237,7 +238,8 @@ func (c *serviceCommand) stopService(s *mgr.Service) error {
 		// One that is just starting takes no orders yet, one that is ending none any more.
 		if status.State != svc.StopPending {
 			_, err := s.Control(svc.Stop)
-			if err != nil && !errors.Is(err, windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL) && !errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE) {
+			if err != nil && !errors.Is(err, windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL) &&
+				!errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE) {
 				return err
 			}
 		}

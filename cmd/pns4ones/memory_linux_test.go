@@ -25,7 +25,8 @@ import (
 //	    sysctl -qw net.ipv4.tcp_wmem="4096 16384 32768" net.ipv4.tcp_rmem="4096 16384 32768" &&
 //	    go test ./cmd/pns4ones -v -run TestLongQueues -fire.sessions 1000'
 func TestLongQueuesAreHandedOverInLittleMemory(t *testing.T) {
-	if text, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_wmem"); !strings.Contains(strings.Join(strings.Fields(string(text)), " "), " 32768") {
+	if text, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_wmem"); !strings.Contains(strings.Join(strings.Fields(string(text)),
+		" "), " 32768") {
 		t.Skip("needs a network whose buffers are small")
 	}
 	i := install(t)
@@ -40,13 +41,15 @@ func TestLongQueuesAreHandedOverInLittleMemory(t *testing.T) {
 	sender := l.newSender(0)
 	for n := range *fireSessions {
 		user := "user" + strconv.Itoa(n)
-		conn, err := wire.Dial(context.Background(), l.service, wire.Registration{AppID: l.app.ID, IbID: infobase, UserID: user}, key)
+		conn, err := wire.Dial(context.Background(), l.service, wire.Registration{AppID: l.app.ID, IbID: infobase,
+			UserID: user}, key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		await(t, "it is registered", func() bool {
-			body := `{"Recipient":{"Type":"user","IbId":"ib","UserId":"` + user + `"},"Message":{"Topic":"` + strconv.Itoa(n) + strings.Repeat("x", 1000000) + `"}}`
+			body := `{"Recipient":{"Type":"user","IbId":"ib","UserId":"` + user + `"},"Message":{"Topic":"` + strconv.Itoa(n) +
+				strings.Repeat("x", 1000000) + `"}}`
 			if i.status().Sessions != n+1 {
 				return false
 			}
@@ -66,7 +69,8 @@ func TestLongQueuesAreHandedOverInLittleMemory(t *testing.T) {
 	group.forgetPeak(t)
 	i.upgrade()
 	peak := group.peak(t)
-	t.Logf("%d sessions, %d MiB queued: %d MiB before, %d MiB at most, %.2f times; not served for %v", *fireSessions, queued>>20, before>>20, peak>>20,
+	t.Logf("%d sessions, %d MiB queued: %d MiB before, %d MiB at most, %.2f times; not served for %v", *fireSessions,
+		queued>>20, before>>20, peak>>20,
 		float64(peak)/float64(before), i.notServed())
 	if *fireSessions >= 1000 && peak > before*12/10 {
 		t.Error("that is too much")

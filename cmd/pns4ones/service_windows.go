@@ -46,7 +46,8 @@ func runAsService(run func(context.Context, manager) int) int {
 			return exitFailed
 		}
 	}
-	return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {}, stdout: os.Stdout, stderr: os.Stderr})
+	return run(context.Background(), manager{ready: func() {}, reloading: func() {}, stopping: func() {},
+		stdout: os.Stdout, stderr: os.Stderr})
 }
 
 // startedAsService reports whether the service manager may have started us: it says so,
@@ -76,7 +77,8 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	go func() {
 		log := logFile()
 		sampleSettings()
-		ended <- s.run(ctx, manager{ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {}, stdout: log, stderr: log})
+		ended <- s.run(ctx, manager{ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {},
+			stdout: log, stderr: log})
 	}()
 	for {
 		select {
@@ -120,7 +122,8 @@ func sampleSettings() {
 	if old != nil || !errors.Is(err, fs.ErrNotExist) {
 		return // the old product's settings are in force
 	}
-	defaults, err := config.Load(config.LoadOptions{Getenv: func(string) string { return "" }, Paths: config.Paths{Data: paths.Data, Control: paths.Control}})
+	defaults, err := config.Load(config.LoadOptions{Getenv: func(string) string { return "" },
+		Paths: config.Paths{Data: paths.Data, Control: paths.Control}})
 	if err != nil {
 		return
 	}

@@ -47,13 +47,15 @@ func (d *daemonRun) sayOldKeys(text *locale.Localizer, old netsvc.OldKeys) {
 		fmt.Fprintln(d.stdout, text.T("daemon.imported", "N", len(old.Report.Imported)))
 		fmt.Fprintln(d.stdout, text.T("daemon.old_keys_file", "file", old.File))
 		for _, p := range old.Report.Problems {
-			fmt.Fprintln(d.stdout, text.T("daemon.import_problem", "line", p.Line, "detail", text.T("import."+string(p.Code), "title", p.Title)))
+			fmt.Fprintln(d.stdout, text.T("daemon.import_problem", "line", p.Line, "detail",
+				text.T("import."+string(p.Code), "title", p.Title)))
 		}
 	case len(old.Looked) > 0:
 		fmt.Fprintln(d.stdout, text.T("daemon.no_old_keys", "places", strings.Join(old.Looked, ", ")))
 	}
 	for _, path := range old.Other {
-		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.other_old_keys", "path", path, "imported", old.File)))
+		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.other_old_keys", "path", path, "imported",
+			old.File)))
 	}
 }
 

@@ -21,7 +21,8 @@ const maxCompletions = 100
 // completeIDs has the shell know the ids that the flags app, ib and user of a command
 // take, each with its name.
 func (p *program) completeIDs(cmd *cobra.Command) {
-	for flag, complete := range map[string]cobra.CompletionFunc{"app": p.completeApps, "ib": p.completeInfobases, "user": p.completeUsers} {
+	for flag, complete := range map[string]cobra.CompletionFunc{"app": p.completeApps, "ib": p.completeInfobases,
+		"user": p.completeUsers} {
 		if cmd.Flags().Lookup(flag) != nil {
 			cmd.RegisterFlagCompletionFunc(flag, complete)
 		}
@@ -29,7 +30,8 @@ func (p *program) completeIDs(cmd *cobra.Command) {
 }
 
 // completed asks the daemon for what can be completed.
-func (p *program) completed(ask func(ctx context.Context, client *control.Client) ([]string, error)) ([]string, cobra.ShellCompDirective) {
+func (p *program) completed(ask func(ctx context.Context, client *control.Client) ([]string, error)) ([]string,
+	cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
 	defer cancel()
 	client := control.NewClient(p.controlPath())

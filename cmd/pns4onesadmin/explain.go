@@ -103,7 +103,8 @@ func (p *program) printExplanation(explanation control.Explanation, apps []contr
 
 // explainPeople explains the users of a name: those who are called just so, or else all
 // whose id or name has it.
-func (p *program) explainPeople(ctx context.Context, client *control.Client, apps []control.App, appID, who string) error {
+func (p *program) explainPeople(ctx context.Context, client *control.Client, apps []control.App, appID,
+	who string) error {
 	found, err := client.People(ctx, appID, who, 0)
 	if err != nil {
 		return err
@@ -126,7 +127,8 @@ func (p *program) explainPeople(ctx context.Context, client *control.Client, app
 	for i, one := range people {
 		if one.IbID == "" {
 			if !p.json {
-				fmt.Fprintln(p.stdout, words.Text.T("live.explain_only_name", "user", say.InFull(one.UserID, one.UserName), "app", words.App(one.AppID)))
+				fmt.Fprintln(p.stdout, words.Text.T("live.explain_only_name", "user", say.InFull(one.UserID, one.UserName), "app",
+					words.App(one.AppID)))
 			}
 			continue
 		}
@@ -177,7 +179,8 @@ func (p *program) printPeople(people []control.Person, words say.Words) error {
 		}
 	}
 	p.printTable([]string{
-		p.text.T("admin.column_user"), p.text.T("admin.column_ib"), p.text.T("admin.column_app"), p.text.T("admin.column_sessions"),
+		p.text.T("admin.column_user"), p.text.T("admin.column_ib"), p.text.T("admin.column_app"),
+		p.text.T("admin.column_sessions"),
 		p.text.T("admin.column_name_id"),
 	}, rows)
 	return nil

@@ -147,7 +147,8 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"))
-	for _, name := range []string{"PNS4ONES_LANG", "PNS4ONES_LISTEN", "PNS4ONES_SERVICE", "PNS4ONES_DATA_DIR", "PNS4ONES_CONTROL", "HOME"} {
+	for _, name := range []string{"PNS4ONES_LANG", "PNS4ONES_LISTEN", "PNS4ONES_SERVICE", "PNS4ONES_DATA_DIR",
+		"PNS4ONES_CONTROL", "HOME"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	stdout, err := cmd.StdoutPipe()

@@ -59,7 +59,8 @@ const manEpoch = "1767225600" // 2026-01-01
 // readable is a page with roff's escapes taken out; requests stay.
 func readable(page string) string {
 	page = regexp.MustCompile(`\\f[BIR]`).ReplaceAllString(page, "")
-	return strings.NewReplacer(`\-`, "-", `\e`, `\`, `\(aq`, "'", `\(ga`, "`", `\(ha`, "^", `\(ti`, "~", `\&`, "", `\(bu`, "•").Replace(page)
+	return strings.NewReplacer(`\-`, "-", `\e`, `\`, `\(aq`, "'", `\(ga`, "`", `\(ha`, "^", `\(ti`, "~", `\&`, "", `\(bu`,
+		"•").Replace(page)
 }
 
 // entry returns what a page says at a term, with all that is set below it.
@@ -152,7 +153,8 @@ func TestManHasAllOfTheProgram(t *testing.T) {
 					t.Errorf("no -%s", d.Name)
 				}
 				said := entry(t, settings, d.Name+" = "+brackets.Replace(d.Example))
-				for _, want := range []string{"-" + d.Name + ",", d.Variable, "Reload: " + d.Reload, strings.Trim(d.Default, `"[]`), d.Least, d.Most} {
+				for _, want := range []string{"-" + d.Name + ",", d.Variable, "Reload: " + d.Reload, strings.Trim(d.Default, `"[]`),
+					d.Least, d.Most} {
 					if !strings.Contains(said, want) {
 						t.Errorf("%s: no %q", d.Name, want)
 					}
@@ -240,7 +242,8 @@ func TestManBearsTheDateItIsGiven(t *testing.T) {
 	}
 	before := time.Now().UTC()
 	undated := writeMan(t, "")[manPath(locale.English, "pns4ones.8")]
-	if !strings.Contains(undated, before.Format(" 2006-01-02 ")) && !strings.Contains(undated, time.Now().UTC().Format(" 2006-01-02 ")) {
+	if !strings.Contains(undated, before.Format(" 2006-01-02 ")) &&
+		!strings.Contains(undated, time.Now().UTC().Format(" 2006-01-02 ")) {
 		t.Error("without SOURCE_DATE_EPOCH the date is not today's")
 	}
 }
@@ -284,17 +287,20 @@ func TestManIsGoodRoff(t *testing.T) {
 					bad("has " + leftover)
 				}
 			}
-			if fonts := regexp.MustCompile(`\\f([BIR])`).FindAllStringSubmatch(line, -1); len(fonts) > 0 && fonts[len(fonts)-1][1] != "R" {
+			if fonts := regexp.MustCompile(`\\f([BIR])`).FindAllStringSubmatch(line, -1); len(fonts) > 0 &&
+				fonts[len(fonts)-1][1] != "R" {
 				bad("does not turn the font back")
 			}
-			if rest := regexp.MustCompile(`\\(f[BIR]|[-e&]|\((aq|ga|ha|ti|bu)|"( |$))`).ReplaceAllString(line, ""); i > 0 && strings.Contains(rest, `\`) {
+			if rest := regexp.MustCompile(`\\(f[BIR]|[-e&]|\((aq|ga|ha|ti|bu)|"( |$))`).ReplaceAllString(line, ""); i > 0 &&
+				strings.Contains(rest, `\`) {
 				bad("an unknown escape")
 			}
 			previous = line
 		}
 		// lexgrog(1) and apropos(1) read the name.
 		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-		if !regexp.MustCompile(`\n\.SH [^\n]+\n` + `(\.PP\n)?` + regexp.QuoteMeta(name) + ` \\- [^\n]+\n\.SH `).MatchString(page) {
+		if !regexp.MustCompile(`\n\.SH [^\n]+\n` + `(\.PP\n)?` + regexp.QuoteMeta(name) +
+			` \\- [^\n]+\n\.SH `).MatchString(page) {
 			t.Errorf("%s has no line with its name", path)
 		}
 	}

@@ -116,7 +116,8 @@ func (p *program) importNames(ctx context.Context, r registry, a control.App, pa
 	if report.Header {
 		p.say("admin.names_header")
 	}
-	p.say("admin.names_imported", "title", locale.Clean(a.Title), "read", report.Read, "users", report.Users, "infobases", report.Infobases)
+	p.say("admin.names_imported", "title", locale.Clean(a.Title), "read", report.Read, "users", report.Users, "infobases",
+		report.Infobases)
 	return p.printNamesReport(report)
 }
 
@@ -149,7 +150,8 @@ func (p *program) listNames(ctx context.Context, r registry, a control.App, _ []
 	for i, n := range all {
 		rows[i] = []string{locale.Clean(n.Kind), shortID(n.ID), locale.Clean(n.Name)}
 	}
-	p.printTable([]string{p.text.T("admin.column_kind"), p.text.T("admin.column_name_id"), p.text.T("admin.column_name")}, rows)
+	p.printTable([]string{p.text.T("admin.column_kind"), p.text.T("admin.column_name_id"), p.text.T("admin.column_name")},
+		rows)
 	return nil
 }
 

@@ -25,13 +25,15 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (p *program) printCreatedAsBefore(a control.App) {
-	fmt.Fprintf(p.stdout, "Создано новое приложение %s\nИдентификатор приложения: %s\nКлюч сервера для приложения: %s\nКлюч клиента для приложения: %s\n",
+	fmt.Fprintf(p.stdout,
+		"Создано новое приложение %s\nИдентификатор приложения: %s\nКлюч сервера для приложения: %s\nКлюч клиента для приложения: %s\n",
 		a.Title, a.ID, a.ServerKey, a.ClientKey)
 }
 
 func (p *program) printListAsBefore(apps []control.App) {
 	for _, a := range apps {
-		fmt.Fprintf(p.stdout, "%s\nИдентификатор: %s\nКлюч сервера: %s\nКлюч клиента: %s\n\n", a.Title, a.ID, a.ServerKey, a.ClientKey)
+		fmt.Fprintf(p.stdout, "%s\nИдентификатор: %s\nКлюч сервера: %s\nКлюч клиента: %s\n\n", a.Title, a.ID, a.ServerKey,
+			a.ClientKey)
 	}
 	if len(apps) == 0 {
 		fmt.Fprintln(p.stdout, "Клиентские приложения отсутствуют.")

@@ -53,7 +53,8 @@ func (term *terminal) read(texts ...string) {
 	for {
 		missing := len(texts) == 0
 		for _, text := range texts {
-			missing = missing || !strings.Contains(ansi.Strip(term.out.String()), text) && !strings.Contains(term.out.String(), text)
+			missing = missing || !strings.Contains(ansi.Strip(term.out.String()), text) &&
+				!strings.Contains(term.out.String(), text)
 		}
 		if !missing {
 			return
@@ -112,7 +113,8 @@ func TestThePanelOpensAndLeavesTheTerminalAsItWas(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			term := inTerminal(t, []string{"TERM=xterm-256color", "PNS4ONES_LANG=en"}, append([]string{"--control", control, "tui"}, tt.args...)...)
+			term := inTerminal(t, []string{"TERM=xterm-256color", "PNS4ONES_LANG=en"},
+				append([]string{"--control", control, "tui"}, tt.args...)...)
 			if tt.answer != "" {
 				term.read("\x1b]11;?")
 				term.press(tt.answer)
@@ -148,7 +150,8 @@ func daemonForPanel(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	socket := filepath.Join(folder, "control.sock")
-	cmd := exec.Command(path, "-listen", "127.0.0.1:0", "-service", "127.0.0.1:0", "-data_dir", filepath.Join(folder, "data"), "-control", socket)
+	cmd := exec.Command(path, "-listen", "127.0.0.1:0", "-service", "127.0.0.1:0", "-data_dir",
+		filepath.Join(folder, "data"), "-control", socket)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

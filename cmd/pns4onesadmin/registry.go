@@ -104,7 +104,8 @@ func (d database) RotateClientKey(_ context.Context, id string, grace time.Durat
 	return changed(d.apps.RotateClientKey(id, grace))
 }
 
-func (d database) Rotate(_ context.Context, rotations []control.Rotation, grace time.Duration) ([]control.AppChange, error) {
+func (d database) Rotate(_ context.Context, rotations []control.Rotation, grace time.Duration) ([]control.AppChange,
+	error) {
 	var which []app.Rotation
 	for _, rotation := range rotations {
 		which = append(which, app.Rotation(rotation))

@@ -52,7 +52,8 @@ func (p *program) upgradeCommand() *cobra.Command {
 // awaitOutcome waits, at most so long, until a daemon reports what came of the upgrade
 // with that id, or another process than before answers. It gives up sooner if nobody has
 // answered for the time of silence. A daemon that gave no id reports only that it failed.
-func awaitOutcome(ctx context.Context, client *control.Client, before control.Status, id string, atMost, silence time.Duration) (control.Status, error) {
+func awaitOutcome(ctx context.Context, client *control.Client, before control.Status, id string, atMost,
+	silence time.Duration) (control.Status, error) {
 	late := time.NewTimer(atMost)
 	defer late.Stop()
 	ticker := time.NewTicker(upgradePoll)
@@ -62,12 +63,14 @@ func awaitOutcome(ctx context.Context, client *control.Client, before control.St
 		// whether somebody answers.
 		status, err := client.Status(ctx)
 		switch {
-		case err == nil && (status.PID != before.PID || recordOf(status, id) != nil || id == "" && status.UpgradeFailed != ""):
+		case err == nil && (status.PID != before.PID || recordOf(status, id) != nil ||
+			id == "" && status.UpgradeFailed != ""):
 			return status, nil
 		case err == nil:
 			heard = time.Now()
 		case ctx.Err() == nil && time.Since(heard) >= silence:
-			return status, failure("admin.upgrade_silent", "N", int(time.Since(heard).Seconds()), "pid", before.PID, "before", before.Sessions)
+			return status, failure("admin.upgrade_silent", "N", int(time.Since(heard).Seconds()), "pid", before.PID, "before",
+				before.Sessions)
 		}
 		select {
 		case <-ticker.C:
@@ -92,12 +95,14 @@ func recordOf(s control.Status, id string) *control.Handover {
 func upgradeFailure(before, after control.Status, id string) error {
 	version := locale.Clean(after.Version)
 	goesOn := func(why string) error {
-		return failure("admin.upgrade_failed", "version", version, "why", locale.Clean(why), "before", before.Sessions, "after", after.Sessions)
+		return failure("admin.upgrade_failed", "version", version, "why", locale.Clean(why), "before", before.Sessions,
+			"after", after.Sessions)
 	}
 	record := recordOf(after, id)
 	switch {
 	case record != nil && record.Lost > 0:
-		return failure("admin.upgrade_lost", "version", version, "lost", record.Lost, "all", record.Lost+record.Sessions, "why", locale.Clean(record.Why))
+		return failure("admin.upgrade_lost", "version", version, "lost", record.Lost, "all", record.Lost+record.Sessions,
+			"why", locale.Clean(record.Why))
 	case record != nil && !record.Done:
 		return goesOn(record.Why)
 	case record != nil:
@@ -109,7 +114,8 @@ func upgradeFailure(before, after control.Status, id string) error {
 	case id == "":
 		return failure("admin.upgrade_fewer", "version", version, "before", before.Sessions, "after", after.Sessions)
 	}
-	return failure("admin.upgrade_unknown", "version", version, "pid", after.PID, "before", before.Sessions, "after", after.Sessions)
+	return failure("admin.upgrade_unknown", "version", version, "pid", after.PID, "before", before.Sessions, "after",
+		after.Sessions)
 }
 
 // sayUpgraded reports an upgrade at which nothing was lost.

@@ -18,8 +18,9 @@ func TestSaysOnceThatTheDaemonIsOfAnotherVersion(t *testing.T) {
 		daemon string // in its answers; empty: it does not say
 		want   string // on stderr
 	}{
-		"the same version":               {version, ""},
-		"another version":                {"9.8.7", "The daemon is version 9.8.7, this program is version " + version + ".\n"},
+		"the same version": {version, ""},
+		"another version": {"9.8.7", "The daemon is version 9.8.7, this program is version " + version +
+			".\n"},
 		"a daemon from before there was": {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -130,7 +130,8 @@ func TestTable(t *testing.T) {
 	if status != exitDone {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	for _, want := range []string{"One message to all", "20 sessions", "to the last session", "raw loop", "≤ 1.15× raw loop"} {
+	for _, want := range []string{"One message to all", "20 sessions", "to the last session", "raw loop",
+		"≤ 1.15× raw loop"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
 		}
@@ -182,7 +183,8 @@ func TestCarry(t *testing.T) {
 				t.Errorf("carried %d in %d steps", got.Carried, len(got.Steps))
 			}
 			for _, step := range got.Steps {
-				if !step.Good || step.DeliveredShare != 1 || step.ConnectsASecond <= 0 || step.TimeToLast <= 0 || step.LatencyP50 <= 0 || step.LatencyP99 < step.LatencyP50 {
+				if !step.Good || step.DeliveredShare != 1 || step.ConnectsASecond <= 0 || step.TimeToLast <= 0 ||
+					step.LatencyP50 <= 0 || step.LatencyP99 < step.LatencyP50 {
 					t.Errorf("%+v", step)
 				}
 			}
@@ -210,8 +212,10 @@ func TestCarrySaysWhatIsWrong(t *testing.T) {
 	}{
 		{"no app", nil, exitUsage, "--app"},
 		{"no daemon", []string{"--app", "x", "--control", filepath.Join(t.TempDir(), "none.sock")}, exitFailed, "no daemon"},
-		{"wrong server key", []string{"--app", d.app.ID, "--http", d.host, "--service", service, "--server-key", wrongKey, "--client-key", d.app.ClientKey}, exitFailed, "401"},
-		{"not the service", []string{"--app", d.app.ID, "--http", other.URL, "--service", service, "--server-key", wrongKey, "--client-key", d.app.ClientKey}, exitFailed, "404"},
+		{"wrong server key", []string{"--app", d.app.ID, "--http", d.host, "--service", service, "--server-key", wrongKey,
+			"--client-key", d.app.ClientKey}, exitFailed, "401"},
+		{"not the service", []string{"--app", d.app.ID, "--http", other.URL, "--service", service, "--server-key", wrongKey,
+			"--client-key", d.app.ClientKey}, exitFailed, "404"},
 		{"no sessions", []string{"--app", "x", "--up-to", "0"}, exitUsage, "above zero"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -289,7 +293,8 @@ func TestLoopTellsWhatDidNotArrive(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"--bogus"}, {"broadcast", "extra"}, {"broadcast", "--runs", "0"}, {"broadcast", "--sessions", "x"}} {
+	for _, args := range [][]string{{"--bogus"}, {"broadcast", "extra"}, {"broadcast", "--runs", "0"},
+		{"broadcast", "--sessions", "x"}} {
 		if status, _, stderr := runBench(t, nil, args...); status != exitUsage || stderr == "" {
 			t.Errorf("%q: status %d: %s", args, status, stderr)
 		}
@@ -300,10 +305,12 @@ func TestUsage(t *testing.T) {
 			t.Errorf("the help does not mention %s:\n%s", s.name, stdout)
 		}
 	}
-	if status, _, stderr := runBench(t, nil, "broadcast", "--sessions", "100000000"); status != exitFailed || !strings.Contains(stderr, "open files") {
+	if status, _, stderr := runBench(t, nil, "broadcast", "--sessions", "100000000"); status != exitFailed ||
+		!strings.Contains(stderr, "open files") {
 		t.Errorf("more sessions than descriptors: status %d: %s", status, stderr)
 	}
-	if status, _, stderr := runBench(t, nil, "broadcast", "--frame", "64", "--sessions", "1", "--runs", "1"); status != exitFailed || !strings.Contains(stderr, "too small") {
+	if status, _, stderr := runBench(t, nil, "broadcast", "--frame", "64", "--sessions", "1", "--runs",
+		"1"); status != exitFailed || !strings.Contains(stderr, "too small") {
 		t.Errorf("a frame that is too small: status %d: %s", status, stderr)
 	}
 }

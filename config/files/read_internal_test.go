@@ -11,7 +11,8 @@ func TestADiskThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	hangs := make(chan struct{})
 	defer close(hangs)
-	if _, err := within(3, time.Millisecond, func() ([]byte, error) { <-hangs; return nil, nil }); !errors.Is(err, ErrNoAnswer) {
+	if _, err := within(3, time.Millisecond, func() ([]byte, error) { <-hangs; return nil, nil }); !errors.Is(err,
+		ErrNoAnswer) {
 		t.Errorf("got %v, want %v", err, ErrNoAnswer)
 	}
 	broken := errors.New("broken")

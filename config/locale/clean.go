@@ -37,5 +37,6 @@ func clean(text string, harmful func(rune) bool) string {
 
 func dangerous(r rune) bool {
 	// A zero-width joiner holds emoji together and does no harm.
-	return r != '\u200d' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r))
+	return r != '\u200d' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) ||
+		unicode.Is(unicode.Zp, r))
 }

@@ -174,7 +174,8 @@ func TestDetectsTheLanguage(t *testing.T) {
 func TestPluralForms(t *testing.T) {
 	t.Parallel()
 	russian := locale.New(locale.Russian)
-	for n, want := range map[int]string{1: "приложение", 2: "приложения", 5: "приложений", 11: "приложений", 21: "приложение", 104: "приложения"} {
+	for n, want := range map[int]string{1: "приложение", 2: "приложения", 5: "приложений", 11: "приложений",
+		21: "приложение", 104: "приложения"} {
 		if got := russian.T("daemon.imported", "N", n); !strings.HasSuffix(got, fmt.Sprintf(" %d %s.", n, want)) {
 			t.Errorf("%d: %s", n, got)
 		}
@@ -191,7 +192,8 @@ func TestSaysErrorsInTheLanguage(t *testing.T) {
 	if got, want := locale.New(locale.English).Error(wrapped), "“x” is not a whole number."; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := locale.New(locale.Russian).Error(errors.Join(inner, errors.New("plain"))); got != "«x» не является целым числом.\nplain" {
+	if got := locale.New(locale.Russian).Error(errors.Join(inner,
+		errors.New("plain"))); got != "«x» не является целым числом.\nplain" {
 		t.Errorf("got %q", got)
 	}
 	if got := locale.New(locale.English).T("no.such.id"); got != "no.such.id" {

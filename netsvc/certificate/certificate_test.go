@@ -25,7 +25,8 @@ const year = 365 * 24 * time.Hour
 
 // handshake connects to a server with the certificate and returns what the
 // client saw. The client trusts only the root, so that a missing chain fails.
-func handshake(t *testing.T, c *certificate.Certificate, a *certificatetest.Authority, client *tls.Config) (tls.ConnectionState, error) {
+func handshake(t *testing.T, c *certificate.Certificate, a *certificatetest.Authority,
+	client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,14 +87,19 @@ func TestServesPEMFilesOfEveryForm(t *testing.T) {
 		"ECDSA, SEC 1":  {ecChain, sec1},
 		"ECDSA with EC PARAMETERS first": {ecChain, slices.Concat(
 			block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}, nil), sec1)},
-		"RSA, PKCS 8": {certificatetest.CertificatePEM(a.Issue(t, "leaf", rsaKey, end), a.Intermediate), certificatetest.KeyPEM(t, rsaKey)},
+		"RSA, PKCS 8": {certificatetest.CertificatePEM(a.Issue(t, "leaf", rsaKey, end), a.Intermediate),
+			certificatetest.KeyPEM(t, rsaKey)},
 		"RSA, PKCS 1": {certificatetest.CertificatePEM(a.Issue(t, "leaf", rsaKey, end), a.Intermediate),
 			block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey.(*rsa.PrivateKey)), nil)},
-		"Ed25519":             {certificatetest.CertificatePEM(a.Issue(t, "leaf", ed, end), a.Intermediate), certificatetest.KeyPEM(t, ed)},
-		"all in one file":     {both, both},
-		"root first":          {certificatetest.CertificatePEM(a.Root, a.Intermediate, a.Issue(t, "leaf", ec, end)), certificatetest.KeyPEM(t, ec)},
-		"byte order mark":     {slices.Concat([]byte("\ufeff"), ecChain), slices.Concat([]byte("\ufeff"), certificatetest.KeyPEM(t, ec))},
-		"CRLF and text aside": {[]byte("subject=leaf\r\n" + strings.ReplaceAll(string(ecChain), "\n", "\r\n")), certificatetest.KeyPEM(t, ec)},
+		"Ed25519": {certificatetest.CertificatePEM(a.Issue(t, "leaf", ed, end), a.Intermediate),
+			certificatetest.KeyPEM(t, ed)},
+		"all in one file": {both, both},
+		"root first": {certificatetest.CertificatePEM(a.Root, a.Intermediate, a.Issue(t, "leaf", ec, end)),
+			certificatetest.KeyPEM(t, ec)},
+		"byte order mark": {slices.Concat([]byte("\ufeff"), ecChain),
+			slices.Concat([]byte("\ufeff"), certificatetest.KeyPEM(t, ec))},
+		"CRLF and text aside": {[]byte("subject=leaf\r\n" + strings.ReplaceAll(string(ecChain), "\n", "\r\n")),
+			certificatetest.KeyPEM(t, ec)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -34,7 +34,8 @@ func TestServesTheWholeChainHoweverItWasPutTogether(t *testing.T) {
 	one, two := certificatetest.CertificatePEM(leaf), certificatetest.CertificatePEM(a.Intermediate)
 	glued := append(bytes.TrimRight(bytes.Clone(one), "\n"), two...)
 	text := append(append(bytes.TrimRight(bytes.Clone(one), "\n"), "subject=CN = x "...), two...)
-	trusted := pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: append(bytes.Clone(a.Intermediate.Raw), 0x30, 0)})
+	trusted := pem.EncodeToMemory(&pem.Block{Type: "TRUSTED CERTIFICATE", Bytes: append(bytes.Clone(a.Intermediate.Raw),
+		0x30, 0)})
 	for name, content := range map[string][]byte{
 		"glued":                 glued,
 		"glued, no end of line": bytes.TrimRight(glued, "\n"),
@@ -44,7 +45,8 @@ func TestServesTheWholeChainHoweverItWasPutTogether(t *testing.T) {
 		"a byte order mark":     append([]byte("\ufeff"), append(bytes.Clone(one), two...)...),
 		"the chain first":       append(bytes.Clone(two), one...),
 		"TRUSTED CERTIFICATE":   append(bytes.Clone(one), trusted...),
-		"X509 CERTIFICATE":      append(bytes.Clone(one), bytes.ReplaceAll(two, []byte("CERTIFICATE"), []byte("X509 CERTIFICATE"))...),
+		"X509 CERTIFICATE": append(bytes.Clone(one),
+			bytes.ReplaceAll(two, []byte("CERTIFICATE"), []byte("X509 CERTIFICATE"))...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,16 +97,18 @@ func TestServesTheNewestOfSeveralCertificates(t *testing.T) {
 		t.Run(strings.Join(names, "+"), func(t *testing.T) {
 			dir := t.TempDir()
 			c, err := certificate.Open(certificate.Options{
-				Mode:        config.SSLFromFileWithPrivateKey,
-				Certificate: certificatetest.WriteFile(t, filepath.Join(dir, "a.crt"), certificatetest.CertificatePEM(append(tt.all, a.Intermediate)...)),
-				Key:         certificatetest.WriteFile(t, filepath.Join(dir, "a.key"), certificatetest.KeyPEM(t, key)),
+				Mode: config.SSLFromFileWithPrivateKey,
+				Certificate: certificatetest.WriteFile(t, filepath.Join(dir, "a.crt"),
+					certificatetest.CertificatePEM(append(tt.all, a.Intermediate)...)),
+				Key: certificatetest.WriteFile(t, filepath.Join(dir, "a.key"), certificatetest.KeyPEM(t, key)),
 			}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			served, err := c.TLSConfig().GetCertificate(nil)
 			if err != nil || served.Leaf.Subject.CommonName != tt.want || len(served.Certificate) != 2 {
-				t.Errorf("served is %q with %d certificates, want %s and its chain", served.Leaf.Subject.CommonName, len(served.Certificate), tt.want)
+				t.Errorf("served is %q with %d certificates, want %s and its chain", served.Leaf.Subject.CommonName,
+					len(served.Certificate), tt.want)
 			}
 		})
 	}

@@ -40,7 +40,8 @@ func prove(certificate *tls.Certificate) error {
 	defer here.Close()
 	defer there.Close()
 	server := tls.Server(here, &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12})
-	client := tls.Client(there, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // whom to trust is the senders' business
+	// whom to trust is the senders' business
+	client := tls.Client(there, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
 	served := make(chan error, 1)
 	go func() {
 		err := server.HandshakeContext(ctx)

@@ -27,7 +27,8 @@ type replaceable struct {
 func newReplaceable(t *testing.T, notAfter time.Time) *replaceable {
 	t.Helper()
 	log, out := testlog.New()
-	f := &replaceable{authority: certificatetest.NewAuthority(t), dir: t.TempDir(), clock: testclock.New(time.Now()), log: out}
+	f := &replaceable{authority: certificatetest.NewAuthority(t), dir: t.TempDir(), clock: testclock.New(time.Now()),
+		log: out}
 	o := f.authority.WritePair(t, f.dir, "first", notAfter)
 	c, err := certificate.OpenAt(o, log, f.clock.Now)
 	if err != nil {

@@ -65,8 +65,10 @@ func TestTellsWhereAStoredCertificateWasLookedFor(t *testing.T) {
 		t.Fatalf("got %v, want %s", err, certificate.ProblemNotInStorage)
 	}
 	want := []string{
-		filepath.Join(dir, "ssl/certs/my.pem"), filepath.Join(dir, "ssl/certs/my.crt"), filepath.Join(dir, "ssl/private/my.key"),
-		filepath.Join(dir, "tls/certs/my.pem"), filepath.Join(dir, "tls/certs/my.crt"), filepath.Join(dir, "tls/private/my.key"),
+		filepath.Join(dir, "ssl/certs/my.pem"), filepath.Join(dir, "ssl/certs/my.crt"),
+		filepath.Join(dir, "ssl/private/my.key"),
+		filepath.Join(dir, "tls/certs/my.pem"), filepath.Join(dir, "tls/certs/my.crt"),
+		filepath.Join(dir, "tls/private/my.key"),
 	}
 	if !slices.Equal(problem.Tried, want) {
 		t.Errorf("tried %v, want %v", problem.Tried, want)

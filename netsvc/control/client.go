@@ -213,7 +213,8 @@ func (c *Client) Names(ctx context.Context, appID string) ([]Name, error) {
 
 // ImportNames replaces the names of an app by those of a file; with merge the others
 // stay. A file with anything wrong in it changes nothing. It does not close file.
-func (c *Client) ImportNames(ctx context.Context, appID string, file io.Reader, merge bool) (report NamesReport, err error) {
+func (c *Client) ImportNames(ctx context.Context, appID string, file io.Reader, merge bool) (report NamesReport,
+	err error) {
 	path := appPath(appID) + "/names"
 	if merge {
 		path += "?merge=true"
@@ -282,7 +283,8 @@ func readInto(object any) func(io.Reader) error {
 }
 
 // send makes a request and hands the body of a good answer to read.
-func (c *Client) send(ctx context.Context, by caller, method, path string, body io.Reader, read func(io.Reader) error) error {
+func (c *Client) send(ctx context.Context, by caller, method, path string, body io.Reader,
+	read func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, method, "http://pns/v1"+path, body)
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)

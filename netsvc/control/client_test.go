@@ -93,7 +93,8 @@ func TestAnAnswerThatIsNotOursIsAnError(t *testing.T) {
 		})
 		_, err := c.Apps(t.Context())
 		refusal, ok := errors.AsType[*control.Error](err)
-		if !ok || refusal.Status != http.StatusBadGateway || refusal.Code != control.CodeInternal || !strings.Contains(refusal.Message, "502") {
+		if !ok || refusal.Status != http.StatusBadGateway || refusal.Code != control.CodeInternal ||
+			!strings.Contains(refusal.Message, "502") {
 			t.Errorf("got %v, want a refusal with the status", err)
 		}
 	})

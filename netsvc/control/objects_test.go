@@ -17,7 +17,8 @@ func TestObjectsKeepTheirFields(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
 	for _, object := range []any{
-		control.Status{ByApp: []control.AppStatus{{}}}, control.Statistics{}, control.App{}, control.AppChange{}, control.Session{},
+		control.Status{ByApp: []control.AppStatus{{}}}, control.Statistics{}, control.App{}, control.AppChange{},
+		control.Session{},
 		control.SessionPage{}, control.Explanation{}, control.Event{}, control.LogRecord{}, control.ReloadReport{},
 		control.ImportReport{}, control.Refusal{}, control.Peer{}, control.Name{}, control.NamesReport{},
 		control.People{}, control.Person{}, control.Infobase{}, control.Recipient{}, control.Unmet{}, control.UnmetSpan{},

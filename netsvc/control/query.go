@@ -22,7 +22,8 @@ type SessionQuery struct {
 // SessionSortKeys returns the words that SessionQuery.Sort takes, but for a minus
 // before them.
 func SessionSortKeys() []string {
-	return []string{"addr", "app", "bytes", "delivered", "group", "ib", "ib_name", "id", "queued", "since", "user", "user_name"}
+	return []string{"addr", "app", "bytes", "delivered", "group", "ib", "ib_name", "id", "queued", "since", "user",
+		"user_name"}
 }
 
 // values are the parameters that ask for the query.
@@ -47,8 +48,9 @@ func (q SessionQuery) values() url.Values {
 type EventQuery struct {
 	Kinds []string // of EventKinds; empty: all
 	AppID string   // the app's events only, and statistics
-	Text  string   // must be part of an id, a group, an address, a title or a reason, in any letter case; not of statistics
-	Tail  int      // how many of the last events come first
+	// must be part of an id, a group, an address, a title or a reason, in any letter case; not of statistics
+	Text string
+	Tail int // how many of the last events come first
 }
 
 // LogQuery selects records of the daemon's log. The zero value selects all that

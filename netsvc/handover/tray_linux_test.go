@@ -57,7 +57,8 @@ func unpackAll(t testing.TB, trays []*os.File, sockets []net.Conn, n int) {
 				return
 			}
 			seen[i] = true
-			if got, want := s.LocalAddr().(*net.TCPAddr).Port, sockets[i%len(sockets)].LocalAddr().(*net.UDPAddr).Port; got != want {
+			if got, want := s.LocalAddr().(*net.TCPAddr).Port,
+				sockets[i%len(sockets)].LocalAddr().(*net.UDPAddr).Port; got != want {
 				t.Errorf("number %d has the socket of port %d, want %d", i, got, want)
 			}
 		}); err != nil {
@@ -296,7 +297,8 @@ func asNobody(t *testing.T) (done bool) {
 		t.Fatal(err)
 	}
 	defer binary.Close()
-	command := exec.Command("/proc/self/fd/3", "-test.run=^"+t.Name()+"$", "-test.v", fmt.Sprintf("-test.timeout=%v", patience))
+	command := exec.Command("/proc/self/fd/3", "-test.run=^"+t.Name()+"$", "-test.v",
+		fmt.Sprintf("-test.timeout=%v", patience))
 	command.Dir, command.Env = "/", append(os.Environ(), variable+"=1")
 	command.ExtraFiles = []*os.File{binary}
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

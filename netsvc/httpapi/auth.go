@@ -30,7 +30,8 @@ func (s *Server) auth(w http.ResponseWriter, r *http.Request) {
 	token, err := s.apps.Authorize(key, limits.TokenLifetime)
 	switch {
 	case errors.Is(err, app.ErrUnknownKey):
-		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonUnknownServerKey, text: "server_key is unknown"})
+		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonUnknownServerKey,
+			text: "server_key is unknown"})
 		return
 	case err != nil:
 		s.fail(w, r, err)

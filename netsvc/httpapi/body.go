@@ -58,7 +58,8 @@ func readBody(body io.Reader, buffer *[]byte, limits *Limits) refusal {
 			return refusal{status: http.StatusRequestTimeout, reason: ReasonSlowBody, text: "the body took too long to arrive"}
 		case err != nil:
 			// The cause may quote what it could not parse.
-			return refusal{status: http.StatusBadRequest, reason: ReasonBrokenBody, text: "the body ended early, or its chunks are malformed"}
+			return refusal{status: http.StatusBadRequest, reason: ReasonBrokenBody,
+				text: "the body ended early, or its chunks are malformed"}
 		}
 	}
 }

@@ -181,7 +181,8 @@ func (c *conn) broken(err error) {
 	case !c.begun.Load() || c.refused.Load() || errors.Is(err, io.EOF):
 		// Nothing is missing, or net/http is about to say that it is.
 	case timeout:
-		c.refuse(c.Conn, refusal{status: http.StatusRequestTimeout, reason: ReasonSlowHeader, text: "the header took too long to arrive"})
+		c.refuse(c.Conn, refusal{status: http.StatusRequestTimeout, reason: ReasonSlowHeader,
+			text: "the header took too long to arrive"})
 	}
 }
 
@@ -252,23 +253,27 @@ func ownAnswer(b []byte) (why refusal, own bool) {
 	}
 	switch status := string(b[version : version+len("400")]); {
 	case status == "417":
-		return refusal{status: http.StatusExpectationFailed, reason: ReasonExpectation, text: "the header Expect asks for something that there is not"}, true
+		return refusal{status: http.StatusExpectationFailed, reason: ReasonExpectation,
+			text: "the header Expect asks for something that there is not"}, true
 	case !bytes.Contains(b, []byte(ownErrorHeader)):
 		return refusal{}, false
 	case status == "431":
 		return refusal{status: http.StatusRequestHeaderFieldsTooLarge, reason: ReasonHeaderTooLarge,
 			text: fmt.Sprintf("the request line with the header is larger than %d bytes", MaxHeaderBytes)}, true
 	case status == "501":
-		return refusal{status: http.StatusNotImplemented, reason: ReasonTransferEncoding, text: "this Transfer-Encoding is not supported: only chunked is"}, true
+		return refusal{status: http.StatusNotImplemented, reason: ReasonTransferEncoding,
+			text: "this Transfer-Encoding is not supported: only chunked is"}, true
 	case status == "505":
-		return refusal{status: http.StatusHTTPVersionNotSupported, reason: ReasonHTTPVersion, text: "this version of HTTP is not supported: 1.1 and 1.0 are"}, true
+		return refusal{status: http.StatusHTTPVersionNotSupported, reason: ReasonHTTPVersion,
+			text: "this version of HTTP is not supported: 1.1 and 1.0 are"}, true
 	case bytes.Contains(b, []byte("missing required Host header")):
 		return refusal{status: http.StatusBadRequest, reason: ReasonNoHost, text: "the header Host is missing"}, true
 	case bytes.Contains(b, []byte("Host header")):
 		return refusal{status: http.StatusBadRequest, reason: ReasonBadHost,
 			text: "the header Host is malformed: letters other than Latin ones are not allowed in it (a name is written as xn--…)"}, true
 	}
-	return refusal{status: http.StatusBadRequest, reason: ReasonMalformed, text: "the request is malformed, or ended early"}, true
+	return refusal{status: http.StatusBadRequest, reason: ReasonMalformed,
+		text: "the request is malformed, or ended early"}, true
 }
 
 // refuse gives the last answer on this connection, counts and logs it. to is where it
@@ -286,7 +291,8 @@ func (c *conn) refuse(to net.Conn, why refusal) {
 		}{why.text})
 	}
 	to.SetWriteDeadline(time.Now().Add(c.server.timeouts.drain))
-	fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+	fmt.Fprintf(to,
+		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 		why.status, http.StatusText(why.status), contentType, len(answer), answer)
 	linger(to, c.server.timeouts.drain)
 }

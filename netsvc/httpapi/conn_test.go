@@ -28,15 +28,20 @@ func TestARequestBeforeTheRoutesLeavesATrace(t *testing.T) {
 		{"no Host", start1 + "Content-Length: 2\r\n\r\n{}", 400, httpapi.ReasonNoHost, "Host is missing"},
 		{"a Host in Cyrillic", start1 + "Host: сервер-1с:36696\r\n\r\n", 400, httpapi.ReasonBadHost, "xn--"},
 		{"two Hosts", start1 + "Host: a\r\nHost: b\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
-		{"a long header", start1 + "Host: h\r\nCookie: " + strings.Repeat("a", 20_000) + "\r\n\r\n", 431, httpapi.ReasonHeaderTooLarge, "16384"},
-		{"an unknown Transfer-Encoding", start1 + "Host: h\r\nTransfer-Encoding: identity\r\n\r\n", 501, httpapi.ReasonTransferEncoding, "chunked"},
-		{"a doubled Transfer-Encoding", start1 + "Host: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, httpapi.ReasonTransferEncoding, "chunked"},
-		{"an unknown Expect", start1 + "Host: h\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n{}", 417, httpapi.ReasonExpectation, "Expect"},
+		{"a long header", start1 + "Host: h\r\nCookie: " + strings.Repeat("a", 20_000) + "\r\n\r\n", 431,
+			httpapi.ReasonHeaderTooLarge, "16384"},
+		{"an unknown Transfer-Encoding", start1 + "Host: h\r\nTransfer-Encoding: identity\r\n\r\n", 501,
+			httpapi.ReasonTransferEncoding, "chunked"},
+		{"a doubled Transfer-Encoding", start1 + "Host: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501,
+			httpapi.ReasonTransferEncoding, "chunked"},
+		{"an unknown Expect", start1 + "Host: h\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n{}", 417,
+			httpapi.ReasonExpectation, "Expect"},
 		{"another version", "GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505, httpapi.ReasonHTTPVersion, "1.1"},
 		{"a length that is none", start1 + "Host: h\r\nContent-Length: x\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
 		{"a blank in a name", start1 + "Host: h\r\nA b: c\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
 		{"no HTTP at all", "hello\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
-		{"a control character in the URL", "GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
+		{"a control character in the URL", "GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400, httpapi.ReasonMalformed,
+			"malformed"},
 	}
 	certificate, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
 	for scheme, o := range map[string]httpapi.Options{"HTTP": {}, "HTTPS": {Certificate: certificate}} {
@@ -111,7 +116,8 @@ func TestHTTPSOnTheHTTPPortIsToldInAPlainSentence(t *testing.T) {
 	}
 	c := s.raw()
 	c.write("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-	if all, err := io.ReadAll(c.in); err != nil || !strings.Contains(string(all), "this port speaks HTTP, and HTTPS was spoken to it") {
+	if all, err := io.ReadAll(c.in); err != nil ||
+		!strings.Contains(string(all), "this port speaks HTTP, and HTTPS was spoken to it") {
 		t.Errorf("got %q, %v", all, err)
 	}
 	eventually(t, "three refusals", func() bool { return s.http.Stats().Refused[httpapi.ReasonTLSOnHTTP] == 3 })
@@ -170,7 +176,8 @@ func TestHealthChecksAreNoRefusals(t *testing.T) {
 				conn.Close()
 			}
 			eventually(t, "ten health checks", func() bool { return s.http.Stats().HealthChecks == 10 })
-			if st := s.http.Stats(); len(st.Refused) > 0 || len(st.Status) > 0 || st.TLSHandshakes > 0 || s.log.Count("level=WARN") > 0 {
+			if st := s.http.Stats(); len(st.Refused) > 0 || len(st.Status) > 0 || st.TLSHandshakes > 0 ||
+				s.log.Count("level=WARN") > 0 {
 				t.Errorf("they are counted as requests too, or logged: %+v\n%s", st, s.log)
 			}
 			// A sender that lost its way is refused as before.

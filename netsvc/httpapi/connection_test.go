@@ -230,7 +230,8 @@ func TestDoesNotWaitForASlowSender(t *testing.T) {
 	// The time for a body begins with that for the header, which must arrive in it.
 	s = start(t, httpapi.Options{}, within(2*time.Second, short, short))
 	token := s.token(s.newApp("one"))
-	for name, line := range map[string]string{"half a body": length(toAll), "a chunk missing": "Transfer-Encoding: chunked"} {
+	for name, line := range map[string]string{"half a body": length(toAll),
+		"a chunk missing": "Transfer-Encoding: chunked"} {
 		t.Run(name, func(t *testing.T) {
 			c := s.raw()
 			c.writeHeader(sendHeader(token, line)...)

@@ -47,7 +47,8 @@ func TestServesHTTPSWithAnyCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		return certificate.Options{
-			Mode: config.SSLFromFileWithPassword, Certificate: certificatetest.WriteFile(t, filepath.Join(dir, name), data), Password: "пароль",
+			Mode: config.SSLFromFileWithPassword, Certificate: certificatetest.WriteFile(t, filepath.Join(dir, name), data),
+			Password: "пароль",
 		}
 	}
 	for name, options := range map[string]certificate.Options{
@@ -72,7 +73,8 @@ func TestServesHTTPSWithAnyCertificate(t *testing.T) {
 			}
 			s.do(sender, http.MethodPost, "/sendmessage", bearer(s.token(a)), strings.NewReader(toAll)).wantSent(t, 1)
 			wantReceived(t, session, `{"topic":"t"}`)
-			s.do(sender, http.MethodPost, "/sendmessage", bearer("x"), strings.NewReader(toAll)).wantError(t, http.StatusUnauthorized, "")
+			s.do(sender, http.MethodPost, "/sendmessage", bearer("x"), strings.NewReader(toAll)).wantError(t,
+				http.StatusUnauthorized, "")
 		})
 	}
 }
@@ -148,7 +150,8 @@ func TestPlainHTTPOnTheHTTPSPortIsToldSo(t *testing.T) {
 		conn.read().wantError(t, http.StatusBadRequest, "https://")
 		conn.wantClosed()
 	}
-	if st := s.http.Stats(); st.TLSHandshakes != 3 || st.Refused[httpapi.ReasonHTTPOnHTTPS] != 3 || s.log.Count("reason=http_on_https") != 1 {
+	if st := s.http.Stats(); st.TLSHandshakes != 3 || st.Refused[httpapi.ReasonHTTPOnHTTPS] != 3 ||
+		s.log.Count("reason=http_on_https") != 1 {
 		t.Errorf("want each counted and one logged, got %+v:\n%s", st, s.log)
 	}
 }

@@ -30,14 +30,17 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 				message(`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"SECRET"}`),
 				message(`{"Recipient":{"Type":"SECRET","IbId":"ib"},"Message":{}}`),
 				message(`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Data":{"SECRET":1}}}`),
-				message(`SECRET`), message(`{"SECRET"`), message(`{"Message":{"Data":["SECRET"]}}`), strings.Repeat("SECRET", 1<<18),
+				message(`SECRET`), message(`{"SECRET"`), message(`{"Message":{"Data":["SECRET"]}}`),
+				strings.Repeat("SECRET", 1<<18),
 			}
 			for _, target := range []string{
 				"/auth?server_key=" + key, "/auth?server_key=" + key + "x", "/auth?key=" + key, "/auth;" + key + "?" + key,
-				"/auth?a;server_key=" + key, "/auth/" + key, "/auth&server_key=" + key, "/" + key, "/" + token + "/x", "//auth?server_key=" + key,
+				"/auth?a;server_key=" + key, "/auth/" + key, "/auth&server_key=" + key, "/" + key, "/" + token + "/x",
+				"//auth?server_key=" + key,
 				"/sendmessage?token=" + token, "/%2e%2e/" + key, "/auth=" + key, "/auth%20" + key,
 			} {
-				for _, header := range []http.Header{nil, bearer(token), bearer(token + "x"), {"Authorization": {"Basic " + token}}, {"Authorization": {key}}} {
+				for _, header := range []http.Header{nil, bearer(token), bearer(token + "x"), {"Authorization": {"Basic " + token}},
+					{"Authorization": {key}}} {
 					s.do(tlsClient(), http.MethodGet, target, header, nil)
 					for _, body := range bodies {
 						s.do(tlsClient(), http.MethodPost, target, header, strings.NewReader(body))
@@ -49,7 +52,8 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 				"GET /auth?server_key=" + key + " HTTP/9.9\r\n\r\n",
 				"GET /auth?server_key=" + key + "\x00 HTTP/1.1\r\n\r\n",
 				"POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nContent-Length: x\r\n\r\n",
-				"POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nTransfer-Encoding: chunked\r\n\r\n" + content + "\r\n",
+				"POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token +
+					"\r\nTransfer-Encoding: chunked\r\n\r\n" + content + "\r\n",
 				"GET /auth?server_key=" + strings.Repeat(key, 400) + " HTTP/1.1\r\n\r\n",
 			} {
 				conn := s.raw()

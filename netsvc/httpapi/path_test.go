@@ -16,14 +16,16 @@ func TestTakesTheSpellingsThatTheOldProductTakes(t *testing.T) {
 	key, token := a.ServerKeys[0].Key, s.token(a)
 	for _, path := range []string{"/auth", "/AUTH", "/Auth/", "//auth", "/auth//", "/%61uth"} {
 		for _, query := range []string{
-			"server_key=" + key, "Server_Key=" + key, "SERVER_KEY=" + key + "&x=1", "x&server_key=" + key, "a=1;b=2&server_key=" + key,
+			"server_key=" + key, "Server_Key=" + key, "SERVER_KEY=" + key + "&x=1", "x&server_key=" + key,
+			"a=1;b=2&server_key=" + key,
 			"server%5Fkey=" + key, "server_key=" + key + "&server_key=other", "%zz=1&server_key=" + key,
 		} {
 			if got := s.get(path + "?" + query); got.status != http.StatusOK {
 				t.Errorf("%s?%s is answered with %d %s", path, strings.ReplaceAll(query, key, "KEY"), got.status, got.body)
 			}
 		}
-		s.get(path+"?server_key=other&Server_Key="+key).wantError(t, http.StatusUnauthorized, "unknown") // the first one counts
+		// the first one counts
+		s.get(path+"?server_key=other&Server_Key="+key).wantError(t, http.StatusUnauthorized, "unknown")
 		s.get(path+"?server_key=&server_key="+key).wantError(t, http.StatusUnauthorized, "missing")
 		s.get(path+"?server-key="+key).wantError(t, http.StatusUnauthorized, "missing")
 	}
@@ -43,7 +45,8 @@ func TestACompressedBodyIsRefusedByName(t *testing.T) {
 		return h
 	}
 	for want, header := range map[string]http.Header{
-		"gzip": with("gzip"), "br": with("br"), "deflate": with("identity", "deflate"), "gzip, zstd": with("gzip, zstd"), "x…": with("x" + strings.Repeat("y", 500)),
+		"gzip": with("gzip"), "br": with("br"), "deflate": with("identity", "deflate"), "gzip, zstd": with("gzip, zstd"),
+		"x…": with("x" + strings.Repeat("y", 500)),
 	} {
 		want = strings.TrimSuffix(want, "…")
 		got := s.do(client(), http.MethodPost, "/sendmessage", header, strings.NewReader(toAll))
@@ -70,7 +73,8 @@ func TestWarnsOfKeysThat1CCannotHold(t *testing.T) {
 		for _, a := range []string{s.token(one), s.token(two)} {
 			got := s.send(a, head+`{"order-id":"1","":"2","c ":"3"}}}`)
 			got.wantSent(t, 0)
-			if warning := got.header.Get("X-Warning"); !strings.Contains(warning, "Message.Data") || strings.Contains(warning, "order") {
+			if warning := got.header.Get("X-Warning"); !strings.Contains(warning, "Message.Data") ||
+				strings.Contains(warning, "order") {
 				t.Errorf("the warning is %q", warning)
 			}
 		}

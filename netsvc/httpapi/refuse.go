@@ -44,7 +44,8 @@ func (why refusal) of(app string) refusal {
 
 // refuse answers with the refusal, counts, logs and announces it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
-	s.note(clientAddr(r, s.limits.Load().TrustedProxies), why, slog.Int("status", why.status), slog.String("path", loggedPath(r.URL.Path)))
+	s.note(clientAddr(r, s.limits.Load().TrustedProxies), why, slog.Int("status", why.status),
+		slog.String("path", loggedPath(r.URL.Path)))
 	s.writeError(w, r, why.status, why.text)
 }
 

@@ -282,14 +282,16 @@ func (s *Server) routes() http.Handler {
 	router.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := allowed[r.URL.Path]
 		w.Header().Set("Allow", method)
-		s.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: ReasonWrongMethod, text: "only " + method + " is answered here"})
+		s.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: ReasonWrongMethod,
+			text: "only " + method + " is answered here"})
 	})
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if checksHealth(r) {
 			s.healthCheck(w, r)
 			return
 		}
-		s.refuse(w, r, refusal{status: http.StatusNotFound, reason: ReasonUnknownPath, text: "there are only /auth and /sendmessage here"})
+		s.refuse(w, r, refusal{status: http.StatusNotFound, reason: ReasonUnknownPath,
+			text: "there are only /auth and /sendmessage here"})
 	})
 	// Router.ServeHTTP would make two copies of the request, to put into its context
 	// what nobody looks for here.

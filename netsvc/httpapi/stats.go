@@ -43,8 +43,10 @@ const (
 // reasons are all of them.
 var reasons = []Reason{
 	ReasonNoServerKey, ReasonUnknownServerKey, ReasonNoToken, ReasonNotBearer, ReasonBadToken, ReasonTokenExpired,
-	ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonContentEncoding, ReasonUnknownPath, ReasonWrongMethod,
-	ReasonNoHost, ReasonBadHost, ReasonMalformed, ReasonTLSOnHTTP, ReasonHTTPOnHTTPS, ReasonSlowHeader, ReasonTooManySenders, ReasonExpectation,
+	ReasonBadRequest, ReasonBrokenBody, ReasonSlowBody, ReasonTooLarge, ReasonContentEncoding, ReasonUnknownPath,
+	ReasonWrongMethod,
+	ReasonNoHost, ReasonBadHost, ReasonMalformed, ReasonTLSOnHTTP, ReasonHTTPOnHTTPS, ReasonSlowHeader,
+	ReasonTooManySenders, ReasonExpectation,
 	ReasonHeaderTooLarge, ReasonTransferEncoding, ReasonHTTPVersion,
 }
 
@@ -106,7 +108,8 @@ func newCounters() *counters {
 	c := &counters{status: make(map[int]*atomic.Uint64), reasons: make(map[Reason]*atomic.Uint64)}
 	for _, status := range []int{
 		http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-		http.StatusMethodNotAllowed, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+		http.StatusMethodNotAllowed, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType,
 		http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge, http.StatusInternalServerError,
 		http.StatusNotImplemented, http.StatusHTTPVersionNotSupported,
 	} {

@@ -54,7 +54,8 @@ func TestAMessageToAGroupReachesASessionOnce(t *testing.T) {
 	}
 
 	// Groups change with a further packet, and end with the session.
-	if err := ann.Register(wire.Registration{AppID: appID, IbID: "ib", UserID: "ann"}, s.key, wire.Attribute{Name: "group", Value: "storage"}); err != nil {
+	if err := ann.Register(wire.Registration{AppID: appID, IbID: "ib", UserID: "ann"}, s.key,
+		wire.Attribute{Name: "group", Value: "storage"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "ann has changed", func() bool { return s.Publish(appID, toGroup("staff"), topic("y")) == 0 })
@@ -128,23 +129,27 @@ func TestShowsWhatASessionSaysOfItself(t *testing.T) {
 		}
 		return users
 	}
-	for _, q := range []hub.Query{{UserGroup: "sales"}, {UserGroup: "staff"}, {Text: "ws-17"}, {Text: "2.0.0"}, {Text: "sal"}} {
+	for _, q := range []hub.Query{{UserGroup: "sales"}, {UserGroup: "staff"}, {Text: "ws-17"}, {Text: "2.0.0"},
+		{Text: "sal"}} {
 		if got := find(q); !slices.Equal(got, []string{"ann"}) {
 			t.Errorf("%+v finds %q", q, got)
 		}
 	}
 	page, _ := s.Sessions(hub.Query{UserID: "ann"})
 	one := page.Sessions[0]
-	if !slices.Equal(one.Groups, []string{"sales"}) || one.Host != said.Host || one.Agent != said.Agent || one.UserName != said.User || one.IbName != said.Ib {
+	if !slices.Equal(one.Groups, []string{"sales"}) || one.Host != said.Host || one.Agent != said.Agent ||
+		one.UserName != said.User || one.IbName != said.Ib {
 		t.Errorf("shown as %+v", one)
 	}
 	if !one.InGroup("staff") || !one.InGroup("sales") || one.InGroup("storage") {
 		t.Errorf("in the wrong groups: %+v", one)
 	}
 	eventually(t, "the log has it", func() bool {
-		return strings.Contains(log.String(), "host=WS-17") && strings.Contains(log.String(), `agent="pns4ones-addin/2.0.0 linux-x86_64"`)
+		return strings.Contains(log.String(), "host=WS-17") &&
+			strings.Contains(log.String(), `agent="pns4ones-addin/2.0.0 linux-x86_64"`)
 	})
-	for name, text := range map[string]string{"log": log.String(), "events": fmt.Sprintf("%+v", seen.lines()), "session": fmt.Sprintf("%+v", one)} {
+	for name, text := range map[string]string{"log": log.String(), "events": fmt.Sprintf("%+v", seen.lines()),
+		"session": fmt.Sprintf("%+v", one)} {
 		if strings.Contains(text, said.Session) {
 			t.Errorf("the %s shows the session's secret: %s", name, text)
 		}
@@ -171,7 +176,8 @@ func TestAttributesOfAStateArriveAsTheyWere(t *testing.T) {
 	t.Parallel()
 	want := savedState()
 	want.Sessions[2].Attributes = &wire.Attributes{Host: "h"}
-	want.Sessions[4].Attributes = &wire.Attributes{Groups: []string{"a", "b"}, Session: wire.NewSessionID(), Turn: 7, Received: 1 << 60}
+	want.Sessions[4].Attributes = &wire.Attributes{Groups: []string{"a", "b"}, Session: wire.NewSessionID(), Turn: 7,
+		Received: 1 << 60}
 	text := want.AppendAttributes(nil)
 	got := savedState()
 	if err := got.ParseAttributes(text); err != nil || !reflect.DeepEqual(got, want) {

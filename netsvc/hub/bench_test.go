@@ -57,7 +57,8 @@ func runClients(spec string) error {
 		wg.Go(func() {
 			var packet []byte
 			for i := half; i < count; i += 2 {
-				packet, err := wire.AppendRegistration(packet[:0], wire.Registration{AppID: appID, IbID: "ib", UserID: strconv.Itoa(i)}, k)
+				packet, err := wire.AppendRegistration(packet[:0],
+					wire.Registration{AppID: appID, IbID: "ib", UserID: strconv.Itoa(i)}, k)
 				if err == nil {
 					conns[i], err = net.Dial("tcp", addr)
 				}
@@ -100,7 +101,8 @@ func (s *service) clients(b *testing.B, count int) {
 		raw[8+i] = 1
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", clientsEnv, s.addr, count, base64.StdEncoding.EncodeToString(raw)))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", clientsEnv, s.addr, count,
+		base64.StdEncoding.EncodeToString(raw)))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -123,7 +125,8 @@ func (s *service) clients(b *testing.B, count int) {
 // message has a frame of about 400 bytes.
 func message() *wire.Message {
 	return &wire.Message{Topic: "НоваяЗадача", Notification: wire.Notification{
-		Title: "Создана новая задача", Body: strings.Repeat("Согласовать договор. ", 6), Action: "e1cib/data/Задача.ЗадачаИсполнителя"}}
+		Title: "Создана новая задача", Body: strings.Repeat("Согласовать договор. ", 6),
+		Action: "e1cib/data/Задача.ЗадачаИсполнителя"}}
 }
 
 // BenchmarkBroadcast measures one message to all, until the last session's copy

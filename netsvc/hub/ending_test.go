@@ -68,7 +68,8 @@ func TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered(t *testing.T) {
 	eventually(t, "the message is finished", func() bool { return finished.Load() == 1 })
 	if got := s.AppStats()[appID].Traffic; got != s.Stats().Traffic || got.Delivered != 1 ||
 		got.DeliveredBytes != uint64(conn.written.Load()) {
-		t.Errorf("%d bytes were written in a frame; counted: %+v, of the app %+v", conn.written.Load(), s.Stats().Traffic, got)
+		t.Errorf("%d bytes were written in a frame; counted: %+v, of the app %+v", conn.written.Load(), s.Stats().Traffic,
+			got)
 	}
 	if s.Stats().Sessions != 0 {
 		t.Error("the session has not ended")

@@ -34,7 +34,8 @@ func (e *events) lines() []string {
 	var lines []string
 	for _, event := range e.all {
 		s := event.Session
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s/%s/%s %s", event.Kind, s.IbID, s.UserID, s.UserGroup, event.Reason)))
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s/%s/%s %s", event.Kind, s.IbID, s.UserID, s.UserGroup,
+			event.Reason)))
 	}
 	return lines
 }
@@ -57,7 +58,8 @@ func TestTellsWhatHappensToSessions(t *testing.T) {
 		t.Error(diff)
 	}
 	last := seen.all[2].Session
-	if last.AppID != appID || last.Delivered != 1 || last.Bytes == 0 || last.LastDeliveryAt.IsZero() || last.KeyGeneration != 1 || last.Addr == "" {
+	if last.AppID != appID || last.Delivered != 1 || last.Bytes == 0 || last.LastDeliveryAt.IsZero() ||
+		last.KeyGeneration != 1 || last.Addr == "" {
 		t.Errorf("the closed session is described as %+v", last)
 	}
 }
@@ -81,7 +83,8 @@ func TestTellsEveryReasonOfTheHubsOwn(t *testing.T) {
 	}
 	s.SetApp(appID, nil)
 	eventually(t, "all three are closed", func() bool {
-		return len(slices.DeleteFunc(seen.lines(), func(l string) bool { return !strings.HasPrefix(l, "session_closed") })) == 3
+		return len(slices.DeleteFunc(seen.lines(),
+			func(l string) bool { return !strings.HasPrefix(l, "session_closed") })) == 3
 	})
 	for _, want := range []string{"session_closed ib/u/ closed_by_admin", "session_closed ib/u/ too_slow_queue_full"} {
 		if !slices.Contains(seen.lines(), want) {
@@ -138,7 +141,8 @@ func TestCountsEachAppApart(t *testing.T) {
 	eventually(t, "both are delivered", func() bool { return s.Stats().Delivered == 2 })
 	got := s.AppStats()
 	first, second := got[appID], got[otherID]
-	if first.Messages != 2 || first.NoRecipient != 1 || first.Delivered != 1 || first.Registrations != 1 || first.Sessions != 1 {
+	if first.Messages != 2 || first.NoRecipient != 1 || first.Delivered != 1 || first.Registrations != 1 ||
+		first.Sessions != 1 {
 		t.Errorf("the first app's counts: %+v", first)
 	}
 	if second.Messages != 1 || second.NoRecipient != 0 || second.Delivered != 1 {

@@ -144,7 +144,8 @@ func hubGoroutines() (n int) {
 	var stacks strings.Builder
 	pprof.Lookup("goroutine").WriteTo(&stacks, 2)
 	for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
-		for _, f := range []string{"(*flusher).run(", "(*watch).run(", "(*Hub).greet(", "(*Hub).attend(", "(*Hub).flushBlocking(", "(*Hub).forget("} {
+		for _, f := range []string{"(*flusher).run(", "(*watch).run(", "(*Hub).greet(", "(*Hub).attend(",
+			"(*Hub).flushBlocking(", "(*Hub).forget("} {
 			if strings.Contains(stack, "netsvc/hub."+f) {
 				n++
 				break
@@ -272,11 +273,13 @@ func (m *meanwhile) happen(s *freezable, state *hub.State) {
 		t.Error("somebody was evicted")
 	}
 	after := s.Stats()
-	if after.Sessions != before.Sessions || after.Unregistered != before.Unregistered || after.Registrations != before.Registrations ||
+	if after.Sessions != before.Sessions || after.Unregistered != before.Unregistered ||
+		after.Registrations != before.Registrations ||
 		fmt.Sprint(after.Closed, after.Refused) != fmt.Sprint(before.Closed, before.Refused) {
 		t.Errorf("it was %+v and is %+v", before, after)
 	}
-	for name, conn := range map[string]net.Conn{"revoked": m.revoked, "administrated": m.administrated, "refused": m.refused, "entering": m.entering, "silent": m.silent} {
+	for name, conn := range map[string]net.Conn{"revoked": m.revoked, "administrated": m.administrated,
+		"refused": m.refused, "entering": m.entering, "silent": m.silent} {
 		if !isOpen(t, conn) {
 			t.Errorf("the connection of %s was ended", name)
 		}
@@ -310,7 +313,8 @@ func TestNothingHappensWhileFrozen(t *testing.T) {
 		return st.Sessions == 0 && st.Unregistered == 1
 	})
 	st := s.Stats()
-	if n := st.Closed["key_revoked"]; n+st.Closed["closed_by_peer"] != 3 || n < 2 || st.Refused[wire.ReasonHashLength] != 1 || st.Refused[hub.ReasonWrongHMAC] != 1 {
+	if n := st.Closed["key_revoked"]; n+st.Closed["closed_by_peer"] != 3 || n < 2 ||
+		st.Refused[wire.ReasonHashLength] != 1 || st.Refused[hub.ReasonWrongHMAC] != 1 {
 		t.Errorf("closed %v, refused %v", st.Closed, st.Refused)
 	}
 	if !isOpen(t, m.silent) || !s.EvictUnregistered() {
@@ -381,7 +385,8 @@ func TestAClosedSessionEndsThoughAnotherProcessHasACopy(t *testing.T) {
 		registered bool
 		end        func(t *testing.T, s *freezable, conn net.Conn, id uint64)
 	}{
-		"by an administrator": {true, func(_ *testing.T, s *freezable, _ net.Conn, id uint64) { s.CloseSession(id, time.Time{}) }},
+		"by an administrator": {true,
+			func(_ *testing.T, s *freezable, _ net.Conn, id uint64) { s.CloseSession(id, time.Time{}) }},
 		"by the end of its key": {true, func(t *testing.T, s *freezable, _ net.Conn, _ uint64) {
 			s.SetApp(appID, []hub.Key{nextKey(t)})
 		}},
@@ -453,7 +458,8 @@ func TestSessionsThatDidNotComeAreMissing(t *testing.T) {
 			state.Sessions[i].Conn = nil
 		}
 	}
-	second := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Latency: func(time.Duration) { latencies.Done() }})
+	second := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler),
+		Latency: func(time.Duration) { latencies.Done() }})
 	second.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
 	latencies.Add(2) // each message is told of once, though one of its copies is missing
 	if became := second.TakeOver(state); became != (hub.TakenOver{Sessions: 1, Missing: 2}) {

@@ -146,14 +146,16 @@ func TestDeliversToThoseWhoAreMeant(t *testing.T) {
 		"petrov":       s.connect("ib1", "petrov", "Склад"),
 		"nobody":       s.connect("ib1", "", ""),
 		"other ib":     s.connect("ib2", "ivanov", "Склад"),
-		"other app":    s.register(wire.Registration{AppID: otherID, IbID: "ib1", UserID: "ivanov", UserGroup: "Склад"}, clientKey(t, 2)),
+		"other app": s.register(wire.Registration{AppID: otherID, IbID: "ib1", UserID: "ivanov", UserGroup: "Склад"},
+			clientKey(t, 2)),
 	}
 	tests := []struct {
 		name string
 		to   wire.Recipient
 		want []string
 	}{
-		{"a user's sessions", wire.Recipient{Type: wire.ToUser, IbID: "ib1", UserID: "ivanov"}, []string{"ivanov", "ivanov again"}},
+		{"a user's sessions", wire.Recipient{Type: wire.ToUser, IbID: "ib1", UserID: "ivanov"},
+			[]string{"ivanov", "ivanov again"}},
 		{"case matters in a user", wire.Recipient{Type: wire.ToUser, IbID: "ib1", UserID: "Ivanov"}, nil},
 		{"a group", wire.Recipient{Type: wire.ToGroup, IbID: "ib1", UserGroup: "Склад"}, []string{"ivanov", "petrov"}},
 		{"case matters in a group", wire.Recipient{Type: wire.ToGroup, IbID: "ib1", UserGroup: "склад"}, nil},
@@ -234,7 +236,8 @@ func TestDropsASlowSessionAndOnlyThat(t *testing.T) {
 		sent++
 	}
 	if got := s.Stats(); got.DroppedAsSlow != 1 || got.Sessions != 1 {
-		t.Fatalf("after %d messages: %d dropped as slow, %d sessions left, want 1 and 1", sent, got.DroppedAsSlow, got.Sessions)
+		t.Fatalf("after %d messages: %d dropped as slow, %d sessions left, want 1 and 1", sent, got.DroppedAsSlow,
+			got.Sessions)
 	}
 	stalled.SetReadDeadline(time.Now().Add(patience))
 	for {
@@ -324,7 +327,8 @@ func TestRegisteringAgainReplacesTheIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the session is registered again", func() bool { return s.Stats().Registrations > before })
-	for _, to := range []wire.Recipient{toAll("ib1"), {Type: wire.ToUser, IbID: "ib1", UserID: "ivanov"}, {Type: wire.ToGroup, IbID: "ib1", UserGroup: "Склад"}} {
+	for _, to := range []wire.Recipient{toAll("ib1"), {Type: wire.ToUser, IbID: "ib1", UserID: "ivanov"},
+		{Type: wire.ToGroup, IbID: "ib1", UserGroup: "Склад"}} {
 		if n := s.Publish(appID, to, topic("old")); n != 0 {
 			t.Errorf("%+v still reaches %d sessions", to, n)
 		}

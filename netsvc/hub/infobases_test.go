@@ -33,7 +33,8 @@ func TestInfobasesCountTheirMessages(t *testing.T) {
 		slices.SortFunc(all, func(a, b hub.Infobase) int { return cmp.Compare(a.IbID, b.IbID) })
 		got := ""
 		for _, ib := range all {
-			got += fmt.Sprintf("%s: %d %d %d, %d %d %t\n", ib.IbID, ib.Sessions, ib.Users, ib.Groups, ib.Messages, ib.Unmatched, ib.LastMessageAt.IsZero())
+			got += fmt.Sprintf("%s: %d %d %d, %d %d %t\n", ib.IbID, ib.Sessions, ib.Users, ib.Groups, ib.Messages, ib.Unmatched,
+				ib.LastMessageAt.IsZero())
 		}
 		if got != want {
 			t.Errorf("got\n%swant\n%s", got, want)
@@ -93,7 +94,8 @@ func TestSessionsAreFoundByTheirNames(t *testing.T) {
 		query hub.Query
 		want  string
 	}{
-		{hub.Query{Text: "ИВАН"}, "2"}, {hub.Query{Text: "бухг"}, "3"}, {hub.Query{UserID: "иванов"}, "2"}, {hub.Query{UserID: "2"}, "2"},
+		{hub.Query{Text: "ИВАН"}, "2"}, {hub.Query{Text: "бухг"}, "3"}, {hub.Query{UserID: "иванов"}, "2"},
+		{hub.Query{UserID: "2"}, "2"},
 		{hub.Query{UserID: "иван"}, ""}, {hub.Query{IbID: "бухгалтерия"}, "3"}, {hub.Query{IbID: "ib1", UserID: "яшин"}, "1"},
 		{hub.Query{Sort: "user_name"}, "2 1 3"}, {hub.Query{Sort: "-ib_name"}, "2 1 3"},
 	} {

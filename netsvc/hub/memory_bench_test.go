@@ -89,14 +89,15 @@ func inMemory(b *testing.B, sessions, infobases int) (s *service, bytesEach floa
 	b.Helper()
 	s = start(b, hub.Options{Limits: hub.Limits{MaxUnregistered: 1 << 30, RegistrationTimeout: time.Hour}})
 	before := memoryInUse()
-	ln := &memoryListener{count: sessions, closed: make(chan struct{}), written: new(atomic.Int64), packets: func(number int) []byte {
-		packet, err := wire.AppendRegistration(nil, wire.Registration{
-			AppID: appID, IbID: "ib" + strconv.Itoa(number%infobases), UserID: strconv.Itoa(number)}, s.key)
-		if err != nil {
-			panic(err)
-		}
-		return packet
-	}}
+	ln := &memoryListener{count: sessions, closed: make(chan struct{}), written: new(atomic.Int64),
+		packets: func(number int) []byte {
+			packet, err := wire.AppendRegistration(nil, wire.Registration{
+				AppID: appID, IbID: "ib" + strconv.Itoa(number%infobases), UserID: strconv.Itoa(number)}, s.key)
+			if err != nil {
+				panic(err)
+			}
+			return packet
+		}}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	b.Cleanup(func() {

@@ -56,7 +56,8 @@ func TestListsSessionsFilteredAndSorted(t *testing.T) {
 		}
 	}
 	page, _ := s.Sessions(hub.Query{UserID: "d"})
-	if d := page.Sessions[0]; d.AppID != otherID || d.KeyGeneration != 3 || d.Since.IsZero() || !d.LastDeliveryAt.IsZero() {
+	if d := page.Sessions[0]; d.AppID != otherID || d.KeyGeneration != 3 || d.Since.IsZero() ||
+		!d.LastDeliveryAt.IsZero() {
 		t.Errorf("session is described as %+v", d)
 	}
 }
@@ -125,7 +126,8 @@ func TestAPageCanBeginAnywhere(t *testing.T) {
 func TestRefusesABadQuery(t *testing.T) {
 	t.Parallel()
 	s := start(t, hub.Options{})
-	for _, q := range []hub.Query{{Sort: "colour"}, {Limit: -1}, {Limit: hub.MaxPage + 1}, {Offset: -1}, {Offset: 1, After: "e30"}, {After: "!"}, {After: "AAAA"}} {
+	for _, q := range []hub.Query{{Sort: "colour"}, {Limit: -1}, {Limit: hub.MaxPage + 1}, {Offset: -1},
+		{Offset: 1, After: "e30"}, {After: "!"}, {After: "AAAA"}} {
 		if _, err := s.Sessions(q); !errors.Is(err, hub.ErrBadQuery) {
 			t.Errorf("%+v: got %v, want ErrBadQuery", q, err)
 		}

@@ -20,7 +20,8 @@ func TestASessionThatHasJustTakenTheNewKeyStays(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	tenant := &tenant{id: "app"}
-	old, next := &key{Key: Key{1, new(wire.ClientKey)}, tenant: tenant}, &key{Key: Key{2, new(wire.ClientKey)}, tenant: tenant}
+	old, next := &key{Key: Key{1, new(wire.ClientKey)}, tenant: tenant},
+		&key{Key: Key{2, new(wire.ClientKey)}, tenant: tenant}
 	s := &session{id: 1, conn: here}
 	h.sessions[s.id] = s
 	ib := infobaseKey{"app", "ib"}

@@ -75,7 +75,8 @@ func TestRefusesABadRegistration(t *testing.T) {
 		{"no infobase", packet(32, fields(appID, "", "u", "")), wire.ReasonEmptyIbID},
 		{"unknown app", packet(32, fields(otherID, "ib", "u", "")), hub.ReasonUnknownApp},
 		{"wrong HMAC", append(packet(32, good)[:40], packet(32, fields(appID, "ib", "v", ""))[40:]...), hub.ReasonWrongHMAC},
-		{"more bytes follow", append(packet(32, fields(otherID, "ib", "u", "")), make([]byte, 30000)...), hub.ReasonUnknownApp},
+		{"more bytes follow", append(packet(32, fields(otherID, "ib", "u", "")), make([]byte, 30000)...),
+			hub.ReasonUnknownApp},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -262,7 +263,8 @@ func TestSurvivesEverythingAtOnce(t *testing.T) {
 	for n := range 8 {
 		clients.Go(func() {
 			for i := range 40 {
-				c, err := wire.Dial(context.Background(), s.addr, wire.Registration{AppID: appID, IbID: fmt.Sprint("ib", i%3), UserID: "u"}, keys[(n+i)%2])
+				c, err := wire.Dial(context.Background(), s.addr, wire.Registration{AppID: appID, IbID: fmt.Sprint("ib", i%3),
+					UserID: "u"}, keys[(n+i)%2])
 				if err != nil {
 					continue
 				}

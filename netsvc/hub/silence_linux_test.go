@@ -153,7 +153,8 @@ func TestAPeerThatIsGoneIsFoundOut(t *testing.T) {
 // A released add-in never comes back: the service waits for its network.
 func TestAPeerThatComesBackGetsAll(t *testing.T) {
 	t.Parallel()
-	limits := hub.Limits{QueueBytes: 64 << 20, PeerTimeout: 5 * time.Minute, KeepAlive: 30 * time.Second, WriteTimeout: 30 * time.Second}
+	limits := hub.Limits{QueueBytes: 64 << 20, PeerTimeout: 5 * time.Minute, KeepAlive: 30 * time.Second,
+		WriteTimeout: 30 * time.Second}
 	wait := *away
 	if wait == 0 {
 		limits.WriteTimeout, wait = 50*time.Millisecond, time.Second

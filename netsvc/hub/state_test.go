@@ -21,7 +21,8 @@ func savedState() *hub.State {
 			{ID: 1, Since: math.MinInt64, Key: -1},
 			{ID: 2, Since: math.MaxInt64, Key: -1, Early: []byte{0, 255, 10}},
 			{ID: 3, Key: 0},
-			{ID: math.MaxUint64, Key: 1, IbID: "ib", UserID: "Иванов", UserGroup: "Склад\n", Delivered: math.MaxUint64, Bytes: math.MaxUint64,
+			{ID: math.MaxUint64, Key: 1, IbID: "ib", UserID: "Иванов", UserGroup: "Склад\n", Delivered: math.MaxUint64,
+				Bytes:        math.MaxUint64,
 				LastDelivery: -1, Queue: []int{1, 0, 1}, Written: 5<<20 - 1},
 			{ID: 4, Key: 1, IbID: "ib", Early: []byte("x"), Queue: []int{0}},
 		},
@@ -141,10 +142,12 @@ func FuzzParseState(f *testing.F) {
 // has a user of its own; one in a hundred has a message that waits.
 func BenchmarkStateOfAMillion(b *testing.B) {
 	const sessions = 1_000_000
-	state := &hub.State{LastID: sessions, Keys: []hub.SavedKey{{AppID: appID, Generation: 1, Fingerprint: "0123456789abcdef"}}}
+	state := &hub.State{LastID: sessions,
+		Keys: []hub.SavedKey{{AppID: appID, Generation: 1, Fingerprint: "0123456789abcdef"}}}
 	for i := range sessions {
 		s := hub.SavedSession{
-			ID: uint64(i + 1), Since: 1_700_000_000_000_000_000 + int64(i), IbID: fmt.Sprint("infobase ", i%100), UserID: fmt.Sprint("user ", i),
+			ID: uint64(i + 1), Since: 1_700_000_000_000_000_000 + int64(i), IbID: fmt.Sprint("infobase ", i%100),
+			UserID:    fmt.Sprint("user ", i),
 			UserGroup: "Бухгалтерия", Delivered: 1000, Bytes: 400_000, LastDelivery: 1_700_000_000_000_000_000,
 		}
 		if i%100 == 0 {

@@ -69,7 +69,8 @@ func (w *watch) await(s *session) bool {
 		return false
 	}
 	// The event carries the session's id: a descriptor might be another's by then.
-	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(s.id), Pad: int32(s.id >> 32)}
+	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(s.id),
+		Pad: int32(s.id >> 32)}
 	var err error = unix.EBADF
 	w.raw.Control(func(epoll uintptr) {
 		s.raw.Control(func(fd uintptr) {

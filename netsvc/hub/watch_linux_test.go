@@ -35,7 +35,8 @@ func TestARestingSessionHasNoGoroutine(t *testing.T) {
 	// One that speaks again is heard, as often as it likes.
 	for round := range 3 {
 		for i, c := range clients {
-			if err := c.Register(wire.Registration{AppID: appID, IbID: "ib", UserID: fmt.Sprint(i), UserGroup: fmt.Sprint(round)}, s.key); err != nil {
+			if err := c.Register(wire.Registration{AppID: appID, IbID: "ib", UserID: fmt.Sprint(i),
+				UserGroup: fmt.Sprint(round)}, s.key); err != nil {
 				t.Fatal(err)
 			}
 		}

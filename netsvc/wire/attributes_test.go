@@ -107,7 +107,8 @@ func TestAttributesThatWereWrittenAreRead(t *testing.T) {
 		{User: "Иванов Иван", Ib: "Торговля", Agent: "pns4ones-addin/2.0.0 linux-x86_64"},
 		{Groups: groups},
 		{Session: wire.NewSessionID(), Turn: 1},
-		{Session: wire.NewSessionID(), Turn: math.MaxUint64, Received: math.MaxUint64, From: 7, Mode: wire.ModeAgain, Groups: []string{"g"}},
+		{Session: wire.NewSessionID(), Turn: math.MaxUint64, Received: math.MaxUint64, From: 7, Mode: wire.ModeAgain,
+			Groups: []string{"g"}},
 		{Session: wire.NewSessionID(), Turn: 2, From: 1, Mode: wire.ModeEnd},
 	} {
 		k := mustKey(t, keyText)
@@ -147,7 +148,8 @@ func TestAppendRegistrationRefusesWhatIsNoAttribute(t *testing.T) {
 	}{
 		{wire.Attribute{Value: "v"}, `attribute "": is not 1 to 16 characters of [a-z_]`},
 		{wire.Attribute{Name: "Host", Value: "v"}, `attribute "Host": is not 1 to 16 characters of [a-z_]`},
-		{wire.Attribute{Name: "abcdefghijklmnopq", Value: "v"}, `attribute "abcdefghijklmnopq": is not 1 to 16 characters of [a-z_]`},
+		{wire.Attribute{Name: "abcdefghijklmnopq", Value: "v"},
+			`attribute "abcdefghijklmnopq": is not 1 to 16 characters of [a-z_]`},
 		{wire.Attribute{Name: "host", Value: "a\x00b"}, "attribute host: contains a NUL"},
 		{wire.Attribute{Name: "host", Value: "\xff"}, "attribute host: is not valid UTF-8"},
 		{wire.Attribute{Name: "host", Value: strings.Repeat("x", 256)}, "attribute host: is longer than 255 bytes"},
@@ -167,7 +169,8 @@ func TestAppendRegistrationRefusesWhatIsNoAttribute(t *testing.T) {
 // The sessions that there are today must not pay for attributes.
 func TestAPacketWithoutAttributesAllocatesNothingForThem(t *testing.T) {
 	k := mustKey(t, keyText)
-	for name, trailing := range map[string]string{"none": "", "noise": "\x00\x01\x02", "only unknown ones": "color=red\x00"} {
+	for name, trailing := range map[string]string{"none": "", "noise": "\x00\x01\x02",
+		"only unknown ones": "color=red\x00"} {
 		p := mustParsePacket(t, append(registrationWith(t, trailing, k), trailing...))
 		if allocations := testing.AllocsPerRun(100, func() {
 			if p.Attributes() != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-var benchBody = []byte("\uFEFF" + `{"Recipient":{"Type":"user","IbId":"d2273d53-b633-4817-a006-4fa627a5dea9","UserId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","UserGroup":null},` +
+var benchBody = []byte("\uFEFF" +
+	`{"Recipient":{"Type":"user","IbId":"d2273d53-b633-4817-a006-4fa627a5dea9","UserId":"7c9e6679-7425-40de-944b-e07fc1f90ae7","UserGroup":null},` +
 	`"Message":{"Topic":"НоваяЗадача","Notification":{"Title":"Создана новая задача","Body":"Согласовать \"договор\"\r\nдо пятницы","Icon":"Информация","Action":"e1cib/data/Задача.ЗадачаИсполнителя?ref=8e5d","Important":true},` +
 	`"Data":{"ВидСобытия":"НоваяЗадача","Номер":"00-013390","Пусто":null}}}`)
 

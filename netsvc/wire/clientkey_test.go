@@ -21,9 +21,11 @@ func TestClientKeyIsReadInItsExactFormOnly(t *testing.T) {
 		"no padding":            strings.TrimRight(keyText, "="),
 		"spare bits set":        strings.TrimSuffix(keyText, "E=") + "F=",
 		"the URL-safe alphabet": strings.NewReplacer("+", "-", "/", "_").Replace(keyText),
-		"a key length of 2^31":  base64.StdEncoding.EncodeToString(append([]byte{0, 0, 0, 0x80}, mustBase64(t, keyText)[4:]...)),
-		"lengths as big-endian": base64.StdEncoding.EncodeToString(append([]byte{0, 0, 0, 32, 0, 0, 0, 16}, mustBase64(t, keyText)[8:]...)),
-		"the lengths left out":  base64.StdEncoding.EncodeToString(mustBase64(t, keyText)[8:]),
+		"a key length of 2^31": base64.StdEncoding.EncodeToString(append([]byte{0, 0, 0, 0x80},
+			mustBase64(t, keyText)[4:]...)),
+		"lengths as big-endian": base64.StdEncoding.EncodeToString(append([]byte{0, 0, 0, 32, 0, 0, 0, 16},
+			mustBase64(t, keyText)[8:]...)),
+		"the lengths left out": base64.StdEncoding.EncodeToString(mustBase64(t, keyText)[8:]),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := wire.ParseClientKey(text)

@@ -48,7 +48,8 @@ func referenceRequest(body []byte) (to wire.Recipient, m wire.Message, ok bool) 
 			m = r.message(o)
 		}
 	}
-	complete := to.IbID != "" && (to.Type == "all" || to.Type == "user" && to.UserID != "" || to.Type == "group" && to.UserGroup != "")
+	complete := to.IbID != "" && (to.Type == "all" || to.Type == "user" && to.UserID != "" || to.Type == "group" &&
+		to.UserGroup != "")
 	if !r.ok || !hasRecipient || !hasMessage || !complete {
 		return wire.Recipient{}, wire.Message{}, false
 	}
@@ -201,7 +202,8 @@ func referenceJSON(m wire.Message) string {
 	if n := m.Notification; n.Title+n.Body != "" {
 		important := map[bool]string{false: "false", true: "true"}[n.Important]
 		notification = members(wire.Pair{Key: "title", Value: text(n.Title)}, wire.Pair{Key: "body", Value: text(n.Body)},
-			wire.Pair{Key: "icon", Value: text(n.Icon)}, wire.Pair{Key: "action", Value: text(n.Action)}, wire.Pair{Key: "important", Value: important})
+			wire.Pair{Key: "icon", Value: text(n.Icon)}, wire.Pair{Key: "action", Value: text(n.Action)},
+			wire.Pair{Key: "important", Value: important})
 	}
 	var pairs []wire.Pair
 	for _, p := range m.Data {
@@ -210,7 +212,8 @@ func referenceJSON(m wire.Message) string {
 	if data = members(pairs...); data == "{}" {
 		data = ""
 	}
-	return members(wire.Pair{Key: "topic", Value: text(m.Topic)}, wire.Pair{Key: "notification", Value: notification}, wire.Pair{Key: "data", Value: data})
+	return members(wire.Pair{Key: "topic", Value: text(m.Topic)}, wire.Pair{Key: "notification", Value: notification},
+		wire.Pair{Key: "data", Value: data})
 }
 
 // referenceRegistration is ParseRegistration over strings.

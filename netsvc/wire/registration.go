@@ -42,7 +42,8 @@ type Packet struct {
 // Reasons returns all of them.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonTooLarge, ReasonTooShort, ReasonHashLength, ReasonMissingNUL, ReasonInvalidUTF8, ReasonEmptyAppID, ReasonEmptyIbID,
+		ReasonTooLarge, ReasonTooShort, ReasonHashLength, ReasonMissingNUL, ReasonInvalidUTF8, ReasonEmptyAppID,
+		ReasonEmptyIbID,
 	}
 }
 
@@ -102,7 +103,8 @@ func ParseRegistration(body []byte) (Packet, error) {
 		return Packet{}, refuse(ReasonHashLength, "hash length %d, expected %d", n, hashBytes)
 	}
 	if len(body) < hashLengthBytes+hashBytes {
-		return Packet{}, refuse(ReasonTooShort, "%d bytes after the length field, the hash alone takes %d", len(body), hashLengthBytes+hashBytes)
+		return Packet{}, refuse(ReasonTooShort, "%d bytes after the length field, the hash alone takes %d", len(body),
+			hashLengthBytes+hashBytes)
 	}
 	p := Packet{
 		mac:     body[hashLengthBytes : hashLengthBytes+hashBytes],

@@ -49,7 +49,8 @@ func TestParseRequestReadsEveryField(t *testing.T) {
 		Notification: wire.Notification{
 			Title: "«Заголовок»", Body: "\"строка\"\r\nещё\tодна Ж 😀 /", Icon: "i", Action: "a", Important: true,
 		},
-		Data: []wire.Pair{{Key: "ключ", Value: "значение"}, {Key: "b", Value: "2"}, {Key: "a", Value: "1"}, {Key: "", Value: "empty key"}},
+		Data: []wire.Pair{{Key: "ключ", Value: "значение"}, {Key: "b", Value: "2"}, {Key: "a", Value: "1"},
+			{Key: "", Value: "empty key"}},
 	}
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("message %+v, want %+v", m, want)
@@ -66,7 +67,8 @@ func TestParseRequestKnowsNamesInAnyCase(t *testing.T) {
 		`{"\u0052ecipient":{"T\u0079pe":"user","Ib\u0049d":"ib","UserId":"u"},"Message":{"Topic":"t","Notification":{"Title":"T","Important":true}}}`,
 	} {
 		to, m := mustParse(t, body)
-		if to.Type != wire.ToUser || to.IbID != "ib" || to.UserID != "u" || m.Topic != "t" || m.Notification.Title != "T" || !m.Notification.Important {
+		if to.Type != wire.ToUser || to.IbID != "ib" || to.UserID != "u" || m.Topic != "t" || m.Notification.Title != "T" ||
+			!m.Notification.Important {
 			t.Errorf("%s: got %+v, %+v", body, to, m)
 		}
 	}
@@ -126,7 +128,8 @@ func TestParseRequestTakesTheLastOfEqualNames(t *testing.T) {
 	}
 
 	_, m = mustParse(t, request(`{"Data":{"a":"1","b":null,"a":"2","c":"3","b":"4","c":null}}`))
-	if want := []wire.Pair{{Key: "a", Value: "2"}, {Key: "b", Value: "4"}, {Key: "c", Value: ""}}; !reflect.DeepEqual(m.Data, want) {
+	if want := []wire.Pair{{Key: "a", Value: "2"}, {Key: "b", Value: "4"},
+		{Key: "c", Value: ""}}; !reflect.DeepEqual(m.Data, want) {
 		t.Errorf("data %+v, want %+v", m.Data, want)
 	}
 
@@ -198,7 +201,8 @@ func TestParseRequestNamesTheFieldThatIsWrong(t *testing.T) {
 		{"a number with a leading zero, in an unknown field", `{"x":01}`, `body: is not JSON: wrong at byte 6`},
 		// trailing garbage
 		{"a second object", request(`{}`) + `{}`, `body: has something after the JSON, which ends at byte 53`},
-		{"a second object with a byte order mark before the first", "\uFEFF" + request(`{}`) + `{}`, `body: has something after the JSON, which ends at byte 56`},
+		{"a second object with a byte order mark before the first", "\uFEFF" + request(`{}`) + `{}`,
+			`body: has something after the JSON, which ends at byte 56`},
 		{"text after the object", request(`{}`) + ` x`, `body: has something after the JSON, which ends at byte 53`},
 		{"a NUL after the object", request(`{}`) + "\x00", `body: has something after the JSON, which ends at byte 53`},
 		{"a brace too many", request(`{}`) + `}`, `body: has something after the JSON, which ends at byte 53`},
@@ -221,21 +225,28 @@ func TestParseRequestNamesTheFieldThatIsWrong(t *testing.T) {
 		{"no Type", recipient(`{"IbId":"ib"}`), `Recipient.Type: is required: user, group or all`},
 		{"a null Type", recipient(`{"Type":null,"IbId":"ib"}`), `Recipient.Type: is required: user, group or all`},
 		{"an unknown Type", recipient(`{"Type":"users","IbId":"ib"}`), `Recipient.Type: is none of user, group and all`},
-		{"a Type in another case", recipient(`{"Type":"User","IbId":"ib","UserId":"u"}`), `Recipient.Type: is none of user, group and all`},
+		{"a Type in another case", recipient(`{"Type":"User","IbId":"ib","UserId":"u"}`),
+			`Recipient.Type: is none of user, group and all`},
 		{"a Type with a space", recipient(`{"Type":"all ","IbId":"ib"}`), `Recipient.Type: is none of user, group and all`},
 		{"no IbId", recipient(`{"Type":"all"}`), `Recipient.IbId: is required`},
 		{"an empty IbId", recipient(`{"Type":"all","IbId":""}`), `Recipient.IbId: is required`},
 		{"a null IbId", recipient(`{"Type":"all","IbId":null}`), `Recipient.IbId: is required`},
-		{"no UserId", recipient(`{"Type":"user","IbId":"ib","UserGroup":"g"}`), `Recipient.UserId: is required when Type is user`},
-		{"an empty UserId", recipient(`{"Type":"user","IbId":"ib","UserId":""}`), `Recipient.UserId: is required when Type is user`},
-		{"no UserGroup", recipient(`{"Type":"group","IbId":"ib","UserId":"u"}`), `Recipient.UserGroup: is required when Type is group`},
-		{"an empty UserGroup", recipient(`{"Type":"group","IbId":"ib","UserGroup":""}`), `Recipient.UserGroup: is required when Type is group`},
+		{"no UserId", recipient(`{"Type":"user","IbId":"ib","UserGroup":"g"}`),
+			`Recipient.UserId: is required when Type is user`},
+		{"an empty UserId", recipient(`{"Type":"user","IbId":"ib","UserId":""}`),
+			`Recipient.UserId: is required when Type is user`},
+		{"no UserGroup", recipient(`{"Type":"group","IbId":"ib","UserId":"u"}`),
+			`Recipient.UserGroup: is required when Type is group`},
+		{"an empty UserGroup", recipient(`{"Type":"group","IbId":"ib","UserGroup":""}`),
+			`Recipient.UserGroup: is required when Type is group`},
 		// Data
 		{"a number in Data", request(`{"Data":{"a":"1","b":2}}`), `Message.Data: value 2: expected a string, got a number`},
 		{"a boolean in Data", request(`{"Data":{"a":false}}`), `Message.Data: value 1: expected a string, got a boolean`},
 		{"an object in Data", request(`{"Data":{"a":{}}}`), `Message.Data: value 1: expected a string, got an object`},
-		{"an array in Data", request(`{"Data":{"a":null,"b":"","c":[]}}`), `Message.Data: value 3: expected a string, got an array`},
-		{"a wrong value that a later one replaces", request(`{"Data":{"a":1,"a":"1"}}`), `Message.Data: value 1: expected a string, got a number`},
+		{"an array in Data", request(`{"Data":{"a":null,"b":"","c":[]}}`),
+			`Message.Data: value 3: expected a string, got an array`},
+		{"a wrong value that a later one replaces", request(`{"Data":{"a":1,"a":"1"}}`),
+			`Message.Data: value 1: expected a string, got a number`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to, m, err := wire.ParseRequest([]byte(c.body))
@@ -252,7 +263,8 @@ func TestParseRequestNamesTheFieldThatIsWrong(t *testing.T) {
 func TestParseRequestRefusesAWrongTypeAnywhere(t *testing.T) {
 	t.Parallel()
 	kinds := []struct{ value, got string }{
-		{`1`, "a number"}, {`true`, "a boolean"}, {`false`, "a boolean"}, {`"SECRET"`, "a string"}, {`{"SECRET":1}`, "an object"}, {`["SECRET"]`, "an array"},
+		{`1`, "a number"}, {`true`, "a boolean"}, {`false`, "a boolean"}, {`"SECRET"`, "a string"},
+		{`{"SECRET":1}`, "an object"}, {`["SECRET"]`, "an array"},
 	}
 	for _, f := range []struct{ field, body, expected string }{
 		{"Recipient", `{"Recipient":%s,` + noMessage + `}`, "an object"},
@@ -271,7 +283,8 @@ func TestParseRequestRefusesAWrongTypeAnywhere(t *testing.T) {
 		{"Message.Data", `{` + toAll + `,"Message":{"Data":%s}}`, "an object"},
 	} {
 		for _, k := range kinds {
-			fits := f.expected == k.got || f.expected == "true or false" && k.got == "a boolean" || f.field == "Message.Data" && k.got == "an object"
+			fits := f.expected == k.got || f.expected == "true or false" && k.got == "a boolean" || f.field == "Message.Data" &&
+				k.got == "an object"
 			if fits {
 				continue
 			}

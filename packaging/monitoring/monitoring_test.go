@@ -352,7 +352,8 @@ func (d daemon) wantAnswer(i item) {
 			continue
 		}
 		var object map[string]any
-		if err := json.Unmarshal([]byte(body), &object); err != nil || object[strings.TrimPrefix(s.Parameters[0], "$.")] != "ok" {
+		if err := json.Unmarshal([]byte(body), &object); err != nil ||
+			object[strings.TrimPrefix(s.Parameters[0], "$.")] != "ok" {
 			d.t.Errorf("%s: %s of %s (%v) is not ok", i.Key, s.Parameters[0], body, err)
 		}
 	}

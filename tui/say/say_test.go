@@ -52,7 +52,8 @@ func TestEveryWordHasAText(t *testing.T) {
 			{Event: "app_changed", Change: "old_keys_gone"}, {Event: "app_changed", Change: "tokens_reset"},
 			{Event: "app_changed", Change: "names"},
 		} {
-			if got := w.Event(e); got == "" || strings.Contains(got, "live.") || strings.Contains(got, "<no value>") || strings.Contains(got, "_") && !strings.Contains(got, "("+e.Reason+")") {
+			if got := w.Event(e); got == "" || strings.Contains(got, "live.") || strings.Contains(got, "<no value>") ||
+				strings.Contains(got, "_") && !strings.Contains(got, "("+e.Reason+")") {
 				t.Errorf("%s: %s is said as %q", lang, e.Event, got)
 			}
 		}
@@ -139,7 +140,8 @@ func TestExplains(t *testing.T) {
 			ConnectedTotal:   1,
 			InfobaseSessions: 1,
 		},
-			"would reach 1 session:\n  No. 7, 10.0.0.7:1, connected for 2 h 0 min, key generation 2, delivered 3, last: ", "never"},
+			"would reach 1 session:\n  No. 7, 10.0.0.7:1, connected for 2 h 0 min, key generation 2, delivered 3, last: ",
+			"never"},
 		{"more than are listed", control.Explanation{
 			UserID:           "u",
 			Connected:        []control.Session{s},
@@ -160,8 +162,9 @@ func TestExplains(t *testing.T) {
 		{"spelt otherwise", control.Explanation{
 			UserID:        "U ",
 			OtherSpelling: []control.Session{elsewhere},
-		}, "spelt otherwise: ids are compared letter by letter, with case, blanks and braces, so a message does not reach:\n" +
-			"  user “u”, infobase “ib2”, group “g”; No. 7", "elsewhere"},
+		},
+			"spelt otherwise: ids are compared letter by letter, with case, blanks and braces, so a message does not reach:\n" +
+				"  user “u”, infobase “ib2”, group “g”; No. 7", "elsewhere"},
 		{"elsewhere", control.Explanation{
 			UserID:      "u",
 			OtherPlaces: []control.Session{elsewhere},
@@ -182,7 +185,10 @@ func TestExplains(t *testing.T) {
 			}},
 		},
 			"10.0.0.9:1  too many connections that have not registered (evicted)  ×812", ""},
-		{"refused senders", control.Explanation{UserID: "u", RefusedRequests: []control.RefusedRequest{{Time: now, Reason: "bad_request", Detail: "Message.Data: \x1b", Addr: "10.0.0.9", Count: 2}}},
+		{"refused senders",
+			control.Explanation{UserID: "u",
+				RefusedRequests: []control.RefusedRequest{{Time: now, Reason: "bad_request", Detail: "Message.Data: \x1b",
+					Addr: "10.0.0.9", Count: 2}}},
 			`10.0.0.9  a mistake in the message (bad_request): Message.Data: \x1b  ×2`, ""},
 	} {
 		got := strings.Join(words(locale.English).Explanation(tt.explanation, now), "\n")

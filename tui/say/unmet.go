@@ -41,7 +41,8 @@ func (w Words) unmet(e control.Explanation, say func(string, ...any), detail fun
 	if len(e.UnmetOtherSpelling) > 0 {
 		say("unmet_other_spelling")
 		for _, u := range e.UnmetOtherSpelling {
-			detail(w.Text.T("live.unmet_spelt", "N", u.Count, "to", locale.Clean(u.UserID+u.UserGroup), "ib", locale.Clean(u.IbID), "last", Time(u.Last)))
+			detail(w.Text.T("live.unmet_spelt", "N", u.Count, "to", locale.Clean(u.UserID+u.UserGroup), "ib",
+				locale.Clean(u.IbID), "last", Time(u.Last)))
 		}
 	}
 }

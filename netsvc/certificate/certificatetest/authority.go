@@ -51,7 +51,8 @@ func (a *Authority) Issue(t testing.TB, name string, key crypto.Signer, notAfter
 }
 
 // IssueFrom is Issue of a certificate that is valid from notBefore on.
-func (a *Authority) IssueFrom(t testing.TB, name string, key crypto.Signer, notBefore, notAfter time.Time) *x509.Certificate {
+func (a *Authority) IssueFrom(t testing.TB, name string, key crypto.Signer, notBefore,
+	notAfter time.Time) *x509.Certificate {
 	t.Helper()
 	leaf := template(name, false)
 	leaf.NotBefore, leaf.NotAfter = notBefore, notAfter
@@ -171,14 +172,16 @@ func (a *Authority) WritePair(t testing.TB, dir, name string, notAfter time.Time
 	t.Helper()
 	key := ECDSAKey(t)
 	return certificate.Options{
-		Mode:        config.SSLFromFileWithPrivateKey,
-		Certificate: WriteFile(t, filepath.Join(dir, "a.crt"), CertificatePEM(a.Issue(t, name, key, notAfter), a.Intermediate)),
-		Key:         WriteFile(t, filepath.Join(dir, "a.key"), KeyPEM(t, key)),
+		Mode: config.SSLFromFileWithPrivateKey,
+		Certificate: WriteFile(t, filepath.Join(dir, "a.crt"), CertificatePEM(a.Issue(t, name, key, notAfter),
+			a.Intermediate)),
+		Key: WriteFile(t, filepath.Join(dir, "a.key"), KeyPEM(t, key)),
 	}
 }
 
 // OpenPair opens a fresh pair, and returns where its files are.
-func (a *Authority) OpenPair(t testing.TB, name string, notAfter time.Time) (*certificate.Certificate, certificate.Options) {
+func (a *Authority) OpenPair(t testing.TB, name string, notAfter time.Time) (*certificate.Certificate,
+	certificate.Options) {
 	t.Helper()
 	o := a.WritePair(t, t.TempDir(), name, notAfter)
 	c, err := certificate.Open(o, slog.New(slog.DiscardHandler))

@@ -35,7 +35,8 @@ func App(a *app.App, use Use) control.App {
 	}
 	onOldKeys := 0
 	for _, k := range a.ClientKeys[1:] {
-		old := control.OldClientKey{Generation: k.Generation, Since: k.Since, Until: k.Until, Sessions: use.KeySessions[k.Generation]}
+		old := control.OldClientKey{Generation: k.Generation, Since: k.Since, Until: k.Until,
+			Sessions: use.KeySessions[k.Generation]}
 		onOldKeys += old.Sessions
 		object.OldClientKeys = append(object.OldClientKeys, old)
 		object.OldClientKeyUntil = later(object.OldClientKeyUntil, k.Until)
@@ -65,7 +66,8 @@ func later(have *time.Time, t time.Time) *time.Time {
 // Import describes what app.Registry.Import returned; describe does it
 // for an app.
 func Import(r app.ImportReport, describe func(*app.App) control.App) control.ImportReport {
-	object := control.ImportReport{Imported: []control.App{}, Present: []control.App{}, Problems: []control.ImportProblem{}, Omitted: r.Omitted}
+	object := control.ImportReport{Imported: []control.App{}, Present: []control.App{},
+		Problems: []control.ImportProblem{}, Omitted: r.Omitted}
 	for _, a := range r.Imported {
 		object.Imported = append(object.Imported, describe(a))
 	}
@@ -73,7 +75,8 @@ func Import(r app.ImportReport, describe func(*app.App) control.App) control.Imp
 		object.Present = append(object.Present, describe(a))
 	}
 	for _, p := range r.Problems {
-		object.Problems = append(object.Problems, control.ImportProblem{Line: p.Line, Code: string(p.Code), Skipped: p.Skipped, Title: p.Title, Detail: p.Detail})
+		object.Problems = append(object.Problems, control.ImportProblem{Line: p.Line, Code: string(p.Code),
+			Skipped: p.Skipped, Title: p.Title, Detail: p.Detail})
 	}
 	return object
 }

@@ -45,7 +45,8 @@ var nameProblems = map[names.Problem]string{
 func Refusal(err error) *control.Error {
 	if file, ok := errors.AsType[*names.FileError](err); ok {
 		return &control.Error{
-			Status: http.StatusBadRequest, Code: nameProblems[file.Problem], Message: file.Error(), Line: file.Line, OtherLine: file.Other,
+			Status: http.StatusBadRequest, Code: nameProblems[file.Problem], Message: file.Error(), Line: file.Line,
+			OtherLine: file.Other,
 		}
 	}
 	for _, r := range refusals {

@@ -52,7 +52,8 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 	// The session goes first, before its key does, and the app last.
 	slices.SortStableFunc(routes, func(a, b server.Route) int {
 		turn := func(r server.Route) int {
-			return strings.Count(r.Method+r.Path+"$", "DELETE/v1/apps/{id}$") - strings.Count(r.Method+r.Path, "DELETE/v1/sessions")
+			return strings.Count(r.Method+r.Path+"$", "DELETE/v1/apps/{id}$") - strings.Count(r.Method+r.Path,
+				"DELETE/v1/sessions")
 		}
 		return turn(a) - turn(b)
 	})
@@ -62,7 +63,8 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 			id = page.Sessions[0].ID
 		}
 		before := d.log.Count("msg=administration")
-		got := d.do(route.Method, strings.Replace(route.Path, "{id}", id, 1)+queries[route.Path], bodies[route.Method+" "+route.Path])
+		got := d.do(route.Method, strings.Replace(route.Path, "{id}", id, 1)+queries[route.Path],
+			bodies[route.Method+" "+route.Path])
 		if got.status >= 300 {
 			t.Errorf("%s %s: answered %d %s", route.Method, route.Path, got.status, got.body)
 		}

@@ -17,7 +17,8 @@ type graceBody struct {
 }
 
 func (g graceBody) duration() (time.Duration, error) {
-	bad := refuse(http.StatusBadRequest, control.CodeBadGrace, `grace: expected a duration such as "24h" or "7d", or seconds`)
+	bad := refuse(http.StatusBadRequest, control.CodeBadGrace,
+		`grace: expected a duration such as "24h" or "7d", or seconds`)
 	switch v := g.Grace.(type) {
 	case nil:
 		return 0, nil
@@ -156,7 +157,8 @@ func (s *Server) revokeOld(r *http.Request) (reply, error) {
 	}
 	now := s.describe(a)
 	closed := max(before-now.Sessions, 0)
-	s.auditApp(r, "revoke old keys", a, slog.Bool("server", body.Server), slog.Bool("client", body.Client), slog.Int("closed_sessions", closed))
+	s.auditApp(r, "revoke old keys", a, slog.Bool("server", body.Server), slog.Bool("client", body.Client),
+		slog.Int("closed_sessions", closed))
 	return object(control.AppChange{App: now, ClosedSessions: closed}), nil
 }
 

@@ -66,7 +66,8 @@ func TestOtherUsersAreAdmittedByGroupOnly(t *testing.T) {
 	ln.Close()
 	// A group that has no name, so that the test needs none on the machine: the
 	// channel keeps the group that its folder hands on.
-	if err := errors.Join(os.Chown(filepath.Dir(path), 0, socketGroup), os.Chmod(filepath.Dir(path), 0o755|os.ModeSetgid)); err != nil {
+	if err := errors.Join(os.Chown(filepath.Dir(path), 0, socketGroup),
+		os.Chmod(filepath.Dir(path), 0o755|os.ModeSetgid)); err != nil {
 		t.Fatal(err)
 	}
 	if ln, err = socket.Listen(path); err != nil {

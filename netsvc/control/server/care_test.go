@@ -46,7 +46,8 @@ func TestABackupOpensAsADatabase(t *testing.T) {
 func TestReloadTellsWhatItDid(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	want := control.ReloadReport{Applied: []string{"log_level"}, RestartNeeded: []string{"listen"}, Warnings: []string{"w"}}
+	want := control.ReloadReport{Applied: []string{"log_level"}, RestartNeeded: []string{"listen"},
+		Warnings: []string{"w"}}
 	d.reload = func(lang locale.Lang) (control.ReloadReport, error) { return want, nil }
 	got, err := d.Reload(t.Context())
 	if err != nil {
@@ -55,7 +56,8 @@ func TestReloadTellsWhatItDid(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if log := d.log.String(); !strings.Contains(log, `action="reload settings"`) || !strings.Contains(log, "applied=log_level restart_needed=listen") {
+	if log := d.log.String(); !strings.Contains(log, `action="reload settings"`) ||
+		!strings.Contains(log, "applied=log_level restart_needed=listen") {
 		t.Errorf("no audit record of the reload:\n%s", log)
 	}
 }
@@ -64,7 +66,8 @@ func TestReloadSaysWhatIsWrongInTheCallersLanguage(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
 	d.reload = func(lang locale.Lang) (control.ReloadReport, error) {
-		return control.ReloadReport{}, &control.Error{Status: http.StatusConflict, Code: control.CodeBadSettings, Message: "in " + string(lang)}
+		return control.ReloadReport{}, &control.Error{Status: http.StatusConflict, Code: control.CodeBadSettings,
+			Message: "in " + string(lang)}
 	}
 	for lang, want := range map[locale.Lang]string{"": "in en", locale.English: "in en", locale.Russian: "in ru"} {
 		client := control.NewClient(d.path)
@@ -86,7 +89,8 @@ func TestTheLogLevelChanges(t *testing.T) {
 	if d.level != config.LevelDebug {
 		t.Errorf("the level is %v", d.level)
 	}
-	if log := d.log.String(); !strings.Contains(log, `action="change log level"`) || !strings.Contains(log, "log_level=Debug") {
+	if log := d.log.String(); !strings.Contains(log, `action="change log level"`) ||
+		!strings.Contains(log, "log_level=Debug") {
 		t.Errorf("no audit record of the change:\n%s", log)
 	}
 }
@@ -104,10 +108,12 @@ func TestExplainsWhoIsConnectedAndWhatIsNear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ConnectedTotal != 1 || len(got.Connected) != 1 || got.Connected[0].UserGroup != "Склад" || got.Connected[0].KeyGeneration != 1 {
+	if got.ConnectedTotal != 1 || len(got.Connected) != 1 || got.Connected[0].UserGroup != "Склад" ||
+		got.Connected[0].KeyGeneration != 1 {
 		t.Errorf("connected: %+v", got.Connected)
 	}
-	if len(got.OtherPlaces) != 2 || got.InfobaseSessions != 1 || got.Infobases != nil || got.LastClosed != nil || got.LastRefused != nil {
+	if len(got.OtherPlaces) != 2 || got.InfobaseSessions != 1 || got.Infobases != nil || got.LastClosed != nil ||
+		got.LastRefused != nil {
 		t.Errorf("near: %+v", got)
 	}
 
@@ -123,7 +129,8 @@ func TestExplainsWhoIsConnectedAndWhatIsNear(t *testing.T) {
 	if got, err = d.Explain(t.Context(), a.ID, "ib2", "", "Склад"); err != nil {
 		t.Fatal(err)
 	}
-	if got.ConnectedTotal != 0 || len(got.OtherPlaces) != 0 || !cmp.Equal(got.OtherGroups, map[string]int{"": 1, "Цех": 1}) || got.InfobaseSessions != 2 {
+	if got.ConnectedTotal != 0 || len(got.OtherPlaces) != 0 ||
+		!cmp.Equal(got.OtherGroups, map[string]int{"": 1, "Цех": 1}) || got.InfobaseSessions != 2 {
 		t.Errorf("a group: %+v", got)
 	}
 
@@ -131,7 +138,8 @@ func TestExplainsWhoIsConnectedAndWhatIsNear(t *testing.T) {
 	if got, err = d.Explain(t.Context(), a.ID, "ib3", "ivanov", ""); err != nil {
 		t.Fatal(err)
 	}
-	if !cmp.Equal(got.Infobases, map[string]int{"ib1": 1, "ib2": 2}) || got.InfobaseSessions != 0 || len(got.OtherPlaces) != 3 {
+	if !cmp.Equal(got.Infobases, map[string]int{"ib1": 1, "ib2": 2}) || got.InfobaseSessions != 0 ||
+		len(got.OtherPlaces) != 3 {
 		t.Errorf("no such infobase: %+v", got)
 	}
 	_, err = d.Explain(t.Context(), "elsewhere", "ib", "ivanov", "")
@@ -143,7 +151,8 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 	d := start(t, nil)
 	a := d.newApp("a")
 	c := d.connect(a, "ib", "ivanov", "")
-	if _, err := d.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "x"}); err != nil {
+	if _, err := d.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"},
+		wire.Message{Topic: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, c, `{"topic":"x"}`)
@@ -168,7 +177,8 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ib := range []string{"ib", "ib", "other"} {
-		c, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: strings.ToUpper(a.ID), IbID: ib, UserID: "ivanov"}, old)
+		c, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: strings.ToUpper(a.ID), IbID: ib,
+			UserID: "ivanov"}, old)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,10 +193,12 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 		}
 		return got.LastClosed != nil
 	})
-	if e := got.LastClosed; e.Reason != "closed_by_admin" || e.Session.Delivered != 1 || e.Session.LastDeliveryAt == nil || e.Time.IsZero() {
+	if e := got.LastClosed; e.Reason != "closed_by_admin" || e.Session.Delivered != 1 || e.Session.LastDeliveryAt == nil ||
+		e.Time.IsZero() {
 		t.Errorf("closed: %+v", e)
 	}
-	if r := got.LastRefused; r == nil || r.Reason != "wrong_hmac" || r.Count != 2 || r.Peer.Addr == "" || r.First.After(r.Time) {
+	if r := got.LastRefused; r == nil || r.Reason != "wrong_hmac" || r.Count != 2 || r.Peer.Addr == "" ||
+		r.First.After(r.Time) {
 		t.Errorf("refused: %+v", r)
 	}
 	if len(got.RefusedElsewhere) != 1 || got.RefusedElsewhere[0].Peer.IbID != "other" {
@@ -205,7 +217,8 @@ func TestExplainsWhatIsSpeltOtherwise(t *testing.T) {
 	d.connect(a, "{IB}", "Ivanov ", "Склад")
 	d.connect(a, "ib2", "ivanov", "")
 	for _, asked := range [][3]string{
-		{"ib", "ivanov", ""}, {"IB", "Ivanov", ""}, {"{IB}", "Ivanov", ""}, {" {ib}", "{IVANOV}", ""}, {"ib", "", "склад"}, {"{IB}", "", "Склад "}, {"ib", "ivanov", "Склад"},
+		{"ib", "ivanov", ""}, {"IB", "Ivanov", ""}, {"{IB}", "Ivanov", ""}, {" {ib}", "{IVANOV}", ""}, {"ib", "", "склад"},
+		{"{IB}", "", "Склад "}, {"ib", "ivanov", "Склад"},
 	} {
 		got, err := d.Explain(t.Context(), a.ID, asked[0], asked[1], asked[2])
 		if err != nil {

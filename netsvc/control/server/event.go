@@ -37,7 +37,8 @@ func (f *eventFilter) keeps(e *history.Event) bool {
 	}
 	has := func(text string) bool { return fold.Contains(text, f.text) }
 	user, ib := f.names(s)
-	return slices.ContainsFunc([]string{user, ib, s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent, e.Title, e.Reason}, has) ||
+	return slices.ContainsFunc([]string{user, ib, s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent, e.Title,
+		e.Reason}, has) ||
 		slices.ContainsFunc(s.Groups, has)
 }
 
@@ -49,7 +50,8 @@ func (s *Server) listEvents(r *http.Request) (reply, error) {
 		filter.kinds = strings.Split(kinds, ",")
 		for _, kind := range filter.kinds {
 			if !slices.Contains(control.EventKinds(), kind) {
-				return nil, badRequest("event %q: expected %s, or several of them with commas between", kind, oneOf(control.EventKinds()))
+				return nil, badRequest("event %q: expected %s, or several of them with commas between", kind,
+					oneOf(control.EventKinds()))
 			}
 		}
 	}
@@ -71,9 +73,10 @@ func (s *Server) listEvents(r *http.Request) (reply, error) {
 		// The first of the two to fail, because the client has left, ends the other.
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
-			return followRing(ctx, cursor, out, filter.keeps, func(e *history.Event) any { return s.eventOf(e) }, func(lost uint64) any {
-				return control.Event{Time: time.Now().UTC(), Event: control.EventLost, Lost: lost}
-			})
+			return followRing(ctx, cursor, out, filter.keeps, func(e *history.Event) any { return s.eventOf(e) },
+				func(lost uint64) any {
+					return control.Event{Time: time.Now().UTC(), Event: control.EventLost, Lost: lost}
+				})
 		})
 		if filter.wants(control.EventStatistics) {
 			group.Go(func() error { return s.writeStatistics(ctx, out) })
@@ -90,7 +93,8 @@ func (s *Server) writeStatistics(ctx context.Context, out *records) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := out.write(control.Event{Time: time.Now().UTC(), Event: control.EventStatistics, Statistics: s.statistics()}); err != nil {
+		if err := out.write(control.Event{Time: time.Now().UTC(), Event: control.EventStatistics,
+			Statistics: s.statistics()}); err != nil {
 			return err
 		}
 	}
@@ -105,7 +109,8 @@ func (s *Server) eventOf(e *history.Event) control.Event {
 		peer := s.peerOfEvent(e)
 		object.Peer = &peer
 	case history.KindUnmet:
-		to := s.recipientOf(history.Recipient{AppID: e.Session.AppID, IbID: e.Session.IbID, Type: e.To, Name: cmp.Or(e.Session.UserID, e.Session.UserGroup)})
+		to := s.recipientOf(history.Recipient{AppID: e.Session.AppID, IbID: e.Session.IbID, Type: e.To,
+			Name: cmp.Or(e.Session.UserID, e.Session.UserGroup)})
 		object.AppID, object.Recipient, object.Count = e.Session.AppID, &to, e.Count
 	default:
 		session := s.sessionOf(e.Session)

@@ -15,7 +15,8 @@ import (
 // fuzzedRoutes are those that take something from outside. ID stands for an app
 // that is there.
 var fuzzedRoutes = []string{
-	"GET /v1/sessions", "POST /v1/messages", "POST /v1/apps", "PATCH /v1/apps/ID", "POST /v1/apps/ID/server-key", "POST /v1/apps/ID/client-key",
+	"GET /v1/sessions", "POST /v1/messages", "POST /v1/apps", "PATCH /v1/apps/ID", "POST /v1/apps/ID/server-key",
+	"POST /v1/apps/ID/client-key",
 	"POST /v1/import", "GET /v1/status", "GET /v1/apps/", "DELETE /v1/sessions/",
 }
 
@@ -25,10 +26,13 @@ var fuzzedRoutes = []string{
 func FuzzRequest(f *testing.F) {
 	d := start(f, nil)
 	id := d.newApp("fuzzed").ID
-	message := `{"app_id":"` + id + `","recipient":{"type":"user","ib_id":"i","user_id":"u"},"message":{"topic":"t","data":{"a":"b"}}}`
-	keys := "#T\r\n0f8fad5b-d9cb-469f-a165-70867728950e\r\n" + strings.Repeat("aB3", 21) + "x\r\nIAAAABAAAAA" + strings.Repeat("A", 64) + "=\r\nTOKEN:1\r\n"
+	message := `{"app_id":"` + id +
+		`","recipient":{"type":"user","ib_id":"i","user_id":"u"},"message":{"topic":"t","data":{"a":"b"}}}`
+	keys := "#T\r\n0f8fad5b-d9cb-469f-a165-70867728950e\r\n" + strings.Repeat("aB3", 21) + "x\r\nIAAAABAAAAA" +
+		strings.Repeat("A", 64) + "=\r\nTOKEN:1\r\n"
 	for i, seeds := range [][2]string{
-		{"app=" + id + "&ib=i&user=u&group=g&q=x&sort=-user&limit=5", ""}, {"", message}, {"", `{"title":"Моя база"}`}, {"", `{"title":"two"}`},
+		{"app=" + id + "&ib=i&user=u&group=g&q=x&sort=-user&limit=5", ""}, {"", message}, {"", `{"title":"Моя база"}`},
+		{"", `{"title":"two"}`},
 		{"", `{"grace":"24h"}`}, {"", `{"grace":3600.5}`}, {"", keys}, {"", ""}, {"", ""}, {"", ""},
 	} {
 		f.Add(uint8(i), seeds[0], "", []byte(seeds[1]))
@@ -71,12 +75,16 @@ func FuzzRequest(f *testing.F) {
 
 // numbers are the parameters and fields that hold one, with NUMBER in its place.
 var numbers = []struct{ route, query, element, body string }{
-	{"GET /v1/sessions", "limit=NUMBER", "", ""}, {"GET /v1/sessions", "offset=NUMBER", "", ""}, {"GET /v1/sessions", "offset=NUMBER&limit=NUMBER&sort=-since", "", ""},
+	{"GET /v1/sessions", "limit=NUMBER", "", ""}, {"GET /v1/sessions", "offset=NUMBER", "", ""},
+	{"GET /v1/sessions", "offset=NUMBER&limit=NUMBER&sort=-since", "", ""},
 	{"GET /v1/sessions", "after=CURSOR", "", ""}, {"GET /v1/sessions", "after=CURSOR&limit=NUMBER&sort=since", "", ""},
-	{"GET /v1/logs", "tail=NUMBER", "", ""}, {"GET /v1/events", "tail=NUMBER", "", ""}, {"DELETE /v1/sessions/", "", "NUMBER", ""},
+	{"GET /v1/logs", "tail=NUMBER", "", ""}, {"GET /v1/events", "tail=NUMBER", "", ""},
+	{"DELETE /v1/sessions/", "", "NUMBER", ""},
 	{"DELETE /v1/sessions/", "since=NUMBER", "1", ""},
-	{"POST /v1/apps/ID/server-key", "", "", `{"grace":NUMBER}`}, {"POST /v1/apps/ID/client-key", "", "", `{"grace":NUMBER}`},
-	{"POST /v1/apps/ID/client-key", "", "", `{"grace":"NUMBERh"}`}, {"POST /v1/apps/ID/client-key", "", "", `{"grace":"NUMBER"}`},
+	{"POST /v1/apps/ID/server-key", "", "", `{"grace":NUMBER}`},
+	{"POST /v1/apps/ID/client-key", "", "", `{"grace":NUMBER}`},
+	{"POST /v1/apps/ID/client-key", "", "", `{"grace":"NUMBERh"}`},
+	{"POST /v1/apps/ID/client-key", "", "", `{"grace":"NUMBER"}`},
 }
 
 // FuzzNumber: whatever number stands where one is expected, it is taken or refused
@@ -88,7 +96,8 @@ func FuzzNumber(f *testing.F) {
 	d.connect(a, "ib", "ann", "")
 	for where := range numbers {
 		for _, n := range []string{
-			"0", "-1", "1", "1000", "1001", "2147483648", "9223372036854775807", "9223372036854775806", "-9223372036854775808", "18446744073709551615",
+			"0", "-1", "1", "1000", "1001", "2147483648", "9223372036854775807", "9223372036854775806", "-9223372036854775808",
+			"18446744073709551615",
 			"1e18", "1e308", "-1e308", "1.5", "0.0000001", "9223372036.854775807", "106751991167300", "x", "",
 		} {
 			f.Add(uint8(where), n)
@@ -100,7 +109,8 @@ func FuzzNumber(f *testing.F) {
 		cursor, _ := json.Marshal(map[string]any{"n": json.Number("0"), "id": 0})
 		put := func(text string) string {
 			return strings.NewReplacer("NUMBER", number, "ID", id,
-				"CURSOR", base64.RawURLEncoding.EncodeToString([]byte(strings.ReplaceAll(string(cursor), "0", number)))).Replace(text)
+				"CURSOR",
+				base64.RawURLEncoding.EncodeToString([]byte(strings.ReplaceAll(string(cursor), "0", number)))).Replace(text)
 		}
 		method, target, _ := strings.Cut(at.route, " ")
 		target = put(target)
@@ -158,7 +168,8 @@ func TestTheFuzzedRoutesExist(t *testing.T) {
 		if strings.HasSuffix(target, "/") {
 			target += "x"
 		}
-		if got := d.do(method, target, ""); got.status == http.StatusMethodNotAllowed || got.status == http.StatusNotFound && got.code(t) == control.CodeNotFound {
+		if got := d.do(method, target, ""); got.status == http.StatusMethodNotAllowed || got.status == http.StatusNotFound &&
+			got.code(t) == control.CodeNotFound {
 			t.Errorf("%s: answered %d", route, got.status)
 		}
 	}

@@ -38,11 +38,16 @@ func TestARefusalTellsWhetherItMayBeTriedAgain(t *testing.T) {
 		code   string
 		says   string
 	}{
-		"on the way":          {fmt.Errorf("create: %w", app.ErrHandingOver), http.StatusServiceUnavailable, control.CodeHandingOver, "handed over"},
-		"no database":         {fmt.Errorf("%w: %w", app.ErrUnavailable, app.ErrDamaged), http.StatusServiceUnavailable, control.CodeDatabaseUnavailable, "damaged"},
-		"unknown":             {fmt.Errorf("%w: i/o error", app.ErrOutcomeUnknown), http.StatusInternalServerError, control.CodeOutcomeUnknown, "list or show"},
-		"unknown, not stored": {fmt.Errorf("%w: %w", app.ErrOutcomeUnknown, app.ErrNotStored), http.StatusInternalServerError, control.CodeOutcomeUnknown, "list or show"},
-		"another reason":      {errors.New("another upgrade is under way"), http.StatusConflict, control.CodeCannotUpgrade, "under way"},
+		"on the way": {fmt.Errorf("create: %w", app.ErrHandingOver), http.StatusServiceUnavailable,
+			control.CodeHandingOver, "handed over"},
+		"no database": {fmt.Errorf("%w: %w", app.ErrUnavailable, app.ErrDamaged), http.StatusServiceUnavailable,
+			control.CodeDatabaseUnavailable, "damaged"},
+		"unknown": {fmt.Errorf("%w: i/o error", app.ErrOutcomeUnknown), http.StatusInternalServerError,
+			control.CodeOutcomeUnknown, "list or show"},
+		"unknown, not stored": {fmt.Errorf("%w: %w", app.ErrOutcomeUnknown, app.ErrNotStored), http.StatusInternalServerError,
+			control.CodeOutcomeUnknown, "list or show"},
+		"another reason": {errors.New("another upgrade is under way"), http.StatusConflict, control.CodeCannotUpgrade,
+			"under way"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.upgrade = func(context.Context) (string, error) { return "", test.err }
@@ -61,7 +66,8 @@ func TestStatusTellsOfTheLastHandover(t *testing.T) {
 		At: now, Seconds: 0.035, Sessions: 5000, Lost: 2, Revoked: 3, Why: "two reasons", Done: true,
 	}
 	d := start(t, func() server.Info {
-		return server.Info{LastHandover: &want, DatabaseUnavailable: fmt.Errorf("/var/lib/pns4ones/pns4ones.db: %w", app.ErrDamaged)}
+		return server.Info{LastHandover: &want, DatabaseUnavailable: fmt.Errorf("/var/lib/pns4ones/pns4ones.db: %w",
+			app.ErrDamaged)}
 	})
 	s, err := d.Status(t.Context())
 	if err != nil {

@@ -33,11 +33,13 @@ func TestEachOldKeyIsShownWithItsEndAndItsUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !shown.ServerKeySince.Equal(now) || !shown.ClientKeySince.Equal(now) || shown.ServerKeyTokens != 0 || shown.ServerKeyLastUsedAt != nil {
+	if !shown.ServerKeySince.Equal(now) || !shown.ClientKeySince.Equal(now) || shown.ServerKeyTokens != 0 ||
+		shown.ServerKeyLastUsedAt != nil {
 		t.Errorf("the current keys: %+v", shown.App)
 	}
 	servers := shown.OldServerKeys
-	if len(servers) != 1 || !servers[0].Until.Equal(now.Add(time.Hour)) || servers[0].Tokens != 2 || servers[0].LastUsedAt == nil || !servers[0].LastUsedAt.Equal(now) {
+	if len(servers) != 1 || !servers[0].Until.Equal(now.Add(time.Hour)) || servers[0].Tokens != 2 ||
+		servers[0].LastUsedAt == nil || !servers[0].LastUsedAt.Equal(now) {
 		t.Errorf("old server keys: %+v", servers)
 	}
 	want := []control.OldClientKey{
@@ -94,10 +96,13 @@ func TestKeysOfSeveralAppsAreRenewedTogether(t *testing.T) {
 	for _, bad := range []string{"", `{"apps":[{"id":"x"}]}`, `{"apps":{}}`} {
 		wantBad(t, d.do("POST", "/v1/rotate", bad), control.CodeBadRequest)
 	}
-	wantBad(t, d.do("POST", "/v1/rotate", fmt.Sprintf(`{"apps":[{"id":%q,"server":true}],"grace":"soon"}`, a.ID)), control.CodeBadGrace)
+	wantBad(t, d.do("POST", "/v1/rotate", fmt.Sprintf(`{"apps":[{"id":%q,"server":true}],"grace":"soon"}`, a.ID)),
+		control.CodeBadGrace)
 	changes, err := d.Rotate(t.Context(), both, 7*24*time.Hour)
-	if err != nil || len(changes) != 2 || changes[0].ID != b.ID || changes[0].ClientKey != b.ClientKey || changes[0].ServerKey == b.ServerKey ||
-		changes[1].ClosedSessions != 0 || changes[1].ClientKey == a.ClientKey || !changes[1].OldClientKeyUntil.Equal(now.Add(7*24*time.Hour)) {
+	if err != nil || len(changes) != 2 || changes[0].ID != b.ID || changes[0].ClientKey != b.ClientKey ||
+		changes[0].ServerKey == b.ServerKey ||
+		changes[1].ClosedSessions != 0 || changes[1].ClientKey == a.ClientKey ||
+		!changes[1].OldClientKeyUntil.Equal(now.Add(7*24*time.Hour)) {
 		t.Fatalf("got %+v, %v", changes, err)
 	}
 	changes, err = d.Rotate(t.Context(), []control.Rotation{{ID: a.ID, Client: true}}, 0)

@@ -36,7 +36,8 @@ func TestAKeysFileGoesOutAndComesBack(t *testing.T) {
 		t.Fatalf("importing: %+v, %v", report, err)
 	}
 	p := report.Problems[0]
-	if p.Code != string(app.ProblemBadID) || !p.Skipped || p.Title != "Третье" || p.Line != strings.Count(file.String(), "\n")+2 || p.Detail == "" {
+	if p.Code != string(app.ProblemBadID) || !p.Skipped || p.Title != "Третье" ||
+		p.Line != strings.Count(file.String(), "\n")+2 || p.Detail == "" {
 		t.Errorf("the problem is %+v", p)
 	}
 	for _, want := range []control.App{a, b} {
@@ -53,7 +54,8 @@ func TestExportIsPlainText(t *testing.T) {
 	d := start(t, nil)
 	a := d.newApp("Первое")
 	got := d.do("GET", "/v1/export", "")
-	if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/plain; charset=utf-8" || got.header.Get("Cache-Control") != "no-store" {
+	if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/plain; charset=utf-8" ||
+		got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("answered %d with %v", got.status, got.header)
 	}
 	if want := "#Первое\n" + a.ID + "\n" + a.ServerKey + "\n" + a.ClientKey + "\n"; !strings.HasPrefix(got.body, want) {
@@ -64,7 +66,8 @@ func TestExportIsPlainText(t *testing.T) {
 func TestAnEmptyImportAnswersEmptyArrays(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	if got := d.do("POST", "/v1/import", "").body; got != "{\"imported\":[],\"present\":[],\"problems\":[],\"omitted\":0}\n" {
+	if got := d.do("POST", "/v1/import",
+		"").body; got != "{\"imported\":[],\"present\":[],\"problems\":[],\"omitted\":0}\n" {
 		t.Errorf("answered %s", got)
 	}
 }

@@ -20,7 +20,8 @@ func TestAMessageArrivesAsItWasSent(t *testing.T) {
 		Notification: wire.Notification{
 			Title: "Счёт № 5", Body: "строка\r\nдругая\tи 🎉", Icon: "icon", Action: "e1cib/data", Important: true,
 		},
-		Data: []wire.Pair{{Key: "я", Value: "1"}, {Key: "а", Value: "</script>"}, {Key: "", Value: "без имени"}, {Key: "b", Value: "\u2029"}},
+		Data: []wire.Pair{{Key: "я", Value: "1"}, {Key: "а", Value: "</script>"}, {Key: "", Value: "без имени"},
+			{Key: "b", Value: "\u2029"}},
 	}
 	want := string(message.AppendJSON(nil))
 	for _, to := range []wire.Recipient{
@@ -65,7 +66,8 @@ func TestNamesInAMessageHaveBothSpellings(t *testing.T) {
 	for _, body := range []string{
 		`{"app_id":"HERE","recipient":{"type":"user","ib_id":"ib","user_id":"ann"},"message":{"notification":{"title":"T"}}}`,
 		`{"AppId":"HERE","Recipient":{"Type":"user","IbId":"ib","UserId":"ann"},"Message":{"Notification":{"Title":"T"}}}`,
-		"\uFEFF" + `{"APP_ID":"HERE","note":1,"recipient":{"type":"user","IbId":"ib","user_id":"ann","user_group":null},"message":{"Topic":null,"notification":{"title":"T"}}}`,
+		"\uFEFF" +
+			`{"APP_ID":"HERE","note":1,"recipient":{"type":"user","IbId":"ib","user_id":"ann","user_group":null},"message":{"Topic":null,"notification":{"title":"T"}}}`,
 	} {
 		got := d.do("POST", "/v1/messages", strings.Replace(body, "HERE", strings.ToUpper(a.ID), 1))
 		if got.status != http.StatusOK || got.body != "{\"sessions\":1}\n" {
@@ -101,7 +103,8 @@ func TestABadMessageIsRefusedByField(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			body := strings.Replace(whole, test.old, test.new, 1)
 			got := d.do("POST", "/v1/messages", body)
-			if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest || !strings.Contains(got.body, test.says) {
+			if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest ||
+				!strings.Contains(got.body, test.says) {
 				t.Errorf("%s\nanswered %d %s, want a refusal that says %q", body, got.status, got.body, test.says)
 			}
 		})

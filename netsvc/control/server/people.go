@@ -83,7 +83,8 @@ func (s *Server) appIn(values url.Values) (string, error) {
 
 // add adds somebody who matches, or returns nil.
 func (all *people) add(u history.User, name, ib string) *control.Person {
-	if u.UserID == "" || all.appID != "" && u.AppID != all.appID || !fold.Contains(u.UserID, all.text) && !fold.Contains(name, all.text) {
+	if u.UserID == "" || all.appID != "" && u.AppID != all.appID || !fold.Contains(u.UserID, all.text) &&
+		!fold.Contains(name, all.text) {
 		return nil
 	}
 	p := all.found[u]
@@ -124,7 +125,8 @@ func (all *people) sorted() []control.Person {
 		return 2
 	}
 	slices.SortFunc(sorted, func(a, b control.Person) int {
-		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), strings.Compare(a.UserName, b.UserName), strings.Compare(a.UserID, b.UserID),
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), strings.Compare(a.UserName, b.UserName),
+			strings.Compare(a.UserID, b.UserID),
 			strings.Compare(a.AppID, b.AppID), strings.Compare(a.IbID, b.IbID))
 	})
 	return sorted
@@ -144,7 +146,8 @@ func (s *Server) listInfobases(r *http.Request) (reply, error) {
 		there[key] = true
 		_, name := s.called(ib.AppID, ib.IbID, "")
 		one := control.Infobase{
-			AppID: ib.AppID, ID: ib.IbID, Name: cmp.Or(name, said[key]), Sessions: ib.Sessions, Users: ib.Users, Groups: ib.Groups,
+			AppID: ib.AppID, ID: ib.IbID, Name: cmp.Or(name, said[key]), Sessions: ib.Sessions, Users: ib.Users,
+			Groups:   ib.Groups,
 			Messages: ib.Messages, Unmatched: ib.Unmatched,
 		}
 		if !ib.LastMessageAt.IsZero() {
@@ -161,7 +164,8 @@ func (s *Server) listInfobases(r *http.Request) (reply, error) {
 		}
 	}
 	slices.SortFunc(objects, func(a, b control.Infobase) int {
-		return cmp.Or(strings.Compare(strings.ToLower(cmp.Or(a.Name, a.ID)), strings.ToLower(cmp.Or(b.Name, b.ID))), strings.Compare(a.ID, b.ID), strings.Compare(a.AppID, b.AppID))
+		return cmp.Or(strings.Compare(strings.ToLower(cmp.Or(a.Name, a.ID)), strings.ToLower(cmp.Or(b.Name, b.ID))),
+			strings.Compare(a.ID, b.ID), strings.Compare(a.AppID, b.AppID))
 	})
 	return object(objects), nil
 }

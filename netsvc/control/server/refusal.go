@@ -32,7 +32,8 @@ func errorOf(err error) *control.Error {
 	case errors.As(err, &refusal):
 		return refusal
 	case errors.As(err, &tooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, control.CodeTooLarge, fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
+		return refuse(http.StatusRequestEntityTooLarge, control.CodeTooLarge,
+			fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
 	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):
 		return refuse(http.StatusBadRequest, control.CodeBadRequest, err.Error())
 	}
@@ -44,7 +45,8 @@ func errorOf(err error) *control.Error {
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := errorOf(err)
 	if refusal == nil || refusal.Status >= http.StatusInternalServerError {
-		s.logger.Error("control request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+		s.logger.Error("control request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+			slog.Any("error", err))
 	}
 	if refusal == nil {
 		refusal = refuse(http.StatusInternalServerError, control.CodeInternal, "the daemon could not do it: its log says why")

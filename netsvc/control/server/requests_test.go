@@ -18,7 +18,8 @@ func TestUnknownRoutesAreNotFound(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
 	for _, target := range []string{
-		"/", "/v1", "/v1/", "/v1/nothing", "/v2/status", "/status", "/v1/status/", "//v1/status", "/v1/apps/", "/v1/apps//server-key",
+		"/", "/v1", "/v1/", "/v1/nothing", "/v2/status", "/status", "/v1/status/", "//v1/status", "/v1/apps/",
+		"/v1/apps//server-key",
 		"/v1/apps/x/y", "/v1/apps/x/server-key/", "/v1/x/../status", "/V1/status", "/v1/sessions/",
 	} {
 		for _, method := range []string{"GET", "POST", "BREW"} {
@@ -52,7 +53,8 @@ func TestWrongMethodsAreToldTheRightOnes(t *testing.T) {
 				continue
 			}
 			got := d.do(method, target, "")
-			if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != allow || got.code(t) != control.CodeMethodNotAllowed {
+			if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != allow ||
+				got.code(t) != control.CodeMethodNotAllowed {
 				t.Errorf("%s %s: answered %d, Allow %q, %s", method, target, got.status, got.header.Get("Allow"), got.body)
 			}
 		}
@@ -64,12 +66,15 @@ func TestUnknownParametersAreRefusedEverywhere(t *testing.T) {
 	d := start(t, nil)
 	a := d.newApp("one")
 	for _, route := range []string{
-		"PUT /v1/log-level", "GET /v1/metrics", "POST /v1/reload", "GET /v1/backup", "GET /v1/apps", "POST /v1/apps", "GET /v1/apps/ID", "PATCH /v1/apps/ID", "DELETE /v1/apps/ID", "POST /v1/apps/ID/server-key",
-		"POST /v1/apps/ID/client-key", "POST /v1/apps/ID/reset-token", "POST /v1/messages", "POST /v1/import", "GET /v1/export",
+		"PUT /v1/log-level", "GET /v1/metrics", "POST /v1/reload", "GET /v1/backup", "GET /v1/apps", "POST /v1/apps",
+		"GET /v1/apps/ID", "PATCH /v1/apps/ID", "DELETE /v1/apps/ID", "POST /v1/apps/ID/server-key",
+		"POST /v1/apps/ID/client-key", "POST /v1/apps/ID/reset-token", "POST /v1/messages", "POST /v1/import",
+		"GET /v1/export",
 	} {
 		method, target, _ := strings.Cut(strings.Replace(route, "ID", a.ID, 1), " ")
 		got := d.do(method, target+"?grace=24h", `{"title":"two"}`)
-		if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest || !strings.Contains(got.body, "expected none") {
+		if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest ||
+			!strings.Contains(got.body, "expected none") {
 			t.Errorf("%s: answered %d %s", route, got.status, got.body)
 		}
 	}
@@ -101,7 +106,8 @@ func TestABadBodyIsRefused(t *testing.T) {
 		for _, route := range []string{"POST /v1/apps", "PATCH /v1/apps/" + a.ID} {
 			method, target, _ := strings.Cut(route, " ")
 			got := d.do(method, target, body)
-			if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest || !strings.Contains(got.body, says) {
+			if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest ||
+				!strings.Contains(got.body, says) {
 				t.Errorf("%s with %.40q: answered %d %s, want a refusal that says %q", route, body, got.status, got.body, says)
 			}
 		}
@@ -122,15 +128,18 @@ func TestABodyOverAMebibyteIsTooLarge(t *testing.T) {
 	d := start(t, nil)
 	a := d.newApp("one")
 	for _, route := range []string{
-		"POST /v1/apps", "PATCH /v1/apps/" + a.ID, "POST /v1/apps/" + a.ID + "/server-key", "POST /v1/messages", "POST /v1/apps/" + a.ID + "/reset-token",
+		"POST /v1/apps", "PATCH /v1/apps/" + a.ID, "POST /v1/apps/" + a.ID + "/server-key", "POST /v1/messages",
+		"POST /v1/apps/" + a.ID + "/reset-token",
 	} {
 		method, target, _ := strings.Cut(route, " ")
 		body := []byte(`{"title":"` + strings.Repeat("x", 1<<20) + `"}`)
 		known := d.doReading(method, target, bytes.NewReader(body))
-		if known.status != http.StatusRequestEntityTooLarge || known.code(t) != control.CodeTooLarge || !strings.Contains(known.body, "1048576") {
+		if known.status != http.StatusRequestEntityTooLarge || known.code(t) != control.CodeTooLarge ||
+			!strings.Contains(known.body, "1048576") {
 			t.Errorf("%s: answered %d %s", route, known.status, known.body)
 		}
-		for name, text := range map[string][]byte{"one long value": body, "blanks behind": append([]byte(`{"title":"x"}`), bytes.Repeat([]byte(" "), 1<<20)...)} {
+		for name, text := range map[string][]byte{"one long value": body, "blanks behind": append([]byte(`{"title":"x"}`),
+			bytes.Repeat([]byte(" "), 1<<20)...)} {
 			got := d.doReading(method, target, io.MultiReader(bytes.NewReader(text)))
 			if got.status != http.StatusRequestEntityTooLarge || got.code(t) != control.CodeTooLarge {
 				t.Errorf("%s, %s, length not said: answered %d %s", route, name, got.status, got.body)
@@ -183,7 +192,8 @@ func TestAnswersAreNotCached(t *testing.T) {
 	if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("answered with %v", got.header)
 	}
-	if !strings.HasPrefix(got.header.Get("Location"), "/v1/apps/") || d.do("GET", got.header.Get("Location"), "").body != got.body {
+	if !strings.HasPrefix(got.header.Get("Location"), "/v1/apps/") ||
+		d.do("GET", got.header.Get("Location"), "").body != got.body {
 		t.Errorf("the app is not at %q", got.header.Get("Location"))
 	}
 	if !strings.Contains(got.body, `"a <b> & c"`) {
@@ -199,7 +209,9 @@ func TestCurlCanSpeakToIt(t *testing.T) {
 	}
 	d := start(t, nil)
 	run := func(arguments ...string) string {
-		out, err := exec.Command(curl, append([]string{"--silent", "--show-error", "--fail-with-body", "--unix-socket", d.path}, arguments...)...).CombinedOutput()
+		out, err := exec.Command(curl,
+			append([]string{"--silent", "--show-error", "--fail-with-body", "--unix-socket", d.path},
+				arguments...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("curl %q: %v\n%s", arguments, err, out)
 		}
@@ -212,7 +224,8 @@ func TestCurlCanSpeakToIt(t *testing.T) {
 		t.Errorf("create: %s", got)
 	}
 	a := d.apps.List()[0]
-	if got := run("-X", "POST", "http://pns/v1/apps/"+a.ID+"/client-key", "-d", `{"grace":"24h"}`); !strings.Contains(got, `"old_client_key_until"`) {
+	if got := run("-X", "POST", "http://pns/v1/apps/"+a.ID+"/client-key", "-d", `{"grace":"24h"}`); !strings.Contains(got,
+		`"old_client_key_until"`) {
 		t.Errorf("client key: %s", got)
 	}
 	if got := run("http://pns/v1/sessions?app=" + a.ID + "&limit=10"); got != "{\"sessions\":[],\"total\":0}\n" {

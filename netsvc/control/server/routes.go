@@ -53,7 +53,8 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/apps/{id}/client-key", access: change, handle: s.rotateClientKey},
 		{method: "POST", path: "/apps/{id}/reset-token", access: change, handle: s.resetToken},
 		{method: "GET", path: "/apps/{id}/names", access: read, handle: s.listNames},
-		{method: "PUT", path: "/apps/{id}/names", access: change, handle: s.importNames, query: []string{"merge"}, maxBody: names.MaxFileBytes},
+		{method: "PUT", path: "/apps/{id}/names", access: change, handle: s.importNames, query: []string{"merge"},
+			maxBody: names.MaxFileBytes},
 		{method: "PATCH", path: "/apps/{id}/names", access: change, handle: s.setName},
 		{method: "DELETE", path: "/apps/{id}/names", access: change, handle: s.clearNames},
 		{method: "GET", path: "/apps/{id}/names/file", access: read, handle: s.exportNames},
@@ -69,7 +70,8 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/explain", access: read, handle: s.explain, query: []string{"app", "ib", "user", "group"}},
 		{method: "GET", path: "/logs", access: read, handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
 		{method: "PUT", path: "/log-level", access: change, handle: s.changeLogLevel},
-		{method: "GET", path: "/events", access: read, handle: s.listEvents, query: []string{"event", "app", "q", "tail", "follow"}},
+		{method: "GET", path: "/events", access: read, handle: s.listEvents,
+			query: []string{"event", "app", "q", "tail", "follow"}},
 		{method: "GET", path: "/metrics", access: read, handle: s.metrics},
 		{method: "POST", path: "/reload", access: change, handle: s.reload},
 		{method: "POST", path: "/upgrade", access: change, handle: s.upgrade},
@@ -93,7 +95,8 @@ func (s *Server) router() http.Handler {
 		allow := strings.Join(methods[path], ", ")
 		router.Path("/v1" + path).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow)
-			s.writeError(w, r, refuse(http.StatusMethodNotAllowed, control.CodeMethodNotAllowed, "the method is not allowed here, only "+allow))
+			s.writeError(w, r, refuse(http.StatusMethodNotAllowed, control.CodeMethodNotAllowed,
+				"the method is not allowed here, only "+allow))
 		})
 	}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -95,8 +95,10 @@ type Server struct {
 // New returns a server that waits for Serve.
 func New(o Options) *Server {
 	s := &Server{
-		version: o.Version, apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats, metricsHandler: o.Stats.Handler(),
-		info: o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade, handingOver: o.HandingOver, logger: o.Logger,
+		version: o.Version, apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats,
+		metricsHandler: o.Stats.Handler(),
+		info:           o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade,
+		handingOver: o.HandingOver, logger: o.Logger,
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{
@@ -153,7 +155,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			why = "requests from web pages are refused"
 		}
 		if why != "" {
-			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "control request refused", append(peerAttrs(p), slog.String("reason", why))...)
+			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "control request refused",
+				append(peerAttrs(p), slog.String("reason", why))...)
 			s.writeError(w, r, refuse(http.StatusForbidden, control.CodeForbidden, why))
 			return
 		}

@@ -135,7 +135,8 @@ func TestASessionIsClosedOnce(t *testing.T) {
 		t.Fatalf("got %+v and %v, want one session", page, err)
 	}
 	id, since := page.Sessions[0].ID, page.Sessions[0].Since
-	refused(t, d.CloseSession(t.Context(), id, since.Add(time.Nanosecond)), http.StatusNotFound, control.CodeSessionNotFound)
+	refused(t, d.CloseSession(t.Context(), id, since.Add(time.Nanosecond)), http.StatusNotFound,
+		control.CodeSessionNotFound)
 	if got := d.do("DELETE", "/v1/sessions/"+id+"?since=noon", ""); got.status != http.StatusBadRequest {
 		t.Errorf("answered %d to a time that is none", got.status)
 	}
@@ -165,7 +166,8 @@ func TestABadSessionQueryIsToldWhatIsAllowed(t *testing.T) {
 		"app=a;ib=b":    "cannot be read",
 	} {
 		got := d.do("GET", "/v1/sessions?"+query, "")
-		if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest || !strings.Contains(got.body, allowed) {
+		if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest ||
+			!strings.Contains(got.body, allowed) {
 			t.Errorf("%s: answered %d %s, want a refusal that says %q", query, got.status, got.body, allowed)
 		}
 	}

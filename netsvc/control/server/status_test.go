@@ -29,7 +29,8 @@ func TestStatusTellsHowTheDaemonIs(t *testing.T) {
 		}
 	}
 	expect(t, c, `{"topic":"t"}`)
-	stranger, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: unknownID, IbID: "ib"}, parseKey(t, a.ClientKey))
+	stranger, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: unknownID, IbID: "ib"},
+		parseKey(t, a.ClientKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +44,12 @@ func TestStatusTellsHowTheDaemonIs(t *testing.T) {
 		}
 		return s.Delivered == 1 && s.Refused["unknown_app"] == 1
 	})
-	if s.Version != "1.2.3" || s.UptimeSeconds != 90 || s.Listen != "*:36696" || s.Service != "192.168.10.0/24:36695" || s.Control != "/run/pns4ones/control.sock" {
+	if s.Version != "1.2.3" || s.UptimeSeconds != 90 || s.Listen != "*:36696" || s.Service != "192.168.10.0/24:36695" ||
+		s.Control != "/run/pns4ones/control.sock" {
 		t.Errorf("the daemon's own part: %+v", s)
 	}
-	if s.Apps != 2 || s.Sessions != 1 || s.Registrations != 1 || s.Messages != 2 || s.NoRecipient != 1 || s.DeliveredBytes == 0 || s.DroppedAsSlow != 0 {
+	if s.Apps != 2 || s.Sessions != 1 || s.Registrations != 1 || s.Messages != 2 || s.NoRecipient != 1 ||
+		s.DeliveredBytes == 0 || s.DroppedAsSlow != 0 {
 		t.Errorf("the counts: %+v", s)
 	}
 	if s.TLSExpiresAt == nil || !s.TLSExpiresAt.Equal(expires) || s.PID != os.Getpid() || s.MemoryBytes == 0 {
@@ -62,7 +65,8 @@ func TestStatusIsTheObjectOfTheDesign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"version", "uptime_seconds", "listen", "service", "apps", "sessions", "pid", "memory_bytes", "control", "messages", "no_recipient",
+		"version", "uptime_seconds", "listen", "service", "apps", "sessions", "pid", "memory_bytes", "control", "messages",
+		"no_recipient",
 		"delivered", "delivered_bytes", "dropped_as_slow", "refused", "registrations", "unregistered",
 	} {
 		if _, has := object[name]; !has {

@@ -79,11 +79,13 @@ func (s *Server) stream(follow bool, write func(ctx context.Context, out *record
 	return func(w http.ResponseWriter, r *http.Request) error { return s.writeStream(w, r, follow, write) }
 }
 
-func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, follow bool, write func(ctx context.Context, out *records) error) error {
+func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, follow bool,
+	write func(ctx context.Context, out *records) error) error {
 	if follow {
 		if s.followers.Add(1) > maxFollowers {
 			s.followers.Add(-1)
-			return refuse(http.StatusServiceUnavailable, control.CodeTooManyFollowers, "too many follow already: "+strconv.Itoa(maxFollowers))
+			return refuse(http.StatusServiceUnavailable, control.CodeTooManyFollowers,
+				"too many follow already: "+strconv.Itoa(maxFollowers))
 		}
 		defer s.followers.Add(-1)
 	}
@@ -111,7 +113,8 @@ func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, follow bool
 
 // followRing writes what is appended to a ring until ctx ends or the client
 // leaves. lost is about records that it was too slow for.
-func followRing[T any](ctx context.Context, cursor ring.Cursor[T], out *records, keeps func(*T) bool, object func(*T) any, lost func(uint64) any) error {
+func followRing[T any](ctx context.Context, cursor ring.Cursor[T], out *records, keeps func(*T) bool,
+	object func(*T) any, lost func(uint64) any) error {
 	var batch []T
 	var objects []any
 	for {

@@ -70,7 +70,8 @@ func TestLogsAreFilteredByLevelAndText(t *testing.T) {
 		}
 	}
 	two := d.logs(control.LogQuery{Tail: 1, Text: "two"})[0]
-	want := control.LogAttrs{{Name: "age", Value: json.Number("1.5")}, {Name: "n", Value: json.Number("7")}, {Name: "ok", Value: true}}
+	want := control.LogAttrs{{Name: "age", Value: json.Number("1.5")}, {Name: "n", Value: json.Number("7")},
+		{Name: "ok", Value: true}}
 	if diff := cmp.Diff(want, two.Attrs); diff != "" || two.Level != "Information" || two.Time.IsZero() {
 		t.Errorf("record %+v: %s", two, diff)
 	}
@@ -112,13 +113,14 @@ func TestFollowsTheLog(t *testing.T) {
 	got := make(chan string, 10)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- d.Logs(context.Background(), control.LogQuery{Tail: 1, Level: "Warning"}, true, func(r control.LogRecord) error {
-			got <- r.Message
-			if r.Message == "last" {
-				return errEnough
-			}
-			return nil
-		})
+		ended <- d.Logs(context.Background(), control.LogQuery{Tail: 1, Level: "Warning"}, true,
+			func(r control.LogRecord) error {
+				got <- r.Message
+				if r.Message == "last" {
+					return errEnough
+				}
+				return nil
+			})
 	}()
 	if first := <-got; first != "before" {
 		t.Fatalf("got %q first", first)
@@ -266,7 +268,8 @@ func TestEventsTellWhatHappens(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- d.Events(ctx, control.EventQuery{Kinds: []string{"session_opened", "session_closed", "registration_refused", "app_changed"}}, true,
+		ended <- d.Events(ctx, control.EventQuery{Kinds: []string{"session_opened", "session_closed", "registration_refused",
+			"app_changed"}}, true,
 			func(e control.Event) error {
 				got <- e
 				return nil
@@ -278,25 +281,30 @@ func TestEventsTellWhatHappens(t *testing.T) {
 	})
 	c := d.connect(a, "ib", "ann", "g")
 	opened := <-got
-	if opened.Event != "session_opened" || opened.Session == nil || opened.Session.UserID != "ann" || opened.Session.AppID != a.ID || opened.AgeSeconds != nil {
+	if opened.Event != "session_opened" || opened.Session == nil || opened.Session.UserID != "ann" ||
+		opened.Session.AppID != a.ID || opened.AgeSeconds != nil {
 		t.Errorf("opened: %+v", opened)
 	}
 	c.Close()
 	closed := <-got
-	if closed.Event != "session_closed" || closed.Reason != "closed_by_peer" || closed.AgeSeconds == nil || closed.Session.ID != opened.Session.ID {
+	if closed.Event != "session_closed" || closed.Reason != "closed_by_peer" || closed.AgeSeconds == nil ||
+		closed.Session.ID != opened.Session.ID {
 		t.Errorf("closed: %+v", closed)
 	}
-	stranger, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: "elsewhere", IbID: "ib", UserID: "ann"}, parseKey(t, a.ClientKey))
+	stranger, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: "elsewhere", IbID: "ib", UserID: "ann"},
+		parseKey(t, a.ClientKey))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stranger.Close()
 	refusal := <-got
-	if refusal.Event != "registration_refused" || refusal.Reason != "unknown_app" || refusal.Peer == nil || refusal.Peer.AppID != "elsewhere" || refusal.Peer.Addr == "" {
+	if refusal.Event != "registration_refused" || refusal.Reason != "unknown_app" || refusal.Peer == nil ||
+		refusal.Peer.AppID != "elsewhere" || refusal.Peer.Addr == "" {
 		t.Errorf("refused: %+v", refusal)
 	}
 	d.history.AppChanged(a.ID, "Склад", "renamed")
-	if changed := <-got; changed.Event != "app_changed" || changed.AppID != a.ID || changed.Title != "Склад" || changed.Change != "renamed" {
+	if changed := <-got; changed.Event != "app_changed" || changed.AppID != a.ID || changed.Title != "Склад" ||
+		changed.Change != "renamed" {
 		t.Errorf("changed: %+v", changed)
 	}
 	cancel()
@@ -380,13 +388,15 @@ func TestStatusHasEveryReason(t *testing.T) {
 	}
 	a := d.newApp("one")
 	d.connect(a, "ib", "ann", "")
-	if _, err := d.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToAll, IbID: "elsewhere"}, wire.Message{Topic: "x"}); err != nil {
+	if _, err := d.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToAll, IbID: "elsewhere"},
+		wire.Message{Topic: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err = d.StatusByApp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.ByApp) != 1 || s.ByApp[0].Title != "one" || s.ByApp[0].Sessions != 1 || s.ByApp[0].Messages != 1 || s.ByApp[0].NoRecipient != 1 {
+	if len(s.ByApp) != 1 || s.ByApp[0].Title != "one" || s.ByApp[0].Sessions != 1 || s.ByApp[0].Messages != 1 ||
+		s.ByApp[0].NoRecipient != 1 {
 		t.Errorf("by app: %+v", s.ByApp)
 	}
 }

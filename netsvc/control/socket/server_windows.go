@@ -70,7 +70,8 @@ func servicePID() uint32 {
 	defer windows.CloseServiceHandle(service)
 	var status windows.SERVICE_STATUS_PROCESS
 	var needed uint32
-	err = windows.QueryServiceStatusEx(service, windows.SC_STATUS_PROCESS_INFO, (*byte)(unsafe.Pointer(&status)), uint32(unsafe.Sizeof(status)), &needed)
+	err = windows.QueryServiceStatusEx(service, windows.SC_STATUS_PROCESS_INFO, (*byte)(unsafe.Pointer(&status)),
+		uint32(unsafe.Sizeof(status)), &needed)
 	if err != nil {
 		return 0
 	}

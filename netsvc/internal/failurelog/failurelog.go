@@ -133,7 +133,8 @@ func (l *Log) takeRepeated() map[failure]uint64 {
 
 func (l *Log) write(repeated map[failure]uint64) {
 	for f, count := range repeated {
-		l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event+", repeated", append(f.attrs(), slog.Uint64("more", count))...)
+		l.logger.LogAttrs(context.Background(), slog.LevelWarn, l.event+", repeated",
+			append(f.attrs(), slog.Uint64("more", count))...)
 	}
 }
 

@@ -73,7 +73,8 @@ func TestOneAppDoesNotHideAnotherOfTheSameAddress(t *testing.T) {
 	}
 	l.Close()
 	records := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(records) != 4 || !strings.HasSuffix(records[1], "app=b") || strings.Contains(records[2], "app=") || !strings.HasSuffix(records[3], "app=a more=2") {
+	if len(records) != 4 || !strings.HasSuffix(records[1], "app=b") || strings.Contains(records[2], "app=") ||
+		!strings.HasSuffix(records[3], "app=a more=2") {
 		t.Fatalf("want a record for each app, and then 2 more of app a, got:\n%s", out.String())
 	}
 }

@@ -25,7 +25,8 @@ func TestCountsRefusalsThatAreAlike(t *testing.T) {
 	h.Observe(refused(1, "wrong_hmac", "10.0.0.7:2", "a", "ib", "u"))
 	h.Observe(refused(2, "unknown_app", "10.0.0.8:3", "a", "ib", "u"))
 	got, known := h.LastRefused("a", "ib", "u")
-	if !known || got.Count != 3 || got.Reason != "unknown_app" || got.Session.Addr != "10.0.0.8:3" || !got.First.Equal(start) || got.Time.Equal(start) {
+	if !known || got.Count != 3 || got.Reason != "unknown_app" || got.Session.Addr != "10.0.0.8:3" ||
+		!got.First.Equal(start) || got.Time.Equal(start) {
 		t.Errorf("got %+v", got)
 	}
 	if _, known := h.LastRefused("a", "ib", "U"); known {
@@ -40,7 +41,8 @@ func TestNamelessRefusalsAreKeptByAddressAndReason(t *testing.T) {
 	h.Observe(refused(1, "packet_too_large", "10.0.0.8:1", "", "", ""))
 	h.Observe(refused(2, "bad_hash_length", "10.0.0.7:2", "", "", ""))
 	all := h.Nameless()
-	if len(all) != 2 || all[0].Reason != "bad_hash_length" || all[0].Count != 2 || all[0].Session.Addr != "10.0.0.7:2" || all[1].Count != 1 {
+	if len(all) != 2 || all[0].Reason != "bad_hash_length" || all[0].Count != 2 || all[0].Session.Addr != "10.0.0.7:2" ||
+		all[1].Count != 1 {
 		t.Errorf("got %+v", all)
 	}
 }
@@ -65,7 +67,8 @@ func TestRemembersTheLastEndOfASession(t *testing.T) {
 		t.Error("known from the start")
 	}
 	for _, reason := range []string{"closed_by_peer", "shutdown"} {
-		h.Observe(hub.Event{Time: start, Kind: hub.SessionClosed, Reason: reason, Session: hub.Session{AppID: "a", IbID: "ib", UserID: "u"}})
+		h.Observe(hub.Event{Time: start, Kind: hub.SessionClosed, Reason: reason,
+			Session: hub.Session{AppID: "a", IbID: "ib", UserID: "u"}})
 	}
 	h.Observe(hub.Event{Time: start, Kind: hub.SessionOpened, Session: hub.Session{AppID: "a", IbID: "ib", UserID: "u"}})
 	if got, known := h.LastClosed("a", "ib", "u"); !known || got.Reason != "shutdown" {

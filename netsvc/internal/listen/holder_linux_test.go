@@ -55,7 +55,8 @@ func TestWaitsForAPortThatAConnectionHolds(t *testing.T) {
 		conn.SetLinger(0) // the port is free at once
 		conn.Close()
 	}})
-	s, err := Open(t.Context(), config.Address{Host: elsewhere, Port: port}, Options{Service: "listen", Patience: time.Minute, Logger: log})
+	s, err := Open(t.Context(), config.Address{Host: elsewhere, Port: port},
+		Options{Service: "listen", Patience: time.Minute, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,8 @@ func TestWaitsForAPortThatAConnectionHolds(t *testing.T) {
 func TestNamesTheConnectionThatHoldsThePort(t *testing.T) {
 	t.Parallel()
 	conn, port := outgoing(t)
-	_, err := Open(t.Context(), config.Address{Host: elsewhere, Port: port}, Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
+	_, err := Open(t.Context(), config.Address{Host: elsewhere, Port: port},
+		Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
 	e := &OpenError{Err: err}
 	want := fmt.Sprintf("%s:%d -> %s ESTABLISHED", elsewhere, port, conn.RemoteAddr())
 	if !e.InUse() || len(e.HeldBy()) != 1 || e.HeldBy()[0] != want {
@@ -85,7 +87,8 @@ func TestDoesNotWaitForAListener(t *testing.T) {
 	}
 	defer ln.Close()
 	log := slog.New(onRecord{slog.DiscardHandler, func(r slog.Record) { t.Errorf("it waits: %s", r.Message) }})
-	_, err = Open(t.Context(), config.Address{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port}, Options{Patience: time.Hour, Logger: log})
+	_, err = Open(t.Context(), config.Address{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port},
+		Options{Patience: time.Hour, Logger: log})
 	if e := (&OpenError{Err: err}); !e.InUse() || e.HeldBy() != nil {
 		t.Errorf("got %v", err)
 	}
@@ -103,7 +106,8 @@ func TestReadsTheKernelsTables(t *testing.T) {
 			t.Errorf("%s\nis read as %s, want %s", line, got, want)
 		}
 	}
-	for _, line := range []string{"", "  sl  local_address rem_address   st", "0: 01:02 03:04 05", "0: 0100007F:8F58 0200000A:01BB zz"} {
+	for _, line := range []string{"", "  sl  local_address rem_address   st", "0: 01:02 03:04 05",
+		"0: 0100007F:8F58 0200000A:01BB zz"} {
 		if local, _, _, ok := parseTCP(line); ok && local != (netip.AddrPort{}) {
 			t.Errorf("%q is read as %s", line, local)
 		}

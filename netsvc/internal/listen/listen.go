@@ -184,7 +184,8 @@ func (s *Service) listenPatiently(ctx context.Context, t target) (net.Listener, 
 		if !told {
 			told = true
 			s.options.Logger.Warn("the port is that of an outgoing connection, waiting for it",
-				slog.String("service", s.options.Service), slog.Int("port", s.address.Port), slog.String("connection", connections[0]))
+				slog.String("service", s.options.Service), slog.Int("port", s.address.Port),
+				slog.String("connection", connections[0]))
 		}
 		select {
 		case <-time.After(retryEvery):
@@ -436,7 +437,8 @@ func (s *Service) admits(conn net.Conn) bool {
 		return true
 	}
 	s.rejects.Add(1)
-	s.rejected.Report(peer, "outside_network", "", slog.String("service", s.options.Service), slog.String("allowed", network.String()))
+	s.rejected.Report(peer, "outside_network", "", slog.String("service", s.options.Service),
+		slog.String("allowed", network.String()))
 	return false
 }
 

@@ -133,7 +133,8 @@ func TestTellsWhyAnAddressCannotBeHad(t *testing.T) {
 
 func TestANameWithoutAnAddressIsTold(t *testing.T) {
 	t.Parallel()
-	_, err := Open(t.Context(), config.Address{Host: "no-such-host.invalid", Port: 1}, Options{Logger: slog.New(slog.DiscardHandler)})
+	_, err := Open(t.Context(), config.Address{Host: "no-such-host.invalid", Port: 1},
+		Options{Logger: slog.New(slog.DiscardHandler)})
 	if !(&OpenError{Err: err}).Unresolved() {
 		t.Errorf("not recognised: %v", err)
 	}
@@ -323,7 +324,8 @@ func TestWhatIsDetachedIsNotClosed(t *testing.T) {
 		t.Error(err)
 	}
 	waiting := dial(t, s)
-	adopted := Adopt([]net.Listener{sockets[0]}, s.Address(), Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
+	adopted := Adopt([]net.Listener{sockets[0]}, s.Address(),
+		Options{Service: "listen", Logger: slog.New(slog.DiscardHandler)})
 	if adopted.String() != s.String() {
 		t.Errorf("it listens on %s, the one before on %s", adopted, s)
 	}

@@ -67,7 +67,8 @@ func TestKeepsPlainValues(t *testing.T) {
 	t.Parallel()
 	log, logger, _ := newLog(slog.LevelInfo)
 	reasons := []string{"first"}
-	logger.With("a", 1).WithGroup("g").With("b", 2).Info("m", "c", slog.GroupValue(slog.Int("d", 3)), "error", errors.New("broken"), "list", reasons)
+	logger.With("a", 1).WithGroup("g").With("b", 2).Info("m", "c", slog.GroupValue(slog.Int("d", 3)), "error",
+		errors.New("broken"), "list", reasons)
 	reasons[0] = "changed"
 	got := kept(log)[0].Attrs
 	const want = "[a=1 g.b=2 g.c.d=3 g.error=broken g.list=[first]]"

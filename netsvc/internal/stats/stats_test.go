@@ -74,7 +74,8 @@ func (d *daemon) sources() stats.Sources {
 
 func newDaemon() *daemon {
 	return &daemon{
-		hub:  hub.Stats{Refused: map[wire.Reason]uint64{hub.ReasonWrongHMAC: 0}, Closed: map[string]uint64{"closed_by_peer": 0}},
+		hub: hub.Stats{Refused: map[wire.Reason]uint64{hub.ReasonWrongHMAC: 0},
+			Closed: map[string]uint64{"closed_by_peer": 0}},
 		apps: map[string]hub.AppStats{"a": {}},
 		http: httpapi.Stats{Status: map[int]uint64{}, Refused: map[httpapi.Reason]uint64{}},
 	}
@@ -104,7 +105,8 @@ func TestRatesAreThoseOfTheLastSecond(t *testing.T) {
 			d.hub.Messages, d.hub.Delivered = 100, 1000
 			d.hub.Refused = map[wire.Reason]uint64{hub.ReasonWrongHMAC: 3, hub.ReasonUnknownApp: 4}
 			d.http.Status = map[int]uint64{200: 90, 401: 10}
-			d.apps = map[string]hub.AppStats{"a": {Traffic: hub.Traffic{Messages: 60}}, "new": {Traffic: hub.Traffic{Messages: 40}}}
+			d.apps = map[string]hub.AppStats{"a": {Traffic: hub.Traffic{Messages: 60}},
+				"new": {Traffic: hub.Traffic{Messages: 40}}}
 		})
 		time.Sleep(time.Second + time.Millisecond)
 		<-sampled
@@ -115,7 +117,8 @@ func TestRatesAreThoseOfTheLastSecond(t *testing.T) {
 		if apps := r.AppRates(); apps["a"].Messages != 60 || apps["new"].Messages != 40 {
 			t.Errorf("rates of the apps are %+v", apps)
 		}
-		d.set(func() { d.apps = map[string]hub.AppStats{"a": {Traffic: hub.Traffic{Messages: 5}}} }) // it was removed and came back
+		// it was removed and came back
+		d.set(func() { d.apps = map[string]hub.AppStats{"a": {Traffic: hub.Traffic{Messages: 5}}} })
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := r.Rates(); got.Messages != 0 || got.Delivered != 0 {
@@ -140,7 +143,8 @@ func TestQuantilesLookBackOneMinute(t *testing.T) {
 		s.Latency.Observe(time.Hour)
 		near := func(got, want time.Duration) bool { return got > want*2/3 && got < want*3/2 }
 		q := r.Quantiles()
-		if q.Messages != 100 || !near(q.P50, time.Millisecond) || !near(q.P95, time.Millisecond) || !near(q.P99, time.Second) {
+		if q.Messages != 100 || !near(q.P50, time.Millisecond) || !near(q.P95, time.Millisecond) ||
+			!near(q.P99, time.Second) {
 			t.Errorf("quantiles are %+v", q)
 		}
 		time.Sleep(59 * time.Second)
@@ -164,7 +168,8 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 	d.apps["a"] = hub.AppStats{Sessions: 7, Traffic: hub.Traffic{Delivered: 13}}
 	d.database = true
 	d.handover = &stats.Handover{
-		Way: "upgrade", From: "0.9", To: "1.0", At: time.UnixMilli(1_790_000_000_250), Took: 35 * time.Millisecond, Sessions: 6, Lost: 1, Done: true,
+		Way: "upgrade", From: "0.9", To: "1.0", At: time.UnixMilli(1_790_000_000_250), Took: 35 * time.Millisecond,
+		Sessions: 6, Lost: 1, Done: true,
 	}
 	r := stats.New(d.sources())
 	problems, err := testutil.GatherAndLint(r.Gatherer())
@@ -205,8 +210,10 @@ func TestMetricsKeepToTheConventions(t *testing.T) {
 			t.Errorf("no line %s", line)
 		}
 	}
-	for key, age := range map[string]string{"server": `3[6-9]\d\d`, "client": `172[89]\d\d`} { // seconds; some pass meanwhile
-		if !regexp.MustCompile(`pns4ones_app_key_age_seconds{app="a",key="` + key + `"} ` + age + `(\.|\n)`).MatchString(answer.Body.String()) {
+	// seconds; some pass meanwhile
+	for key, age := range map[string]string{"server": `3[6-9]\d\d`, "client": `172[89]\d\d`} {
+		if !regexp.MustCompile(`pns4ones_app_key_age_seconds{app="a",key="` + key + `"} ` + age +
+			`(\.|\n)`).MatchString(answer.Body.String()) {
 			t.Errorf("the age of the %s key is wrong", key)
 		}
 	}
@@ -216,7 +223,8 @@ func TestMetricsAreSilentOnAHandoverThatWasNot(t *testing.T) {
 	t.Parallel()
 	answer := httptest.NewRecorder()
 	stats.New(newDaemon().sources()).Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if text := answer.Body.String(); strings.Contains(text, "handover") || !strings.Contains(text, "pns4ones_database_available 0\n") {
+	if text := answer.Body.String(); strings.Contains(text, "handover") ||
+		!strings.Contains(text, "pns4ones_database_available 0\n") {
 		t.Errorf("without a hand-over and a database:\n%s", text)
 	}
 }

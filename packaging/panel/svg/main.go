@@ -73,9 +73,11 @@ func main() {
 
 func draw(w io.Writer, screen string, columns, lines int, t theme) {
 	width, height := columns*cellWidth+2*margin, lines*cellHeight+2*margin
-	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d">`+"\n", width, height, width, height)
+	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d">`+"\n", width,
+		height, width, height)
 	fmt.Fprintf(w, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", t.background)
-	fmt.Fprintf(w, `<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="%d" xml:space="preserve">`+"\n", fontSize)
+	fmt.Fprintf(w, `<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="%d" xml:space="preserve">`+
+		"\n", fontSize)
 	var p pen
 	for y, line := range strings.Split(strings.TrimRight(screen, "\n"), "\n") {
 		x := 0
@@ -123,10 +125,12 @@ func (p *pen) text(w io.Writer, x, y int, text string, t theme) int {
 	}
 	left, top := margin+x*cellWidth, margin+y*cellHeight
 	if back != "" {
-		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top, cells*cellWidth, cellHeight, back)
+		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top, cells*cellWidth, cellHeight,
+			back)
 	}
 	if p.underline {
-		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="1" fill="%s"/>`+"\n", left, top+cellHeight-2, cells*cellWidth, fore)
+		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="1" fill="%s"/>`+"\n", left, top+cellHeight-2, cells*cellWidth,
+			fore)
 	}
 	p.glyphs(w, left, top, text, fore)
 	return cells
@@ -155,7 +159,8 @@ func (p *pen) glyphs(w io.Writer, left, top int, text, fill string) {
 		case r >= '▁' && r <= '█':
 			flush()
 			high := cellHeight * int(r-'▁'+1) / 8
-			fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top+cellHeight-high, width, high, fill)
+			fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top+cellHeight-high, width, high,
+				fill)
 		case strings.ContainsRune("─│┌┐└┘▕", r):
 			flush()
 			line(w, left, top, r, fill)

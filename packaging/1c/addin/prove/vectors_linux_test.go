@@ -125,7 +125,8 @@ func TestFrameVectors(t *testing.T) {
 			frame = hex.EncodeToString(mustKey(t, v.Key).AppendFrame(nil, []byte(v.Plaintext)))
 		}
 		for _, piece := range []string{"1", "5", "8", "16", "1000000"} {
-			if got := c.ask("frame", toHex(v.Key), frame+frame, piece); got != toHex(v.Plaintext)+"\t"+toHex(v.Plaintext)+"\tmore" {
+			if got := c.ask("frame", toHex(v.Key), frame+frame, piece); got != toHex(v.Plaintext)+"\t"+toHex(v.Plaintext)+
+				"\tmore" {
 				t.Errorf("%s in pieces of %s: %.200s", v.Name, piece, got)
 			}
 		}
@@ -154,7 +155,8 @@ func (c *codecProgram) packet(p packetWords) (body []byte, leftOut string) {
 		groups = append(groups, toHex(g))
 	}
 	end := map[bool]string{true: "1", false: "0"}[p.end]
-	got := c.ask("packet", toHex(p.key), toHex(p.app), toHex(p.ib), toHex(p.user), toHex(p.group), p.session, p.turn, p.received, p.from, end,
+	got := c.ask("packet", toHex(p.key), toHex(p.app), toHex(p.ib), toHex(p.user), toHex(p.group), p.session, p.turn,
+		p.received, p.from, end,
 		toHex(p.agent), strings.Join(groups, ","), toHex(p.userName), toHex(p.ibName), toHex(p.host))
 	text, leftOut, found := strings.Cut(got, "\t")
 	if !found {
@@ -211,7 +213,8 @@ func TestAttributeVectors(t *testing.T) {
 	}
 	readVectors(t, "attributes.json", &vectors)
 	// Those that an add-in would send: the others are what it must be read from.
-	made := map[string]bool{"none": true, "all": true, "only names": true, "mode end": true, "emoji": true, "control characters": true, "255 bytes": true}
+	made := map[string]bool{"none": true, "all": true, "only names": true, "mode end": true, "emoji": true,
+		"control characters": true, "255 bytes": true}
 	tried := 0
 	for _, v := range vectors.Cases {
 		if !made[v.Name] {
@@ -219,8 +222,10 @@ func TestAttributeVectors(t *testing.T) {
 		}
 		tried++
 		r := v.Read
-		got, left := c.packet(packetWords{key: vectors.Key, app: vectors.App, ib: vectors.IB, user: vectors.User, group: vectors.Group,
-			session: r.Session, turn: r.Turn, received: r.Received, from: r.From, end: r.Mode == "end", agent: r.Agent, groups: r.Groups,
+		got, left := c.packet(packetWords{key: vectors.Key, app: vectors.App, ib: vectors.IB, user: vectors.User,
+			group:   vectors.Group,
+			session: r.Session, turn: r.Turn, received: r.Received, from: r.From, end: r.Mode == "end", agent: r.Agent,
+			groups:   r.Groups,
 			userName: r.User, ibName: r.IB, host: r.Host})
 		if hex.EncodeToString(got) != v.Hex || left != "0" {
 			t.Errorf("%s: %q, %s groups left out", v.Name, got, left)
@@ -234,7 +239,8 @@ func TestAttributeVectors(t *testing.T) {
 // What is left out of a packet that would be too long, and in which order.
 func TestPacketStaysSmall(t *testing.T) {
 	c := startCodec(t)
-	p := packetWords{key: testKey, app: app, ib: ib, user: user, group: "Отдел", session: strings.Repeat("s", 22), turn: "1", received: "0", from: "0",
+	p := packetWords{key: testKey, app: app, ib: ib, user: user, group: "Отдел", session: strings.Repeat("s", 22),
+		turn: "1", received: "0", from: "0",
 		agent: "pns4ones-addin/2.0.0 windows-x86_64", userName: "user", ibName: "infobase", host: "host"}
 	has := func(body []byte, name string) bool { return bytes.Contains(body, []byte("\x00"+name+"=")) }
 	for size := range 400 {
@@ -249,7 +255,8 @@ func TestPacketStaysSmall(t *testing.T) {
 				t.Fatalf("size %d: session or agent is left out", size)
 			}
 			// Each is left out only after those before it.
-			if has(body, "host") && !has(body, "ib") || has(body, "ib") && !has(body, "user") || has(body, "user") && left != "0" {
+			if has(body, "host") && !has(body, "ib") || has(body, "ib") && !has(body, "user") || has(body, "user") &&
+				left != "0" {
 				t.Fatalf("size %d: %q, %s groups left out", size, body[2:], left)
 			}
 		}
