@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,12 +11,13 @@ import (
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // appCommands are the commands of the old product, and those that belong to them.
 func (p *program) appCommands() []*cobra.Command {
 	return []*cobra.Command{
-		p.command("list", nil, func(cmd *cobra.Command, _ []string) error { return p.list(cmd.Context()) }),
+		p.listCommand(),
 		p.create(),
 		p.withApp("show", nil, func(_ context.Context, _ registry, a control.App, _ []string) error {
 			return p.printApp(a)
@@ -23,17 +25,9 @@ func (p *program) appCommands() []*cobra.Command {
 		p.withApp("rename", []string{"title"}, p.rename),
 		p.rotateServerKey(),
 		p.rotateClientKey(),
-		p.withApp("reset_token", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
-			reset, err := r.ResetToken(ctx, a.ID)
-			if err != nil {
-				return err
-			}
-			p.say("admin.tokens_reset", "title", locale.Clean(a.Title))
-			if p.json {
-				return p.printJSON(reset)
-			}
-			return nil
-		}),
+		p.rotateCommand(),
+		p.revokeOldCommand(),
+		p.resetToken(),
 		p.remove(),
 	}
 }
@@ -68,33 +62,98 @@ func (p *program) withApp(name string, arguments []string, do workOnApp) *cobra.
 	})
 }
 
-func (p *program) list(ctx context.Context) error {
-	r, err := p.openRegistry()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	apps, err := r.Apps(ctx)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.printJSON(apps)
-	}
-	if len(apps) == 0 {
-		p.say("admin.no_apps", "program", commandName)
-	}
-	if p.forScripts() {
-		p.printListAsBefore(apps)
-		return nil
-	}
-	for i, a := range apps {
-		if i > 0 {
-			fmt.Fprintln(p.stdout)
+// listCommand lists the apps: to a person as a table, which has no keys in it.
+func (p *program) listCommand() *cobra.Command {
+	var keys bool
+	var olderThan time.Duration
+	cmd := p.withRegistry("list", nil, func(ctx context.Context, r registry, _ []string) error {
+		if olderThan < 0 {
+			return wrongUsage("admin.negative_time")
 		}
-		p.printBlock(p.appFields(a))
+		apps, err := r.Apps(ctx)
+		if err != nil {
+			return err
+		}
+		if olderThan > 0 {
+			before := time.Now().Add(-olderThan)
+			apps = slices.DeleteFunc(apps, func(a control.App) bool {
+				o := older(a, before)
+				return !o.Server && !o.Client
+			})
+		}
+		switch {
+		case p.json:
+			return p.printJSON(apps)
+		case len(apps) == 0 && olderThan > 0:
+			p.say("admin.no_older_keys")
+			return nil
+		case len(apps) == 0:
+			p.say("admin.no_apps", "program", commandName)
+		}
+		switch {
+		case p.forScripts():
+			p.printListAsBefore(apps)
+		case keys:
+			for i, a := range apps {
+				p.printBlocks(i, a)
+			}
+		case len(apps) > 0:
+			p.printAppTable(apps)
+			p.say("admin.list_hint", "program", commandName)
+		}
+		return nil
+	})
+	cmd.Flags().BoolVar(&keys, "keys", false, p.text.T("admin.flag_keys"))
+	durationFlag(cmd.Flags(), &olderThan, "keys-older-than", p.text.T("admin.flag_keys_older_than"))
+	return cmd
+}
+
+// printBlocks writes the app at place i of several.
+func (p *program) printBlocks(i int, a control.App) {
+	if i > 0 {
+		fmt.Fprintln(p.stdout)
 	}
-	return nil
+	p.printBlock(p.appFields(a))
+}
+
+func (p *program) printAppTable(apps []control.App) {
+	words := p.words(nil)
+	age := func(since time.Time) string {
+		if since.IsZero() {
+			return "" // a daemon of an older version does not tell
+		}
+		return words.Age(time.Since(since))
+	}
+	var rows [][]string
+	for _, a := range apps {
+		rows = append(rows, []string{
+			cells.Truncate(locale.Clean(a.Title), maxTitleWidth), a.ID, fmt.Sprint(a.Sessions), age(a.ServerKeySince), age(a.ClientKeySince),
+		})
+	}
+	p.printTable([]string{
+		p.text.T("admin.field_title"), p.text.T("admin.field_id"), p.text.T("admin.field_sessions"),
+		p.text.T("admin.key_age_server"), p.text.T("admin.key_age_client"),
+	}, rows)
+}
+
+func (p *program) resetToken() *cobra.Command {
+	var yes bool
+	cmd := p.withApp("reset_token", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
+		if err := p.agree(yes, "admin.confirm_reset_token", "title", locale.Clean(a.Title)); err != nil {
+			return err
+		}
+		reset, err := r.ResetToken(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		p.say("admin.tokens_reset", "title", locale.Clean(a.Title))
+		if p.json {
+			return p.printJSON(reset)
+		}
+		return nil
+	})
+	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
+	return cmd
 }
 
 func (p *program) create() *cobra.Command {
@@ -139,24 +198,44 @@ func (p *program) appFields(a control.App) []field {
 		{p.text.T("admin.field_created"), formatTime(a.CreatedAt)},
 		{p.text.T("admin.field_sessions"), fmt.Sprint(a.Sessions)},
 	}
-	if a.OldServerKeyUntil != nil {
-		value := p.text.T("admin.until", "time", formatTime(*a.OldServerKeyUntil))
-		fields = append(fields, field{p.text.T("admin.field_old_server_key"), value})
+	fields = append(fields, p.keyFields(a)...)
+	return fields
+}
+
+// keyFields tell since when the keys are, and of each old one until when, and who still
+// uses it.
+func (p *program) keyFields(a control.App) (fields []field) {
+	add := func(id string, parts ...string) {
+		fields = append(fields, field{p.text.T(id), strings.Join(parts, ", ")})
 	}
-	if a.OldClientKeyUntil != nil {
-		value := p.text.T("admin.until", "time", formatTime(*a.OldClientKeyUntil))
-		if a.OldClientKeySessions != nil {
-			sessions := p.text.T("live.n_sessions", "N", *a.OldClientKeySessions)
-			value += ", " + p.text.T("admin.with_old_key", "sessions", sessions)
-		}
-		fields = append(fields, field{p.text.T("admin.field_old_client_key"), value})
+	made := func(since time.Time) string {
+		return p.text.T("admin.key_made", "age", p.words(nil).Age(time.Since(since)), "time", formatTime(since))
+	}
+	until := func(end time.Time) string { return p.text.T("admin.until", "time", formatTime(end)) }
+	tokens := func(n int) string { return p.text.T("admin.n_tokens", "N", n) }
+	if !a.ServerKeySince.IsZero() { // else the daemon is of an older version
+		add("admin.key_age_server", made(a.ServerKeySince), tokens(a.ServerKeyTokens))
+		add("admin.key_age_client", made(a.ClientKeySince))
+	}
+	for _, k := range a.OldServerKeys {
+		add("admin.field_old_server_key", until(k.Until), tokens(k.Tokens))
+	}
+	for _, k := range a.OldClientKeys {
+		sessions := p.text.T("live.n_sessions", "N", k.Sessions)
+		add("admin.field_old_client_key", until(k.Until), p.text.T("admin.with_old_key", "sessions", sessions))
 	}
 	return fields
 }
 
 func (p *program) rotateServerKey() *cobra.Command {
 	var grace time.Duration
+	var yes bool
 	cmd := p.withApp("upd_srv_key", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
+		if grace == 0 {
+			if err := p.agree(yes, "admin.confirm_server_key", "title", locale.Clean(a.Title)); err != nil {
+				return err
+			}
+		}
 		change, err := r.RotateServerKey(ctx, a.ID, grace)
 		if err != nil {
 			return err
@@ -174,6 +253,7 @@ func (p *program) rotateServerKey() *cobra.Command {
 		return nil
 	})
 	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
+	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
 	return cmd
 }
 
@@ -182,9 +262,10 @@ func (p *program) rotateClientKey() *cobra.Command {
 	var yes bool
 	cmd := p.withApp("upd_cli_key", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
 		// Scripts of the old product go on as they did; a person is asked.
-		if grace == 0 && a.Sessions > 0 && !yes && p.onTerminal() &&
-			!p.confirm("admin.confirm_client_key", "N", a.Sessions, "title", locale.Clean(a.Title)) {
-			return failure("admin.not_confirmed")
+		if grace == 0 && a.Sessions > 0 {
+			if err := p.agree(yes, "admin.confirm_client_key", "N", a.Sessions, "title", locale.Clean(a.Title)); err != nil {
+				return err
+			}
 		}
 		change, err := r.RotateClientKey(ctx, a.ID, grace)
 		if err != nil {

@@ -51,11 +51,15 @@ func (p *program) sessionCommands() []*cobra.Command {
 	p.completeIDs(sessions)
 	sessions.RegisterFlagCompletionFunc("sort", completions(control.SessionSortKeys()...))
 
+	var yes bool
 	kick := p.command("kick", []string{"session"}, func(cmd *cobra.Command, args []string) error {
 		if args[0] == "" {
 			return wrongUsage("admin.wrong_arguments", "usage", cmd.UseLine())
 		}
 		return p.withDaemon(func(client *control.Client) error {
+			if err := p.agree(yes, "admin.confirm_kick", "session", locale.Clean(args[0])); err != nil {
+				return err
+			}
 			if err := client.CloseSession(cmd.Context(), args[0], time.Time{}); err != nil {
 				return err
 			}
@@ -63,6 +67,7 @@ func (p *program) sessionCommands() []*cobra.Command {
 			return nil
 		})
 	})
+	kick.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
 	return []*cobra.Command{sessions, kick}
 }
 

@@ -87,7 +87,7 @@ registry() { win reg query "HKLM\\$1" /v "$2" | sed -n "s/^ *$2 *REG_[A-Z_]* *//
 image() { registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' ImagePath; }
 running() { win sc query PNS4OneS | grep -q RUNNING; }
 version() { admin status --json | jq -r .version; }
-keys() { admin list --json | jq -S -c 'map(del(.sessions))'; }
+keys() { admin list --json | jq -S -c 'map(del(.sessions, .server_key_tokens, .server_key_last_used_at))'; }
 
 # setup runs an installer silently and wants a status of it; what it did is in
 # setup.log.
