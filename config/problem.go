@@ -40,9 +40,19 @@ func (p *Problem) where() string {
 		parts = append(parts, p.File)
 	}
 	if p.Key != "" {
-		parts = append(parts, p.Key)
+		parts = append(parts, shortened(p.Key))
 	}
 	return strings.Join(parts, ": ")
+}
+
+// maxKeyRunes is more than any setting's name has, and leaves room for what is wrong.
+const maxKeyRunes = 64
+
+func shortened(key string) string {
+	if runes := []rune(key); len(runes) > maxKeyRunes {
+		return string(runes[:maxKeyRunes]) + "…"
+	}
+	return key
 }
 
 // Error is all that is wrong with the settings.

@@ -180,6 +180,9 @@ func pathSetting(name, example string, field func(*Config) *string) setting {
 			if s == "" {
 				return locale.NewText("config.empty_path")
 			}
+			if s == "~" || strings.HasPrefix(s, "~/") { // a shell has made something else of it
+				return locale.NewText("config.tilde_path")
+			}
 			*field(c) = s
 			return nil
 		},

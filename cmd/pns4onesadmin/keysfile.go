@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -31,7 +33,12 @@ func (p *program) importKeys(ctx context.Context, r registry, args []string) err
 		defer file.Close()
 		in = file
 	}
-	report, err := r.Import(ctx, in)
+	// Read here: what is wrong with the file is not the daemon's fault.
+	content, err := io.ReadAll(io.LimitReader(in, app.MaxImportBytes+1))
+	if err != nil {
+		return failure("admin.cannot_read", "path", args[0], "error", files.WithoutPath(err))
+	}
+	report, err := r.Import(ctx, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,13 @@ type ConnectKind int
 
 // The kinds of ConnectError.
 const (
-	ConnectFailed  ConnectKind = iota // none of the others; also a daemon that does not answer
-	ConnectMissing                    // there is no socket or pipe: the daemon does not run
-	ConnectRefused                    // a socket is there, but nobody listens: the daemon has crashed
-	ConnectDenied                     // the user may not connect
-	ConnectTooLong                    // no socket can have that path
-	ConnectForeign                    // somebody else has taken the pipe's name (Windows)
+	ConnectFailed    ConnectKind = iota // none of the others; also a daemon that does not answer
+	ConnectMissing                      // there is no socket or pipe: the daemon does not run
+	ConnectRefused                      // a socket is there, but nobody listens: the daemon has crashed
+	ConnectDenied                       // the user may not connect
+	ConnectTooLong                      // no socket can have that path
+	ConnectNotSocket                    // there is something else: a file or a folder
+	ConnectForeign                      // somebody else has taken the pipe's name (Windows)
 )
 
 // ConnectError says that the daemon cannot be reached.
@@ -72,6 +73,8 @@ func connectError(path string, err error) *ConnectError {
 		e.Kind = ConnectRefused
 	case errors.Is(err, socket.ErrPathTooLong):
 		e.Kind = ConnectTooLong
+	case errors.Is(err, socket.ErrNotSocket):
+		e.Kind = ConnectNotSocket
 	case errors.Is(err, socket.ErrForeign):
 		e.Kind = ConnectForeign
 	case errors.Is(err, fs.ErrPermission):

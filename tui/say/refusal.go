@@ -50,6 +50,8 @@ func unreachableWords(e *control.ConnectError) []string {
 		return []string{"refused"}
 	case control.ConnectTooLong:
 		return []string{"path_too_long"}
+	case control.ConnectNotSocket:
+		return []string{"not_socket"}
 	case control.ConnectForeign:
 		return []string{"foreign"}
 	case control.ConnectDenied:

@@ -27,6 +27,8 @@ var (
 	ErrOpenFolder = errors.New("every user may write into its folder")
 	// ErrPathTooLong: no socket can have that path.
 	ErrPathTooLong = errors.New("the path is too long for a socket")
+	// ErrNotSocket: something else is at the path.
+	ErrNotSocket = errors.New("it is no socket")
 	// ErrForeign does not happen here: only the service may write into the folder.
 	ErrForeign = errors.New("the pipe belongs to another account")
 )
@@ -306,18 +308,22 @@ func Drop(ln net.Listener) {
 	}
 }
 
-// Dial connects to the channel at path. Its error, ErrPathTooLong or one of the
-// system's, does not name the path.
+// Dial connects to the channel at path. Its error, ErrPathTooLong, ErrNotSocket or one
+// of the system's, does not name the path.
 func Dial(ctx context.Context, path string) (net.Conn, error) {
 	if err := checkLength(path); err != nil {
 		return nil, err
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
-	if err != nil {
-		return nil, reason(err)
+	if err == nil {
+		return conn, nil
 	}
-	return conn, nil
+	// The system says of a file what it says of a socket that a crashed daemon left.
+	if info, statErr := os.Stat(path); statErr == nil && info.Mode()&fs.ModeSocket == 0 {
+		return nil, ErrNotSocket
+	}
+	return nil, reason(err)
 }
 
 // reason is a network error without the address, which is said anyway.

@@ -19,6 +19,8 @@ var (
 	ErrOpenFolder = errors.New("every user may write into its folder")
 	// ErrPathTooLong does not happen here: the system says what is wrong with a name.
 	ErrPathTooLong = errors.New("the path is too long for a socket")
+	// ErrNotSocket does not happen here: pipes have a world of their own.
+	ErrNotSocket = errors.New("it is no socket")
 	// ErrForeign: the pipe is not the service's, but of somebody who took its name.
 	ErrForeign = errors.New("the pipe belongs to another account")
 )
