@@ -407,7 +407,8 @@ func (u *upgrade) leave() {
 	close(u.taken)
 }
 
-// awaitSystemd returns when systemd has read what it was told.
+// awaitSystemd returns when systemd has read what it was told. Unless nobody is there, it
+// tries until the time is over.
 func (h *hander) awaitSystemd(step string, until time.Time) {
 	for {
 		err := h.reach(step, until)
@@ -417,8 +418,9 @@ func (h *hander) awaitSystemd(step string, until time.Time) {
 		if err == nil {
 			return
 		}
-		h.server.logger.Warn("systemd does not hear", slog.Any("error", err))
-		if !time.Now().Before(until) {
+		nobody := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+		if nobody || !time.Now().Before(until) {
+			h.server.logger.Warn("systemd does not hear", slog.Any("error", err))
 			return
 		}
 		time.Sleep(min(100*time.Millisecond, time.Until(until)))

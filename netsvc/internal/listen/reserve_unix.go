@@ -61,6 +61,9 @@ func hasRoom(ln net.Listener, connections int) bool {
 // areFree reports whether so many descriptors are free beside those reserved.
 func areFree(fd, want int) bool {
 	limit := limit()
+	if limit == 0 {
+		return true
+	}
 	first := int(limit - reservedOf(limit))
 	// For each of the highest numbers that is taken a lower one has to be free.
 	for number := first; number < int(limit); number++ {
