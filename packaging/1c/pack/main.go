@@ -1,0 +1,4 @@
+// Command pack checks.
+package main
+
+func main() {}
