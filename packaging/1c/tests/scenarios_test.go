@@ -1,0 +1,167 @@
+// Package tests runs the extension for 1C without the platform: OneScript executes copies
+// of its modules, stand-ins in platform/ are what the platform would be, and the daemon
+// is the real one. What a platform does otherwise than its stand-in, no scenario shows.
+package tests
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/packaging/1c/bsl"
+	"github.com/pns4ones/pns4ones/packaging/1c/bsl/onescript"
+)
+
+const (
+	extension = "../extension"
+	shared    = "pns4ones_СервисУведомленийКлиентСервер"
+	// limit bounds a scenario on a machine that does much else.
+	limit = 3 * time.Minute
+)
+
+// engine is OneScript: from ONESCRIPT, or oscript in PATH.
+func engine(t *testing.T) string {
+	t.Helper()
+	if named := os.Getenv("ONESCRIPT"); named != "" {
+		if _, err := os.Stat(named); err != nil {
+			t.Fatalf("ONESCRIPT does not name the program oscript: %v", err)
+		}
+		return named
+	}
+	found, err := exec.LookPath("oscript")
+	if err != nil {
+		t.Skip("OneScript is not here: install it from oscript.io, or set ONESCRIPT to the program oscript")
+	}
+	return found
+}
+
+// TestScenarios runs each file of scenarios/ in a process and with a daemon of its own.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	oscript := engine(t)
+	files, err := filepath.Glob("scenarios/*.os")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	programs := build(t)
+	library := prepare(t)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".os"), func(t *testing.T) {
+			h := startHelper(t, programs)
+			said := runScript(t, oscript, library, file, h)
+			if !strings.HasSuffix(strings.TrimSpace(said), "готово") {
+				t.Errorf("it did not come to its end:\n%s", said)
+			}
+		})
+	}
+}
+
+// runScript runs a scenario with the library of stand-ins and copies.
+func runScript(t *testing.T, oscript, library, file string, h *helper) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(t.TempDir(), "сценарий.os")
+	text := "#Использовать \"" + library + "\"\n" + string(source)
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, oscript, script)
+	cmd.Env = append(os.Environ(), "PNS4ONES_HELPER="+strconv.Itoa(h.port))
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s\nlog of the daemon:\n%s", file, err, output.String(), h.daemonLog())
+	}
+	return output.String()
+}
+
+// build makes the programs of the daemon.
+func build(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", folder, "./cmd/pns4ones", "./cmd/pns4onesadmin")
+	cmd.Dir = "../../.."
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the daemon: %v\n%s", err, said)
+	}
+	return folder
+}
+
+// prepare puts stand-ins and copies of the modules into a folder, which OneScript takes
+// as a library.
+func prepare(t *testing.T) string {
+	t.Helper()
+	library := t.TempDir()
+	if err := os.CopyFS(library, os.DirFS("platform")); err != nil {
+		t.Fatal(err)
+	}
+	appended := read(t, "platform/appended.os")
+	for _, c := range []struct {
+		module, name string
+		context      bsl.Context
+		appended     string
+	}{
+		{"pns4ones_СервисУведомлений", "", bsl.Server, ""},
+		{"pns4ones_СервисУведомленийВызовСервера", "", bsl.Server, ""},
+		{shared, "", bsl.Server, ""},
+		{"pns4ones_СервисУведомленийПереопределяемый", "", bsl.Server, ""},
+		{"pns4ones_СервисУведомленийБСП", "", bsl.Server, ""},
+		{"pns4ones_СервисУведомленийПовтИсп", "ПовтИспСервера", bsl.Server, ""},
+		{shared, shared + onescript.ClientSuffix, bsl.Client, ""},
+		{"pns4ones_СервисУведомленийКлиент", "", bsl.Client, ""},
+		{"pns4ones_СервисУведомленийГлобальный", "", bsl.Client, ""},
+		{"pns4ones_СервисУведомленийКлиентПовтИсп", "", bsl.Client, ""},
+	} {
+		file := filepath.Join(extension, "CommonModules", c.module, "Ext", "Module.bsl")
+		if c.name == "" {
+			c.name = c.module
+		}
+		m := onescript.Module{
+			File: file, Source: read(t, file), Context: c.context, Twice: []string{shared}, Appended: appended,
+		}
+		write(t, library, c.name, m)
+	}
+	file := filepath.Join(extension, "Ext", "ManagedApplicationModule.bsl")
+	write(t, library, "ПриложениеКлиента", onescript.Module{
+		File: file, Source: withBody(read(t, file), read(t, "platform/application.os")), Context: bsl.Client, Application: true,
+	})
+	return library
+}
+
+// withBody puts methods before the body of the application module: OneScript wants the
+// body last.
+func withBody(source, methods string) string {
+	at := strings.LastIndex(source, "КонецПроцедуры\n") + len("КонецПроцедуры\n")
+	return source[:at] + methods + source[at:]
+}
+
+func write(t *testing.T, library, name string, m onescript.Module) {
+	t.Helper()
+	text, err := m.Copy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(library, "Модули", name+".os"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
