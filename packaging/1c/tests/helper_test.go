@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -258,7 +259,9 @@ type fakeAnswer struct {
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{}
-	f.plain, f.secure = httptest.NewServer(f), httptest.NewTLSServer(f)
+	f.plain, f.secure = httptest.NewServer(f), httptest.NewUnstartedServer(f)
+	f.secure.Config.ErrorLog = log.New(io.Discard, "", 0) // a refused certificate is no news
+	f.secure.StartTLS()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

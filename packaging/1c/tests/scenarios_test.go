@@ -53,6 +53,7 @@ func TestScenarios(t *testing.T) {
 	library := prepare(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".os"), func(t *testing.T) {
+			t.Parallel()
 			h := startHelper(t, programs)
 			said := runScript(t, oscript, library, file, h)
 			if !strings.HasSuffix(strings.TrimSpace(said), "готово") {
