@@ -27,8 +27,8 @@ func (d *dump) contract() {
 				continue
 			}
 			got = "no such method"
-			parsed, err := bsl.Parse(m.File, m.Source, m.Contexts[0])
-			if err != nil {
+			parsed := d.parse(m, m.Contexts[0])
+			if parsed == nil {
 				continue
 			}
 			if method := parsed.Method(name); method != nil && method.Exported {

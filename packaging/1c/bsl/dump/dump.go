@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/pns4ones/pns4ones/packaging/1c/bsl"
 	"github.com/pns4ones/pns4ones/packaging/1c/bsl/lint"
 )
 
@@ -57,7 +58,8 @@ type dump struct {
 	profile  Profile
 	files    map[string][]byte
 	docs     map[string]*element
-	objects  []object // in the order of Configuration.xml, with forms and nested sections
+	objects  []object               // in the order of Configuration.xml, with forms and nested sections
+	parsed   map[string]*bsl.Module // by file and context; nil where it cannot be read
 	problems []Problem
 }
 
@@ -90,7 +92,7 @@ func Check(folder fs.FS, profile Profile) ([]Problem, error) {
 }
 
 func load(folder fs.FS, profile Profile) (*dump, error) {
-	d := &dump{profile: profile, files: map[string][]byte{}, docs: map[string]*element{}}
+	d := &dump{profile: profile, files: map[string][]byte{}, docs: map[string]*element{}, parsed: map[string]*bsl.Module{}}
 	err := fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -142,3 +144,18 @@ func (d *dump) of(kind string) []object {
 
 // source returns the text of a module, without the mark of byte order.
 func (d *dump) source(path string) string { return strings.TrimPrefix(string(d.files[path]), "\ufeff") }
+
+// parse reads a module once for each context, and returns nil where it cannot be read:
+// rule 14 says why.
+func (d *dump) parse(m *lint.Module, context bsl.Context) *bsl.Module {
+	key := fmt.Sprint(m.File, context)
+	if parsed, done := d.parsed[key]; done {
+		return parsed
+	}
+	parsed, err := bsl.Parse(m.File, m.Source, context)
+	if err != nil {
+		parsed = nil
+	}
+	d.parsed[key] = parsed
+	return parsed
+}

@@ -12,7 +12,7 @@ import (
 	"github.com/pns4ones/pns4ones/packaging/1c/bsl/lint"
 )
 
-// Modules returns those of a dump as package lint wants them.
+// lintModules returns those of a dump as package lint wants them.
 func (d *dump) lintModules() []*lint.Module {
 	var list []*lint.Module
 	for _, file := range d.paths() {
@@ -112,8 +112,8 @@ func (d *dump) library(m *lint.Module) {
 		return
 	}
 	for _, context := range m.Contexts {
-		parsed, err := bsl.Parse(m.File, m.Source, context)
-		if err != nil {
+		parsed := d.parse(m, context)
+		if parsed == nil {
 			continue
 		}
 		for _, method := range parsed.Methods {
@@ -139,8 +139,8 @@ func (d *dump) strings() {
 	modules := d.lintModules()
 	for _, m := range modules {
 		for _, context := range m.Contexts {
-			parsed, err := bsl.Parse(m.File, m.Source, context)
-			if err != nil {
+			parsed := d.parse(m, context)
+			if parsed == nil {
 				continue
 			}
 			for _, method := range parsed.Methods {
@@ -178,8 +178,8 @@ func (d *dump) named(text string, modules []*lint.Module) error {
 			if m.Name != found[1] {
 				continue
 			}
-			parsed, err := bsl.Parse(m.File, m.Source, bsl.Server)
-			if err == nil && (parsed.Method(found[2]) == nil || !parsed.Method(found[2]).Exported) {
+			parsed := d.parse(m, bsl.Server)
+			if parsed != nil && (parsed.Method(found[2]) == nil || !parsed.Method(found[2]).Exported) {
 				return fmt.Errorf("there is no exported method %s", text)
 			}
 		}
