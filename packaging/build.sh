@@ -5,8 +5,8 @@
 #
 #   packaging/build.sh                 all of it
 #   packaging/build.sh deb tar         only these: deb rpm tar windows
-#   packaging/build.sh --without-1c …  without the add-in for 1C, which needs C++
-#                                      compilers; the names of the files say so
+#   packaging/build.sh --without-1c …  without add-in and extension for 1C, which need
+#                                      C++ compilers; the names of the files say so
 #
 # ARCHES="amd64" leaves out the other one, VERSION=… names another version, DIST=…
 # another folder, ADDIN_BUNDLE=… an add-in that is built already. Needs go, git, gzip
@@ -53,8 +53,9 @@ if [ -z "$without_1c" ] && [ -z "${ADDIN_BUNDLE:-}" ] && ! packaging/1c/addin/to
 	exit 1
 fi
 
-# addin puts the bundle for the 1C extension into a folder. It has a version of its
-# own: to 1C each other name is another add-in.
+# addin puts the bundle of the add-in into a folder, and the extension for 1C that has
+# it inside. The bundle has a version of its own: to 1C each other name is another
+# add-in.
 addin() {
 	mkdir -p "$1"
 	if [ -n "${ADDIN_BUNDLE:-}" ]; then
@@ -63,6 +64,7 @@ addin() {
 		packaging/1c/addin/build.sh bundle "$work/addin"
 		cp "$work/addin"/pns4ones-addin-*.zip "$1"
 	fi
+	go run ./packaging/1c/pack "$1"/pns4ones-addin-*.zip "$1/pns4ones-1c-$VERSION.zip"
 }
 
 # compile builds both programs for a system into a folder.
@@ -209,7 +211,7 @@ done
 bundle=
 if [ -z "$without_1c" ]; then
 	cp "$work/stage/1c"/*.zip "$dist"
-	bundle=$(basename "$work/stage/1c"/*.zip)
+	bundle=$(basename "$work/stage/1c"/pns4ones-addin-*.zip)
 fi
 # shellcheck disable=SC2086
 (cd "$dist" && sha256sum -- *"$VERSION"* $bundle >SHA256SUMS && cat SHA256SUMS)

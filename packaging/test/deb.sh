@@ -55,6 +55,7 @@ expect_files "installed" <<-FILES
 	absent /var/lib/pns4ones
 FILES
 in_root sh -c 'test -s /usr/share/pns4ones/1c/pns4ones-addin-*.zip' || fail "no add-in for 1C"
+in_root sh -c 'test -s /usr/share/pns4ones/1c/pns4ones-1c-*.zip' || fail "no extension for 1C"
 [ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the version is $(in_root pns4ones -version)"
 in_root runuser -u nobody -- cat /etc/pns4ones/pns4ones.toml >/dev/null 2>&1 && fail "nobody can read the settings"
 start_daemon

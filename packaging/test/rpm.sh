@@ -63,6 +63,7 @@ expect_files "installed" <<-FILES
 	absent /var/lib/pns4ones
 FILES
 in_root sh -c 'test -s /usr/share/pns4ones/1c/pns4ones-addin-*.zip' || fail "no add-in for 1C"
+in_root sh -c 'test -s /usr/share/pns4ones/1c/pns4ones-1c-*.zip' || fail "no extension for 1C"
 rpm_in_root -V pns4ones >"$work/verify" || fail "rpm -V: $(cat "$work/verify")"
 [ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the version is $(in_root pns4ones -version)"
 start_daemon

@@ -50,6 +50,7 @@ installed=$(
 )
 expect_files "installed" <<<"$installed"
 in_root sh -c 'test -s /opt/pns4ones/1c/pns4ones-addin-*.zip' || fail "no add-in for 1C"
+in_root sh -c 'test -s /opt/pns4ones/1c/pns4ones-1c-*.zip' || fail "no extension for 1C"
 start_daemon
 in_root /run/use.sh before
 proven "used: a message arrives"

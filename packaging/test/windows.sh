@@ -141,6 +141,7 @@ use() {
 zip=$builds/pns4ones
 expect <(unzip -l "$builds/new.zip") "pns4ones/doc/ru/install.md" "the archive"
 expect <(unzip -l "$builds/new.zip") "pns4ones/1c/pns4ones-addin-" "the archive"
+expect <(unzip -l "$builds/new.zip") "pns4ones/1c/pns4ones-1c-" "the archive"
 wine "$zip/pns4ones.exe" >"$work/daemon.log" 2>&1 </dev/null &
 daemon=$!
 eventually "the start of the daemon" win "$zip/pns4onesadmin.exe" status

@@ -3,6 +3,7 @@ package dump
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -198,4 +199,19 @@ func (d *dump) hasCommand(processor, command string) bool {
 		}
 	}
 	return false
+}
+
+// Modules returns the modules of a dump as package lint takes them: what others call is
+// looked up in them.
+func Modules(folder fs.FS) ([]*lint.Module, error) {
+	d, err := load(folder, Profile{})
+	if err != nil {
+		return nil, err
+	}
+	d.wellFormed()
+	d.declared()
+	if len(d.problems) > 0 {
+		return nil, d.problems[0]
+	}
+	return d.lintModules(), nil
 }
