@@ -109,7 +109,7 @@ func aDaemon() *fakeDaemon {
 	record(20*time.Minute, "Information", "session opened", control.LogAttr{
 		Name:  "session",
 		Value: 101,
-	}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "user_id", Value: "Иванов И. И."})
+	}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "user_id", Value: "59c775be-1a55-5522-9f0e-0a1b2c3d4e5f"}, control.LogAttr{Name: "user_name", Value: "Иванов И. И."})
 	record(5*time.Minute, "Warning", "registration refused", control.LogAttr{
 		Name:  "reason",
 		Value: "wrong_hmac",

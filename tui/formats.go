@@ -129,6 +129,9 @@ func (e *env) recordLine(r control.LogRecord, width int) string {
 	return e.style.dim.Render(at) + "  " + level + "  " + text
 }
 
+// nameOfID are the attributes with a name by those with its id, which they follow.
+var nameOfID = map[string]string{"user_id": "user_name", "ib": "ib_name"}
+
 // recordParts are the time, the level and the rest of a record, plain.
 func (e *env) recordParts(r control.LogRecord) (at, level, text string) {
 	at = r.Time.Local().Format(time.TimeOnly)
@@ -141,8 +144,15 @@ func (e *env) recordParts(r control.LogRecord) (at, level, text string) {
 	}
 	var b strings.Builder
 	b.WriteString(cells.Plain(r.Message))
-	for _, a := range r.Attrs {
-		fmt.Fprintf(&b, "  %s=%s", cells.Plain(a.Name), cells.Plain(fmt.Sprint(a.Value)))
+	for i, a := range r.Attrs {
+		if i+1 < len(r.Attrs) && nameOfID[a.Name] == r.Attrs[i+1].Name {
+			continue // in a line there is room for the name alone
+		}
+		value := cells.Plain(fmt.Sprint(a.Value))
+		if a.Name == "app" {
+			value = e.appTitle(fmt.Sprint(a.Value))
+		}
+		fmt.Fprintf(&b, "  %s=%s", cells.Plain(a.Name), value)
 	}
 	return at, level, b.String()
 }

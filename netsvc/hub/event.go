@@ -68,7 +68,9 @@ func (s *Session) additions() (attrs []slog.Attr) {
 	if len(s.Groups) > 0 {
 		attrs = append(attrs, slog.Any("groups", s.Groups))
 	}
-	for _, said := range []slog.Attr{slog.String("host", s.Host), slog.String("agent", s.Agent)} {
+	for _, said := range []slog.Attr{
+		slog.String("user_name", s.UserName), slog.String("ib_name", s.IbName), slog.String("host", s.Host), slog.String("agent", s.Agent),
+	} {
 		if said.Value.String() != "" {
 			attrs = append(attrs, said)
 		}

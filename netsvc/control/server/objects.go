@@ -47,17 +47,20 @@ func sessionOf(s hub.Session) control.Session {
 }
 
 // logRecordOf is a record with the names of those in it beside their ids: the log itself
-// has ids alone.
+// has no more than what a session says of itself.
 func (s *Server) logRecordOf(r *logring.Record) control.LogRecord {
 	object := control.LogRecord{Time: r.Time.UTC(), Level: config.LevelOf(r.Level).String(), Message: r.Message}
 	user, ib := s.namesIn(r)
 	for _, a := range r.Attrs {
+		if a.Key == attrUserName || a.Key == attrIbName {
+			continue
+		}
 		object.Attrs = append(object.Attrs, control.LogAttr{Name: a.Key, Value: plainValue(a.Value)})
 		switch {
 		case a.Key == attrUser && user != "":
-			object.Attrs = append(object.Attrs, control.LogAttr{Name: "user_name", Value: user})
+			object.Attrs = append(object.Attrs, control.LogAttr{Name: attrUserName, Value: user})
 		case a.Key == attrIb && ib != "":
-			object.Attrs = append(object.Attrs, control.LogAttr{Name: "ib_name", Value: ib})
+			object.Attrs = append(object.Attrs, control.LogAttr{Name: attrIbName, Value: ib})
 		}
 	}
 	return object
@@ -68,11 +71,14 @@ const (
 	attrApp  = "app"
 	attrUser = "user_id"
 	attrIb   = "ib"
+	// What a session says that it is called.
+	attrUserName = "user_name"
+	attrIbName   = "ib_name"
 )
 
 // namesIn is what people call those whom a record tells of; empty if there is no name.
 func (s *Server) namesIn(r *logring.Record) (user, ib string) {
-	var appID, userID, ibID string
+	var appID, userID, ibID, saidUser, saidIb string
 	for _, a := range r.Attrs {
 		switch a.Key {
 		case attrApp:
@@ -81,12 +87,16 @@ func (s *Server) namesIn(r *logring.Record) (user, ib string) {
 			userID = a.Value.String()
 		case attrIb:
 			ibID = a.Value.String()
+		case attrUserName:
+			saidUser = a.Value.String()
+		case attrIbName:
+			saidIb = a.Value.String()
 		}
 	}
-	if appID == "" || userID == "" && ibID == "" {
-		return "", ""
+	if appID != "" && (userID != "" || ibID != "") {
+		user, ib = s.called(appID, ibID, userID)
 	}
-	return s.called(appID, ibID, userID)
+	return cmp.Or(user, saidUser), cmp.Or(ib, saidIb)
 }
 
 func plainValue(v slog.Value) any {
