@@ -22,6 +22,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -139,6 +140,9 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	sent := document{
 		Format: documentFormat, Version: "1.2.3", Identity: identity, Apps: text, Sockets: []savedSocket{{"listen", "127.0.0.1:1"}},
 		Record: control.Handover{ID: "id", Way: control.WayUpgrade, FromVersion: "1.2.3", FromPID: 5, Sessions: sessions, At: time.Now().UTC()}, hub: state,
+		Names: map[string][]byte{apps[0].ID: []byte("names")},
+		Unmet: []history.Unmet{{Recipient: history.Recipient{AppID: "a", IbID: "ib", Type: wire.ToUser, Name: "ann"}, Count: 3,
+			Spans: []history.Span{{First: time.Unix(1, 0).UTC(), Last: time.Unix(2, 5).UTC(), Count: 3}}}},
 	}
 	parcel, err := sent.pack([]syscall.Conn{listening.(*net.TCPListener)}, map[uint64]bool{state.Sessions[0].ID: true}, soon())
 	if err != nil {
@@ -194,6 +198,9 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	}
 	if d.Apps != nil {
 		t.Error("secrets are kept twice")
+	}
+	if diff := cmp.Diff(sent.Unmet, d.Unmet) + cmp.Diff(sent.Names, d.Names); diff != "" {
+		t.Errorf("other names, or other messages without a recipient, came: %s", diff)
 	}
 	relisted, err := net.FileListener(in.sockets[0])
 	if err != nil || relisted.Addr().String() != listening.Addr().String() {

@@ -75,7 +75,8 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 	records := logring.New(logger.Handler(), slog.LevelDebug)
 	logger = slog.New(records)
 	past, latency := history.New(), stats.NewLatency()
-	d.hub = hub.New(hub.Options{Logger: logger, Observe: past.Observe, Latency: latency.Observe})
+	d.hub = hub.New(hub.Options{Logger: logger, Observe: past.Observe, Latency: latency.Observe,
+		Unmet: func(appID string, to wire.Recipient) { past.Unmet(appID, to) }})
 	var err error
 	d.apps, err = app.Open(filepath.Join(t.TempDir(), "pns4ones.db"),
 		app.Options{Now: func() time.Time { return now }, Changed: d.changed})
