@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +21,7 @@ func (p *program) appCommands() []*cobra.Command {
 	return []*cobra.Command{
 		p.listCommand(),
 		p.create(),
-		p.withApp("show", nil, func(_ context.Context, _ registry, a control.App, _ []string) error {
-			return p.printApp(a)
-		}),
+		p.show(),
 		p.withApp("rename", []string{"title"}, p.rename),
 		p.rotateServerKey(),
 		p.rotateClientKey(),
@@ -156,8 +156,59 @@ func (p *program) resetToken() *cobra.Command {
 	return cmd
 }
 
+func (p *program) show() *cobra.Command {
+	var name string
+	cmd := p.withApp("show", nil, func(_ context.Context, _ registry, a control.App, _ []string) error {
+		if name == "" {
+			return p.printApp(a)
+		}
+		return p.printField(a, name)
+	})
+	cmd.Flags().StringVar(&name, "field", "", p.text.T("admin.flag_field"))
+	return cmd
+}
+
+// printField writes one field of the object that --json prints, as it is: for scripts
+// that have no program for JSON.
+func (p *program) printField(a control.App, name string) error {
+	content, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(content, &object); err != nil {
+		return err
+	}
+	value, there := object[name]
+	if !there {
+		return wrongUsage("admin.unknown_field", "field", locale.Clean(name), "fields", strings.Join(slices.Sorted(maps.Keys(object)), ", "))
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		text = string(value) // a number, or a list
+	}
+	_, err = fmt.Fprintln(p.stdout, text)
+	return err
+}
+
 func (p *program) create() *cobra.Command {
-	return p.withRegistry("create", []string{"title"}, func(ctx context.Context, r registry, args []string) error {
+	var ifMissing bool
+	cmd := p.withRegistry("create", []string{"title"}, func(ctx context.Context, r registry, args []string) error {
+		if ifMissing {
+			apps, err := r.Apps(ctx)
+			if err != nil {
+				return err
+			}
+			title := strings.TrimSpace(args[0])
+			if i := slices.IndexFunc(apps, func(a control.App) bool { return a.Title == title }); i >= 0 {
+				p.say("admin.present_already")
+				if p.forScripts() {
+					p.printCreatedAsBefore(apps[i])
+					return nil
+				}
+				return p.printApp(apps[i])
+			}
+		}
 		a, err := r.CreateApp(ctx, args[0])
 		if err != nil {
 			return err
@@ -170,6 +221,8 @@ func (p *program) create() *cobra.Command {
 		p.say("admin.created")
 		return nil
 	})
+	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, p.text.T("admin.flag_if_missing"))
+	return cmd
 }
 
 func (p *program) rename(ctx context.Context, r registry, a control.App, args []string) error {

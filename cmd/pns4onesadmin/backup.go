@@ -11,6 +11,9 @@ import (
 // backupCommand saves the database of the running daemon.
 func (p *program) backupCommand() *cobra.Command {
 	return p.command("backup", []string{"file"}, func(cmd *cobra.Command, args []string) error {
+		if _, onTerminal := p.terminal(); args[0] == "-" && onTerminal {
+			return wrongUsage("admin.backup_to_terminal")
+		}
 		return p.withDaemon(func(client *control.Client) error {
 			if args[0] == "-" {
 				return client.Backup(cmd.Context(), p.stdout)

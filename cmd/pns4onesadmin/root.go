@@ -17,18 +17,26 @@ const commandName = "pns4onesadmin"
 
 // rootCommand builds all commands, in the order of the help.
 func (p *program) rootCommand() *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:           commandName,
 		Long:          p.text.T("admin.about"),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
+
+		SuggestionsMinimumDistance: 2,
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return wrongUsage("admin.unknown_command", "command", locale.Clean(args[0]))
+				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				return p.printVersion()
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if _, known := locale.ParseLang(p.lang); !known && p.lang != "" {
 				return wrongUsage("admin.unknown_lang", "lang", locale.Clean(p.lang))
@@ -39,6 +47,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
+	root.Flags().BoolVar(&showVersion, "version", false, p.text.T("admin.cmd_version"))
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.control, "control", "", p.text.T("admin.flag_control"))
 	flags.StringVar(&p.db, "db", "", p.text.T("admin.flag_db"))
@@ -73,7 +82,7 @@ func (p *program) rootCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			target, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
-				return wrongUsage("admin.unknown_command", "command", locale.Clean(strings.Join(args, " ")))
+				return unknownCommand(root, strings.Join(args, " "))
 			}
 			return target.Help()
 		},
@@ -87,6 +96,14 @@ func (p *program) rootCommand() *cobra.Command {
 		cmd.Flags().Lookup("help").Usage = p.text.T("admin.flag_help")
 	}
 	return root
+}
+
+// unknownCommand says that there is no such command, and which may have been meant.
+func unknownCommand(root *cobra.Command, name string) error {
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return wrongUsage("admin.unknown_command_near", "command", locale.Clean(name), "near", strings.Join(near, ", "))
+	}
+	return wrongUsage("admin.unknown_command", "command", locale.Clean(name))
 }
 
 // command makes a command whose description is the text admin.cmd_NAME and whose
@@ -214,8 +231,10 @@ func (p *program) completionCommand(root *cobra.Command) *cobra.Command {
 }
 
 func (p *program) versionCommand() *cobra.Command {
-	return p.command("version", nil, func(*cobra.Command, []string) error {
-		_, err := fmt.Fprintln(p.stdout, commandName, version)
-		return err
-	})
+	return p.command("version", nil, func(*cobra.Command, []string) error { return p.printVersion() })
+}
+
+func (p *program) printVersion() error {
+	_, err := fmt.Fprintln(p.stdout, commandName, version)
+	return err
 }
