@@ -17,7 +17,8 @@ func TestAKeyThatEndedBeforeTheStartIsToldAsThat(t *testing.T) {
 	folder := t.TempDir()
 	c := settings(folder)
 	back := 3 * time.Hour
-	apps, err := app.Open(filepath.Join(c.DataDir, "pns4ones.db"), app.Options{Now: func() time.Time { return time.Now().Add(-back) }})
+	earlier := app.Options{Now: func() time.Time { return time.Now().Add(-back) }}
+	apps, err := app.Open(filepath.Join(c.DataDir, "pns4ones.db"), earlier)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,8 @@ func TestAKeyThatEndedBeforeTheStartIsToldAsThat(t *testing.T) {
 	if err := apps.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d := start(t, netsvc.Options{Config: c, Load: func() (*config.Result, error) { return &config.Result{Config: c}, nil }})
+	load := func() (*config.Result, error) { return &config.Result{Config: c}, nil }
+	d := start(t, netsvc.Options{Config: c, Load: load})
 	changes := map[string]string{}
 	eventually(t, "both apps have changed", func() bool {
 		clear(changes)

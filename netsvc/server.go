@@ -308,7 +308,8 @@ func (s *Server) openDatabase(o app.Options) (*app.Registry, error) {
 // warnOfDoubt says that the file that was just opened may lack its last change.
 func (s *Server) warnOfDoubt(apps *app.Registry) {
 	if apps.LastChangeInDoubt() {
-		s.logger.Warn("the database may lack its last change, for one of its two meta pages is damaged: a key that was revoked last may work again",
+		s.logger.Warn("the database may lack its last change, for one of its two meta pages is damaged: "+
+			"a key that was revoked last may work again",
 			slog.String("path", s.DatabasePath()))
 	}
 }

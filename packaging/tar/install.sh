@@ -135,7 +135,7 @@ uninstall() {
 	each_link remove_link
 	if [ "$action" = purge ]; then
 		rm -rf /var/lib/pns4ones
-		rm -f "$settings/pns4ones.toml"
+		rm -f "$settings/pns4ones.toml" 2>/dev/null || true # a folder is named below
 		# What is not ours stays: certificates, the old product's settings and keys.
 		if [ -d "$settings" ] && ! rmdir "$settings" 2>/dev/null; then
 			say "left in $settings: $(ls -q "$settings")"
