@@ -126,11 +126,13 @@ func (h *helper) session(ctx context.Context, c connection) bool {
 	if err != nil || cmd.Start() != nil {
 		return false
 	}
+	open, closed := context.WithCancel(ctx)
+	defer closed()
 	connected := false
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for lines := bufio.NewScanner(notices); lines.Scan(); {
-			if h.registered(ctx, c) && !connected {
+			if !connected && h.registered(open, c) {
 				connected = true
 				if !c.Released {
 					h.addins.raise("state", `{"state": "connected"}`)
@@ -143,27 +145,34 @@ func (h *helper) session(ctx context.Context, c connection) bool {
 	for lines.Scan() {
 		h.addins.raise("message", lines.Text())
 	}
+	closed() // whoever still asks whether it was taken need not
 	reading.Wait()
 	_ = cmd.Wait() // it ends as the connection does
 	return connected
 }
 
-// registered asks the daemon whether it has the session: the client itself is told
-// nothing by the protocol.
+// registered asks the daemon whether it has the session, until it has or the connection
+// is over: the client itself is told nothing by the protocol.
 func (h *helper) registered(ctx context.Context, c connection) bool {
-	for range 100 {
-		list, err := h.command(ctx, "sessions")
-		if err != nil {
-			return false
+	for {
+		list, err := h.command(ctx, "sessions") // it may fail: the daemon may only be starting
+		if err == nil && has(list, c) {
+			return true
 		}
-		sessions, _ := list.([]any)
-		for _, one := range sessions {
-			if session, ok := one.(map[string]any); ok && session["user_id"] == c.User && session["ib_id"] == c.Ib && session["app_id"] == c.App {
-				return true
-			}
-		}
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func has(list any, c connection) bool {
+	sessions, _ := list.([]any)
+	for _, one := range sessions {
+		session, ok := one.(map[string]any)
+		if ok && session["user_id"] == c.User && session["ib_id"] == c.Ib && session["app_id"] == c.App {
+			return true
 		}
 	}
 	return false
@@ -171,7 +180,7 @@ func (h *helper) registered(ctx context.Context, c connection) bool {
 
 // events returns what add-ins have raised, and waits for the first one.
 func (h *helper) events(ctx context.Context, _ json.RawMessage) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	select {
 	case first := <-h.addins.events:

@@ -22,7 +22,7 @@ const (
 	extension = "../extension"
 	shared    = "pns4ones_СервисУведомленийКлиентСервер"
 	// limit bounds a scenario on a machine that does much else.
-	limit = 3 * time.Minute
+	limit = 8 * time.Minute
 )
 
 // engine is OneScript: from ONESCRIPT, or oscript in PATH.
