@@ -24,7 +24,7 @@ lean=(-Os -fvisibility=hidden -ffunction-sections -fdata-sections)
 windows=(-D_WIN32_WINNT=0x0601 -DWIN32_LEAN_AND_MEAN -DNOMINMAX -static)
 portable=(addresses.cpp backoff.cpp clientkey.cpp connection.cpp exports.cpp frame.cpp object.cpp outlet.cpp registration.cpp text.cpp variant.cpp)
 codec=(test/codec.cpp addresses.cpp clientkey.cpp frame.cpp registration.cpp text.cpp)
-host=(host/main.cpp host/platform.cpp text.cpp)
+host=(host/main.cpp host/platform.cpp host/storm.cpp host/value.cpp text.cpp)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -17,6 +17,7 @@
 #include <new>
 
 #include "system.hpp"
+#include "text.hpp"
 
 namespace pns4ones::sys {
 namespace {
@@ -72,7 +73,7 @@ std::string wall_clock() {
 std::string host_name() {
 	char name[256] = {};
 	if (gethostname(name, sizeof name - 1) != 0) return {};
-	return name;
+	return valid_utf8(name);
 }
 
 std::uint64_t thread_id() { return static_cast<std::uint64_t>(pthread_self()); }

@@ -94,6 +94,8 @@ std::u16string to_utf16(std::string_view text) {
 	return out;
 }
 
+std::string valid_utf8(std::string_view text) { return to_utf8(to_utf16(text)); }
+
 bool same_name(std::u16string_view a, std::u16string_view b) {
 	if (a.size() != b.size()) return false;
 	for (std::size_t i = 0; i < a.size(); i++) {

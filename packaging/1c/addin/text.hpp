@@ -13,6 +13,9 @@ std::string to_utf8(std::u16string_view text);
 // to_utf16 turns what is no UTF-8 into U+FFFD, one for each broken sequence.
 std::u16string to_utf16(std::string_view text);
 
+// valid_utf8 returns a text with U+FFFD in place of what is no UTF-8.
+std::string valid_utf8(std::string_view text);
+
 // same_name compares names as 1C does: Latin and Cyrillic letters of either case
 // are the same.
 bool same_name(std::u16string_view a, std::u16string_view b);

@@ -13,12 +13,14 @@ zig_version=0.11.0
 zig_integrity=sha512-vSvmVIT07AXIGsxn5e/iLJnHjfF26q2v9X4Q27HAnHLKzlVNhNUdXbi+Odz4OZ0gHTQFz8/wJMy9p6vuvKMwRQ==
 zig_folder=${XDG_CACHE_HOME:-$HOME/.cache}/pns4ones/zig-$zig_version
 zig=$zig_folder/zig
-packages=(g++-mingw-w64-x86-64-win32 g++-mingw-w64-i686-win32 python3)
 
 missing_packages() {
 	command -v x86_64-w64-mingw32-g++-win32 >/dev/null || echo g++-mingw-w64-x86-64-win32
 	command -v i686-w64-mingw32-g++-win32 >/dev/null || echo g++-mingw-w64-i686-win32
 	command -v python3 >/dev/null || echo python3
+	has_zig && return
+	command -v npm >/dev/null || echo npm
+	command -v openssl >/dev/null || echo openssl
 }
 
 has_zig() { [ -x "$zig" ]; }
@@ -50,9 +52,10 @@ case ${1:-} in
 	[ -z "$missing" ] && has_zig
 	;;
 install)
-	if [ -n "$(missing_packages)" ]; then
+	mapfile -t missing < <(missing_packages)
+	if [ ${#missing[@]} -gt 0 ]; then
 		apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null
-		DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${packages[@]}" >/dev/null
+		DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}" >/dev/null
 	fi
 	has_zig || install_zig
 	;;

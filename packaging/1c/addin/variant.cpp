@@ -57,7 +57,7 @@ std::optional<std::string> text_of(const abi::Variant &value) {
 		return to_utf8({value.pwstr.data, value.pwstr.length});
 	case abi::type_pstr:
 		if (value.pstr.data == nullptr) return "";
-		return std::string(value.pstr.data, value.pstr.length);
+		return valid_utf8({value.pstr.data, value.pstr.length});
 	default:
 		break;
 	}

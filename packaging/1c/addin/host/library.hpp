@@ -32,8 +32,11 @@ class Library {
 
 void sleep_ms(unsigned ms);
 
-// run_thread runs a function on another thread, and waits for it.
-void run_thread(void (*function)(void *), void *argument);
+// run_threads runs a function on so many other threads at once, and waits for them.
+void run_threads(unsigned count, void (*function)(void *), void *argument);
+
+// open_handles is how many files, sockets and the like this process has open.
+unsigned open_handles();
 
 // arguments returns those of the command line in UTF-8, without the program's name.
 std::vector<std::string> arguments(int count, char **given);

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -40,15 +41,25 @@ struct Start {
 };
 }  // namespace
 
-void run_thread(void (*function)(void *), void *argument) {
+void run_threads(unsigned count, void (*function)(void *), void *argument) {
 	Start start = {function, argument};
-	pthread_t thread;
 	const auto run = [](void *given) -> void * {
 		const auto *begin = static_cast<Start *>(given);
 		begin->function(begin->argument);
 		return nullptr;
 	};
-	if (pthread_create(&thread, nullptr, run, &start) == 0) pthread_join(thread, nullptr);
+	std::vector<pthread_t> threads;
+	for (pthread_t thread; threads.size() < count && pthread_create(&thread, nullptr, run, &start) == 0;) threads.push_back(thread);
+	for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+}
+
+unsigned open_handles() {
+	unsigned count = 0;
+	if (DIR *const folder = opendir("/proc/self/fd"); folder != nullptr) {
+		while (readdir(folder) != nullptr) count++;
+		closedir(folder);
+	}
+	return count;
 }
 
 std::vector<std::string> arguments(int count, char **given) { return {given + 1, given + count}; }

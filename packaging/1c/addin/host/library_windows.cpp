@@ -51,12 +51,20 @@ DWORD WINAPI run(void *given) {
 }
 }  // namespace
 
-void run_thread(void (*function)(void *), void *argument) {
+void run_threads(unsigned count, void (*function)(void *), void *argument) {
 	Start start = {function, argument};
-	const HANDLE thread = CreateThread(nullptr, 0, run, &start, 0, nullptr);
-	if (thread == nullptr) return;
-	WaitForSingleObject(thread, INFINITE);
-	CloseHandle(thread);
+	std::vector<HANDLE> threads;
+	for (HANDLE thread; threads.size() < count && (thread = CreateThread(nullptr, 0, run, &start, 0, nullptr)) != nullptr;) threads.push_back(thread);
+	for (const HANDLE thread : threads) {
+		WaitForSingleObject(thread, INFINITE);
+		CloseHandle(thread);
+	}
+}
+
+unsigned open_handles() {
+	DWORD count = 0;
+	GetProcessHandleCount(GetCurrentProcess(), &count);
+	return count;
 }
 
 // What main is given has lost the characters that are not of the system's code page.

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +17,8 @@
 #include "../text.hpp"
 #include "library.hpp"
 #include "platform.hpp"
+#include "storm.hpp"
+#include "value.hpp"
 
 namespace {
 
@@ -46,12 +48,14 @@ constexpr char usage[] =
 	"  state N STATE MS          waits for a value of its property State\n"
 	"  many FIRST COUNT HOST PORT APP IB USER GROUP KEY   connects many; USER gets the number\n"
 	"  states                    counts objects by State;  quiet: events are only counted\n"
+	"  storm N COUNT SEED HOST PORT APP KEY   calls of all kinds on four threads at once\n"
 	"  elsewhere STEP...         runs a step on another thread (with its words)\n"
-	"  memory | fail ON          pieces of 1C's memory in use | AllocMemory fails\n"
+	"  memory | handles          pieces of 1C's memory in use | files and the like\n"
+	"  fail ON                   AllocMemory fails\n"
 	"  unload | load | sleep MS | say TEXT\n"
 	"\n"
 	"A VALUE is a string, or :empty, :null, :nullstring, :int:5, :real:2.5, :bool:1,\n"
-	":date:0, :blob:x, :long:10000 (so many characters), :utf16:D83D,0041\n";
+	":date:0, :blob:x, :bytes:x, :long:10000 (so many characters), :utf16:D83D,0041\n";
 
 // Object is one object of the add-in's class.
 struct Object {
@@ -62,67 +66,6 @@ struct Object {
 	abi::Language *language() const { return static_cast<abi::Language *>(static_cast<abi::Object *>(life)); }
 	abi::Locale *locale() const { return static_cast<abi::Locale *>(static_cast<abi::Object *>(life)); }
 };
-
-// Value is a parameter with the memory that it points to.
-struct Value {
-	explicit Value(const std::string &text);
-	abi::Variant variant = {};
-	std::u16string characters;
-	std::string bytes;
-};
-
-Value::Value(const std::string &text) {
-	const auto rest = [&](const char *prefix) -> std::optional<std::string> {
-		const std::string name = prefix;
-		if (text.compare(0, name.size(), name) != 0) return std::nullopt;
-		return text.substr(name.size());
-	};
-	if (text == ":empty") {
-		variant.type = abi::type_empty;
-		return;
-	}
-	if (text == ":null") {
-		variant.type = abi::type_null;
-		return;
-	}
-	if (const auto number = rest(":int:")) {
-		variant.type = abi::type_i4;
-		variant.i4 = std::atoi(number->c_str());
-		return;
-	}
-	if (const auto number = rest(":real:")) {
-		variant.type = abi::type_r8;
-		variant.r8 = std::atof(number->c_str());
-		return;
-	}
-	if (const auto number = rest(":bool:")) {
-		variant.type = abi::type_bool;
-		variant.boolean = *number == "1";
-		return;
-	}
-	if (rest(":date:")) {
-		variant.type = abi::type_tm;
-		return;
-	}
-	if (const auto content = rest(":blob:")) {
-		bytes = *content;
-		variant.type = abi::type_blob;
-		variant.pstr.data = bytes.data();
-		variant.pstr.length = static_cast<std::uint32_t>(bytes.size());
-		return;
-	}
-	variant.type = abi::type_pwstr;
-	if (text == ":nullstring") return;
-	if (const auto count = rest(":long:")) {
-		characters.assign(static_cast<std::size_t>(std::atol(count->c_str())), u'я');
-	} else if (const auto units = rest(":utf16:")) {
-		for (std::size_t at = 0; at < units->size(); at += 5) characters += static_cast<char16_t>(std::strtoul(units->substr(at, 4).c_str(), nullptr, 16));
-	} else {
-		characters = to_utf16(text);
-	}
-	variant.pwstr.data = characters.data();
-	variant.pwstr.length = static_cast<std::uint32_t>(characters.size());
-}
 
 class Host {
  public:
@@ -162,8 +105,10 @@ class Host {
 	std::string state(const std::string *words);
 	std::string many(const std::string *words);
 	std::string states(const std::string *words);
+	std::string storm(const std::string *words);
 	std::string quiet(const std::string *words);
 	std::string memory(const std::string *words);
+	std::string handles(const std::string *words);
 	std::string fail(const std::string *words);
 	std::string unload(const std::string *words);
 	std::string load_again(const std::string *words);
@@ -208,8 +153,10 @@ const Host::Step Host::steps[] = {
 	{"state", 3, &Host::state},
 	{"many", 9, &Host::many},
 	{"states", 0, &Host::states},
+	{"storm", 7, &Host::storm},
 	{"quiet", 0, &Host::quiet},
 	{"memory", 0, &Host::memory},
+	{"handles", 0, &Host::handles},
 	{"fail", 1, &Host::fail},
 	{"unload", 0, &Host::unload},
 	{"load", 0, &Host::load_again},
@@ -255,7 +202,7 @@ std::size_t Host::step(const std::vector<std::string> &words, std::size_t at) {
 		};
 		const std::uint64_t before = pns4ones::sys::now_ms();
 		if (elsewhere) {
-			host::run_thread(run, &call);
+			host::run_threads(1, run, &call);
 		} else {
 			run(&call);
 		}
@@ -309,8 +256,7 @@ std::string Host::create_bare(const std::string *words) {
 }
 
 bool Host::call_connect(Object &object, const std::string *words, std::size_t count, bool &result) {
-	std::vector<Value> values;
-	values.reserve(count);  // they point into themselves
+	std::deque<host::Value> values;
 	std::vector<abi::Variant> parameters;
 	for (std::size_t i = 0; i < count; i++) {
 		values.emplace_back(words[i]);
@@ -376,7 +322,7 @@ std::string Host::get(const std::string *words) { return property(at(words[0]), 
 std::string Host::set(const std::string *words) {
 	Object &object = at(words[0]);
 	const long number = object.language()->FindProp(to_utf16(words[1]).c_str());
-	Value value(words[2]);
+	host::Value value(words[2]);
 	return boolean(number >= 0 && object.language()->SetPropVal(number, &value.variant));
 }
 
@@ -489,6 +435,11 @@ std::string Host::states(const std::string *) {
 	return out + "}";
 }
 
+std::string Host::storm(const std::string *words) {
+	const host::Service service = {words[3], words[4], words[5], words[6]};
+	return std::to_string(host::storm(*at(words[0]).language(), memory_, number_of(words[1]), number_of(words[2]), service));
+}
+
 std::string Host::quiet(const std::string *) {
 	const pns4ones::sys::Guard guard(output_);
 	quiet_ = true;
@@ -496,6 +447,8 @@ std::string Host::quiet(const std::string *) {
 }
 
 std::string Host::memory(const std::string *) { return std::to_string(memory_.live()); }
+
+std::string Host::handles(const std::string *) { return std::to_string(host::open_handles()); }
 
 std::string Host::fail(const std::string *words) {
 	memory_.fail(words[0] == "1");

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 // The same with the real daemon.
@@ -134,13 +136,11 @@ func (d *daemon) send(want int, title string, to ...string) {
 // users are those of the sessions that are connected.
 func (d *daemon) users() []string {
 	d.t.Helper()
-	var sessions []struct {
-		User string `json:"user_id"`
-	}
+	var sessions []control.Session
 	d.json(&sessions, "sessions")
 	var users []string
 	for _, s := range sessions {
-		users = append(users, s.User)
+		users = append(users, s.UserID)
 	}
 	return users
 }
@@ -199,6 +199,35 @@ func TestDaemonDelivers(t *testing.T) {
 	d.send(1, "still there", "--all")
 	h.title("2", "still there")
 	h.expect("true", "release", "2")
+}
+
+// What the add-in says of itself is what an administrator sees, and further groups are
+// reached.
+func TestDaemonHearsOfTheClient(t *testing.T) {
+	h := load(t)
+	d := startDaemon(t)
+	h.do("new", "1")
+	h.expect("true", "set", "1", "Groups", ":utf16:"+utf16Words("Склад\nКасса 😀"))
+	h.expect("true", "set", "1", "UserName", "Иванов Иван")
+	h.expect("true", "set", "1", "InfobaseName", "Бухгалтерия")
+	d.connect(h, "1", "ann", "Менеджеры")
+	var sessions []control.Session
+	d.json(&sessions, "sessions")
+	if len(sessions) != 1 {
+		t.Fatalf("%d sessions", len(sessions))
+	}
+	got := sessions[0]
+	if got.UserName != "Иванов Иван" || got.IbName != "Бухгалтерия" || got.UserGroup != "Менеджеры" || !slices.Equal(got.Groups, []string{"Склад", "Касса 😀"}) {
+		t.Errorf("the daemon has heard %+v", got)
+	}
+	if !strings.HasPrefix(got.Agent, "pns4ones-addin/") || got.Host == "" {
+		t.Errorf("agent %q, host %q", got.Agent, got.Host)
+	}
+	for _, group := range []string{"Менеджеры", "Склад", "Касса 😀"} {
+		d.send(1, "to "+group, "--group", group)
+		h.title("1", "to "+group)
+	}
+	h.expect("true", "release", "1")
 }
 
 func TestDaemonGoesAndComesBack(t *testing.T) {

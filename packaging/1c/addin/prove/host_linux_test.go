@@ -24,6 +24,8 @@ var (
 	codec   = os.Getenv("PNS4ONES_ADDIN_CODEC")
 	runner  = strings.Fields(os.Getenv("PNS4ONES_ADDIN_RUNNER"))
 	long    = os.Getenv("PNS4ONES_ADDIN_LONG") != ""
+	// The add-in and its host were made with a sanitizer, and are larger for it.
+	sanitized = os.Getenv("PNS4ONES_ADDIN_SANITIZED") != ""
 )
 
 // scale picks the number of repetitions: few where every push waits for it.
