@@ -84,16 +84,16 @@ fi
 
 # prove runs the Go tests with a library, a host, and a file of the add-in of 2022.
 prove() {
-	local what=$1 library=$2 host=$3 codec=$4 runner=$5 old=${6:+${released:+$released/$6}}
+	local what=$1 library=$2 host=$3 codec=$4 runner=$5 old=${6:+${released:+$released/$6}} log=$work/$1.log
 	shift 6
-	PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner PNS4ONES_ADDIN_LONG=$long \
+	PNS4ONES_ADDIN_SANITIZED=${sanitized:-} \
+		PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner PNS4ONES_ADDIN_LONG=$long \
 		PNS4ONES_ADDIN_RELEASED=$old PNS4ONES_ADDIN_RELEASED_LIBRARIES=$released \
-		go test -count=1 -timeout 60m -v "$@" ./packaging/1c/addin/prove >"$work/prove.log" 2>&1 ||
-		fail "$what: $(grep -vE '^ *(=== |--- PASS)' "$work/prove.log" | tail -n 60)"
-	sed -nE 's/^ *table_linux_test.go:[0-9]+: ((ours|released), .*)/  \1/p' "$work/prove.log"
-	proven "$what: $(grep -cE '^--- PASS' "$work/prove.log") tests; $(sed -nE 's/^ok.*\t([0-9.]+s)$/\1/p' "$work/prove.log")"
+		go test -count=1 -timeout 60m -v "$@" ./packaging/1c/addin/prove >"$log" 2>&1 ||
+		fail "$what: $(grep -vE '^ *(=== |--- PASS)' "$log" | tail -n 60)"
+	sed -nE 's/^ *table_linux_test.go:[0-9]+: ((ours|released), .*)/  \1/p' "$log"
+	proven "$what: $(grep -cE '^--- PASS' "$log") tests; $(sed -nE 's/^ok.*\t([0-9.]+s)$/\1/p' "$log")"
 }
-prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" '' PNS4OneSComp_Lin64.so
 
 # loads runs host and add-in with the C library of another system.
 loads() {
@@ -117,32 +117,42 @@ if [ -n "$long" ]; then
 	fi
 fi
 
-### sanitizers
-tests=(-run '^Test[^D]')
-[ -z "$long" ] || tests=()
-for kind in address thread; do
-	"$addin/build.sh" sanitized "$kind" "$work/$kind"
-	prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' '' "${tests[@]}"
-done
-
-### fuzzing
-"$addin/build.sh" fuzz "$work/fuzz"
-seconds=$([ -n "$long" ] && echo 600 || echo 20)
-fuzzing=()
-for target in frames clientkey addresses; do
-	mkdir -p "$work/corpus/$target"
-	cp "$addin/test/fuzz/corpus/$target"/* "$work/corpus/$target" 2>/dev/null || true
-	"$work/fuzz/$target" -max_total_time="$seconds" -rss_limit_mb=512 -max_len=4096 -artifact_prefix="$work/$target-" "$work/corpus/$target" >"$work/$target.log" 2>&1 &
-	fuzzing+=("$!:$target")
-done
-for one in "${fuzzing[@]}"; do
-	wait "${one%%:*}" || fail "fuzz ${one#*:}: $(tail -n 40 "$work/${one#*:}.log")"
-	proven "fuzz ${one#*:}: $(grep -oE '^Done [0-9]+ runs in [0-9]+' "$work/${one#*:}.log") s"
-done
-
 go build -o "$work" ./cmd/pns4ones ./cmd/pns4onesadmin
 
-### under Wine
+# What follows waits more than it computes, so it goes side by side.
+on_linux() {
+	prove "Linux x86_64" "$lin64" "$built/host" "$built/codec" '' PNS4OneSComp_Lin64.so
+	# Idle: no wake-ups but those of the kernel.
+	"$here/addin-daemon.sh" "$work" "$built" "$lin64" "$([ -n "$long" ] && echo 60 || echo 10)"
+	[ -z "$long" ] || "$here/addin-link.sh" "$work" "$built" "$lin64" 20 300
+}
+
+under_sanitizers() {
+	local kind tests=(-skip '^TestDaemon')
+	[ -z "$long" ] || tests=()
+	for kind in address thread; do
+		"$addin/build.sh" sanitized "$kind" "$work/$kind"
+		sanitized=$kind prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' '' "${tests[@]}"
+	done
+}
+
+fuzzed() {
+	local target seconds one fuzzing=()
+	"$addin/build.sh" fuzz "$work/fuzz"
+	seconds=$([ -n "$long" ] && echo 600 || echo 20)
+	for target in frames clientkey addresses; do
+		mkdir -p "$work/corpus/$target"
+		cp "$addin/test/fuzz/corpus/$target"/* "$work/corpus/$target"
+		"$work/fuzz/$target" -max_total_time="$seconds" -rss_limit_mb=512 -max_len=4096 -artifact_prefix="$work/$target-" \
+			"$work/corpus/$target" >"$work/$target.log" 2>&1 &
+		fuzzing+=("$!:$target")
+	done
+	for one in "${fuzzing[@]}"; do
+		wait "${one%%:*}" || fail "fuzz ${one#*:}: $(tail -n 40 "$work/${one#*:}.log")"
+		proven "fuzz ${one#*:}: $(grep -oE '^Done [0-9]+ runs in [0-9]+' "$work/${one#*:}.log") s"
+	done
+}
+
 # wine_proofs runs the proofs with a Wine, for a processor. Its server stays between the
 # tests, so that each of them need not start one; it is there first, for a second one
 # would end at once.
@@ -156,25 +166,35 @@ wine_proofs() {
 	prove "Wine $arch" "$built/PNS4OneSComp_Win${bits}_$names.dll" "$built/host$bits.exe" "$built/codec$bits.exe" "$loader" \
 		"PNS4OneSComp_Win$bits.dll"
 	"$server" -k || true
-	unset WINEPREFIX WINEARCH
 }
-WINELOADER=/usr/lib/wine/wine64 wine_proofs win64 /usr/lib/wine/wine64 /usr/lib/wine/wineserver64 64
-if [ -z "$long" ]; then
-	proven "left to the long form: Wine win32"
-elif "$here/wine32.sh" "$cache/wine32"; then
-	wine_proofs win32 "$cache/wine32/wine" "$cache/wine32/wineserver" 32
-else
-	proven "left out: Windows i386, since the mirror does not serve a 32-bit Wine"
-fi
+under_wine64() { WINELOADER=/usr/lib/wine/wine64 wine_proofs win64 /usr/lib/wine/wine64 /usr/lib/wine/wineserver64 64; }
+under_wine32() {
+	if [ -z "$long" ]; then
+		proven "left to the long form: Windows i386"
+	elif "$here/wine32.sh" "$cache/wine32"; then
+		wine_proofs win32 "$cache/wine32/wine" "$cache/wine32/wineserver" 32
+	else
+		proven "left out: Windows i386, since the mirror does not serve a 32-bit Wine"
+	fi
+}
 
-### idle: no wake-ups but those of the kernel
-"$here/addin-daemon.sh" "$work" "$built" "$lin64" "$([ -n "$long" ] && echo 60 || echo 10)"
+# A host that is not ours.
+in_onescript() {
+	if [ -f "$shared/onescript/onescript-2.0.0-linux-x64.tar.xz" ]; then
+		"$here/addin-onescript.sh" "$work" "$built/pns4ones-addin-$version.zip" "$shared/onescript"
+	else
+		proven "left out: OneScript is not beside the project"
+	fi
+}
 
-[ -z "$long" ] || "$here/addin-link.sh" "$work" "$built" "$lin64" 20 300
-
-### hosts that are not ours
-if [ -f "$shared/onescript/onescript-2.0.0-linux-x64.tar.xz" ]; then
-	"$here/addin-onescript.sh" "$work" "$built/pns4ones-addin-$version.zip" "$shared/onescript"
-else
-	proven "left out: OneScript is not beside the project"
-fi
+lanes=()
+for lane in on_linux under_sanitizers fuzzed under_wine64 under_wine32 in_onescript; do
+	("$lane") >"$work/$lane.said" 2>&1 &
+	lanes+=("$!:$lane")
+done
+failed=''
+for lane in "${lanes[@]}"; do
+	wait "${lane%%:*}" || failed="$failed ${lane#*:}"
+	cat "$work/${lane#*:}.said"
+done
+[ -z "$failed" ] || fail "$failed"

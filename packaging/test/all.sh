@@ -4,10 +4,11 @@
 # examples of the manual, and that a second build gives the same bytes. Needs root
 # and a Debian machine; installs what it needs.
 #
-#   all.sh [short]     short: all but Wine
+#   all.sh [short]     short: all but Wine, and without an add-in that is connected
+#                      over restarts and upgrades
 . "$(dirname "$0")/lib.sh"
 cd "$project"
-need xz-utils zip python3 nsis
+need xz-utils zip unzip python3 nsis
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -16,6 +17,13 @@ packaging/1c/addin/toolchain.sh install
 DIST=$new packaging/build.sh
 VERSION=0.0.0 ARCHES=amd64 DIST=$old ADDIN_BUNDLE=$(echo "$new"/pns4ones-addin-*.zip) packaging/build.sh deb rpm tar >/dev/null
 proven "built: $(cd "$new" && du -h --apparent-size -- *amd64* *x86_64* | tr '\n\t' '; ')"
+
+if [ "${1:-}" != short ]; then
+	mkdir "$work/addin"
+	unzip -q "$new"/pns4ones-addin-*.zip -d "$work/addin"
+	packaging/1c/addin/build.sh host "$work/addin"
+	export ADDIN=$work/addin
+fi
 
 base_root
 packaging/test/links.sh

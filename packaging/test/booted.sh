@@ -4,6 +4,9 @@
 # is taken, or below 1024; the old product runs; install.sh does its work.
 #
 #   booted.sh NEW.deb OLD.deb NEW.tar.gz
+#
+# ADDIN=FOLDER has the add-in for 1C and its host (packaging/1c/addin/build.sh): then one
+# is connected over everything that sessions outlive.
 . "$(dirname "$0")/lib.sh"
 new=$(realpath "$1") old=$(realpath "$2") tar=$(realpath "$3")
 need systemd-container util-linux
@@ -19,6 +22,7 @@ boot() {
 	cp "$old" "$root/packages/old.deb"
 	cp "$tar" "$root/packages/new.tar.gz"
 	cp "$here/use.sh" "$here/testdata/keys" "$fire" "$root/packages"
+	[ -z "${ADDIN:-}" ] || cp "$ADDIN"/PNS4OneSComp_Lin64_*.so "$ADDIN/host" "$root/packages"
 	UNIFIED_CGROUP_HIERARCHY=no setsid systemd-nspawn -q -D "$root" -M "pns4ones-$$" --boot --register=no --keep-unit --private-network \
 		--console=read-only >"$work/boot.log" 2>&1 </dev/null &
 	nspawn=$!
@@ -108,12 +112,38 @@ hold() {
 	holding=$!
 	exec 8>"$root/packages/hold"
 	eventually "2000 sessions" grep -q ready "$work/held"
+	[ -z "${ADDIN:-}" ] || hold_addin
 }
 release() {
+	[ -z "${ADDIN:-}" ] || release_addin "$1"
 	exec 8>&-
 	wait "$holding" || fail "$1: $(cat "$work/held"; inside journalctl -u pns4ones --no-pager -n 30)"
 	rm "$root/packages/hold"
 	proven "$1: $(sed -n 's/.*go:[0-9]*: \([0-9]* messages\)/\1/p' "$work/held")"
+}
+# hold_addin connects an add-in; release_addin wants that it has noticed nothing, and that
+# messages arrive.
+hold_addin() {
+	local key
+	key=$(inside pns4onesadmin show before --json)
+	of_app() { grep -o "\"$1\": *\"[^\"]*\"" <<<"$key" | cut -d'"' -f4; }
+	mkfifo "$root/packages/steps"
+	inside sh -c 'exec /packages/host /packages/PNS4OneSComp_Lin64_*.so - </packages/steps' >"$work/said" 2>&1 &
+	adding=$!
+	exec 7>"$root/packages/steps"
+	printf 'new\t1\nconnect\t1\tlocalhost\t36695\t%s\tdemo\tbob\t\t%s\nstate\t1\tconnected\t20000\n' "$(of_app id)" "$(of_app client_key)" >&7
+	eventually "the connection of the add-in" grep -q '"did":"state".*"connected"' "$work/said"
+}
+release_addin() {
+	inside pns4onesadmin send --app before --ib demo --user bob --title "$1" >"$work/sent" 2>&1
+	eventually "a message to the add-in after $1" grep -qF "$1" "$work/said"
+	printf 'get\t1\tStatistics\nrelease\t1\n' >&7
+	exec 7>&-
+	wait "$adding" || fail "the add-in's host: $(cat "$work/said")"
+	rm "$root/packages/steps"
+	expect "$work/said" 'reconnects\":0,' "$1, to the add-in"
+	! grep -qF '"data":"{\"error' "$work/said" || fail "$1: the add-in shows an error: $(cat "$work/said")"
+	proven "$1: the add-in stays connected"
 }
 hold
 for _ in 1 2 3; do

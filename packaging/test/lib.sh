@@ -4,8 +4,10 @@
 # mounts, ports and processes end with it.
 
 set -Eeuo pipefail
-# What ends a script without a word of its own says at least where it was.
-trap 'printf "%s: FAILED: %s, line %s: %s\n" "$(basename "$0" .sh)" "$(basename "${BASH_SOURCE[0]:-$0}")" "$LINENO" "$BASH_COMMAND" >&2' ERR
+# What ends a script without a word of its own says at least where it was. In a command
+# substitution nothing ends, and nothing is said.
+where() { case $- in *e*) printf '%s: FAILED: %s, line %s: %s\n' "$proof" "$(basename "${BASH_SOURCE[1]}")" "$1" "$2" >&2 ;; esac; }
+trap 'where "$LINENO" "$BASH_COMMAND"' ERR
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$here/../.." && pwd)
 cache=${PNS4ONES_TEST_CACHE:-/var/tmp/pns4ones-test}
