@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"strconv"
@@ -26,24 +27,46 @@ const tcpListen = 10
 // somebody listens on it, and which connections go out from it. What cannot be found
 // out is nobody.
 func holdersOf(addr netip.Addr, port int) (listened bool, connections []string) {
+	h := holders{addr: addr, port: port}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		f, err := os.Open(table)
 		if err != nil {
 			continue
 		}
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			local, remote, state, ok := parseTCP(lines.Text())
-			switch {
-			case !ok || int(local.Port()) != port || addr.IsValid() && local.Addr() != addr && !local.Addr().IsUnspecified():
-			case state == tcpListen:
-				listened = true
-			case len(connections) < maxHolders:
-				connections = append(connections, fmt.Sprintf("%s -> %s %s", local, remote, tcpStates[state]))
-			}
-		}
+		h.read(f)
 		f.Close()
 	}
-	return listened, connections
+	return h.listened, h.connections
+}
+
+// holders are who has a port, as far as the tables that were read show it.
+type holders struct {
+	addr        netip.Addr // not valid: any
+	port        int
+	listened    bool
+	connections []string // maxHolders at most
+	seen        map[[2]netip.AddrPort]bool
+}
+
+// read reads a table of the kernel. A table that changes meanwhile may show a connection
+// twice.
+func (h *holders) read(table io.Reader) {
+	for lines := bufio.NewScanner(table); lines.Scan(); {
+		local, remote, state, ok := parseTCP(lines.Text())
+		connection := [2]netip.AddrPort{local, remote}
+		switch {
+		case !ok || int(local.Port()) != h.port,
+			h.addr.IsValid() && local.Addr() != h.addr && !local.Addr().IsUnspecified():
+		case state == tcpListen:
+			h.listened = true
+		case len(h.connections) < maxHolders && !h.seen[connection]:
+			if h.seen == nil {
+				h.seen = make(map[[2]netip.AddrPort]bool)
+			}
+			h.seen[connection] = true
+			h.connections = append(h.connections, fmt.Sprintf("%s -> %s %s", local, remote, tcpStates[state]))
+		}
+	}
 }
 
 // parseTCP reads a line of /proc/net/tcp or tcp6 (proc_net_tcp in the kernel's
