@@ -16,6 +16,8 @@ const (
 	SessionOpened       EventKind = "session_opened"
 	SessionChanged      EventKind = "session_changed" // it registered again, perhaps as somebody else
 	SessionClosed       EventKind = "session_closed"
+	SessionDetached     EventKind = "session_detached" // its connection has ended, and it may come back
+	SessionResumed      EventKind = "session_resumed"  // it has
 	RegistrationRefused EventKind = "registration_refused"
 )
 
@@ -33,7 +35,7 @@ type Event struct {
 
 // RefusalReasons returns all reasons for which registrations are refused.
 func RefusalReasons() []wire.Reason {
-	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted, ReasonTooManySessions)
+	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted, ReasonTooManySessions, ReasonStale)
 }
 
 // CloseReasons returns all reasons for which sessions end.

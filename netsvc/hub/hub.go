@@ -60,6 +60,8 @@ type Limits struct {
 	RegistrationTimeout time.Duration // from connecting to being registered
 	KeepAlive           time.Duration // after what silence a peer is probed; zero: only as PeerTimeout wants it
 	MaxUnregistered     int           // connections not yet registered
+	ResumeWindow        time.Duration // how long a session that asks for it is remembered without a connection; zero: never
+	ResumeBytes         int           // of frames that are kept for one
 	MaxSessionsPerUser  int           // of one user of one infobase, unless its id is empty
 }
 
@@ -79,7 +81,9 @@ type Hub struct {
 	pending  pendingList
 	flushers []*flusher
 	watch    *watch
+	tidy     chan struct{} // closed by stop
 	counters counters
+	memories *memories
 	lastID   atomic.Uint64
 	// mostKeys is the greatest number of keys an app has had. A refused
 	// registration costs that many HMACs, whether its app exists or not.
@@ -121,6 +125,7 @@ type tenant struct {
 	id       string
 	keys     atomic.Pointer[[]*key]
 	counters appCounters
+	removed  atomic.Bool   // the app
 	refused  atomic.Uint64 // registrations with a wrong HMAC, and of a user with too many sessions
 }
 
@@ -148,6 +153,7 @@ func New(o Options) *Hub {
 		options:   o,
 		started:   time.Now(),
 		logger:    o.Logger,
+		memories:  newMemories(),
 		refusals:  failurelog.New(o.Logger, "registration refused"),
 		seed:      maphash.MakeSeed(),
 		drained:   make(chan struct{}, 1),
@@ -177,6 +183,8 @@ func (h *Hub) start() {
 		h.goroutines.Go(f.run)
 	}
 	h.watch.start()
+	h.tidy = make(chan struct{})
+	h.goroutines.Go(h.tidyMemories)
 }
 
 // SetLimits replaces the limits. They hold at once, for the sessions there are
@@ -239,6 +247,7 @@ func (h *Hub) RemoveApp(id string) (closed int) {
 		return 0
 	}
 	h.traffic.forget(id)
+	t.removed.Store(true)
 	return h.closings.note(id, generation(t.inForce()), 0, h.revoke(t.inForce(), nil))
 }
 
@@ -391,6 +400,7 @@ func (h *Hub) stop() {
 			f.stop()
 		}
 		h.watch.stop()
+		close(h.tidy)
 	}
 	h.goroutines.Wait()
 }

@@ -49,6 +49,7 @@ type registration struct {
 // the further ones only: none is the registration's group.
 type additions struct {
 	wire.Attributes
+	holder   *holder // leads to who has the session at present; nil: it is not remembered
 	inGroups []int32 // places in the lists of Groups, guarded by the shard's lock
 }
 
@@ -128,20 +129,26 @@ func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission
 	}
 	if before != nil {
 		h.remove(before)
-		ib = sh.infobases[k] // it may have been the last one there
 	} else {
 		h.counters.sessions.Add(1)
 	}
+	h.enlist(r, k)
+	s.registration = r
+	s.out.dropForeign(r.key)
+	return registered
+}
+
+// enlist puts r into its infobase. The caller holds the shard's lock.
+func (h *Hub) enlist(r *registration, k infobaseKey) {
+	at := h.shardOf(k)
+	ib := h.shards[at].infobases[k]
 	if ib == nil {
 		ib = &infobase{infobaseKey: k, traffic: h.traffic.of(k), shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
-		sh.infobases[k] = ib
+		h.shards[at].infobases[k] = ib
 	}
 	ib.tenant = r.key.tenant // another one if the app was removed and came back
 	r.infobase = ib
 	ib.add(r)
-	s.registration = r
-	s.out.dropForeign(r.key)
-	return registered
 }
 
 // lockShards locks the shard at, and the one of the earlier registration if

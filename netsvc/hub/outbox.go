@@ -1,6 +1,11 @@
 package hub
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
 
 // outbox is what waits to be written to a session, who writes it, and what has been
 // written so far. The session's mu guards it: callers of all methods hold that.
@@ -14,6 +19,10 @@ import "time"
 //	outWriting   outWriting              outWriting (1)   outBlocked  outListed (2)    outDropped
 //	outBlocked   outBlocked              outBlocked (1)               outListed (2)    outDropped
 //	outDropped   (3)         (3)         (3)              outDropped  (3)
+//	outDetached  outDetached (3)         (3)              outDetached (3)              outDropped
+//
+// outDetached is the outbox of a remembered session without a connection, which detach makes of
+// any but outDropped; attach has another outbox go on with what is in it.
 //
 // (1) or outIdle, if nothing is left. (2) to a flusher, or outIdle too. (3) refused; the
 // writer has given up. Any other gap cannot come about.
@@ -31,18 +40,22 @@ type outbox struct {
 	bytes        uint64 // written
 	lastDelivery int64  // Unix nanoseconds; 0: none
 
-	state outboxState
+	memory  *memory // nil: the session is not to be remembered
+	foreign bool    // queue[head] is the rest of a frame that memory knows nothing of
+	leaving bool    // who was writing has not noticed yet that it is outDetached
+	state   outboxState
 }
 
 // outboxState is who is about to write what waits.
 type outboxState uint8
 
 const (
-	outIdle    outboxState = iota // nobody: there is nothing
-	outListed                     // a flusher, in whose list the session is or is about to be put
-	outWriting                    // somebody is writing: a flusher, or a publisher that makes room
-	outBlocked                    // that somebody waits for the peer: the socket's buffer is full
-	outDropped                    // nobody any more: the session has ended
+	outIdle     outboxState = iota // nobody: there is nothing
+	outListed                      // a flusher, in whose list the session is or is about to be put
+	outWriting                     // somebody is writing: a flusher, or a publisher that makes room
+	outBlocked                     // that somebody waits for the peer: the socket's buffer is full
+	outDropped                     // nobody any more: the session has ended
+	outDetached                    // nobody, until the session comes back on another connection
 )
 
 // verdict is what became of a frame offered to a session.
@@ -54,6 +67,8 @@ const (
 	crowded                 // its queue is full of what we have not written yet: see offer
 	queued                  // somebody writes already, or will
 	wakeable                // queued, and the caller has to hand the session to a flusher
+	awaited                 // queued for a session that is detached
+	overfull                // its queue is full, and it is detached
 )
 
 // put adds a frame, if the verdict is queued or wakeable. Beyond its first frame an outbox
@@ -62,19 +77,41 @@ func (o *outbox) put(f *frame, queueBytes int) verdict {
 	if o.state == outDropped {
 		return notFor
 	}
-	if o.head < len(o.queue) && o.queuedBytes+len(f.bytes) > queueBytes {
-		if o.state == outBlocked {
+	frames, bytes := o.bound()
+	if frames > 0 && bytes+len(f.bytes) > queueBytes {
+		switch o.state {
+		case outBlocked:
 			return tooSlow
+		case outDetached:
+			o.memory.missed++
+			return overfull
 		}
 		return crowded
 	}
 	o.queue = append(o.queue, f)
 	o.queuedBytes += len(f.bytes)
-	if o.state != outIdle {
+	switch o.state {
+	case outIdle:
+	case outDetached:
+		return awaited
+	default:
 		return queued
 	}
 	o.state = outListed
 	return wakeable
+}
+
+// bound is how many frames wait, and their bytes, as the bound of a queue has it: what is kept
+// does not count.
+func (o *outbox) bound() (frames, bytes int) {
+	frames, bytes = len(o.queue)-o.head, o.queuedBytes
+	if m := o.memory; m != nil {
+		frames, bytes = frames-m.again, bytes-m.againSize
+		if o.written > 0 {
+			frames, bytes = frames-1, bytes-len(o.queue[o.head].bytes)
+		}
+	}
+	return frames, bytes
 }
 
 // begin makes the caller the one who writes. It reports false if somebody does, or if
@@ -92,7 +129,8 @@ func (o *outbox) begin() bool {
 // one call. It returns nil and gives the writing up when there is nothing
 // left, the session has ended or the hub is frozen.
 func (o *outbox) gather(buf []byte, frozen bool) []byte {
-	if o.state == outDropped {
+	if o.state == outDropped || o.state == outDetached {
+		o.leaving = false
 		return nil
 	}
 	waiting := o.queue[o.head:]
@@ -102,6 +140,13 @@ func (o *outbox) gather(buf []byte, frozen bool) []byte {
 	}
 	o.inFlight = 1
 	first := waiting[0].bytes[o.written:]
+	if o.memory != nil {
+		// No more than this can be beyond the send buffer's bound.
+		first = first[:min(len(first), coalesceBytes)]
+		if len(first) < len(waiting[0].bytes)-o.written {
+			return first
+		}
+	}
 	if len(waiting) == 1 || len(first)+len(waiting[1].bytes) > cap(buf) {
 		return first
 	}
@@ -125,6 +170,12 @@ func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*deli
 	for n > 0 && o.head < len(o.queue) {
 		f := o.queue[o.head]
 		rest := len(f.bytes) - o.written
+		if m := o.memory; m != nil && !o.foreign {
+			if o.written == 0 {
+				m.begin(f, time.Now())
+			}
+			m.sent(min(n, rest), n >= rest)
+		}
 		if n < rest {
 			o.written += n
 			break
@@ -132,13 +183,17 @@ func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*deli
 		n -= rest
 		o.written = 0
 		o.queuedBytes -= len(f.bytes)
+		o.queue[o.head] = nil
+		o.head++
+		o.foreign = false
+		if f.delivery == nil { // it was delivered before, on another connection
+			continue
+		}
 		f.key.tenant.counters.delivered.Add(1)
 		f.key.tenant.counters.bytes.Add(uint64(len(f.bytes)))
 		if f.delivery.closed() {
 			finished = append(finished, f.delivery)
 		}
-		o.queue[o.head] = nil
-		o.head++
 		frames++
 	}
 	if frames > 0 {
@@ -164,7 +219,8 @@ func (o *outbox) block() {
 // new, it does so from whatever the outbox was.
 func (o *outbox) pass() bool {
 	switch {
-	case o.state == outDropped:
+	case o.state == outDropped, o.state == outDetached:
+		o.leaving = false
 		return false
 	case o.head == len(o.queue):
 		o.state = outIdle
@@ -186,12 +242,119 @@ func (o *outbox) drop() (wasListed bool) {
 	return wasListed
 }
 
+// detach ends the writing, not the outbox: what is in it waits for another connection. It
+// reports whether the outbox was outListed, as drop does.
+func (o *outbox) detach() (wasListed bool) {
+	wasListed, o.leaving = o.state == outListed, o.hasWriter()
+	o.state = outDetached
+	return wasListed
+}
+
+// remember has the outbox of a connected session keep what it sends from now on.
+func (o *outbox) remember(m *memory) { o.memory, o.foreign = m, o.written > 0 }
+
+// part has an empty outbox hold, detached, what another one does, whose connection goes on
+// with another session: it is still to be sent the rest of a frame that was begun. It reports
+// whether the caller has to hand that session to a flusher.
+func (o *outbox) part(from *outbox) bool {
+	queue := from.queue[from.head:]
+	from.queue, from.head, from.queuedBytes = nil, 0, 0
+	if from.written > 0 {
+		cut := queue[0]
+		queue = queue[1:]
+		from.queue = []*frame{{key: cut.key, bytes: cut.bytes, keep: cut.keep}}
+		from.queuedBytes = len(cut.bytes)
+	}
+	o.state, o.memory, from.memory = outDetached, from.memory, nil
+	o.queue = slices.Clone(queue)
+	for _, f := range o.queue {
+		o.queuedBytes += len(f.bytes)
+	}
+	from.foreign, from.state = from.written > 0, outIdle
+	return from.pass()
+}
+
+// attach has an outbox that is empty, but for what its connection was sent in part, go on with
+// what is in a detached one that nobody writes any more: first the frames that were kept and that the
+// client has not counted, then those that wait. Frames under another key are made anew.
+func (o *outbox) attach(from *outbox, said *wire.Attributes, k *key) (lost uint64) {
+	m := from.memory
+	queue := from.queue[from.head:]
+	if from.written > 0 {
+		queue = queue[1:] // it is the last one that is kept, or of no concern to memory
+	}
+	var rest []*frame
+	if o.written > 0 {
+		rest = o.queue[o.head : o.head+1 : o.head+1]
+		o.foreign = true
+	}
+	for _, f := range o.queue[o.head+len(rest):] {
+		f.done()
+	}
+	counted, lost := m.resume(said)
+	before := make([]*frame, 0, len(m.kept)+len(queue))
+	for _, kept := range m.kept {
+		before = append(before, kept.again())
+	}
+	again := len(before) + m.again
+	before = append(before, queue...)
+	for _, f := range before[:counted] {
+		f.done()
+	}
+	m.kept, m.keptBytes, m.again, m.againSize, m.handed = nil, 0, again-counted, 0, 0
+	before = before[counted:]
+	o.queuedBytes = 0
+	for i, f := range before {
+		before[i] = f.under(k)
+		o.queuedBytes += len(f.bytes)
+		if i < m.again {
+			m.againSize += len(f.bytes)
+		}
+	}
+	for _, f := range rest {
+		o.queuedBytes += len(f.bytes)
+	}
+	o.queue, o.head = append(rest, before...), 0
+	o.memory, from.memory = m, nil
+	o.delivered, o.bytes, o.lastDelivery = from.delivered, from.bytes, from.lastDelivery
+	from.queue, from.head, from.written, from.queuedBytes = nil, 0, 0, 0
+	from.state = outDropped
+	return lost
+}
+
+// again is a kept frame as it is sent once more. One that was whole has been delivered.
+func (k keptFrame) again() *frame {
+	if k.end == 0 {
+		return k.frame
+	}
+	return &frame{key: k.key, bytes: k.bytes, keep: k.keep}
+}
+
+// done says that a copy is not going to be written.
+func (f *frame) done() {
+	if f.delivery != nil {
+		f.delivery.closed()
+	}
+}
+
+// under is the frame under a key: itself, or made anew.
+func (f *frame) under(k *key) *frame {
+	if f.key == k {
+		return f
+	}
+	bytes, err := f.key.Secret.Reseal(f.bytes, k.Secret)
+	if err != nil {
+		panic(err) // it is ours, and so is its key
+	}
+	return &frame{key: k, delivery: f.delivery, bytes: bytes}
+}
+
 // discard takes out all frames that are not being written.
 func (o *outbox) discard() {
 	kept := o.head + o.inFlight
 	for _, f := range o.queue[kept:] {
 		o.queuedBytes -= len(f.bytes)
-		f.delivery.closed()
+		f.done()
 	}
 	clear(o.queue[kept:])
 	o.queue = o.queue[:kept]
@@ -212,7 +375,7 @@ func (o *outbox) dropForeign(current *key) {
 	for _, f := range o.queue[o.head+begun:] {
 		if f.key != current {
 			o.queuedBytes -= len(f.bytes)
-			f.delivery.closed()
+			f.done()
 			continue
 		}
 		kept = append(kept, f)
@@ -237,6 +400,16 @@ func (o *outbox) waiting() int {
 		return 0
 	}
 	return max(o.queuedBytes-o.written, 0)
+}
+
+// awaited is how many messages wait for a detached session, those included that may not have
+// arrived.
+func (o *outbox) awaited() int {
+	n := len(o.queue) - o.head + len(o.memory.kept)
+	if o.written > 0 { // it is in both
+		n--
+	}
+	return n
 }
 
 // hasWriter reports whether somebody writes, or tries to.

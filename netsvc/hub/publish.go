@@ -27,10 +27,21 @@ var publications = sync.Pool{New: func() any { return new(publication) }}
 // changed meanwhile; it is not kept. While the hub is frozen (HandOver) it waits; after
 // Shutdown it reaches nobody.
 func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
+	return h.Send(appID, to, m).Sessions
+}
+
+// Reach is whom a message was queued for.
+type Reach struct {
+	Sessions int // all of them
+	Waiting  int // of these, those that are away and may come back
+}
+
+// Send is Publish that counts those apart that are away.
+func (h *Hub) Send(appID string, to wire.Recipient, m *wire.Message) Reach {
 	h.publishing.RLock()
 	defer h.publishing.RUnlock()
 	if h.silent {
-		return 0
+		return Reach{}
 	}
 	p := publications.Get().(*publication)
 	defer p.release()
@@ -43,20 +54,23 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 	}
 
 	queueBytes := h.limits.Load().QueueBytes
-	reached := 0
+	reached, waiting := 0, 0
 	rank := among
 	if len(p.recipients) <= fewRecipients {
 		rank = alone
 	}
 	for _, r := range p.recipients {
-		switch h.offer(r, p.frame(r.key, m), queueBytes) {
-		case notFor:
+		v, s := h.offer(r, p.frame(r.key, m), queueBytes)
+		switch v {
+		case notFor, overfull:
 			continue
 		case tooSlow:
-			h.closeSession(r.session, closedQueueFull)
+			h.closeSession(s, closedQueueFull)
 			continue
 		case wakeable:
-			h.flusherOf(r.session).push(r.session, rank)
+			h.flusherOf(s).push(s, rank)
+		case awaited:
+			waiting++
 		}
 		reached++
 	}
@@ -71,7 +85,7 @@ func (h *Hub) Publish(appID string, to wire.Recipient, m *wire.Message) int {
 	if reached == 0 && h.options.Unmet != nil {
 		h.options.Unmet(appID, to)
 	}
-	return reached
+	return Reach{reached, waiting}
 }
 
 const (
@@ -85,14 +99,14 @@ const (
 // offer puts a frame into the outbox of the session that r belongs to, and makes room there
 // if it is full only because no flusher has come to it yet: the bound is for peers that do
 // not read. Then the publisher writes itself, never waiting for the peer.
-func (h *Hub) offer(r *registration, f *frame, queueBytes int) verdict {
+func (h *Hub) offer(r *registration, f *frame, queueBytes int) (verdict, *session) {
 	for turn := 0; ; turn++ {
-		v := h.put(r, f, queueBytes)
+		v, s := h.put(r, f, queueBytes)
 		switch {
 		case v != crowded:
-			return v
-		case r.session.beginWriting():
-			h.help(r.session)
+			return v, s
+		case s.beginWriting():
+			h.help(s)
 		case turn < eagerTurns:
 			runtime.Gosched()
 		default:
@@ -101,19 +115,51 @@ func (h *Hub) offer(r *registration, f *frame, queueBytes int) verdict {
 	}
 }
 
-// put puts a frame into an outbox, unless r is no longer what the session is registered as.
-func (h *Hub) put(r *registration, f *frame, queueBytes int) verdict {
+// put puts a frame into an outbox, unless r is no longer what the session is registered as. A
+// remembered session misses nothing that was meant for it, whatever it has become meanwhile.
+func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session) {
 	s := r.session
-	s.mu.Lock()
+	if r.more != nil && r.more.holder != nil {
+		s = r.more.holder.lock()
+		if s == nil {
+			return notFor, nil
+		}
+		f = f.under(s.registration.key)
+	} else {
+		s.mu.Lock()
+	}
 	defer s.mu.Unlock()
-	if s.registration != r {
-		return notFor
+	if s.registration != r && (r.more == nil || r.more.holder == nil) {
+		return notFor, s
 	}
 	v := s.out.put(f, queueBytes)
-	if v == wakeable {
+	switch v {
+	case wakeable:
 		h.startWriting()
+	case overfull:
+		h.counters.missed.Add(1)
+	case tooSlow:
+		if m := s.out.memory; m != nil { // it is remembered, but this message is not in its queue
+			m.missed++
+			h.counters.missed.Add(1)
+		}
 	}
-	return v
+	return v, s
+}
+
+// lock returns the session that has what is remembered, locked; nil: it is forgotten.
+func (own *holder) lock() *session {
+	for {
+		s := own.session.Load()
+		if s == nil {
+			return nil
+		}
+		s.mu.Lock()
+		if own.session.Load() == s {
+			return s
+		}
+		s.mu.Unlock()
+	}
 }
 
 // endPublishing returns when nobody publishes, and nobody will.

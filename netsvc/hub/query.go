@@ -33,6 +33,12 @@ type Session struct {
 	Groups           []string // further ones, beside UserGroup; not to be changed
 	Host, Agent      string
 	UserName, IbName string
+
+	// Away is since when a remembered session has had no connection; zero: it has one.
+	Away    time.Time
+	Waiting int    // messages that wait for it, if it is away
+	Resumed uint64 // times that it came back
+	Missed  uint64 // messages that it could not be kept
 }
 
 // InGroup reports whether a message to that group, which has a name, reaches the session.
@@ -250,7 +256,11 @@ func (s *session) matches(q *Query, key sortKey) (place, bool) {
 		return place{}, false
 	}
 	text, number := key(s, q)
-	return place{text, number, s.id}, true
+	id := s.id
+	if m := s.out.memory; m != nil {
+		id = m.id
+	}
+	return place{text, number, id}, true
 }
 
 // called is what people call a session's user and infobase.
@@ -307,6 +317,12 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 	if s.out.lastDelivery != 0 {
 		view.LastDeliveryAt = time.Unix(0, s.out.lastDelivery)
 	}
+	if m := s.out.memory; m != nil {
+		view.ID, view.Since, view.Resumed, view.Missed = m.id, time.Unix(0, m.since), m.resumed, m.missed
+		if s.out.state == outDetached {
+			view.Away, view.Waiting = m.away, s.out.awaited()
+		}
+	}
 	return view, s.closed, true
 }
 
@@ -328,12 +344,34 @@ func (h *Hub) CloseSession(id uint64, since time.Time) (Session, bool) {
 	h.mu.Lock()
 	s := h.sessions[id]
 	h.mu.Unlock()
-	if s == nil {
-		return Session{}, false
+	if s == nil || s.shownID() != id {
+		if s = h.returned(id); s == nil {
+			return Session{}, false
+		}
 	}
 	last, closed, registered := s.describe()
 	if !since.IsZero() && !since.Equal(last.Since) {
 		return Session{}, false
 	}
 	return last, registered && closed == "" && h.closeSession(s, closedByAdmin)
+}
+
+// shownID is the session's number for people: that of its first connection.
+func (s *session) shownID() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.out.memory; m != nil {
+		return m.id
+	}
+	return s.id
+}
+
+// returned finds a session that has come back on another connection by its number.
+func (h *Hub) returned(id uint64) *session {
+	for _, s := range h.snapshot() {
+		if s.shownID() == id {
+			return s
+		}
+	}
+	return nil
 }

@@ -20,6 +20,7 @@ const (
 	ReasonEvicted    wire.Reason = "evicted"
 
 	ReasonTooManySessions wire.Reason = "too_many_sessions" // of that user
+	ReasonStale           wire.Reason = "stale"             // not newer than the last packet of the session: played again, or late
 )
 
 // refusal is a registration that is not accepted.

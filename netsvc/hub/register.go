@@ -50,11 +50,11 @@ func (h *Hub) readRegistration(s *session, in *input, got int) error {
 		h.keepEarly(s, s.header[:], buf[:read])
 		return err
 	}
-	opened, err := h.judge(s, buf[:n], in.early)
+	what, err := h.judge(s, buf[:n], in.early)
 	if err != nil {
 		return err
 	}
-	return h.announce(s, opened)
+	return h.announce(s, what)
 }
 
 // errFrozen: the hub froze before the packet was judged. The packet is kept.
@@ -62,61 +62,82 @@ var errFrozen = errors.New("the sessions are being handed over")
 
 // judge puts a packet that was read into force, or marks the session closed if that
 // cannot be: at once, so that a session is never handed over between the two. The packet's
-// header is the session's, what was read behind it is in early. It reports whether the
-// session is new.
-func (h *Hub) judge(s *session, packet, early []byte) (opened bool, err error) {
+// header is the session's, what was read behind it is in early. It returns what
+// that was.
+func (h *Hub) judge(s *session, packet, early []byte) (what EventKind, err error) {
 	h.changing.RLock()
 	defer h.changing.RUnlock()
 	if h.frozen.Load() {
 		h.keepEarly(s, s.header[:], packet, early)
-		return false, errFrozen
+		return "", errFrozen
 	}
 	var registration wire.Packet
 	if _, err = wire.PacketLen(s.header); err == nil {
 		registration, err = wire.ParseRegistration(packet)
 	}
 	if err == nil {
-		opened, err = h.enter(s, registration)
+		what, err = h.enter(s, registration)
 	}
 	if err == nil || errors.Is(err, net.ErrClosed) {
-		return opened, err
+		return what, err
 	}
 	refused := refusalOf(err)
 	refused.ended = h.detach(s, closedRefused)
-	return false, refused
+	return "", refused
 }
 
-// enter verifies the packet and registers the session with it. It reports whether
-// that is the session's first registration.
-func (h *Hub) enter(s *session, packet wire.Packet) (first bool, err error) {
+// enter verifies the packet and registers the session with it. It returns what that was.
+func (h *Hub) enter(s *session, packet wire.Packet) (what EventKind, err error) {
 	t := h.app(packet.AppID)
 	k := h.verify(t, packet)
 	switch {
 	case k != nil:
 	case t == nil:
-		return false, &refusal{reason: ReasonUnknownApp, claimed: packet}
+		return "", &refusal{reason: ReasonUnknownApp, claimed: packet}
 	default:
-		return false, &refusal{reason: ReasonWrongHMAC, claimed: packet, app: t}
+		return "", &refusal{reason: ReasonWrongHMAC, claimed: packet, app: t}
 	}
-	first = s.registered() == nil
+	first := s.registered() == nil
 	if first && !h.pending.remove(s) {
-		return false, &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
+		return "", &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
-	r := &registration{
-		session: s, key: k, user: packet.UserID, group: packet.UserGroup, more: addition(packet.Attributes(), packet.UserGroup),
+	said, ib := packet.Attributes(), infobaseKey{t.id, packet.IbID}
+	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup, more: addition(said, packet.UserGroup)}
+	if said != nil && said.Session != "" && h.limits.Load().ResumeWindow > 0 {
+		what, err = h.enterRemembered(s, r, ib, said)
+	} else {
+		what, err = h.enterOnce(s, r, ib)
 	}
-	switch h.registerWithin(r, infobaseKey{t.id, packet.IbID}, h.limits.Load().MaxSessionsPerUser) {
-	case sessionClosed:
-		return false, net.ErrClosed
-	case tooMany:
-		return false, &refusal{reason: ReasonTooManySessions, claimed: packet, app: t}
+	var refused *refusal
+	if errors.As(err, &refused) {
+		refused.claimed = packet
+	}
+	if err != nil {
+		return "", err
 	}
 	h.counters.registrations.Add(1)
 	t.counters.registrations.Add(1)
-	if first {
+	switch {
+	case what == SessionOpened && !first:
+		return SessionChanged, nil
+	case what == SessionOpened:
 		h.counters.opened.Add(1)
 	}
-	return first, nil
+	return what, nil
+}
+
+// enterOnce registers a session that does not ask to be remembered.
+func (h *Hub) enterOnce(s *session, r *registration, ib infobaseKey) (EventKind, error) {
+	if s.remembered() != nil {
+		h.leave(s)
+	}
+	switch h.registerWithin(r, ib, h.limits.Load().MaxSessionsPerUser) {
+	case sessionClosed:
+		return "", net.ErrClosed
+	case tooMany:
+		return "", &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
+	}
+	return SessionOpened, nil
 }
 
 // verify returns the app's key that the packet was made with, or nil. A failure
@@ -139,15 +160,14 @@ func (h *Hub) verify(t *tenant, packet wire.Packet) *key {
 
 // announce has the log and the observer know of a registration that was put into force. The
 // session ends here if its key went out of force meanwhile.
-func (h *Hub) announce(s *session, opened bool) error {
-	event, kind := "session registered again", SessionChanged
-	if opened {
-		event, kind = "session opened", SessionOpened
-	}
+func (h *Hub) announce(s *session, what EventKind) error {
+	event := map[EventKind]string{
+		SessionOpened: "session opened", SessionChanged: "session registered again", SessionResumed: "session resumed",
+	}[what]
 	// Closed already, perhaps: then this is what it was before that.
 	now, _, _ := s.describe()
 	h.logSession(event, &now)
-	h.observe(kind, now, "")
+	h.observe(what, now, "")
 	if r := s.registered(); r.key.revoked.Load() { // while we were at it; see revoke
 		h.closeSession(s, closedKeyRevoked)
 		return net.ErrClosed

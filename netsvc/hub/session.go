@@ -23,11 +23,15 @@ const (
 	closedSilent       closeReason = "peer_timeout"
 	closedRefused      closeReason = "refused"
 	closedEvicted      closeReason = "evicted"
+	closedGoodbye      closeReason = "goodbye"
+	closedNotResumed   closeReason = "not_resumed" // within resume_window
+	closedReplaced     closeReason = "replaced"    // it goes on on another connection: no end
 )
 
 // closeReasons are those for which a registered session can end.
 var closeReasons = []closeReason{
 	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout, closedWriteFailed, closedSilent, closedRefused,
+	closedGoodbye, closedNotResumed,
 }
 
 // session is one connection of a 1C client, registered or not yet. Its goroutine
@@ -77,6 +81,10 @@ func (h *Hub) detachIf(s *session, why closeReason, holds func(*session) bool) b
 		s.mu.Unlock()
 		return false
 	}
+	if s.out.memory != nil {
+		s.mu.Unlock()
+		return h.detachOrEnd(s, why, holds)
+	}
 	s.closed = why
 	r := s.registration
 	wasListed := s.out.drop()
@@ -118,7 +126,13 @@ func (h *Hub) closeIfRevoked(s *session) bool {
 }
 
 // isRevoked: the caller holds mu.
-func (s *session) isRevoked() bool { return s.registration != nil && s.registration.key.revoked.Load() }
+func (s *session) isRevoked() bool {
+	if s.registration == nil || !s.registration.key.revoked.Load() {
+		return false
+	}
+	// One that is detached may come back under another key, if its app is there.
+	return s.out.state != outDetached || s.registration.key.tenant.removed.Load()
+}
 
 // hangUp closes the connection of a session that was detached.
 func (h *Hub) hangUp(s *session) {
@@ -143,7 +157,7 @@ func (s *session) wake() bool {
 func (s *session) rests() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resting = s.closed == ""
+	s.resting = s.closed == "" && s.out.state != outDetached
 	return s.resting
 }
 
@@ -158,7 +172,7 @@ func (h *Hub) forget(s *session) {
 	delete(h.sessions, s.id)
 	h.mu.Unlock()
 
-	if last, why, registered := s.describe(); registered {
+	if last, why, registered := s.describe(); registered && why != closedReplaced {
 		h.tellClosed(&last, why)
 	}
 }
@@ -173,14 +187,19 @@ func (h *Hub) tellClosed(last *Session, why closeReason) {
 // forgetResting takes a closed session that has no goroutine off the books,
 // without having the caller wait for the log.
 func (h *Hub) forgetResting(s *session) {
+	h.later(func() { h.forget(s) })
+}
+
+// later does what nobody is to wait for.
+func (h *Hub) later(do func()) {
 	h.mu.Lock()
 	stopped := h.stopped
 	if !stopped {
-		h.goroutines.Go(func() { h.forget(s) })
+		h.goroutines.Go(do)
 	}
 	h.mu.Unlock()
 	if stopped {
-		h.forget(s)
+		do()
 	}
 }
 

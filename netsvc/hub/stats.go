@@ -10,6 +10,9 @@ import (
 type Stats struct {
 	Sessions      int                    // registered now
 	Unregistered  int                    // connections not registered yet
+	Detached      int                    // remembered sessions without a connection, in none of the other two
+	Resumed       uint64                 // times that one came back
+	Missed        uint64                 // messages that remembered sessions could not be kept
 	Opened        uint64                 // sessions
 	Registrations uint64                 // accepted, repeated ones included
 	Traffic                              // of all apps
@@ -41,6 +44,9 @@ type Traffic struct {
 type counters struct {
 	appCounters
 	sessions atomic.Int64
+	detached atomic.Int64
+	resumed  atomic.Uint64
+	missed   atomic.Uint64
 	opened   atomic.Uint64
 	refused  map[wire.Reason]*atomic.Uint64
 	closed   map[closeReason]*atomic.Uint64
@@ -75,6 +81,11 @@ func (c *counters) init() {
 func (h *Hub) countClosed(t *tenant, why closeReason) {
 	h.counters.sessions.Add(-1)
 	h.counters.closed[why].Add(1)
+	h.countSlow(t, why)
+}
+
+// countSlow counts a session of that app that ends, or is detached, because it did not read.
+func (h *Hub) countSlow(t *tenant, why closeReason) {
 	if why == closedQueueFull || why == closedWriteTimeout {
 		h.counters.tooSlow.Add(1)
 		t.counters.tooSlow.Add(1)
@@ -88,6 +99,9 @@ func (h *Hub) Stats() Stats {
 	st := Stats{
 		Sessions:      int(c.sessions.Load()),
 		Unregistered:  h.pending.len(),
+		Detached:      int(c.detached.Load()),
+		Resumed:       c.resumed.Load(),
+		Missed:        c.missed.Load(),
 		Opened:        c.opened.Load(),
 		Registrations: c.registrations.Load(),
 		Traffic:       c.traffic(),

@@ -42,6 +42,16 @@ func (k *ClientKey) AppendFrame(dst, plaintext []byte) []byte {
 	return dst
 }
 
+// Reseal returns a frame that carries the same plaintext as a frame under k, under another
+// key.
+func (k *ClientKey) Reseal(frame []byte, under *ClientKey) ([]byte, error) {
+	plaintext, err := ReadFrame(bytes.NewReader(frame), k, len(frame))
+	if err != nil {
+		return nil, err
+	}
+	return under.AppendFrame(nil, plaintext), nil
+}
+
 // ReadFrame reads the next frame from r and returns its plaintext, a JSON
 // object. Memory grows with the bytes received, not with the length announced,
 // and never beyond a frame of maxBytes. The error is io.EOF when the stream

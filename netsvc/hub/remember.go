@@ -1,0 +1,437 @@
+package hub
+
+import (
+	"container/list"
+	"log/slog"
+	"math"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// Remembered sessions (protocol.md section 4.4): who they are, which connection has each of
+// them, and when they are forgotten. What is kept for one is in its memory.
+//
+// A remembered session that loses its connection stays in the index as it is, and what is
+// published is put into its outbox, which nobody writes. When it comes back, the session of the
+// new connection takes its place there in one step, and what is in the outbox.
+
+// maxDetached is how many sessions without a connection are remembered at most, and how many
+// of which only the last turn is.
+const maxDetached = 65536
+
+// memories are all there are. Who registers a remembered session, detaches or forgets it holds
+// mu, taken before a shard's and a session's; who publishes or writes does not.
+type memories struct {
+	mu       sync.Mutex
+	holders  map[memoryKey]*holder
+	detached *list.List // of *holder, the one that has been away longest first
+	ended    map[memoryKey]endedSession
+	ends     *list.List // of memoryKey, in the order of their end
+}
+
+// holder leads from a memory to the session that has it, at any time.
+type holder struct {
+	key     memoryKey
+	session atomic.Pointer[session] // nil: it is forgotten
+	away    *list.Element           // in memories.detached; nil: it is connected
+}
+
+// endedSession is what stays known of a session that was forgotten.
+type endedSession struct {
+	turn uint64 // of the last packet that was taken
+	at   time.Time
+}
+
+func newMemories() *memories {
+	return &memories{
+		holders: make(map[memoryKey]*holder), detached: list.New(), ended: make(map[memoryKey]endedSession), ends: list.New(),
+	}
+}
+
+// enterRemembered registers a session that asks to be remembered, or goes on with what is
+// remembered of it.
+func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *wire.Attributes) (EventKind, error) {
+	key := memoryKey{k, r.user, said.Session}
+	if had := s.remembered(); had != nil && had.key != key {
+		h.leave(s)
+	}
+	all := h.memories
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	own := all.holders[key]
+	last := all.ended[key].turn
+	here := false
+	if own != nil {
+		has := own.session.Load()
+		last, here = has.out.memory.turn, has == s
+	}
+	if said.Turn <= last || said.Mode == wire.ModeAgain && !here || here && r.key != s.registered().key {
+		return "", &refusal{reason: ReasonStale, app: r.key.tenant}
+	}
+	switch {
+	case said.Mode == wire.ModeEnd:
+		if own != nil {
+			own.session.Load().out.memory.turn = said.Turn
+			h.end(own, closedGoodbye)
+		} else {
+			all.bury(key, said.Turn)
+		}
+		return "", net.ErrClosed
+	case here:
+		return SessionChanged, h.acknowledge(s, r, k, said)
+	case own != nil:
+		return SessionResumed, h.goOn(s, r, k, own, said)
+	}
+	return SessionOpened, h.remember(s, r, k, key, said)
+}
+
+// remembered returns the memory that a session has, nil: none. A session that goes on elsewhere
+// has none any more.
+func (s *session) remembered() *memory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.memory
+}
+
+// acknowledge is a further packet on the connection that has the session.
+func (h *Hub) acknowledge(s *session, r *registration, k infobaseKey, said *wire.Attributes) error {
+	r.more.holder = s.registered().more.holder
+	if h.registerWithin(r, k, math.MaxInt) != registered {
+		return net.ErrClosed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.memory.turn = said.Turn
+	s.out.memory.acknowledge(said.Received)
+	return nil
+}
+
+// remember begins to remember a session.
+func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) error {
+	m := &memory{
+		key: key, id: s.id, since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received, written: said.Received,
+		limits: &h.limits, buffer: h.capSendBuffer(s),
+	}
+	own := &holder{key: key}
+	own.session.Store(s)
+	r.more.holder = own
+	// Before anybody finds it: the first message is remembered too.
+	s.mu.Lock()
+	s.out.remember(m)
+	s.mu.Unlock()
+	became := h.registerWithin(r, k, h.limits.Load().MaxSessionsPerUser)
+	if became == registered {
+		h.memories.holders[key] = own
+		return nil
+	}
+	s.mu.Lock()
+	s.out.memory = nil
+	s.mu.Unlock()
+	if became == tooMany {
+		return &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
+	}
+	return net.ErrClosed
+}
+
+// capSendBuffer bounds what the system holds of a connection whose frames are kept, for as much
+// has to be kept; it returns the bound.
+func (h *Hub) capSendBuffer(s *session) uint64 {
+	size := max(h.limits.Load().ResumeBytes/4, minSendBuffer)
+	if has, ok := s.conn.(interface{ SetWriteBuffer(int) error }); ok {
+		has.SetWriteBuffer(size) // it fails if the connection is gone
+	}
+	return uint64(2*size + coalesceBytes) // Linux doubles it, and takes one write more
+}
+
+// minSendBuffer is the smallest that systems allow.
+const minSendBuffer = 4096
+
+// goOn has a session take the place of the one that own leads to, and go on with what is
+// remembered. The caller holds memories.mu.
+func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said *wire.Attributes) error {
+	old := own.session.Load()
+	if own.away == nil {
+		h.detachRemembered(old, closedReplaced)
+		hangUp(old.conn, old.raw)
+	}
+	// Whoever writes to the old connection has written its last when that is accounted for.
+	for old.isWritten() {
+		runtime.Gosched()
+	}
+	buffer := h.capSendBuffer(s)
+	r.more.holder = own
+	lost, err := h.takePlace(r, k, old, said)
+	if err != nil {
+		return err
+	}
+	h.memories.detached.Remove(own.away)
+	own.away = nil
+	h.counters.detached.Add(-1)
+	h.counters.resumed.Add(1)
+	h.counters.missed.Add(lost)
+	s.mu.Lock()
+	m := s.out.memory
+	m.buffer = buffer
+	m.resumed++
+	m.away = time.Time{}
+	listed := s.out.pass()
+	s.mu.Unlock()
+	if listed {
+		h.startWriting()
+		h.flusherOf(s).push(s, alone)
+	}
+	h.forgetResting(old)
+	if lost > 0 {
+		h.logger.Warn("messages were kept no longer when a session came back", slog.Uint64("session", m.id), slog.Uint64("missed", lost))
+	}
+	return nil
+}
+
+// isWritten reports whether bytes of a session are in a call of the system.
+func (s *session) isWritten() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.inFlight > 0
+}
+
+// takePlace registers r instead of what the session old is registered as, and has its
+// session go on with old's outbox, in one step for whoever publishes.
+func (h *Hub) takePlace(r *registration, k infobaseKey, old *session, said *wire.Attributes) (lost uint64, err error) {
+	s := r.session
+	if before := s.registered(); before != nil {
+		// It was somebody else, without being remembered.
+		h.unregister(before)
+		h.counters.sessions.Add(-1)
+	}
+	sh := &h.shards[h.shardOf(k)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed != "" {
+		s.registration = nil
+		return 0, net.ErrClosed
+	}
+	before := old.registration
+	before.key.sessions.Add(1) // as long as it was away it did not count
+	h.remove(before)
+	h.enlist(r, k)
+	h.counters.sessions.Add(1)
+	s.registration = r
+	lost = s.out.attach(&old.out, said, r.key)
+	old.closed = closedReplaced
+	r.more.holder.session.Store(s)
+	return lost, nil
+}
+
+// detachRemembered leaves a remembered session without a connection. It reports false if it is
+// already. The caller holds memories.mu, and sees to the connection.
+func (h *Hub) detachRemembered(s *session, why closeReason) bool {
+	s.mu.Lock()
+	m := s.out.memory
+	if m == nil || s.out.state == outDetached {
+		s.mu.Unlock()
+		return false
+	}
+	wasListed := s.out.detach()
+	m.away = time.Now()
+	r := s.registration
+	r.key.sessions.Add(-1)
+	s.mu.Unlock()
+	if wasListed {
+		h.endWriting()
+	}
+	own := r.more.holder
+	own.away = h.memories.detached.PushBack(own)
+	h.counters.sessions.Add(-1)
+	h.counters.detached.Add(1)
+	h.countSlow(r.key.tenant, why)
+	if h.memories.detached.Len() > maxDetached {
+		h.end(h.memories.detached.Front().Value.(*holder), closedNotResumed)
+	}
+	return true
+}
+
+// detachOrEnd is detachIf for a remembered session.
+func (h *Hub) detachOrEnd(s *session, why closeReason, holds func(*session) bool) bool {
+	h.memories.mu.Lock()
+	s.mu.Lock()
+	held, r, remembered := s.closed == "" && holds(s), s.registration, s.out.memory != nil
+	s.mu.Unlock()
+	if !held {
+		h.memories.mu.Unlock()
+		return false
+	}
+	if !remembered { // any more
+		h.memories.mu.Unlock()
+		return h.detachIf(s, why, holds)
+	}
+	switch why {
+	case closedByAdmin, closedKeyRevoked, closedShutdown:
+		h.end(r.more.holder, why)
+		h.memories.mu.Unlock()
+		return true
+	}
+	first := h.detachRemembered(s, why)
+	h.memories.mu.Unlock()
+	if first {
+		h.later(func() {
+			now, _, _ := s.describe()
+			h.logSession("session detached", &now, slog.String("reason", string(why)))
+			h.observe(SessionDetached, now, string(why))
+		})
+	}
+	return first
+}
+
+// leave has the former session of a connection stay detached, for the connection registers as
+// another one. What the connection was sent in part of it, it is sent whole.
+func (h *Hub) leave(s *session) {
+	h.memories.mu.Lock()
+	h.detachRemembered(s, closedByPeer)
+	h.memories.mu.Unlock()
+	for s.isGivenUp() { // the writer may be about to close it
+		s.conn.SetWriteDeadline(past)
+		runtime.Gosched()
+	}
+	s.conn.SetWriteDeadline(time.Time{})
+	h.memories.mu.Lock()
+	defer h.memories.mu.Unlock()
+	s.mu.Lock()
+	m, r := s.out.memory, s.registration
+	s.mu.Unlock()
+	if m == nil {
+		return // it has come back elsewhere
+	}
+	away := &session{id: h.lastID.Add(1), conn: goneConn{remote: s.conn.RemoteAddr()}, since: s.since}
+	copied := *r
+	copied.session = away
+	sh := &h.shards[r.infobase.shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	away.mu.Lock()
+	defer away.mu.Unlock()
+	r.key.sessions.Add(1)
+	h.remove(r)
+	h.enlist(&copied, r.infobase.infobaseKey)
+	copied.key.sessions.Add(-1)
+	s.registration, away.registration = nil, &copied
+	if away.out.part(&s.out) {
+		h.startWriting()
+		h.flusherOf(s).push(s, alone)
+	}
+	copied.more.holder.session.Store(away)
+	h.mu.Lock()
+	h.sessions[away.id] = away
+	h.mu.Unlock()
+}
+
+// isGivenUp reports whether a writer has still to notice that its session was detached.
+func (s *session) isGivenUp() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.leaving
+}
+
+// end forgets a remembered session. The caller holds memories.mu.
+func (h *Hub) end(own *holder, why closeReason) {
+	s := own.session.Load()
+	own.session.Store(nil)
+	delete(h.memories.holders, own.key)
+	h.memories.bury(own.key, s.out.memory.turn)
+	away := own.away != nil
+	if away {
+		h.memories.detached.Remove(own.away)
+		own.away = nil
+		h.counters.detached.Add(-1)
+		h.counters.sessions.Add(1) // that the end of a session takes off
+		s.registered().key.sessions.Add(1)
+	}
+	s.mu.Lock()
+	s.out.memory = nil
+	s.mu.Unlock()
+	h.detach(s, why)
+	h.hangUp(s)
+	if away { // nobody else will
+		h.forgetResting(s)
+	}
+}
+
+// bury remembers the last turn of a session that was forgotten.
+func (all *memories) bury(key memoryKey, turn uint64) {
+	if _, known := all.ended[key]; !known {
+		all.ends.PushBack(key)
+	}
+	all.ended[key] = endedSession{turn, time.Now()}
+	if all.ends.Len() > maxDetached {
+		delete(all.ended, all.ends.Remove(all.ends.Front()).(memoryKey))
+	}
+}
+
+// goneConn stands for the connection of a session that has none.
+type goneConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c goneConn) RemoteAddr() net.Addr             { return c.remote }
+func (c goneConn) Close() error                     { return nil }
+func (c goneConn) SetDeadline(time.Time) error      { return nil }
+func (c goneConn) SetReadDeadline(time.Time) error  { return nil }
+func (c goneConn) SetWriteDeadline(time.Time) error { return nil }
+
+// tidyEvery is how often it is looked at whether something is to be forgotten.
+const tidyEvery = time.Second
+
+// tidyMemories forgets what has been remembered for long enough, until the hub stops.
+func (h *Hub) tidyMemories() {
+	for {
+		every := tidyEvery
+		if window := h.limits.Load().ResumeWindow; window > 0 {
+			every = max(min(every, window/8), time.Millisecond)
+		}
+		select {
+		case <-time.After(every):
+			h.forgetOld(time.Now())
+		case <-h.tidy:
+			return
+		}
+	}
+}
+
+func (h *Hub) forgetOld(now time.Time) {
+	h.changing.RLock()
+	defer h.changing.RUnlock()
+	if h.frozen.Load() {
+		return
+	}
+	all := h.memories
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	window := h.limits.Load().ResumeWindow
+	for first := all.detached.Front(); first != nil; first = all.detached.Front() {
+		own := first.Value.(*holder)
+		if now.Sub(own.session.Load().remembered().away) < window {
+			break
+		}
+		h.end(own, closedNotResumed)
+	}
+	for first := all.ends.Front(); first != nil && now.Sub(all.ended[first.Value.(memoryKey)].at) >= window; first = all.ends.Front() {
+		delete(all.ended, all.ends.Remove(first).(memoryKey))
+	}
+	for _, own := range all.holders {
+		s := own.session.Load()
+		s.mu.Lock()
+		s.out.memory.expire(now)
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,311 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// lasting are limits under which sessions are remembered for longer than a test runs.
+var lasting = hub.Limits{QueueBytes: 1 << 20, PeerTimeout: time.Hour, ResumeWindow: time.Hour, ResumeBytes: 1 << 20}
+
+// addin is an add-in that reconnects: what it counts, and its connection.
+type addin struct {
+	t        testing.TB
+	s        *service
+	key      *wire.ClientKey
+	user     string
+	session  string
+	turn     uint64
+	received uint64
+	from     uint64 // turn of the connection on which the last frame came
+	opened   uint64 // turn of the present connection
+	conn     net.Conn
+}
+
+func (s *service) addin(user string) *addin {
+	return &addin{t: s.t, s: s, key: s.key, user: user, session: wire.NewSessionID()}
+}
+
+// packet is the next packet.
+func (a *addin) packet(mode wire.Mode) []byte {
+	a.turn++
+	said := wire.Attributes{Session: a.session, Turn: a.turn, Received: a.received, From: a.from, Mode: mode}
+	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib", UserID: a.user}, a.key, said.List()...)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return packet
+}
+
+// connect opens a connection, registers, and waits until the hub has taken the packet.
+func (a *addin) connect() {
+	a.t.Helper()
+	packet := a.packet(wire.ModeOpen)
+	a.opened = a.turn
+	a.conn = a.s.speak(packet)
+}
+
+// speak opens a connection that says so much, and waits until it was taken or refused.
+func (s *service) speak(packet []byte) net.Conn {
+	s.t.Helper()
+	before := s.judged()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	if _, err := conn.Write(packet); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "the packet was judged", func() bool { return s.judged() > before })
+	return conn
+}
+
+// judged is how many packets were taken or refused.
+func (s *service) judged() (n uint64) {
+	stats := s.Stats()
+	for _, refused := range stats.Refused {
+		n += refused
+	}
+	return n + stats.Registrations
+}
+
+// gets checks that the next messages are these.
+func (a *addin) gets(topics ...string) {
+	a.t.Helper()
+	for _, want := range topics {
+		a.conn.SetReadDeadline(time.Now().Add(patience))
+		text, err := wire.ReadFrame(a.conn, a.key, 1<<24)
+		if err != nil {
+			a.t.Fatalf("waiting for %s: %v", want, err)
+		}
+		if got := string(text); got != fmt.Sprintf(`{"topic":"%s"}`, want) {
+			a.t.Fatalf("got %.80s, want %s", got, want)
+		}
+		a.received++
+		a.from = a.opened
+	}
+}
+
+// breaks ends the connection as the service sees it, with all that has arrived unread.
+func (a *addin) breaks() {
+	a.t.Helper()
+	before := a.s.Stats().Detached
+	a.conn.(*net.TCPConn).SetLinger(0)
+	a.conn.Close()
+	eventually(a.t, "the session is detached", func() bool { return a.s.Stats().Detached > before })
+}
+
+func (s *service) send(topics ...string) {
+	s.t.Helper()
+	for _, text := range topics {
+		if n := s.Publish(appID, toAll("ib"), topic(text)); n == 0 {
+			s.t.Fatalf("%s reached nobody", text)
+		}
+	}
+}
+
+func TestASessionGoesOnWhereItBroke(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	s.send("1", "2", "3")
+	a.gets("1", "2")
+	a.breaks() // 3 is on the way, or not
+	if reach := s.Send(appID, toAll("ib"), topic("4")); reach != (hub.Reach{Sessions: 1, Waiting: 1}) {
+		t.Errorf("a message reached %+v", reach)
+	}
+	a.connect()
+	s.send("5")
+	a.gets("3", "4", "5")
+	if st := s.Stats(); st.Sessions != 1 || st.Detached != 0 || st.Resumed != 1 || st.Missed != 0 {
+		t.Errorf("%+v", st)
+	}
+	page, _ := s.Sessions(hub.Query{})
+	if len(page.Sessions) != 1 || page.Sessions[0].ID != 1 || page.Sessions[0].Resumed != 1 || !page.Sessions[0].Away.IsZero() {
+		t.Errorf("listed: %+v", page.Sessions)
+	}
+}
+
+func TestASessionReplacesAConnectionThatIsHalfOpen(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	s.send("1", "2")
+	a.gets("1")
+	old := a.conn
+	a.connect()
+	a.gets("2")
+	old.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, old); err != nil {
+		t.Errorf("the old connection ended with %v", err)
+	}
+	s.send("3")
+	a.gets("3")
+}
+
+func TestAnOlderPacketChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	first := a.packet(wire.ModeOpen)
+	a.opened = a.turn
+	a.conn = s.speak(first)
+	s.send("1")
+	a.gets("1")
+	replayed := s.speak(first)
+	closedGently(t, replayed)
+	s.send("2")
+	a.gets("2")
+	if n := s.Stats().Refused[hub.ReasonStale]; n != 1 {
+		t.Errorf("%d stale packets were counted", n)
+	}
+}
+
+func TestGoodbyeForgetsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	older := a.packet(wire.ModeOpen)
+	a.conn.Write(a.packet(wire.ModeEnd))
+	a.conn.Close()
+	eventually(t, "it is forgotten", func() bool { st := s.Stats(); return st.Sessions == 0 && st.Detached == 0 })
+	closedGently(t, s.speak(older))
+	if st := s.Stats(); st.Sessions != 0 || st.Detached != 0 {
+		t.Errorf("it is back: %+v", st)
+	}
+}
+
+func TestASessionIsForgottenWhenItsWindowEnds(t *testing.T) {
+	t.Parallel()
+	short := lasting
+	short.ResumeWindow = 50 * time.Millisecond
+	s := start(t, hub.Options{Limits: short})
+	a := s.addin("ann")
+	a.connect()
+	a.breaks()
+	eventually(t, "it is forgotten", func() bool { st := s.Stats(); return st.Detached == 0 && st.Closed["not_resumed"] == 1 })
+	if n := s.Publish(appID, toAll("ib"), topic("x")); n != 0 {
+		t.Errorf("a message reached %d sessions", n)
+	}
+	a.connect()
+	s.send("1")
+	a.gets("1")
+}
+
+func TestWhatIsKeptIsMadeAnewUnderAnotherKey(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	s.send("1", "2")
+	a.gets("1")
+	a.breaks()
+	s.send("3")
+	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	s.SetApp(appID, []hub.Key{next})
+	if n := s.Stats().Detached; n != 1 {
+		t.Fatalf("%d detached sessions stayed when their key ended", n)
+	}
+	s.send("4")
+	a.key = next.Secret
+	a.connect()
+	a.gets("2", "3", "4")
+}
+
+func TestAFurtherPacketSendsNothingAgain(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	s.send("1")
+	a.gets("1")
+	before := s.judged()
+	a.conn.Write(a.packet(wire.ModeAgain))
+	eventually(t, "the packet was judged", func() bool { return s.judged() > before })
+	s.send("2")
+	a.gets("2")
+	a.breaks()
+	a.connect()
+	s.send("3")
+	a.gets("3")
+}
+
+func TestADetachedSessionThatIsFullMisses(t *testing.T) {
+	t.Parallel()
+	few := lasting
+	few.QueueBytes = 100
+	s := start(t, hub.Options{Limits: few})
+	a := s.addin("ann")
+	a.connect()
+	s.send("1")
+	a.gets("1")
+	a.breaks()
+	s.send("2")
+	for n := 1; ; n++ {
+		if s.Publish(appID, toAll("ib"), topic("3")) == 0 {
+			break
+		}
+		if n > 100 {
+			t.Fatal("it never fills")
+		}
+	}
+	page, _ := s.Sessions(hub.Query{})
+	if len(page.Sessions) != 1 || page.Sessions[0].Missed != 1 || s.Stats().Missed != 1 {
+		t.Errorf("%+v", page.Sessions)
+	}
+}
+
+func TestAConnectionMayBecomeAnotherSession(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a, b := s.addin("ann"), s.addin("bob")
+	a.connect()
+	s.send("1")
+	a.gets("1")
+	before := s.judged()
+	packet := b.packet(wire.ModeOpen)
+	b.opened, b.conn = b.turn, a.conn
+	b.conn.Write(packet)
+	eventually(t, "the packet was judged", func() bool { return s.judged() > before })
+	if st := s.Stats(); st.Sessions != 1 || st.Detached != 1 {
+		t.Fatalf("%d connected, %d detached", st.Sessions, st.Detached)
+	}
+	s.send("2")
+	b.gets("2")
+	a.connect()
+	a.gets("2")
+	s.send("3")
+	a.gets("3")
+	b.gets("3")
+}
+
+func TestAKickedSessionIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	a.breaks()
+	a.connect()
+	if _, ok := s.CloseSession(1, time.Time{}); !ok {
+		t.Fatal("there is no such session")
+	}
+	eventually(t, "it is gone", func() bool { st := s.Stats(); return st.Sessions == 0 && st.Detached == 0 })
+	a.conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := wire.ReadFrame(a.conn, a.key, 100); !errors.Is(err, io.EOF) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+var _ = context.Background
