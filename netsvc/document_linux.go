@@ -40,6 +40,8 @@ type document struct {
 	// Attributes are what sessions say of themselves (hub.State.AppendAttributes). A version
 	// that knows nothing of them passes this over.
 	Attributes []byte `json:"attributes,omitempty"`
+	// Memories are the remembered sessions. A version that knows nothing of them forgets them.
+	Memories *hub.SavedMemories `json:"memories,omitempty"`
 	// Names are what app.EncodeNames wrote down; those that did not fit are in the database.
 	Names map[string][]byte `json:"names,omitempty"`
 	// Unmet is whom messages did not reach (history.AllUnmet).
@@ -100,7 +102,7 @@ func (d *document) pack(sockets []syscall.Conn, passed map[uint64]bool, until ti
 	if err := d.packFrames(p, until); err != nil {
 		return nil, err
 	}
-	d.Attributes = d.hub.AppendAttributes(nil)
+	d.Attributes, d.Memories = d.hub.AppendAttributes(nil), d.hub.Memories
 	head, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("handing over: %w", err)
@@ -291,7 +293,11 @@ func (in *inheritance) parse(text []byte) error {
 		return err
 	}
 	err = d.hub.ParseAttributes(d.Attributes)
-	d.Attributes = nil // secrets here too
+	d.hub.Memories = d.Memories
+	d.Attributes, d.Memories = nil, nil // secrets here too
+	if err == nil && !d.hub.Whole() {
+		err = errors.New("taking over: remembered sessions name keys or messages that are not there")
+	}
 	return err
 }
 

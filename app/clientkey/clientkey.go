@@ -26,11 +26,17 @@ const (
 
 // New returns a fresh key.
 func New() string {
+	var random [SecretBytes + IVBytes]byte
+	rand.Read(random[:]) // never fails: crypto/rand ends the process instead
+	return Text([SecretBytes]byte(random[:SecretBytes]), [IVBytes]byte(random[SecretBytes:]))
+}
+
+// Text is a key in its one exact form.
+func Text(secret [SecretBytes]byte, iv [IVBytes]byte) string {
 	key := make([]byte, 0, keyBytes)
 	key = binary.LittleEndian.AppendUint32(key, SecretBytes)
 	key = binary.LittleEndian.AppendUint32(key, IVBytes)
-	key = key[:keyBytes]
-	rand.Read(key[headerBytes:]) // never fails: crypto/rand ends the process instead
+	key = append(append(key, secret[:]...), iv[:]...)
 	return base64.StdEncoding.EncodeToString(key)
 }
 

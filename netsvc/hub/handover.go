@@ -5,6 +5,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // past is a deadline that has gone by: whoever waits is woken.
@@ -23,6 +25,7 @@ func (h *Hub) HandOver() *State {
 	h.mu.Unlock()
 	h.changing.Lock()
 	h.frozen.Store(true)
+	h.frozenAt = time.Now()
 	h.changing.Unlock()
 	// Whoever sets a deadline after this looks at frozen again.
 	for _, s := range h.snapshot() {
@@ -53,11 +56,17 @@ func (h *Hub) state() *State {
 		return 1
 	})
 	saving.state.Sessions = make([]SavedSession, 0, len(sessions))
+	places := make(map[*session]int)
 	for _, s := range sessions {
-		if s.closeReason() == "" {
-			saving.add(s)
+		if s.closeReason() != "" || s.isDetached() {
+			continue
 		}
+		if s.out.memory != nil {
+			places[s] = len(saving.state.Sessions)
+		}
+		saving.state.Sessions = append(saving.state.Sessions, saving.session(s))
 	}
+	h.saveMemories(&saving, places)
 	return &saving.state
 }
 
@@ -75,6 +84,7 @@ func (h *Hub) TakeBack() {
 	}
 	h.start()
 	// Nobody ends a session before it has somebody again who goes on with it.
+	h.stand(time.Since(h.frozenAt))
 	h.changing.Lock()
 	h.frozen.Store(false)
 	for _, s := range h.snapshot() {
@@ -90,6 +100,11 @@ func (h *Hub) resume(s *session, early []byte) {
 	s.conn.SetDeadline(time.Time{})
 	s.mu.Lock()
 	s.next, s.linked, s.resting = nil, false, false
+	if s.out.state == outDetached {
+		s.out.leaving = false
+		s.mu.Unlock()
+		return
+	}
 	listed, closed, registered := s.out.pass(), s.closed != "", s.registration != nil
 	s.mu.Unlock()
 	switch {
@@ -128,7 +143,7 @@ type saving struct {
 	early  map[*session][]byte
 }
 
-func (v *saving) add(s *session) {
+func (v *saving) session(s *session) SavedSession {
 	saved := SavedSession{ID: s.id, Since: s.since, Early: v.early[s], Key: -1, Conn: s.conn}
 	if r := s.registration; r != nil {
 		saved.Key = v.key(r.key)
@@ -143,7 +158,7 @@ func (v *saving) add(s *session) {
 			saved.Attributes = &r.more.Attributes
 		}
 	}
-	v.state.Sessions = append(v.state.Sessions, saved)
+	return saved
 }
 
 func (v *saving) key(k *key) int {
@@ -188,10 +203,15 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 		keys[i] = h.savedKey(saved)
 	}
 	gone := make([]*key, len(keys))
+	if state.Memories != nil {
+		for i, secret := range state.Memories.Secrets {
+			gone[i] = h.goneKey(state.Keys[i], secret)
+		}
+	}
 	frames := make([]*frame, len(state.Frames))
 	for i, saved := range state.Frames {
 		if gone[saved.Key] == nil {
-			gone[saved.Key] = h.goneKey(state.Keys[saved.Key])
+			gone[saved.Key] = h.goneKey(state.Keys[saved.Key], "")
 		}
 		// A frame under a key that is gone is half written, perhaps, to a session that has
 		// registered under another key since.
@@ -200,6 +220,7 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 		}
 	}
 	copies := make([]int, len(frames))
+	sessions := make([]*session, len(state.Sessions))
 	for i := range state.Sessions {
 		saved := &state.Sessions[i]
 		if saved.Conn == nil {
@@ -215,6 +236,7 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 		case h.reinstate(s, saved, keys[saved.Key], frames):
 			resumed = append(resumed, resumption{s, saved.Early, len(saved.Queue) > 0})
 			became.Sessions++
+			sessions[i] = s
 			for _, f := range saved.Queue {
 				copies[f]++
 			}
@@ -223,6 +245,7 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 			became.Revoked++
 		}
 	}
+	h.recall(&taking{state, keys, gone, frames, copies, sessions})
 	for i, f := range frames {
 		if f != nil && f.delivery.counted(copies[i]) {
 			h.finished(f.delivery)
@@ -299,13 +322,18 @@ func (h *Hub) savedKey(saved SavedKey) *key {
 }
 
 // goneKey stands for a key that is no longer in force, of which frames are left; nil: its
-// app is gone too.
-func (h *Hub) goneKey(saved SavedKey) *key {
+// app is gone too. Frames that are remembered came with its secret.
+func (h *Hub) goneKey(saved SavedKey, secret string) *key {
 	t := h.app(saved.AppID)
 	if t == nil {
 		return nil
 	}
-	return &key{Key: Key{Generation: saved.Generation}, tenant: t, gone: saved.Fingerprint}
+	k := &key{Key: Key{Generation: saved.Generation}, tenant: t, gone: saved.Fingerprint}
+	k.revoked.Store(true)
+	if secret != "" {
+		k.Secret, _ = wire.ParseClientKey(secret) // nil if it is damaged: then nobody can have its frames
+	}
+	return k
 }
 
 func (k *key) fingerprint() string {
@@ -350,6 +378,8 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 // number, in no order. The connection stays the hub's, and may be closed at any moment.
 func (h *Hub) Connections(visit func(id uint64, conn net.Conn)) {
 	for _, s := range h.snapshot() {
-		visit(s.id, s.conn)
+		if !s.isDetached() {
+			visit(s.id, s.conn)
+		}
 	}
 }

@@ -36,6 +36,13 @@ func journey(t *testing.T, state *hub.State) *hub.State {
 	if err := came.ParseAttributes(state.AppendAttributes(nil)); err != nil {
 		t.Fatal(err)
 	}
+	text, err := json.Marshal(state.Memories)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &came.Memories); err != nil || !came.Whole() {
+		t.Fatalf("remembered sessions do not arrive: %v: %s", err, text)
+	}
 	for i := range came.Frames {
 		came.Frames[i].Bytes = bytes.Clone(state.Frames[i].Bytes)
 	}
@@ -48,7 +55,12 @@ func journey(t *testing.T, state *hub.State) *hub.State {
 // successor is a hub with the keys that goes on with them.
 func successor(t *testing.T, state *hub.State, keys ...hub.Key) (*service, hub.TakenOver) {
 	t.Helper()
-	s := &service{Hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: roomy}), t: t, key: keys[0].Secret}
+	return successorWith(t, state, roomy, keys...)
+}
+
+func successorWith(t *testing.T, state *hub.State, limits hub.Limits, keys ...hub.Key) (*service, hub.TakenOver) {
+	t.Helper()
+	s := &service{Hub: hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: limits}), t: t, key: keys[0].Secret}
 	s.SetApp(appID, keys)
 	became := s.TakeOver(state)
 	t.Cleanup(func() {

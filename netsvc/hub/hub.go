@@ -98,6 +98,7 @@ type Hub struct {
 	// while changing is held, which everybody holds for reading who registers or ends
 	// a session: so none is half-way.
 	frozen   atomic.Bool
+	frozenAt time.Time // when it was, since the last time
 	changing sync.RWMutex
 	left     atomic.Bool // Shutdown was called while it was frozen
 

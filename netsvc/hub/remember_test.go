@@ -308,4 +308,94 @@ func TestAKickedSessionIsForgotten(t *testing.T) {
 	}
 }
 
-var _ = context.Background
+// listens has a hub that took sessions over accept new ones.
+func (s *service) listens() {
+	s.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.ln, s.addr = ln, ln.Addr().String()
+	go s.Serve(ln)
+}
+
+// TestRememberedSessionsAreHandedOver: twice, and the second time under another key.
+func TestRememberedSessionsAreHandedOver(t *testing.T) {
+	first, served := open(t, hub.Options{Limits: lasting})
+	here, away, ended := first.addin("here"), first.addin("away"), first.addin("ended")
+	for _, a := range []*addin{here, away, ended} {
+		a.connect()
+	}
+	older := ended.packet(wire.ModeOpen)
+	ended.conn.Write(ended.packet(wire.ModeEnd))
+	eventually(t, "one has ended", func() bool { return first.Stats().Sessions == 2 })
+	first.send("1", "2", "3")
+	here.gets("1")
+	away.gets("1", "2")
+	away.breaks()
+	first.send("4")
+	eventually(t, "all is written", func() bool {
+		page, _ := first.Sessions(hub.Query{UserID: "here"})
+		return page.Sessions[0].Delivered == 4
+	})
+	before, _ := first.Sessions(hub.Query{UserID: "away"})
+
+	old := hub.Key{Generation: 1, Secret: first.key}
+	second, became := successorWith(t, handOver(t, first, served), lasting, old)
+	second.listens()
+	if st := second.Stats(); became.Sessions != 1 || st.Sessions != 1 || st.Detached != 1 {
+		t.Fatalf("%+v; %d connected, %d detached", became, st.Sessions, st.Detached)
+	}
+	after, _ := second.Sessions(hub.Query{UserID: "away"})
+	if b, a := before.Sessions[0], after.Sessions[0]; a.ID != b.ID || a.Addr != b.Addr || a.Waiting != b.Waiting || a.Away.Before(b.Away) {
+		t.Errorf("it was %+v and is %+v", b, a)
+	}
+	second.send("5")
+	for _, a := range []*addin{here, away, ended} {
+		a.s = second
+	}
+	closedGently(t, second.speak(older))
+	here.gets("2")
+	here.breaks()
+	away.connect()
+	away.gets("3", "4")
+
+	// The key ends for the one that is away, which comes back under the next.
+	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	second.SetApp(appID, []hub.Key{next, old})
+	second.ln.Close()
+	third, _ := successorWith(t, journey(t, second.HandOver()), lasting, next)
+	third.listens()
+	third.send("6")
+	here.s, here.key = third, next.Secret
+	here.connect()
+	here.gets("3", "4", "5", "6")
+	if st := third.Stats(); st.Sessions != 1 || st.Detached != 0 || st.Missed != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestRememberedSessionsAreTakenBack: as if nothing had been handed over.
+func TestRememberedSessionsAreTakenBack(t *testing.T) {
+	s, served := open(t, hub.Options{Limits: lasting})
+	t.Cleanup(func() { s.Shutdown(context.Background()) })
+	here, away := s.addin("here"), s.addin("away")
+	here.connect()
+	away.connect()
+	s.send("1", "2")
+	here.gets("1")
+	away.gets("1")
+	away.breaks()
+	handOver(t, s, served)
+	s.TakeBack()
+	s.listens()
+	s.send("3")
+	here.gets("2", "3")
+	away.connect()
+	away.gets("2", "3")
+	here.breaks()
+	here.connect()
+	s.send("4")
+	here.gets("4")
+	away.gets("4")
+}

@@ -210,6 +210,13 @@ func (s *session) registered() *registration {
 	return s.registration
 }
 
+// isDetached reports whether a remembered session has no connection.
+func (s *session) isDetached() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.state == outDetached
+}
+
 func (s *session) closeReason() closeReason {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,6 +22,8 @@ type State struct {
 	Keys     []SavedKey     `json:"keys"`
 	Frames   []SavedFrame   `json:"frames"`
 	Sessions []SavedSession `json:"sessions"`
+
+	Memories *SavedMemories `json:"-"` // nil: nobody is remembered
 }
 
 // SavedKey names a client key.
@@ -221,20 +223,23 @@ func (state *State) Whole() bool {
 		}
 	}
 	for i := range state.Sessions {
-		s := &state.Sessions[i]
-		if s.Key < -1 || s.Key >= len(state.Keys) || s.Written < 0 {
-			return false
-		}
-		for _, at := range s.Queue {
-			if at < 0 || at >= len(state.Frames) {
-				return false
-			}
-		}
-		if s.Written > 0 && (len(s.Queue) == 0 || s.Written >= state.Frames[s.Queue[0]].size()) {
+		if !state.wholeSession(&state.Sessions[i]) {
 			return false
 		}
 	}
-	return true
+	return state.Memories == nil || state.Memories.whole(state)
+}
+
+func (state *State) wholeSession(s *SavedSession) bool {
+	if s.Key < -1 || s.Key >= len(state.Keys) || s.Written < 0 {
+		return false
+	}
+	for _, at := range s.Queue {
+		if at < 0 || at >= len(state.Frames) {
+			return false
+		}
+	}
+	return s.Written == 0 || len(s.Queue) > 0 && s.Written < state.Frames[s.Queue[0]].size()
 }
 
 func (f *SavedFrame) size() int { return max(f.Size, len(f.Bytes)) }

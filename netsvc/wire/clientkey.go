@@ -51,6 +51,10 @@ func (k *ClientKey) Equal(o *ClientKey) bool {
 	return secret&iv == 1
 }
 
+// Reveal returns what ParseClientKey reads. It is for another process of the service, over a
+// sealed way, and for nobody else.
+func (k *ClientKey) Reveal() string { return clientkey.Text(k.secret, k.iv) }
+
 // Fingerprint distinguishes keys without revealing anything of them.
 func (k *ClientKey) Fingerprint() string {
 	h := sha256.New()

@@ -1,0 +1,324 @@
+package hub
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// SavedMemories are the remembered sessions of a hub: what one hub hands over beside a State, and
+// another one takes over with it. They hold secrets: of sessions, and of client keys that frames
+// are under.
+type SavedMemories struct {
+	At       int64          `json:"at"`      // Unix nanoseconds; since then nothing was forgotten
+	Secrets  map[int]string `json:"secrets"` // of State.Keys, by place
+	Memories []SavedMemory  `json:"memories"`
+	Ended    []SavedEnd     `json:"ended"`
+}
+
+// SavedMemory is a remembered session.
+type SavedMemory struct {
+	Place int `json:"place"` // of the connection that has it, in State.Sessions; -1: none
+	// Without a connection:
+	Session    *SavedSession `json:"session,omitempty"`
+	Attributes []byte        `json:"attributes,omitempty"`
+	Addr       string        `json:"addr,omitempty"`
+	Away       int64         `json:"away,omitempty"` // Unix nanoseconds
+
+	ID      uint64      `json:"id"`
+	Since   int64       `json:"since"`
+	Turn    uint64      `json:"turn"`
+	Begun   uint64      `json:"begun"`
+	Base    uint64      `json:"base"`
+	Written uint64      `json:"written"`
+	Again   int         `json:"again,omitempty"`
+	Cut     bool        `json:"cut,omitempty"` // of the frames to be sent again the last has never been sent whole
+	Handed  uint64      `json:"handed"`
+	Buffer  uint64      `json:"buffer"`
+	Missed  uint64      `json:"missed,omitempty"`
+	Resumed uint64      `json:"resumed,omitempty"`
+	Foreign bool        `json:"foreign,omitempty"` // the first frame of the queue is none of them
+	Kept    []SavedKept `json:"kept,omitempty"`
+}
+
+// SavedKept is a frame that is kept.
+type SavedKept struct {
+	Frame int    `json:"frame"` // place in State.Frames
+	At    int64  `json:"at"`    // Unix nanoseconds
+	End   uint64 `json:"end,omitempty"`
+}
+
+// SavedEnd is a session of which only the last turn is remembered.
+type SavedEnd struct {
+	AppID   string `json:"app_id"`
+	IbID    string `json:"ib_id"`
+	UserID  string `json:"user_id"`
+	Session string `json:"session"`
+	Turn    uint64 `json:"turn"`
+	At      int64  `json:"at"`
+}
+
+// saveMemories adds the remembered sessions to a state. places are those of the connections.
+func (h *Hub) saveMemories(v *saving, places map[*session]int) {
+	all := h.memories
+	if len(all.holders) == 0 && all.ends.Len() == 0 {
+		return
+	}
+	saved := &SavedMemories{At: time.Now().UnixNano(), Secrets: make(map[int]string)}
+	reveal := func(k *key) {
+		if k.Secret != nil {
+			saved.Secrets[v.key(k)] = k.Secret.Reveal()
+		}
+	}
+	for _, own := range all.holders {
+		s := own.session.Load()
+		out, r := &s.out, s.registration
+		m := out.memory
+		one := SavedMemory{
+			Place: -1, ID: m.id, Since: m.since, Turn: m.turn, Begun: m.begun, Base: m.base, Written: m.written, Again: m.again,
+			Handed: m.handed, Buffer: m.buffer, Missed: m.missed, Resumed: m.resumed, Foreign: out.foreign,
+		}
+		first := out.head
+		if out.written > 0 {
+			first++
+		}
+		one.Cut = m.again > 0 && out.queue[first+m.again-1].delivery != nil
+		if place, connected := places[s]; connected {
+			one.Place = place
+		} else {
+			session := v.session(s)
+			session.Conn = nil
+			one.Session, one.Attributes = &session, wire.AppendAttributes(nil, r.more.List())
+			one.Addr, one.Away = s.peer().String(), m.away.UnixNano()
+		}
+		reveal(r.key)
+		for _, f := range out.queue[out.head:] {
+			reveal(f.key)
+		}
+		for _, k := range m.kept {
+			reveal(k.key)
+			one.Kept = append(one.Kept, SavedKept{Frame: v.frame(k.frame), At: k.at.UnixNano(), End: k.end})
+		}
+		saved.Memories = append(saved.Memories, one)
+	}
+	slices.SortFunc(saved.Memories, func(a, b SavedMemory) int { return cmp.Compare(a.Away, b.Away) }) // the order in which they are forgotten
+	for e := all.ends.Front(); e != nil; e = e.Next() {
+		k := e.Value.(memoryKey)
+		end := all.ended[k]
+		saved.Ended = append(saved.Ended, SavedEnd{k.app, k.ib, k.user, k.session, end.turn, end.at.UnixNano()})
+	}
+	v.state.Memories = saved
+}
+
+// whole reports whether what was read can be that of a hub with that state.
+func (saved *SavedMemories) whole(state *State) bool {
+	for place := range saved.Secrets {
+		if place < 0 || place >= len(state.Keys) {
+			return false
+		}
+	}
+	for i := range saved.Memories {
+		m := &saved.Memories[i]
+		if m.Place < -1 || m.Place >= len(state.Sessions) || (m.Place < 0) != (m.Session != nil) {
+			return false
+		}
+		s := m.Session
+		if s == nil {
+			s = &state.Sessions[m.Place]
+		} else if !state.wholeSession(s) {
+			return false
+		}
+		first := 0
+		if s.Written > 0 {
+			first = 1
+		}
+		if s.Key < 0 || m.Again < 0 || m.Again > len(s.Queue)-first {
+			return false
+		}
+		for n, k := range m.Kept {
+			if k.Frame < 0 || k.Frame >= len(state.Frames) || (k.End == 0) && (n < len(m.Kept)-1 || s.Written == 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// taking is a State while a hub takes it over.
+type taking struct {
+	*State
+	keys, gone []*key     // by place; nil: not in force, or not known
+	frames     []*frame   // nil: their app is gone
+	copies     []int      // of frames, that wait
+	sessions   []*session // that go on, with their connections; nil: the others
+}
+
+// recall goes on with the remembered sessions of another hub.
+func (h *Hub) recall(t *taking) {
+	if t.Memories == nil {
+		return
+	}
+	stood := time.Since(time.Unix(0, t.Memories.At)) // no process served meanwhile, and nothing grew older
+	all := h.memories
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for i := range t.Memories.Memories {
+		saved := &t.Memories.Memories[i]
+		s, away := h.recalled(t, saved)
+		if s == nil {
+			continue // its key has ended, or its app is gone
+		}
+		r := s.registration
+		own := &holder{key: memoryKey{r.infobase.infobaseKey, r.user, r.more.Session}}
+		own.session.Store(s)
+		r.more.holder = own
+		all.holders[own.key] = own
+		s.out.memory, s.out.foreign = t.memory(saved, s, own.key, stood, &h.limits), saved.Foreign
+		if away {
+			if saved.Away != 0 {
+				s.out.memory.away = time.Unix(0, saved.Away).Add(stood)
+			} else {
+				s.out.memory.away = time.Now() // its connection did not come
+			}
+			own.away = all.detached.PushBack(own)
+			s.out.state = outDetached
+			r.key.sessions.Add(-1)
+			h.counters.sessions.Add(-1)
+			h.counters.detached.Add(1)
+		}
+	}
+	for _, e := range t.Memories.Ended {
+		key := memoryKey{infobaseKey{e.AppID, e.IbID}, e.UserID, e.Session}
+		all.bury(key, e.Turn)
+		all.ended[key] = endedSession{e.Turn, time.Unix(0, e.At).Add(stood)}
+	}
+}
+
+// recalled returns the session that a memory belongs to, nil if it is to be forgotten, and
+// whether it has no connection. Such a one is made here.
+func (h *Hub) recalled(t *taking, saved *SavedMemory) (s *session, away bool) {
+	was, said, addr := saved.Session, wire.ParseAttributes(saved.Attributes), addrOf(saved.Addr)
+	if was == nil {
+		was = &t.Sessions[saved.Place]
+		said = was.Attributes
+	}
+	if said == nil || said.Session == "" {
+		return nil, false
+	}
+	if saved.Place >= 0 && was.Conn != nil {
+		return t.sessions[saved.Place], false
+	}
+	k := t.keys[was.Key]
+	if k == nil {
+		k = t.gone[was.Key]
+	}
+	if k == nil || k.Secret == nil {
+		return nil, false
+	}
+	var queue []*frame
+	for _, at := range was.Queue {
+		if t.frames[at] == nil {
+			return nil, false
+		}
+		queue = append(queue, t.frames[at])
+	}
+	for _, at := range was.Queue {
+		t.copies[at]++
+	}
+	s = &session{id: h.lastID.Add(1), conn: goneConn{remote: addr}, since: was.Since}
+	s.out.delivered, s.out.bytes, s.out.lastDelivery = was.Delivered, was.Bytes, was.LastDelivery
+	s.out.restore(queue, was.Written)
+	h.mu.Lock()
+	h.sessions[s.id] = s
+	h.mu.Unlock()
+	h.register(&registration{session: s, key: k, user: was.UserID, group: was.UserGroup, more: addition(said, was.UserGroup)},
+		infobaseKey{k.tenant.id, was.IbID})
+	return s, true
+}
+
+// memory is that of a session whose outbox has its queue already. What was delivered before is
+// not delivered again.
+func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood time.Duration, limits *atomic.Pointer[Limits]) *memory {
+	m := &memory{
+		key: key, id: saved.ID, since: saved.Since, turn: saved.Turn, begun: saved.Begun, base: saved.Base, written: saved.Written,
+		again: saved.Again, handed: saved.Handed, buffer: saved.Buffer, missed: saved.Missed, resumed: saved.Resumed, limits: limits,
+	}
+	places := t.placesOf(saved)
+	first := 0
+	if s.out.written > 0 {
+		first = 1
+	}
+	for n := range saved.Again {
+		f := s.out.queue[first+n]
+		m.againSize += len(f.bytes)
+		if n == saved.Again-1 && saved.Cut {
+			break
+		}
+		s.out.queue[first+n] = &frame{key: f.key, bytes: f.bytes, keep: f.keep}
+		t.copies[places[first+n]]--
+	}
+	for _, k := range saved.Kept {
+		f := t.frames[k.Frame]
+		if f == nil {
+			continue // under the key of an app that is gone: nobody can have it
+		}
+		kept := keptFrame{frame: s.out.queue0(), at: time.Unix(0, k.At).Add(stood), end: k.End}
+		if k.End != 0 {
+			kept.frame = &frame{key: f.key, bytes: f.bytes, keep: f.keep}
+		}
+		m.kept = append(m.kept, kept)
+		m.keptBytes += len(kept.bytes)
+	}
+	return m
+}
+
+// placesOf are the places of the frames that wait.
+func (t *taking) placesOf(saved *SavedMemory) []int {
+	if saved.Session != nil {
+		return saved.Session.Queue
+	}
+	return t.Sessions[saved.Place].Queue
+}
+
+// queue0 is the first frame of a queue, nil: it is empty.
+func (o *outbox) queue0() *frame {
+	if o.head == len(o.queue) {
+		return nil
+	}
+	return o.queue[o.head]
+}
+
+// stand has what is remembered grow no older for the time that no process served.
+func (h *Hub) stand(d time.Duration) {
+	all := h.memories
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for _, own := range all.holders {
+		s := own.session.Load()
+		s.mu.Lock()
+		m := s.out.memory
+		if !m.away.IsZero() {
+			m.away = m.away.Add(d)
+		}
+		for i := range m.kept {
+			m.kept[i].at = m.kept[i].at.Add(d)
+		}
+		s.mu.Unlock()
+	}
+	for key, e := range all.ended {
+		all.ended[key] = endedSession{e.turn, e.at.Add(d)}
+	}
+}
+
+// addrOf reads what Session.Addr shows.
+func addrOf(text string) net.Addr {
+	if addr, err := netip.ParseAddrPort(text); err == nil {
+		return net.TCPAddrFromAddrPort(addr)
+	}
+	return &net.TCPAddr{}
+}
