@@ -32,7 +32,6 @@ import (
 type outbox struct {
 	queue       []*frame // queue[head:] waits to be written
 	head        int
-	inFlight    int // frames gathered from head on and being written
 	written     int // bytes of queue[head] that are written
 	queuedBytes int // of queue[head:], written ones included
 
@@ -40,10 +39,11 @@ type outbox struct {
 	bytes        uint64 // written
 	lastDelivery int64  // Unix nanoseconds; 0: none
 
-	memory  *memory // nil: the session is not to be remembered
-	foreign bool    // queue[head] is the rest of a frame that memory knows nothing of
-	leaving bool    // who was writing has not noticed yet that it is outDetached
-	state   outboxState
+	memory   *memory // nil: the session is not to be remembered
+	inFlight int32   // frames gathered from head on and being written
+	foreign  bool    // queue[head] is the rest of a frame that memory knows nothing of
+	leaving  bool    // who was writing has not noticed yet that it is outDetached
+	state    outboxState
 }
 
 // outboxState is who is about to write what waits.
@@ -351,7 +351,7 @@ func (f *frame) under(k *key) *frame {
 
 // discard takes out all frames that are not being written.
 func (o *outbox) discard() {
-	kept := o.head + o.inFlight
+	kept := o.head + int(o.inFlight)
 	for _, f := range o.queue[kept:] {
 		o.queuedBytes -= len(f.bytes)
 		f.done()
@@ -367,7 +367,7 @@ func (o *outbox) discard() {
 // could not decrypt them. Frames that are being written or partly written stay: cutting
 // them would garble the stream.
 func (o *outbox) dropForeign(current *key) {
-	begun := o.inFlight
+	begun := int(o.inFlight)
 	if o.written > 0 {
 		begun = max(begun, 1)
 	}
