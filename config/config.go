@@ -36,6 +36,8 @@ type Config struct {
 	ExpiresInEpoch         Epoch
 	RegistrationTimeout    time.Duration
 	PeerTimeout            time.Duration
+	ResumeWindow           time.Duration // 0: never
+	ResumeBytes            int64
 	KeepAlive              time.Duration
 	MaxUnregistered        int
 	MaxSessionsPerUser     int   // 0: any number

@@ -115,6 +115,8 @@ func TestDefaults(t *testing.T) {
 		ExpiresInEpoch:      config.EpochAuto,
 		RegistrationTimeout: 10 * time.Second,
 		PeerTimeout:         5 * time.Minute,
+		ResumeWindow:        2 * time.Minute,
+		ResumeBytes:         64 << 10,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
 		MaxSessionsPerUser:  1000,

@@ -99,6 +99,8 @@ var settings = []setting{
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
 	durationSetting("peer_timeout", func(c *Config) *time.Duration { return &c.PeerTimeout }, 2*time.Second, 24*time.Hour),
+	durationSetting("resume_window", func(c *Config) *time.Duration { return &c.ResumeWindow }, 0, time.Hour),
+	sizeSetting("resume_bytes", func(c *Config) *int64 { return &c.ResumeBytes }, 0, 16<<20),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),
 	{name: "metrics_listen", example: "address", set: func(c *Config, s string) (err error) {
 		c.MetricsListen = nil
@@ -131,6 +133,8 @@ func Default(p Paths) Config {
 		ExpiresInEpoch:      EpochAuto,
 		RegistrationTimeout: 10 * time.Second,
 		PeerTimeout:         5 * time.Minute,
+		ResumeWindow:        2 * time.Minute,
+		ResumeBytes:         64 << 10,
 		KeepAlive:           30 * time.Second,
 		MaxUnregistered:     4096,
 		MaxSessionsPerUser:  1000,

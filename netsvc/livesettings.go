@@ -42,6 +42,8 @@ var liveSettings = []liveSetting{
 	{"session_queue_size", (*Server).applySessionLimits},
 	{"write_timeout", (*Server).applySessionLimits},
 	{"peer_timeout", (*Server).applySessionLimits},
+	{"resume_window", (*Server).applySessionLimits},
+	{"resume_bytes", (*Server).applySessionLimits},
 	{"keepalive", (*Server).applySessionLimits},
 	{"metrics_listen", func(s *Server, next *nextSettings) { s.metrics.SetNetwork(next.MetricsListen.Network) }},
 }
@@ -73,6 +75,8 @@ func sessionLimits(c *config.Config) hub.Limits {
 		WriteTimeout:        c.WriteTimeout,
 		RegistrationTimeout: c.RegistrationTimeout,
 		PeerTimeout:         c.PeerTimeout,
+		ResumeWindow:        c.ResumeWindow,
+		ResumeBytes:         int(c.ResumeBytes),
 		KeepAlive:           c.KeepAlive,
 		MaxUnregistered:     c.MaxUnregistered,
 		MaxSessionsPerUser:  c.MaxSessionsPerUser,

@@ -83,6 +83,12 @@ func (p *program) statusFields(s control.Status) []field {
 	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed",
 		"opened", formatRate(s.Rates.Opened),
 		"closed", formatRate(s.Rates.Closed)))
+	if s.Detached > 0 {
+		add("detached", s.Detached)
+	}
+	if s.Missed > 0 {
+		add("missed", s.Missed)
+	}
 	add("unregistered", s.Unregistered)
 	add("registrations", rate(s.Registrations, s.Rates.Registrations))
 	add("messages", rate(s.Messages, s.Rates.Messages))

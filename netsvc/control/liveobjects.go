@@ -81,6 +81,8 @@ const (
 	EventSessionOpened       = "session_opened"
 	EventSessionChanged      = "session_changed" // it registered again, perhaps as somebody else
 	EventSessionClosed       = "session_closed"
+	EventSessionDetached     = "session_detached" // it lost its connection, and may come back
+	EventSessionResumed      = "session_resumed"  // it has come back
 	EventRegistrationRefused = "registration_refused"
 	EventAppChanged          = "app_changed"
 	// EventUnmet: a message reached no session. Of one recipient it comes once a minute at
@@ -93,7 +95,7 @@ const (
 // EventKinds returns the kinds that a follower can choose from.
 func EventKinds() []string {
 	return []string{
-		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventRegistrationRefused, EventAppChanged, EventUnmet,
+		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventSessionDetached, EventSessionResumed, EventRegistrationRefused, EventAppChanged, EventUnmet,
 		EventStatistics,
 	}
 }

@@ -76,7 +76,21 @@ type Session struct {
 	Groups []string `json:"groups,omitempty"` // further ones, beside UserGroup
 	Host   string   `json:"host,omitempty"`
 	Agent  string   `json:"agent,omitempty"` // the add-in, its version and platform
+
+	// State is connected or detached. A detached session, whose add-in can go on, has lost its
+	// connection at DetachedAt; Waiting messages, or fewer if it got some, wait for it.
+	State      string     `json:"state"`
+	DetachedAt *time.Time `json:"detached_at,omitempty"`
+	Waiting    int        `json:"waiting,omitempty"`
+	Resumed    uint64     `json:"resumed,omitempty"` // times that it came back
+	Missed     uint64     `json:"missed,omitempty"`  // messages that could not be kept for it
 }
+
+// The states of a session.
+const (
+	SessionConnected = "connected"
+	SessionDetached  = "detached"
+)
 
 // InGroups are all groups of the session that have a name.
 func (s *Session) InGroups() []string {
@@ -109,6 +123,9 @@ type Status struct {
 	TLSFailure    string     `json:"tls_failure,omitempty"` // why a renewed certificate is not in use
 	Apps          int        `json:"apps"`
 	Sessions      int        `json:"sessions"`
+	Detached      int        `json:"detached"`     // sessions without a connection, which may come back
+	Resumed       uint64     `json:"resumed"`      // times that one did
+	Missed        uint64     `json:"missed"`       // messages that could not be kept for one
 	Unregistered  int        `json:"unregistered"` // connections
 	Registrations uint64     `json:"registrations"`
 	Traffic[uint64]

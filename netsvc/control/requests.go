@@ -60,6 +60,7 @@ type recipientBody struct {
 // Sent answers a message: for how many sessions it was queued.
 type Sent struct {
 	Sessions int `json:"sessions"`
+	Waiting  int `json:"waiting,omitempty"` // of these, those that are away and may come back
 	// UnusableKeys are those in Data that are no names in 1C: the released extension
 	// loses the message.
 	UnusableKeys []string `json:"unusable_keys,omitempty"`

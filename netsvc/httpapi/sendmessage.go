@@ -15,6 +15,9 @@ import (
 // queued.
 const deliveredHeader = "X-Delivered-Sessions"
 
+// waitingHeader tells how many of these are away and may come back; absent: none (section 4.4).
+const waitingHeader = "X-Waiting-Sessions"
+
 // warningHeader warns the sender of what may become of a message that was accepted.
 const (
 	warningHeader       = "X-Warning"
@@ -63,14 +66,17 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 				slog.String("app", sender.ID), slog.Int("keys", len(keys)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 		})
 	}
-	sessions := s.hub.Publish(sender.ID, recipient, &message)
-	w.Header()[deliveredHeader] = []string{strconv.Itoa(sessions)}
+	reach := s.hub.Send(sender.ID, recipient, &message)
+	w.Header()[deliveredHeader] = []string{strconv.Itoa(reach.Sessions)}
+	if reach.Waiting > 0 {
+		w.Header()[waitingHeader] = []string{strconv.Itoa(reach.Waiting)}
+	}
 	w.WriteHeader(http.StatusOK)
 	succeeds(r)
 	s.counters.answered(http.StatusOK)
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, "message accepted",
-			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)), slog.Int("sessions", sessions),
+			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)), slog.Int("sessions", reach.Sessions),
 			slog.Int("bytes", len(*buffer)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 	}
 }

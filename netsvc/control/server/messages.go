@@ -25,9 +25,9 @@ func (s *Server) sendMessage(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions := s.hub.Publish(a.ID, to, &message)
-	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", sessions))
-	return object(control.Sent{Sessions: sessions, UnusableKeys: message.UnusableKeys()}), nil
+	reach := s.hub.Send(a.ID, to, &message)
+	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", reach.Sessions))
+	return object(control.Sent{Sessions: reach.Sessions, Waiting: reach.Waiting, UnusableKeys: message.UnusableKeys()}), nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

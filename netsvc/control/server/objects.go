@@ -39,6 +39,11 @@ func sessionOf(s hub.Session) control.Session {
 		Addr: s.Addr, Since: s.Since.UTC(), Delivered: s.Delivered, Bytes: s.Bytes, Queued: s.Queued, KeyGeneration: s.KeyGeneration,
 		Groups: s.Groups, Host: s.Host, Agent: s.Agent,
 	}
+	object.State, object.Resumed, object.Missed = control.SessionConnected, s.Resumed, s.Missed
+	if !s.Away.IsZero() {
+		at := s.Away.UTC()
+		object.State, object.DetachedAt, object.Waiting = control.SessionDetached, &at, s.Waiting
+	}
 	if !s.LastDeliveryAt.IsZero() {
 		at := s.LastDeliveryAt.UTC()
 		object.LastDeliveryAt = &at

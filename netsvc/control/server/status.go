@@ -18,6 +18,7 @@ func (s *Server) status(r *http.Request) (reply, error) {
 		Listen: info.Listen, Service: info.Service, Control: info.Control, MetricsListen: info.MetricsListen,
 		LogLevel: info.LogLevel.String(), TLSFailure: info.TLSFailure,
 		Apps: len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
+		Detached: counts.Detached, Resumed: counts.Resumed, Missed: counts.Missed,
 		Registrations: counts.Registrations, Traffic: control.Traffic[uint64](counts.Traffic), DroppedAsSlow: counts.DroppedAsSlow,
 		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
