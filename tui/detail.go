@@ -109,5 +109,14 @@ func (d *detail) fill() {
 			fields = append(fields, said)
 		}
 	}
+	if at := one.DetachedAt; at != nil {
+		fields = append(fields, field{d.t("tui.away_since"), say.Time(*at)}, field{d.t("tui.waiting_messages"), number(one.Waiting)})
+	}
+	if one.Resumed > 0 {
+		fields = append(fields, field{d.t("tui.resumed"), number(one.Resumed)})
+	}
+	if one.Missed > 0 {
+		fields = append(fields, field{d.t("tui.missed"), number(one.Missed)})
+	}
 	d.lines = plainBlock(fields)
 }

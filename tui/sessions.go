@@ -378,7 +378,7 @@ func (s *sessionsScreen) view() []string {
 			ibOf(one).plain(),
 			s.appTitle(one.AppID),
 			cells.Plain(strings.Join(one.InGroups(), ", ")),
-			host(one.Addr),
+			s.whence(one),
 			s.shortAge(now.Sub(one.Since)),
 			number(one.Delivered),
 			queued,
@@ -387,4 +387,12 @@ func (s *sessionsScreen) view() []string {
 		lines = append(lines, s.selectable(row, n == s.at.pos, s.width))
 	}
 	return lines
+}
+
+// whence is where a session is connected from; one that has lost its connection is away.
+func (s *sessionsScreen) whence(one control.Session) string {
+	if one.State == control.SessionDetached {
+		return s.t("tui.away")
+	}
+	return host(one.Addr)
 }

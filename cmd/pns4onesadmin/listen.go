@@ -30,6 +30,7 @@ type listening struct {
 	groups       []string // the first one is the registration's
 	attrs        []string // name=value
 	attributes   []wire.Attribute
+	resume       bool
 	service      string
 	clientKey    string
 	count        int
@@ -64,6 +65,7 @@ func (p *program) listenCommand() *cobra.Command {
 	flags.StringVar(&l.registration.IbID, "ib", "", p.text.T("admin.flag_ib"))
 	flags.StringVar(&l.registration.UserID, "user", "", p.text.T("admin.flag_user"))
 	flags.StringArrayVar(&l.groups, "group", nil, p.text.T("admin.flag_groups"))
+	flags.BoolVar(&l.resume, "resume", false, p.text.T("admin.flag_resume"))
 	flags.StringArrayVar(&l.attrs, "attr", nil, p.text.T("admin.flag_attr"))
 	flags.StringVar(&l.service, "service", "", p.text.T("admin.flag_service"))
 	flags.StringVar(&l.clientKey, "client-key", "", p.text.T("admin.flag_client_key"))
@@ -121,16 +123,34 @@ func (p *program) listen(ctx context.Context, l *listening) error {
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	session, err := wire.Dial(connecting, l.service, l.registration, key, l.attributes...)
+	listen, attributes := receive, l.attributes
+	if l.resume {
+		var r *resuming
+		r, attributes = p.resuming(l, key)
+		listen = r.receive
+	}
+	session, err := wire.Dial(connecting, l.service, l.registration, key, attributes...)
 	if err != nil {
 		return failure("admin.cannot_connect", "address", l.service, "error", networkError(err))
 	}
 	defer session.Close()
-	defer context.AfterFunc(ctx, func() { session.Close() })()
+	if !l.resume {
+		defer context.AfterFunc(ctx, func() { session.Close() })()
+	}
 
 	messages := make(chan []byte)
 	ended := make(chan error, 1)
-	go func() { ended <- receive(ctx, session, messages) }()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		ended <- listen(ctx, session, messages)
+	}()
+	if l.resume {
+		defer func() { // the goodbye has left before the program does
+			stop()
+			<-left
+		}()
+	}
 	confirmed := false
 	if !remote {
 		if confirmed, err = registered(connecting, client, session.LocalAddr(), l.registration, ended); err != nil {

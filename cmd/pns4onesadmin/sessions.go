@@ -215,12 +215,21 @@ func (p *program) sessionColumns(sessions []control.Session, apps []control.App)
 	for _, said := range []sessionColumn{
 		{"admin.column_host", func(s control.Session) string { return shortID(s.Host) }},
 		{"admin.column_agent", func(s control.Session) string { return shortID(s.Agent) }},
+		{"admin.column_state", p.away},
 	} {
 		if slices.ContainsFunc(sessions, func(s control.Session) bool { return said.cell(s) != "" }) {
 			columns = append(columns, said)
 		}
 	}
 	return columns
+}
+
+// away says since when a session has no connection; nothing of one that has.
+func (p *program) away(s control.Session) string {
+	if s.DetachedAt == nil {
+		return ""
+	}
+	return p.text.T("admin.away_since", "time", s.DetachedAt.Local().Format(time.TimeOnly))
 }
 
 // printSessions prints the table of sessions.

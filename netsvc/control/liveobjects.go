@@ -220,6 +220,9 @@ type Explanation struct {
 	// their number, also if not all of them are listed.
 	Connected      []Session `json:"connected"`
 	ConnectedTotal int       `json:"connected_total"`
+	// Detached are those that have lost their connection and may come back: a message
+	// waits for them. At most 100 are listed.
+	Detached []Session `json:"detached,omitempty"`
 	// LastClosed is the last session of the user that ended, LastRefused the last
 	// registration in the user's name that was refused. Both are absent if there
 	// was none since the daemon was started, and when a group is asked about.

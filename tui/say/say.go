@@ -181,8 +181,12 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		if hidden := e.ConnectedTotal - len(e.Connected); hidden > 0 {
 			detail(w.Text.T("live.and_more", "N", hidden))
 		}
-	} else {
+	} else if len(e.Detached) == 0 {
 		say("not_connected")
+	}
+	for _, s := range e.Detached {
+		say("away", "time", Time(*s.DetachedAt), "N", s.Waiting)
+		detail(w.session(s, now))
 	}
 
 	w.unmet(e, say, detail)
@@ -196,7 +200,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	if r := e.LastRefused; r != nil {
 		say("last_refused", "time", Time(r.Time), "reason", w.Reason(r.Reason), "addr", r.Peer.Addr, "N", r.Count)
 	}
-	if e.ConnectedTotal == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil && len(e.Unmet) == 0 {
+	if e.ConnectedTotal == 0 && len(e.Detached) == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil && len(e.Unmet) == 0 {
 		say("never_seen")
 	}
 

@@ -61,6 +61,10 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 	h.Walk(func(s *hub.Session) bool {
 		here := s.AppID == about.AppID && s.IbID == about.IbID
 		switch {
+		case here && about.means(s) && !s.Away.IsZero():
+			if len(about.Detached) < maxConnected {
+				about.Detached = append(about.Detached, about.server.sessionOf(*s))
+			}
 		case here && about.means(s):
 			about.ConnectedTotal++
 			if len(about.Connected) < maxConnected {
