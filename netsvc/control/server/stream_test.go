@@ -86,7 +86,7 @@ func TestStreamsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		"/v1/logs?tail=many":         "tail: expected a number from 0",
 		"/v1/logs?follow=perhaps":    "follow: expected true or false",
 		"/v1/logs?grep=x":            "expected one of level, q, tail, follow",
-		"/v1/events?event=birthday":  "expected one of session_opened, session_changed, session_closed, registration_refused, app_changed, message_without_recipient, statistics",
+		"/v1/events?event=birthday":  "expected one of session_opened, session_changed, session_closed, session_detached, session_resumed, registration_refused, app_changed, message_without_recipient, statistics",
 		"/v1/status?by_app=perhaps":  "by_app: expected true or false",
 		"/v1/explain?ib=x&user=y":    "app: is required",
 		"/v1/explain?app=x&user=y":   "ib: is required",
