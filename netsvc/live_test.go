@@ -81,6 +81,7 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		{"unknown_app", registration(key, 32, "elsewhere", "ib", "u1", ""), "u1"},
 		{"wrong_hmac", registration(other, 32, a.ID, "ib", "u2", ""), "u2"},
 		{"too_many_sessions", registration(key, 32, a.ID, "ib", "u3", ""), "u3"},
+		{"stale", registration(key, 32, a.ID, "ib", "u4", "", "session="+strings.Repeat("s", 22), "turn=2", "received=0", "from=0", "mode=again"), "u4"},
 		{"registration_timeout", nil, ""},
 	}
 	d.session(a, "u3") // the one it may have
