@@ -77,7 +77,7 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 		case about.UserID != "" && len(about.OtherPlaces) < maxNearSessions && sameButForCase(s.UserID, about.UserID):
 			about.OtherPlaces = append(about.OtherPlaces, about.server.sessionOf(*s))
 		}
-		if here {
+		if here && s.Away.IsZero() {
 			about.InfobaseSessions++
 			about.takeNames(s)
 			count(groups, s.UserGroup)
