@@ -162,10 +162,11 @@ wine_proofs() {
 	mkdir -p "$WINEPREFIX/drive_c/windows/system32"
 	[ "$arch" = win64 ] || cp "$cache/wine32/zlib1.dll" "$WINEPREFIX/drive_c/windows/system32"
 	"$server" -p || fail "the server of Wine $arch does not start"
+	# shellcheck disable=SC2064
+	trap "'$server' -k || true" EXIT
 	timeout 300 "$loader" wineboot -i >"$work/wineboot.log" 2>&1 || fail "Wine $arch does not start: $(tail -n 5 "$work/wineboot.log")"
 	prove "Wine $arch" "$built/PNS4OneSComp_Win${bits}_$names.dll" "$built/host$bits.exe" "$built/codec$bits.exe" "$loader" \
 		"PNS4OneSComp_Win$bits.dll"
-	"$server" -k || true
 }
 under_wine64() { WINELOADER=/usr/lib/wine/wine64 wine_proofs win64 /usr/lib/wine/wine64 /usr/lib/wine/wineserver64 64; }
 under_wine32() {
