@@ -344,7 +344,8 @@ func (h *Hub) CloseSession(id uint64, since time.Time) (Session, bool) {
 	h.mu.Lock()
 	s := h.sessions[id]
 	h.mu.Unlock()
-	if s == nil || s.shownID() != id {
+	if s == nil || s.shownID() != id || s.closeReason() != "" {
+		// It goes on on another connection, perhaps.
 		if s = h.returned(id); s == nil {
 			return Session{}, false
 		}
@@ -369,7 +370,7 @@ func (s *session) shownID() uint64 {
 // returned finds a session that has come back on another connection by its number.
 func (h *Hub) returned(id uint64) *session {
 	for _, s := range h.snapshot() {
-		if s.shownID() == id {
+		if s.shownID() == id && s.closeReason() == "" {
 			return s
 		}
 	}
