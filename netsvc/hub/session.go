@@ -152,15 +152,6 @@ func (s *session) wake() bool {
 	return was
 }
 
-// rests notes that a session has no goroutine and watch waits for it. It reports false if
-// the session has ended: then somebody has to see to that.
-func (s *session) rests() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resting = s.closed == "" && s.out.state != outDetached
-	return s.resting
-}
-
 // forget takes a session off the books, unless it was not closed since the hub is
 // frozen.
 func (h *Hub) forget(s *session) {

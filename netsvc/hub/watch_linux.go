@@ -85,6 +85,15 @@ func (w *watch) await(s *session) bool {
 	return err == nil || !s.wake()
 }
 
+// rests notes that a session has no goroutine and watch waits for it. It reports false if
+// the session has ended: then somebody has to see to that.
+func (s *session) rests() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resting = s.closed == "" && s.out.state != outDetached
+	return s.resting
+}
+
 func (w *watch) run() {
 	events := make([]unix.EpollEvent, 128)
 	for {
