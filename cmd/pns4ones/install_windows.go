@@ -94,8 +94,8 @@ func (c *serviceCommand) checkSettings(flags []string, inherited bool) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	d := &daemonRun{manager: manager{stdout: c.stdout, stderr: c.stderr}}
-	settings, err := config.Load(config.LoadOptions{Args: flags, Getenv: serviceEnvironment(local), Paths: paths})
+	d := &daemonRun{getenv: serviceEnvironment(local), manager: manager{stdout: c.stdout, stderr: c.stderr}}
+	settings, err := config.Load(config.LoadOptions{Args: flags, Getenv: d.getenv, Paths: paths})
 	if err != nil {
 		d.fail(c.text, nil, err)
 		if wrong, ok := errors.AsType[*config.Error](err); ok && wrong.Usage && inherited {
