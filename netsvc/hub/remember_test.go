@@ -242,6 +242,56 @@ func TestAFurtherPacketSendsNothingAgain(t *testing.T) {
 	a.gets("3")
 }
 
+// TestNumbersGoOnFromWhatTheClientCounted: also where nothing is remembered, for the hub was
+// killed, or the window has ended.
+func TestNumbersGoOnFromWhatTheClientCounted(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.turn, a.received, a.from = 7, 5, 3
+	a.connect()
+	s.send("1", "2")
+	a.gets("1")
+	a.breaks()
+	a.connect()
+	a.gets("2")
+}
+
+// TestWhatTheSendBufferHoldsIsKept: however small resume_bytes is, for the peer may not have it.
+func TestWhatTheSendBufferHoldsIsKept(t *testing.T) {
+	t.Parallel()
+	little := lasting
+	little.ResumeBytes = 1
+	s := start(t, hub.Options{Limits: little})
+	a := s.addin("ann")
+	a.connect()
+	s.send("1", "2", "3", "4")
+	eventually(t, "all is written", func() bool {
+		page, _ := s.Sessions(hub.Query{})
+		return page.Sessions[0].Delivered == 4
+	})
+	a.breaks()
+	a.connect()
+	a.gets("1", "2", "3", "4")
+	if n := s.Stats().Missed; n != 0 {
+		t.Errorf("%d messages were missed", n)
+	}
+}
+
+func TestAFurtherPacketOnAnotherConnectionIsStale(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	closedGently(t, s.speak(a.packet(wire.ModeAgain))) // nobody has it
+	a.connect()
+	closedGently(t, s.speak(a.packet(wire.ModeAgain))) // somebody else has it
+	s.send("1")
+	a.gets("1")
+	if n := s.Stats().Refused[hub.ReasonStale]; n != 2 {
+		t.Errorf("%d stale packets were counted", n)
+	}
+}
+
 func TestADetachedSessionThatIsFullMisses(t *testing.T) {
 	t.Parallel()
 	few := lasting
