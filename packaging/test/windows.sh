@@ -24,17 +24,19 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 	cp "$dist"/pns4ones-*-windows-amd64-setup.exe "$builds/new-setup.exe"
 	unzip -q "$builds/new.zip" -d "$builds"
 
-	# The version before, and one whose program cannot start: its database has a
-	# name that no file can have.
-	for version in 0.0.1 99.0.0; do
+	# The version before, one whose program finds that it cannot start, for its database
+	# has a name that no file can have, and one that learns it only when it starts: its
+	# control channel would lie where no pipe can be.
+	for version in 0.0.1 98.0.0 99.0.0; do
 		mkdir "$builds/$version"
 		cp -R "$builds"/pns4ones/{doc,pns4onesadmin.exe} LICENSE "$builds/$version"
 	done
 	for name in pns4ones pns4onesadmin; do
 		CGO_ENABLED=0 GOOS=windows GOARCH=amd64 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=0.0.1" -o "$builds/0.0.1/$name.exe" "./cmd/$name"
 	done
-	sed 's,pns4ones\.db,pns4ones?db,g' "$builds/pns4ones/pns4ones.exe" >"$builds/99.0.0/pns4ones.exe"
-	for version in 0.0.1 99.0.0; do
+	sed 's,pns4ones\.db,pns4ones?db,g' "$builds/pns4ones/pns4ones.exe" >"$builds/98.0.0/pns4ones.exe"
+	sed 's,\\pipe\\pns4ones,\\pixe\\pns4ones,g' "$builds/pns4ones/pns4ones.exe" >"$builds/99.0.0/pns4ones.exe"
+	for version in 0.0.1 98.0.0 99.0.0; do
 		SOURCE_DATE_EPOCH=1700000000 packaging/windows/build.sh "$builds/$version" "$builds" "$version"
 	done
 	GOOS=windows GOARCH=amd64 go test -c -o "$builds/pns4ones.test.exe" ./cmd/pns4ones
@@ -223,8 +225,14 @@ running || fail "the upgrade leaves a service that does not run"
 use "$program" before
 proven "upgraded: the keys are the same"
 
+setup 2 "$builds/pns4ones-98.0.0-windows-amd64-setup.exe" /S
+expect "$work/setup.log" "pns4ones?db" "a version that cannot start"
+grep -q 'pns4ones.exe" stop$' "$work/setup.log" && fail "the service was stopped: $(cat "$work/setup.log")"
+running || fail "a version that cannot start stops what runs"
+proven "a new version that cannot start says why, and what runs goes on"
+
 setup 2 "$builds/pns4ones-99.0.0-windows-amd64-setup.exe" /S
-expect "$work/setup.log" "pns4ones?db" "a version that does not start"
+expect "$work/setup.log" "pixe" "a version that does not start"
 expect "$work/setup.log" 'pns4ones.exe" stop' "the log of the installer"
 running || fail "a version that does not start leaves a service that does not run"
 cmp -s "$program/pns4ones.exe" "$zip/pns4ones.exe" || fail "the old program is not back"
