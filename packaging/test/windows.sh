@@ -283,7 +283,7 @@ win sc create PNS4OneS binPath= "$old" start= demand obj= LocalSystem >/dev/null
 win sc start PNS4OneS >/dev/null || fail "sc start: $(cat "$work/out")"
 setup 2 "$builds/pns4ones-99.0.0-windows-amd64-setup.exe" /S
 [ "$(image)" = "$old" ] || fail "the service starts $(image)"
-[ "$(win "$zip/pns4onesadmin.exe" status --json | jq -r .version)" = 0.0.1 ] || fail "the old product does not run"
+[ "$(win "$builds/0.0.1/pns4onesadmin.exe" status --json | jq -r .version)" = 0.0.1 ] || fail "the old product does not run: $(cat "$work/out")"
 [ "$(ls "$program")" = "$(printf 'mine.txt\nuninstall.exe')" ] || fail "left: $(ls "$program")"
 proven "a new version that does not start beside the old product: that runs again"
 
