@@ -217,12 +217,12 @@ proven "either process of an upgrade killed: the service comes back, and systemd
 
 ### upgrading
 hold
-key=$(inside pns4onesadmin show before --json)
+key=$(inside pns4onesadmin show before --json | keys)
 pid=$(main_pid)
 install new.deb
 active || fail "the service does not run after the upgrade: $(cat "$work/install.log")"
 [ "$(main_pid)" != "$pid" ] || fail "the old version still runs"
-[ "$(inside pns4onesadmin show before --json)" = "$key" ] || fail "the upgrade changed the keys"
+[ "$(inside pns4onesadmin show before --json | keys)" = "$key" ] || fail "the upgrade changed the keys"
 sh_inside 'pns4onesadmin status --json' | grep -qF "\"$(dpkg-deb -f "$new" Version)\"" || fail "another version runs"
 inside /packages/use.sh before
 release "upgraded: the new version runs, with settings and keys"

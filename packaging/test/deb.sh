@@ -88,13 +88,13 @@ install old
 printf 'log_level = "Error"\n' >>"$root/etc/pns4ones/pns4ones.toml"
 start_daemon
 in_root /run/use.sh before
-key=$(in_root pns4onesadmin show before --json)
+key=$(in_root pns4onesadmin show before --json | keys)
 install new
 in_root pns4onesadmin status --json | grep -qF "\"$(version "$old")\"" || fail "the upgrade stopped a daemon that it does not manage"
 stop_daemon
 start_daemon
 [ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the upgrade left $(in_root pns4ones -version)"
-[ "$(in_root pns4onesadmin show before --json)" = "$key" ] || fail "the upgrade changed the keys"
+[ "$(in_root pns4onesadmin show before --json | keys)" = "$key" ] || fail "the upgrade changed the keys"
 in_root /run/use.sh before
 stop_daemon
 expect "$root/etc/pns4ones/pns4ones.toml" 'log_level = "Error"' "settings after the upgrade"

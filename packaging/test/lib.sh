@@ -108,6 +108,9 @@ expect() {
 $(cat "$1")"
 }
 
+# keys leaves of what show --json prints what no upgrade may change: not who uses the keys.
+keys() { grep -oE '"(id|title|server_key|client_key|created_at)": *"[^"]*"'; }
+
 # eventually waits for a command to succeed, for up to 20 s, or $patience.
 eventually() {
 	local what=$1

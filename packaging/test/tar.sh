@@ -56,7 +56,7 @@ in_root /run/use.sh before
 proven "used: a message arrives"
 
 ### upgrading: the same again, with other files
-key=$(in_root pns4onesadmin show before --json)
+key=$(in_root pns4onesadmin show before --json | keys)
 printf 'log_level = "Error"\n' >>"$root/etc/pns4ones/pns4ones.toml"
 stop_daemon
 unpack "$old"
@@ -66,7 +66,7 @@ unpack "$new"
 install
 [ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the upgrade left $(in_root pns4ones -version)"
 start_daemon
-[ "$(in_root pns4onesadmin show before --json)" = "$key" ] || fail "the upgrade changed the keys"
+[ "$(in_root pns4onesadmin show before --json | keys)" = "$key" ] || fail "the upgrade changed the keys"
 in_root /run/use.sh before
 stop_daemon
 expect "$root/etc/pns4ones/pns4ones.toml" 'log_level = "Error"' "settings after the upgrade"
