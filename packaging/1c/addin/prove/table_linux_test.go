@@ -68,11 +68,14 @@ var table = []row{
 	{"what it needs", needs, `^GLIBC_2.34 .*libcrypto.so.1.1`, `VCRUNTIME140`, `^(GLIBC_2.17 libc.so.6 libdl.so.2 libpthread.so.0|KERNEL32.dll WS2_32.dll bcrypt.dll msvcrt.dll)$`},
 }
 
+// tableSettings are those of the daemon: what one row leaves behind is not remembered in the next.
+var tableSettings = []string{"-max_message_size", "4MiB", "-resume_window", "0s"}
+
 func TestTable(whole *testing.T) {
 	if library == "" {
 		whole.Skip("no add-in: packaging/test/addin.sh builds it and runs this")
 	}
-	d := startDaemon(whole, "-max_message_size", "4MiB")
+	d := startDaemon(whole, tableSettings...)
 	for _, r := range table {
 		whole.Run(r.situation, func(t *testing.T) {
 			if sanitized && r.situation == "what it needs" {
@@ -195,7 +198,7 @@ func lost(x *exhibit) {
 		if !x.ours() {
 			x.event()
 		}
-		x.d.start("-max_message_size", "4MiB")
+		x.d.start(tableSettings...)
 		deadline := time.Now().Add(givenUp)
 		if x.ours() {
 			deadline = time.Now().Add(patience)
