@@ -158,15 +158,17 @@ func (h *Hub) verify(t *tenant, packet wire.Packet) *key {
 	return nil
 }
 
+// registrationRecords are what the log says of a registration.
+var registrationRecords = map[EventKind]string{
+	SessionOpened: "session opened", SessionChanged: "session registered again", SessionResumed: "session resumed",
+}
+
 // announce has the log and the observer know of a registration that was put into force. The
 // session ends here if its key went out of force meanwhile.
 func (h *Hub) announce(s *session, what EventKind) error {
-	event := map[EventKind]string{
-		SessionOpened: "session opened", SessionChanged: "session registered again", SessionResumed: "session resumed",
-	}[what]
 	// Closed already, perhaps: then this is what it was before that.
 	now, _, _ := s.describe()
-	h.logSession(event, &now)
+	h.logSession(registrationRecords[what], &now)
 	h.observe(what, now, "")
 	if r := s.registered(); r.key.revoked.Load() { // while we were at it; see revoke
 		h.closeSession(s, closedKeyRevoked)
