@@ -1,0 +1,153 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/cells"
+	"github.com/pns4ones/pns4ones/tui/say"
+)
+
+// The detail of an app.
+
+// detailKeys are the keys of the detail, but for the one that closes it.
+func (a *appsScreen) detailKeys() keyTable {
+	view := "tui.key_show_keys"
+	if a.visible {
+		view = "tui.key_hide_keys"
+	}
+	return keyTable{
+		{keys: "c enter", shown: "c", text: "tui.key_copy", do: a.withApp(a.copyField)},
+		{keys: "v", text: view, do: a.toggleKeys},
+		{keys: "s", text: "tui.key_server_key", do: a.withApp(a.askServerKey)},
+		{keys: "C", text: "tui.key_client_key", do: a.withApp(a.askClientKey)},
+		{keys: "t", text: "tui.key_reset_token", do: a.withApp(a.askResetToken)},
+		{keys: "r", text: "tui.key_rename", do: a.withApp(a.askRename)},
+		{keys: "d", text: "tui.key_remove", do: a.withApp(a.askRemove)},
+		{keys: "o", text: "tui.key_sessions_of", do: a.withApp(sessionsOf)},
+		{keys: "i", text: "tui.key_infobases", do: a.withApp(a.showInfobases)},
+		{keys: "w", text: "tui.key_write", do: a.withApp(writeTo)},
+		{keys: "up down k j", doKey: a.moveField},
+	}
+}
+
+// openDetail shows an app in detail, keys masked.
+func (a *appsScreen) openDetail(one control.App) tea.Cmd {
+	a.opened, a.selected, a.field, a.visible = one.ID, one.ID, 0, false
+	return nil
+}
+
+func (a *appsScreen) closeDetail() tea.Cmd {
+	a.opened, a.visible = "", false
+	return nil
+}
+
+func (a *appsScreen) moveField(name string) tea.Cmd {
+	switch name {
+	case "up", "k":
+		a.field = max(a.field-1, 0)
+	case "down", "j":
+		a.field = min(a.field+1, copiedFields-1)
+	}
+	return nil
+}
+
+func (a *appsScreen) toggleKeys() tea.Cmd {
+	a.visible = !a.visible
+	return nil
+}
+
+func (a *appsScreen) copyField(one control.App) tea.Cmd {
+	f := a.fields(one)[a.field]
+	a.copied(f.name, f.value)
+	return nil
+}
+
+// copiedFields is the number of fields that can be copied.
+const copiedFields = 3
+
+// fields are what can be copied.
+func (a *appsScreen) fields(one control.App) [copiedFields]field {
+	return [...]field{
+		{a.t("tui.app_id"), one.ID},
+		{a.t("tui.server_key"), one.ServerKey},
+		{a.t("tui.client_key"), one.ClientKey},
+	}
+}
+
+// detail shows one app: what goes into 1C, and what goes on.
+func (a *appsScreen) detail(one control.App) []string {
+	width := a.width - 2*markWidth
+	lines := []string{"  " + a.style.title.Render(cells.Truncate(cells.Plain(one.Title), width)), ""}
+	fields := a.fields(one)
+	names := nameWidth(fields[:])
+	for i, f := range fields {
+		value := cells.Plain(f.value)
+		if i > 0 && !a.visible {
+			value = strings.Repeat("•", 24)
+		}
+		name := cells.Left(f.name, names) + "  "
+		if cells.Width(name)+cells.Width(value) <= width || !a.visible {
+			lines = append(lines, a.selectable(name+value, i == a.field, a.width))
+			continue
+		}
+		// A key is shown whole, in one line if it fits there.
+		lines = append(lines, a.selectable(name, i == a.field, a.width))
+		for _, part := range cells.Wrap(value, a.width-3) {
+			lines = append(lines, "   "+part)
+		}
+	}
+	lines = append(lines, "")
+	facts := []field{
+		{a.t("tui.created_at"), say.Time(one.CreatedAt)},
+		{a.t("tui.column_sessions"), number(one.Sessions)},
+	}
+	until := func(t time.Time) string {
+		return a.t("tui.old_until", "left", a.words.Age(max(t.Sub(a.now()), 0)), "time", say.Time(t))
+	}
+	if t := one.OldServerKeyUntil; t != nil {
+		facts = append(facts, field{a.t("tui.old_server_key"), until(*t)})
+	}
+	if t := one.OldClientKeyUntil; t != nil {
+		facts = append(facts, field{a.t("tui.old_client_key"), until(*t)})
+		if n := one.OldClientKeySessions; n != nil {
+			facts = append(facts, field{a.t("tui.on_old_key"), number(*n)})
+		}
+	}
+	lines = append(lines, indent(a.block(facts, width))...)
+	var where []string
+	for _, line := range cells.Wrap(a.t("tui.where_to_put"), width) {
+		where = append(where, a.style.dim.Render(line))
+	}
+	// Where there is no room for all keys, the footer has some and the help all.
+	for _, more := range [][]string{a.listKeys(width), where} {
+		if len(lines)+1+len(more) <= a.height {
+			lines = append(append(lines, ""), indent(more)...)
+		}
+	}
+	return lines
+}
+
+// listKeys shows all keys of the detail in columns: the footer has no room for
+// them on a narrow screen.
+func (a *appsScreen) listKeys(width int) (lines []string) {
+	hints := a.hints(a.detailKeys())
+	wide := 0
+	for _, h := range hints {
+		wide = max(wide, h.width()+3)
+	}
+	columns := max(width/wide, 1)
+	rows := (len(hints) + columns - 1) / columns
+	for i := range rows {
+		line := ""
+		for n := i; n < len(hints); n += rows {
+			name := hints[n].short()
+			line += a.style.accent.Render(name) + " " + cells.Left(hints[n].text, wide-1-cells.Width(name))
+		}
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return lines
+}
