@@ -58,6 +58,10 @@ const maxNamesBytes = 8 << 20
 type savedSocket struct {
 	Setting string `json:"setting"`
 	Address string `json:"address"` // as the setting gave it; of the control channel, its path
+
+	// File is what socket.FileOf says of the control channel; versions before 26 November
+	// 2026 say nothing.
+	File string `json:"file,omitempty"`
 }
 
 // Frames that wait to be written travel in memory files of this size, a variable for

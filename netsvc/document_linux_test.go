@@ -138,7 +138,7 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := document{
-		Format: documentFormat, Version: "1.2.3", Identity: identity, Apps: text, Sockets: []savedSocket{{"listen", "127.0.0.1:1"}},
+		Format: documentFormat, Version: "1.2.3", Identity: identity, Apps: text, Sockets: []savedSocket{{Setting: "listen", Address: "127.0.0.1:1"}},
 		Record: control.Handover{ID: "id", Way: control.WayUpgrade, FromVersion: "1.2.3", FromPID: 5, Sessions: sessions, At: time.Now().UTC()}, hub: state,
 		Names: map[string][]byte{apps[0].ID: []byte("names")},
 		Unmet: []history.Unmet{{Recipient: history.Recipient{AppID: "a", IbID: "ib", Type: wire.ToUser, Name: "ann"}, Count: 3,
@@ -281,7 +281,7 @@ func someParts(t testing.TB) *parts {
 		Sessions: []hub.SavedSession{{ID: 1, IbID: "ib", Queue: []int{0, 1, 2}, Written: 4, Conn: conns[0]}, {ID: 2, Key: -1, Conn: conns[1]}},
 	}
 	p := &parts{document: document{
-		Format: documentFormat, Version: "1", Identity: identity, Apps: text, Sockets: []savedSocket{{"listen", ":1"}}, hub: state,
+		Format: documentFormat, Version: "1", Identity: identity, Apps: text, Sockets: []savedSocket{{Setting: "listen", Address: ":1"}}, hub: state,
 	}}
 	listening, err := conns[2].(*net.UDPConn).File()
 	if err != nil {

@@ -148,6 +148,7 @@ func (u *upgrade) prepare() (err error) {
 	u.record.ToPID = u.next.process.Pid
 	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity()}
 	files := []syscall.Conn{u.next.turnOut}
+	s.shutControl(true) // the successor has the one of now
 	saved, sockets := s.sockets()
 	greeting.Sockets = saved
 	u.next.link.SetDeadline(until)
@@ -259,6 +260,8 @@ func (u *upgrade) giveUp() {
 	if u.next != nil {
 		u.next.end(u.deadlines.End)
 	}
+	u.server.shutControl(false)
+	wake(u.server.controlAway)
 	u.server.apps.Resume() // the gate may be shut already
 }
 
@@ -476,7 +479,7 @@ func (s *Server) thaw() {
 		f.service.Resume()
 	}
 	if ln := socket.Underlying(s.currentControl()); ln != nil {
-		again, err := socket.Attach(ln, s.options.Config.Control)
+		again, err := socket.Attach(ln, s.options.Config.Control, socket.FileOf(s.currentControl()))
 		if err != nil { // its file is gone
 			ln.Close()
 		}
@@ -505,13 +508,14 @@ func (s *Server) stopAccepting() {
 // closeControl closes the control channel, where nobody accepts any more. Its folder may be
 // locked by somebody, or lie on a disk that does not answer: then that is done later.
 func (s *Server) closeControl(until time.Time) {
-	detached := socket.Underlying(s.currentControl())
+	before := s.currentControl()
+	detached := socket.Underlying(before)
 	s.setControl(nil)
 	if detached == nil {
 		return
 	}
 	bounded(until, func() (struct{}, error) {
-		ln, err := socket.Attach(detached, s.options.Config.Control)
+		ln, err := socket.Attach(detached, s.options.Config.Control, socket.FileOf(before))
 		if err != nil { // its file is gone
 			ln = detached
 		}
@@ -530,12 +534,14 @@ func (s *Server) shutControl(shut bool) {
 func (s *Server) sockets() (saved []savedSocket, sockets []syscall.Conn) {
 	for _, front := range s.fronts() {
 		for _, ln := range front.service.Sockets() {
-			saved = append(saved, savedSocket{front.setting, front.service.Address().String()})
+			saved = append(saved, savedSocket{Setting: front.setting, Address: front.service.Address().String()})
 			sockets = append(sockets, ln)
 		}
 	}
-	if ln := socket.Underlying(s.currentControl()); ln != nil {
-		saved = append(saved, savedSocket{"control", s.options.Config.Control})
+	channel := s.currentControl()
+	if ln := socket.Underlying(channel); ln != nil {
+		saved = append(saved, savedSocket{Setting: "control", Address: s.options.Config.Control,
+			File: socket.FileOf(channel)})
 		sockets = append(sockets, ln)
 	}
 	return saved, sockets

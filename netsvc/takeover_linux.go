@@ -512,7 +512,7 @@ func (t *takeover) takeControl(path string) net.Listener {
 		}
 		t.listened[i].Close()
 		t.listened[i] = nil
-		if attached, err := socket.Attach(ln.(*net.UnixListener), path); err == nil {
+		if attached, err := socket.Attach(ln.(*net.UnixListener), path, saved.File); err == nil {
 			return attached
 		}
 		ln.Close() // its file is gone

@@ -213,7 +213,13 @@ func listenAt(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("making the socket: %w", reason(err))
 	}
 	if err = giveToGroup(path, socketMode); err == nil {
-		s, attachErr := Attach(ln.(*net.UnixListener), path)
+		// The system stamps files with a clock of some milliseconds, and a number is free
+		// again at once: two files could pass for one.
+		now := time.Now()
+		err = os.Chtimes(path, now, now)
+	}
+	if err == nil {
+		s, attachErr := Attach(ln.(*net.UnixListener), path, "")
 		if attachErr == nil {
 			return s, nil
 		}
@@ -224,16 +230,36 @@ func listenAt(path string) (net.Listener, error) {
 	return nil, err
 }
 
-// Attach goes on with a socket that Detach gave, in this process or another one. The
-// error says that its file is no longer there.
-func Attach(ln *net.UnixListener, path string) (net.Listener, error) {
+// Attach goes on with a socket that Detach gave, in this process or another one. Its file
+// is the one that FileOf named; if that is empty, the one at path. The error says that its
+// file is no longer there: then nobody can call the socket, whatever is at path.
+func Attach(ln *net.UnixListener, path, file string) (net.Listener, error) {
 	ln.SetUnlinkOnClose(false)
 	ln.SetDeadline(time.Time{})
-	file, err := os.Lstat(path)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	return &socket{UnixListener: ln, path: path, file: file}, nil
+	if file != "" && identity(info) != file {
+		return nil, &fs.PathError{Op: "attach", Path: path, Err: fs.ErrNotExist}
+	}
+	return &socket{UnixListener: ln, path: path, file: info}, nil
+}
+
+// FileOf names the file of a channel as no other file is named, before or after it; empty
+// if ln is of another kind.
+func FileOf(ln net.Listener) string {
+	if s, ours := ln.(*socket); ours {
+		return identity(s.file)
+	}
+	return ""
+}
+
+// identity tells a file from those that had its number before by the time when it was made:
+// nothing writes to the file of a socket.
+func identity(file fs.FileInfo) string {
+	system := file.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%d:%d:%d", system.Dev, system.Ino, file.ModTime().UnixNano())
 }
 
 // Underlying is the socket itself, to be passed on; nil if ln is of another kind.
@@ -284,21 +310,22 @@ func (s *socket) Close() error {
 	if errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(s.file, now) {
+	if s.isThere() {
 		os.Remove(s.path)
 	}
 	return err
+}
+
+func (s *socket) isThere() bool {
+	now, err := os.Lstat(s.path)
+	return err == nil && identity(now) == identity(s.file)
 }
 
 // IsThere reports whether callers find the channel: its file may have been removed, or
 // another one be in its place.
 func IsThere(ln net.Listener) bool {
 	s, ours := ln.(*socket)
-	if !ours {
-		return true
-	}
-	now, err := os.Lstat(s.path)
-	return err == nil && os.SameFile(s.file, now)
+	return !ours || s.isThere()
 }
 
 // Drop closes a channel that is not there any more: whatever is in its place stays.

@@ -338,7 +338,7 @@ func TestADetachedSocketGoesOnElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	detached.Close()
-	attached, err := socket.Attach(copied.(*net.UnixListener), path)
+	attached, err := socket.Attach(copied.(*net.UnixListener), path, socket.FileOf(ln))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestASocketIsTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer caller.Close()
-		again, err := socket.Attach(detached, path)
+		again, err := socket.Attach(detached, path, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,8 +399,27 @@ func TestASocketWhoseFileIsGoneIsNotAttached(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := socket.Attach(detached, path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := socket.Attach(detached, path, ""); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("attaching it: %v", err)
+	}
+}
+
+// TestASocketIsNotAttachedToTheFileOfAnother: nobody who calls would reach it.
+func TestASocketIsNotAttachedToTheFileOfAnother(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	ln := listen(t, path)
+	detached := socket.Detach(ln)
+	defer detached.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, path) // it may get the number of the file that was removed
+	if _, err := socket.Attach(detached, path, socket.FileOf(ln)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("attaching it: %v", err)
+	}
+	if socket.IsThere(ln) {
+		t.Error("it passes for the one that is there")
 	}
 }
 
@@ -408,7 +427,7 @@ func TestASocketWhoseFileIsGoneIsNotAttached(t *testing.T) {
 func TestAnAttachedSocketRemovesNoOther(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
-	attached, err := socket.Attach(socket.Detach(listen(t, path)), path)
+	attached, err := socket.Attach(socket.Detach(listen(t, path)), path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
