@@ -111,6 +111,7 @@ stage() {
 	"$admin" completion fish >"$here/completions/pns4onesadmin.fish"
 
 	cp -R packaging/doc/. "$here/doc"
+	rm "$here/doc/readme.ru.md" # tells of the source
 	cp -R packaging/panel/pictures "$here/doc/pictures"
 	mkdir "$here/doc/monitoring"
 	cp packaging/monitoring/{alerts.yml,grafana.json,zabbix.json} "$here/doc/monitoring"
