@@ -22,6 +22,7 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, follow bool, each func(Lo
 	values := streamValues(q.Tail, follow)
 	set(values, "level", q.Level)
 	set(values, "q", q.Text)
+	set(values, "message", q.Message)
 	return read(ctx, c, "/logs?"+values.Encode(), follow, each)
 }
 

@@ -56,7 +56,8 @@ type EventQuery struct {
 // LogQuery selects records of the daemon's log. The zero value selects all that
 // come.
 type LogQuery struct {
-	Level string // this and above; empty: all that is kept
-	Text  string // must be part of the message or an attribute, in any letter case
-	Tail  int    // how many of the last records come first
+	Level   string // this and above; empty: all that is kept
+	Message string // what the message begins with
+	Text    string // must be part of the message or an attribute, in any letter case
+	Tail    int    // how many of the last records come first
 }

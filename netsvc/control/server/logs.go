@@ -15,13 +15,13 @@ import (
 
 // logFilter is a LogQuery ready for use.
 type logFilter struct {
-	level slog.Level
-	text  string
-	names func(*logring.Record) (user, ib string)
+	level         slog.Level
+	message, text string // what the message begins with; a part of the record
+	names         func(*logring.Record) (user, ib string)
 }
 
 func (f *logFilter) keeps(r *logring.Record) bool {
-	if r.Level < f.level {
+	if r.Level < f.level || !strings.HasPrefix(r.Message, f.message) {
 		return false
 	}
 	if f.text == "" || fold.Contains(r.Message, f.text) {
@@ -48,7 +48,7 @@ func parseLevel(name string) (config.Level, error) {
 // listLogs answers with the last records, or goes on with those that come.
 func (s *Server) listLogs(r *http.Request) (reply, error) {
 	values := r.URL.Query()
-	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q")), names: s.namesIn}
+	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q")), message: values.Get("message"), names: s.namesIn}
 	if name := values.Get("level"); name != "" {
 		level, err := parseLevel(name)
 		if err != nil {
@@ -61,7 +61,7 @@ func (s *Server) listLogs(r *http.Request) (reply, error) {
 		return nil, err
 	}
 	// Before the client is told that it follows: from then on it misses nothing.
-	last, cursor := s.log.Records().Last(tail, filter.keeps)
+	last, cursor := s.log.Records(filter.level).Last(tail, filter.keeps)
 	return s.stream(follow, func(ctx context.Context, out *records) error {
 		for i := range last {
 			if err := out.write(s.logRecordOf(&last[i])); err != nil {

@@ -68,7 +68,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/people", access: read, handle: s.listPeople, query: []string{"app", "q", "limit"}},
 		{method: "GET", path: "/infobases", access: read, handle: s.listInfobases, query: []string{"app"}},
 		{method: "GET", path: "/explain", access: read, handle: s.explain, query: []string{"app", "ib", "user", "group"}},
-		{method: "GET", path: "/logs", access: read, handle: s.listLogs, query: []string{"level", "q", "tail", "follow"}},
+		{method: "GET", path: "/logs", access: read, handle: s.listLogs, query: []string{"level", "q", "message", "tail", "follow"}},
 		{method: "PUT", path: "/log-level", access: change, handle: s.changeLogLevel},
 		{method: "GET", path: "/events", access: read, handle: s.listEvents,
 			query: []string{"event", "app", "q", "tail", "follow"}},

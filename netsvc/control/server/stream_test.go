@@ -64,6 +64,9 @@ func TestLogsAreFilteredByLevelAndText(t *testing.T) {
 		{control.LogQuery{Tail: 100, Text: "ИВАНОВ"}, "one three"},
 		{control.LogQuery{Tail: 1, Text: "user_id=иван"}, "three"},
 		{control.LogQuery{Tail: 100, Text: "tWo"}, "two"},
+		{control.LogQuery{Tail: 100, Message: "t"}, "two three"},
+		{control.LogQuery{Tail: 100, Message: "t", Level: "Warning"}, "three"},
+		{control.LogQuery{Tail: 100, Message: "wo"}, ""},
 	} {
 		if got := messages(d.logs(tt.query)); got != tt.want {
 			t.Errorf("%+v: got %q, want %q", tt.query, got, tt.want)
@@ -77,6 +80,22 @@ func TestLogsAreFilteredByLevelAndText(t *testing.T) {
 	}
 }
 
+// A crowd that comes to work says nothing that is worse than Information.
+func TestACrowdDoesNotPushWarningsOut(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil)
+	d.logger.Warn("certificate expires soon")
+	for range logring.Size {
+		d.logger.Info("session opened")
+	}
+	if got := messages(d.logs(control.LogQuery{Tail: 100, Level: "Warning"})); got != "certificate expires soon" {
+		t.Errorf("after many sessions the warnings are %q", got)
+	}
+	if got := messages(d.logs(control.LogQuery{Tail: 100_000, Message: "cert"})); got != "" {
+		t.Errorf("among all records is still %q", got)
+	}
+}
+
 func TestStreamsRefuseWhatTheyDoNotKnow(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
@@ -85,7 +104,7 @@ func TestStreamsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		"/v1/logs?tail=-1":           "tail: expected a number from 0",
 		"/v1/logs?tail=many":         "tail: expected a number from 0",
 		"/v1/logs?follow=perhaps":    "follow: expected true or false",
-		"/v1/logs?grep=x":            "expected one of level, q, tail, follow",
+		"/v1/logs?grep=x":            "expected one of level, q, message, tail, follow",
 		"/v1/events?event=birthday":  "expected one of session_opened, session_changed, session_closed, session_detached, session_resumed, registration_refused, app_changed, message_without_recipient, statistics",
 		"/v1/status?by_app=perhaps":  "by_app: expected true or false",
 		"/v1/explain?ib=x&user=y":    "app: is required",

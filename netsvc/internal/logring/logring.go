@@ -1,6 +1,7 @@
 // Package logring keeps the daemon's last log records in memory, down to the level
 // Information whatever the level of the log itself, so that who looks through the
-// control channel always finds something.
+// control channel always finds something. Warnings and what is worse are kept once
+// more: however many sessions come and go, they do not push them out.
 //
 // Log is a slog.Handler before the one that writes to stderr. netsvc makes one,
 // control shows it. It knows neither.
@@ -15,8 +16,12 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/internal/ring"
 )
 
-// Size is how many records are kept. At some 600 bytes each they take 6 MB.
-const Size = 10_000
+// Size is how many records are kept, and Warnings how many of the level Warning and
+// above. At some 600 bytes each they take 7 MB.
+const (
+	Size     = 10_000
+	Warnings = 2_000
+)
 
 // Record is a log record. It is never modified.
 type Record struct {
@@ -29,21 +34,28 @@ type Record struct {
 
 // Log keeps records and passes them on. Its methods may be called concurrently.
 type Log struct {
-	next    slog.Handler
-	level   slog.Leveler
-	records *ring.Ring[Record]
-	attrs   []slog.Attr // of WithAttrs
-	group   string      // of WithGroup, with a dot behind it
+	next     slog.Handler
+	level    slog.Leveler
+	records  *ring.Ring[Record]
+	warnings *ring.Ring[Record]
+	attrs    []slog.Attr // of WithAttrs
+	group    string      // of WithGroup, with a dot behind it
 }
 
 // New returns a log that keeps records at Information and above, and what level
 // asks for beyond that, and passes those at level and above to next.
 func New(next slog.Handler, level slog.Leveler) *Log {
-	return &Log{next: next, level: level, records: ring.New[Record](Size)}
+	return &Log{next: next, level: level, records: ring.New[Record](Size), warnings: ring.New[Record](Warnings)}
 }
 
-// Records is what is kept.
-func (l *Log) Records() *ring.Ring[Record] { return l.records }
+// Records is what is kept for those who want records at that level and above; there may
+// be others in it.
+func (l *Log) Records(from slog.Level) *ring.Ring[Record] {
+	if from >= slog.LevelWarn {
+		return l.warnings
+	}
+	return l.records
+}
 
 // Enabled is part of slog.Handler.
 func (l *Log) Enabled(_ context.Context, level slog.Level) bool {
@@ -59,7 +71,11 @@ func (l *Log) Handle(ctx context.Context, r slog.Record) error {
 		attrs = appendPlain(attrs, l.group, a)
 		return true
 	})
-	l.records.Append(Record{Time: r.Time, Level: r.Level, Message: r.Message, Attrs: attrs})
+	record := Record{Time: r.Time, Level: r.Level, Message: r.Message, Attrs: attrs}
+	l.records.Append(record)
+	if r.Level >= slog.LevelWarn {
+		l.warnings.Append(record)
+	}
 	if r.Level < l.level.Level() || !l.next.Enabled(ctx, r.Level) {
 		return nil
 	}

@@ -19,7 +19,7 @@ func newLog(level slog.Level) (log *logring.Log, logger *slog.Logger, written *b
 }
 
 func kept(l *logring.Log) []logring.Record {
-	records, _ := l.Records().Last(logring.Size, func(*logring.Record) bool { return true })
+	records, _ := l.Records(slog.LevelDebug).Last(logring.Size, func(*logring.Record) bool { return true })
 	return records
 }
 
