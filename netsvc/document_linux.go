@@ -46,6 +46,8 @@ type document struct {
 	Names map[string][]byte `json:"names,omitempty"`
 	// Unmet is whom messages did not reach (history.AllUnmet).
 	Unmet []history.Unmet `json:"unmet,omitempty"`
+	// Timeline is what the last day was like (stats.Timeline.Save). It is less than 1 MiB.
+	Timeline []byte `json:"timeline,omitempty"`
 
 	hub *hub.State
 }

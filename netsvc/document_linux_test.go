@@ -143,6 +143,7 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 		Names: map[string][]byte{apps[0].ID: []byte("names")},
 		Unmet: []history.Unmet{{Recipient: history.Recipient{AppID: "a", IbID: "ib", Type: wire.ToUser, Name: "ann"}, Count: 3,
 			Spans: []history.Span{{First: time.Unix(1, 0).UTC(), Last: time.Unix(2, 5).UTC(), Count: 3}}}},
+		Timeline: []byte("the last day"),
 	}
 	parcel, err := sent.pack([]syscall.Conn{listening.(*net.TCPListener)}, map[uint64]bool{state.Sessions[0].ID: true}, soon())
 	if err != nil {
@@ -199,8 +200,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	if d.Apps != nil {
 		t.Error("secrets are kept twice")
 	}
-	if diff := cmp.Diff(sent.Unmet, d.Unmet) + cmp.Diff(sent.Names, d.Names); diff != "" {
-		t.Errorf("other names, or other messages without a recipient, came: %s", diff)
+	if diff := cmp.Diff(sent.Unmet, d.Unmet) + cmp.Diff(sent.Names, d.Names) + cmp.Diff(sent.Timeline, d.Timeline); diff != "" {
+		t.Errorf("other names, other messages without a recipient, or another past came: %s", diff)
 	}
 	relisted, err := net.FileListener(in.sockets[0])
 	if err != nil || relisted.Addr().String() != listening.Addr().String() {

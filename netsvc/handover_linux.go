@@ -357,6 +357,7 @@ func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint
 		Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(), Apps: apps, Record: record,
 		hub:   state,
 		Names: app.EncodeNames(s.apps.List(), maxNamesBytes), Unmet: s.history.AllUnmet(),
+		Timeline: s.stats.Timeline().Save(),
 	}
 	var sockets []syscall.Conn
 	if passed == nil {

@@ -529,6 +529,11 @@ func (s *Server) takeOver() {
 	record := t.document.Record
 	record.ToVersion, record.ToPID = s.options.Version, os.Getpid()
 	s.history.RememberUnmet(t.document.Unmet)
+	if past := t.document.Timeline; len(past) > 0 {
+		if err := s.stats.Timeline().Restore(past); err != nil {
+			s.logger.Info("the charts begin anew", slog.Any("error", err))
+		}
+	}
 	became := s.hub.TakeOver(t.document.hub)
 	record.Sessions, record.Lost, record.Revoked, record.Done = became.Sessions, became.Missing, became.Revoked, true
 	record.Seconds = time.Since(record.At).Seconds()

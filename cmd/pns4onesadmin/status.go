@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,20 @@ import (
 // statusCommand shows how the daemon is.
 func (p *program) statusCommand() *cobra.Command {
 	var byApp bool
+	var span time.Duration
+	var ref string
 	cmd := p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
+		past := cmd.Flags().Changed("history") || ref != ""
+		switch span = cmp.Or(span, time.Hour); {
+		case past && byApp:
+			return wrongUsage("admin.apps_or_history")
+		case span < time.Second || span > 24*time.Hour:
+			return wrongUsage("admin.history_span")
+		}
 		return p.withDaemon(func(client *control.Client) error {
+			if past {
+				return p.history(cmd.Context(), client, ref, span)
+			}
 			ask := client.Status
 			if byApp {
 				ask = client.StatusByApp
@@ -40,6 +53,8 @@ func (p *program) statusCommand() *cobra.Command {
 		})
 	})
 	cmd.Flags().BoolVar(&byApp, "apps", false, p.text.T("admin.flag_by_app"))
+	durationFlag(cmd.Flags(), &span, "history", p.text.T("admin.flag_history"))
+	cmd.Flags().StringVar(&ref, "app", "", p.text.T("admin.flag_history_app"))
 	return cmd
 }
 

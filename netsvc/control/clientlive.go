@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrEnded says that the daemon has ended a stream that was followed: it was
@@ -73,6 +74,14 @@ func read[T any](ctx context.Context, c *Client, path string, follow bool, each 
 			}
 		}
 	})
+}
+
+// History returns what the last span, up to 24 hours, was like; appID may be empty, for all
+// apps. A daemon of before answers with an *Error with CodeNotFound.
+func (c *Client) History(ctx context.Context, appID string, span time.Duration) (History, error) {
+	values := url.Values{"span": {span.String()}}
+	set(values, "app", appID)
+	return ask[History](ctx, c, "GET", "/history?"+values.Encode(), nil)
 }
 
 // SetLogLevel changes the level of the daemon's log until it is restarted or

@@ -218,6 +218,35 @@ type AppRates struct {
 	Traffic[float64]
 }
 
+// History is what a time up to now was like, in steps of equal length.
+type History struct {
+	AppID string `json:"app_id,omitempty"` // empty: of all apps
+	// Kept: it is one of the apps whose history is kept, those where most goes on.
+	Kept        bool           `json:"kept"`
+	StepSeconds int            `json:"step_seconds"`
+	From        time.Time      `json:"from"`
+	To          time.Time      `json:"to"`
+	Points      []HistoryPoint `json:"points"` // oldest first; without those of which nothing is known
+}
+
+// HistoryPoint is a step of a History. Counts are of the step alone.
+type HistoryPoint struct {
+	Time    time.Time `json:"time"`    // its begin
+	Seconds int       `json:"seconds"` // that were measured in it
+	// Sessions are the most, FewestSessions the fewest at once.
+	Sessions        int    `json:"sessions"`
+	FewestSessions  *int   `json:"sessions_fewest,omitempty"` // absent of an app
+	Messages        uint64 `json:"messages"`
+	NoRecipient     uint64 `json:"no_recipient"`
+	Delivered       uint64 `json:"delivered"`
+	Refused         uint64 `json:"refused"` // registrations; of an app, those with a wrong key
+	RequestsRefused uint64 `json:"requests_refused"`
+	// How many seconds messages took; absent of an app, and if there were none with a
+	// recipient.
+	P50 *float64 `json:"p50,omitempty"`
+	P99 *float64 `json:"p99,omitempty"`
+}
+
 // ReloadReport is what became of the settings that were read again.
 type ReloadReport struct {
 	Applied       []string `json:"applied"`        // settings that changed and hold now

@@ -72,6 +72,7 @@ func (s *Server) routes() []route {
 		{method: "PUT", path: "/log-level", access: change, handle: s.changeLogLevel},
 		{method: "GET", path: "/events", access: read, handle: s.listEvents,
 			query: []string{"event", "app", "q", "tail", "follow"}},
+		{method: "GET", path: "/history", access: read, handle: s.pastOf, query: []string{"app", "span"}},
 		{method: "GET", path: "/metrics", access: read, handle: s.metrics},
 		{method: "POST", path: "/reload", access: change, handle: s.reload},
 		{method: "POST", path: "/upgrade", access: change, handle: s.upgrade},

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
@@ -75,6 +77,26 @@ func (s *Server) statusByApp() []control.AppStatus {
 		})
 	}
 	return objects
+}
+
+// pastOf answers what a time up to now was like.
+func (s *Server) pastOf(r *http.Request) (reply, error) {
+	values, span := r.URL.Query(), time.Hour
+	if text := values.Get("span"); text != "" {
+		var err error
+		if span, err = config.ParseDuration(text); err != nil || span < time.Second || span > stats.Longest {
+			return nil, badRequest(`span: expected a duration up to 24h, such as "10m"`)
+		}
+	}
+	var id string
+	if wanted := values.Get("app"); wanted != "" {
+		a, there := s.apps.Get(wanted)
+		if !there {
+			return nil, app.ErrNotFound
+		}
+		id = a.ID
+	}
+	return object(s.stats.Timeline().History(id, span, time.Now())), nil
 }
 
 // statistics is what followers of events get each second.

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -45,14 +46,16 @@ func NewLatency() *Latency {
 // Observe counts a message that took d.
 func (l *Latency) Observe(d time.Duration) { l.histogram.Observe(d.Seconds()) }
 
-// sample is called once in sampleEvery.
-func (l *Latency) sample() {
+// sample is called once in sampleEvery, and returns the counts as they are.
+func (l *Latency) sample() []bucket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.samples = append(l.samples, l.read())
+	now := l.read()
+	l.samples = append(l.samples, now)
 	if most := int(latencyWindow/sampleEvery) + 1; len(l.samples) > most {
 		l.samples = append(l.samples[:0], l.samples[1:]...)
 	}
+	return now
 }
 
 // read returns the buckets as they are now, with one for those beyond.
@@ -75,15 +78,25 @@ func (l *Latency) read() []bucket {
 func (l *Latency) Quantiles() Quantiles {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.read()
+	var first []bucket
 	if len(l.samples) > 0 {
-		for i, b := range l.samples[0] {
-			now[i].count -= b.count
-		}
+		first = l.samples[0]
+	}
+	q := between(first, l.read())
+	q.Window = latencyWindow
+	return q
+}
+
+// between are the quantiles of the messages between two readings; before may be nil, for
+// none.
+func between(before, now []bucket) Quantiles {
+	counts := slices.Clone(now)
+	for i, b := range before {
+		counts[i].count -= b.count
 	}
 	return Quantiles{
-		Window: latencyWindow, Messages: now[len(now)-1].count,
-		P50: quantile(now, 0.50), P95: quantile(now, 0.95), P99: quantile(now, 0.99),
+		Messages: counts[len(counts)-1].count,
+		P50:      quantile(counts, 0.50), P95: quantile(counts, 0.95), P99: quantile(counts, 0.99),
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package stats measures the daemon: it reads the counters of the parts once a
-// second, so that there are rates, keeps the time that messages take, and writes
-// all of it as Prometheus metrics.
+// second, so that there are rates, keeps the time that messages take, writes
+// all of it as Prometheus metrics, and remembers what the last day was like.
 //
 // netsvc makes one Recorder and runs it; control shows what it knows. The parts
 // only count, each for itself and without a lock.
@@ -64,7 +64,8 @@ type sample struct {
 // Recorder knows the rates of the last second. Its methods may be called
 // concurrently.
 type Recorder struct {
-	sources Sources
+	sources  Sources
+	timeline *Timeline
 
 	mu       sync.Mutex
 	last     sample
@@ -75,7 +76,7 @@ type Recorder struct {
 
 // New returns a recorder that waits for Run.
 func New(s Sources) *Recorder {
-	return &Recorder{sources: s, sampled: make(chan struct{})}
+	return &Recorder{sources: s, timeline: newTimeline(), sampled: make(chan struct{})}
 }
 
 // Run reads the counters until ctx ends; then it returns nil.
@@ -96,12 +97,13 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) sample() {
 	now := sample{at: time.Now(), hub: r.sources.Hub(), apps: r.sources.AppStats(), http: r.sources.HTTP()}
 	r.sources.TLSExpiresAt() // looks at the certificate, and warns when its end is near
-	r.sources.Latency.sample()
+	latency := r.sources.Latency.sample()
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.last.at.IsZero() {
 		r.rates, r.appRates = ratesBetween(&r.last, &now)
+		r.timeline.record(&r.last, &now, latency)
 	}
 	r.last = now
 	close(r.sampled)
@@ -151,6 +153,9 @@ func sum[K comparable](counts map[K]uint64) (total uint64) {
 	}
 	return total
 }
+
+// Timeline is what the last day was like.
+func (r *Recorder) Timeline() *Timeline { return r.timeline }
 
 // Rates returns those of the last second. All are 0 in the first one.
 func (r *Recorder) Rates() control.Rates {

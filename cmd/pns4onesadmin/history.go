@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/tui/say"
+)
+
+// history prints what a time up to now was like, of all apps or of one.
+func (p *program) history(ctx context.Context, client *control.Client, ref string, span time.Duration) error {
+	id := ""
+	if ref != "" {
+		a, err := find(ctx, client, ref)
+		if err != nil {
+			return err
+		}
+		id = a.ID
+	}
+	h, err := client.History(ctx, id, span)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(h)
+	}
+	if !h.Kept {
+		p.say("admin.history_not_kept")
+		return nil
+	}
+	rows := [][]string{}
+	for _, point := range h.Points {
+		rate := func(n uint64) string { return formatRate(float64(n) / float64(max(point.Seconds, 1))) }
+		slowest := ""
+		if point.P99 != nil {
+			slowest = p.words(nil).Seconds(*point.P99)
+		}
+		rows = append(rows, []string{
+			say.Time(point.Time), fmt.Sprint(point.Sessions), rate(point.Messages), rate(point.Delivered), fmt.Sprint(point.NoRecipient),
+			fmt.Sprint(point.Refused), fmt.Sprint(point.RequestsRefused), slowest,
+		})
+	}
+	p.printTable([]string{
+		p.text.T("admin.column_from"),
+		p.text.T("admin.column_sessions"),
+		p.text.T("admin.column_messages_rate"),
+		p.text.T("admin.column_delivered_rate"),
+		p.text.T("admin.column_no_recipient"),
+		p.text.T("admin.column_refused"),
+		p.text.T("admin.column_http_refused"),
+		p.text.T("admin.column_p99"),
+	}, rows)
+	return nil
+}
