@@ -56,6 +56,7 @@ func open(t testing.TB, daemon tui.Daemon, l look) *driver {
 		Renderer:   tui.NewRenderer(l.profile, true),
 		Colourless: l.profile == termenv.Ascii,
 		Now:        func() time.Time { return moment },
+		Host:       "srv-1c",
 		Copy: func(text string) error {
 			d.clipboard = append(d.clipboard, text)
 			return nil

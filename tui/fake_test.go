@@ -37,6 +37,7 @@ type fakeDaemon struct {
 	events chan control.Event
 	logs   chan control.LogRecord
 	broken chan struct{} // closed: streams end
+	ticks  int           // how many there were; for one goroutine
 }
 
 type sentMessage struct {
@@ -388,6 +389,31 @@ func (d *fakeDaemon) Infobases(_ context.Context, appID string) (found []control
 	return found, err
 }
 
+// History is that of a day at which people come to work an hour before the moment.
+func (d *fakeDaemon) History(_ context.Context, appID string, span time.Duration) (h control.History, err error) {
+	err = d.call(func() error {
+		step := 10 * time.Minute
+		if span <= 10*time.Minute {
+			step = time.Second
+		} else if span <= 3*time.Hour {
+			step = time.Minute
+		}
+		h = control.History{AppID: appID, Kept: true, StepSeconds: int(step.Seconds()), From: moment.Add(-span), To: moment}
+		for at := h.From; at.Before(moment); at = at.Add(step) {
+			p := control.HistoryPoint{Time: at, Seconds: h.StepSeconds, Sessions: 150, Refused: 1}
+			if ago := moment.Sub(at); ago < time.Hour {
+				p.Sessions = 1200 - int(ago.Seconds()/4)
+				p.Delivered = uint64(p.Sessions * (2 + at.Minute()%3) * p.Seconds)
+				p99 := 0.004
+				p.P99 = &p99
+			}
+			h.Points = append(h.Points, p)
+		}
+		return nil
+	})
+	return h, err
+}
+
 func (d *fakeDaemon) Explain(_ context.Context, appID, ibID, userID, group string) (e control.Explanation, err error) {
 	err = d.call(func() error {
 		e = d.explains
@@ -404,7 +430,7 @@ func (d *fakeDaemon) Logs(ctx context.Context, q control.LogQuery, follow bool, 
 	if err := d.call(func() error {
 		broken = d.broken
 		for _, r := range d.records {
-			if slices.Index(levels, r.Level) >= slices.Index(levels, q.Level) && strings.Contains(r.Message, q.Text) {
+			if slices.Index(levels, r.Level) >= slices.Index(levels, q.Level) && strings.HasPrefix(r.Message, q.Message) && strings.Contains(r.Message, q.Text) {
 				records = append(records, r)
 			}
 		}
@@ -456,7 +482,9 @@ func (d *fakeDaemon) Events(ctx context.Context, _ control.EventQuery, _ bool, e
 
 // tick is what the daemon says each second.
 func (d *fakeDaemon) tick(sessions int, delivered float64) control.Event {
-	return control.Event{Event: control.EventStatistics, Statistics: &control.Statistics{
+	d.ticks++
+	at := moment.Add(time.Duration(d.ticks) * time.Second)
+	return control.Event{Time: at, Event: control.EventStatistics, Statistics: &control.Statistics{
 		Sessions: sessions,
 		Latency:  d.status.Latency,
 		Rates: control.Rates{

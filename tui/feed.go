@@ -21,7 +21,10 @@ type (
 		retry time.Time
 	}
 	// tickMsg comes from the daemon each second.
-	tickMsg struct{ statistics control.Statistics }
+	tickMsg struct {
+		at         time.Time
+		statistics control.Statistics
+	}
 	// appsChangedMsg: an app was created, changed or removed.
 	appsChangedMsg struct{}
 	// beatMsg comes each second whether there is a daemon or not.
@@ -85,7 +88,7 @@ func follow(ctx context.Context, daemon Daemon, send func(tea.Msg)) error {
 		silence.Reset(callTimeout)
 		switch {
 		case event.Statistics != nil:
-			send(tickMsg{*event.Statistics})
+			send(tickMsg{event.Time, *event.Statistics})
 		case event.Event == control.EventAppChanged, event.Lost > 0:
 			send(appsChangedMsg{})
 		}

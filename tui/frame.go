@@ -100,7 +100,7 @@ func (p *Panel) header() string {
 // rule divides the header from the screen, or says that the daemon is gone.
 func (p *Panel) rule() string {
 	if p.up || p.down.err == nil {
-		return p.env.style.dim.Render(strings.Repeat("─", p.width))
+		return p.plainRule()
 	}
 	e := p.env
 	end := e.t("tui.retrying")
@@ -110,8 +110,40 @@ func (p *Panel) rule() string {
 	if p.everUp {
 		end += " " + e.t("tui.data_of", "time", p.lastSeen.Local().Format(time.TimeOnly))
 	}
-	why := cells.Truncate(e.problem(p.down.err), p.width-cells.Width(end)-7)
+	why := e.problem(p.down.err)
+	if p.host != "" {
+		why = cells.Plain(p.host) + ": " + why
+	}
+	why = cells.Truncate(why, p.width-cells.Width(end)-7)
 	return e.style.banner.Render(cells.Left(" ▲ "+why+" · "+end, p.width))
+}
+
+// plainRule says where the daemon runs, and what there is to worry about.
+func (p *Panel) plainRule() string {
+	style := p.env.style
+	left, right := "", ""
+	alerts, bad := p.env.alerts(&p.overview.state)
+	if alerts != "" {
+		colour := style.warn
+		if bad {
+			colour = style.bad
+		}
+		alerts = cells.Truncate(alerts, p.width/2)
+		right = " " + colour.Render(alerts) + " " + style.dim.Render("──")
+	}
+	if host := cells.Truncate(cells.Plain(p.host), p.width/3); host != "" {
+		left = style.dim.Render("── ") + style.title.Render(host) + " "
+	}
+	line := strings.Repeat("─", max(p.width-ansi.StringWidth(left)-ansi.StringWidth(right), 0))
+	return left + style.dim.Render(line) + right
+}
+
+// title is that of the terminal.
+func (p *Panel) title() string {
+	if p.host == "" {
+		return "pns4ones"
+	}
+	return "pns4ones · " + cells.Plain(p.host)
 }
 
 // faded is a screen that is no longer true.

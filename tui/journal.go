@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type journalScreen struct {
 	width, height int
 	filter        filter
 	level         string // this and above; empty: all
+	only          only
 	at            scroll
 	records       []control.LogRecord // at most keptRecords
 	known         bool
@@ -100,7 +102,20 @@ func (j *journalScreen) leave() {
 
 // anew reads the log from its last records on.
 func (j *journalScreen) anew() {
-	j.want(control.LogQuery{Level: j.level, Text: j.filter.text, Tail: firstRecords})
+	q := j.query()
+	q.Tail = firstRecords
+	j.want(q)
+}
+
+// only are the records that something led to.
+type only struct {
+	title string // empty: all of them
+	query control.LogQuery
+}
+
+// query is what is to be seen.
+func (j *journalScreen) query() control.LogQuery {
+	return control.LogQuery{Level: j.level, Message: j.only.query.Message, Text: cmp.Or(j.filter.text, j.only.query.Text)}
 }
 
 // want has run read something else.
@@ -214,10 +229,10 @@ func (j *journalScreen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case upMsg:
 		if j.paused { // the daemon is another one: what it has from now on is counted
-			j.want(control.LogQuery{Level: j.level, Text: j.filter.text})
+			j.want(j.query())
 		}
-	case warningsMsg:
-		j.level, j.paused = "Warning", false
+	case journalMsg:
+		j.only, j.level, j.paused = msg.only, msg.only.query.Level, false
 		j.filter.clear()
 	case recordsMsg:
 		if msg.wish != j.wishes {
@@ -288,11 +303,11 @@ func (j *journalScreen) resume() tea.Cmd {
 
 // showAll takes the filter and the level away.
 func (j *journalScreen) showAll() tea.Cmd {
-	if j.filter.text == "" && j.level == "" {
+	if j.query() == (control.LogQuery{}) {
 		return nil
 	}
 	j.filter.clear()
-	j.level = ""
+	j.level, j.only = "", only{}
 	return j.resume()
 }
 
@@ -376,6 +391,9 @@ func (j *journalScreen) view() []string {
 	}
 	if j.level != "" {
 		state += " · " + j.t("tui.journal_level", "level", j.level)
+	}
+	if j.only.title != "" {
+		state += " · " + j.only.title
 	}
 	lines := []string{j.filter.view(state, j.width)}
 	switch {

@@ -9,10 +9,10 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
-	"github.com/pns4ones/pns4ones/tui/internal/chart"
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
@@ -23,17 +23,14 @@ type overviewScreen struct {
 	seen          bool // it is the screen that is shown
 	asking        bool
 	known         bool
-	status        control.Status
-	warnings      []control.LogRecord
-	// The last samples, one a second, for the charts.
-	sessions, delivered []float64
-	latest              control.Statistics
+	state
+	past   past
+	latest control.Statistics
+	unseen int // seconds since the state was asked for
+	link   int // that is selected: 0 the warnings, then the counters that are not 0
 }
 
-// keptSamples is more than the widest terminal shows.
-const keptSamples = 600
-
-func newOverview(e *env) *overviewScreen { return &overviewScreen{env: e} }
+func newOverview(e *env) *overviewScreen { return &overviewScreen{env: e, past: past{env: e}} }
 
 func (o *overviewScreen) tab() string              { return o.t("tui.tab_overview") }
 func (o *overviewScreen) typing() bool             { return false }
@@ -45,7 +42,9 @@ func (o *overviewScreen) leave()                   { o.seen = false }
 func (o *overviewScreen) keys() keyTable {
 	return keyTable{
 		{keys: "f", text: "tui.key_find_person"},
-		{keys: "enter", text: "tui.key_warnings", do: func() tea.Cmd { return lead(warningsMsg{}) }},
+		{keys: "enter", text: "tui.key_open", do: o.follow},
+		{keys: "h", text: "tui.key_span", do: o.past.next},
+		{keys: "right left down up l j k", shown: "right left", text: "tui.key_counters", doKey: o.choose},
 		{keys: "r", text: "tui.key_reload", do: o.reload},
 		{keys: "tab", text: "tui.key_next"},
 	}
@@ -53,13 +52,7 @@ func (o *overviewScreen) keys() keyTable {
 
 func (o *overviewScreen) enter() tea.Cmd {
 	o.seen = true
-	return o.ask()
-}
-
-type overviewMsg struct {
-	status   control.Status
-	warnings []control.LogRecord
-	err      error
+	return tea.Batch(o.ask(), o.past.ask())
 }
 
 // ask asks for the state and the last warnings, unless that is under way.
@@ -67,39 +60,29 @@ func (o *overviewScreen) ask() tea.Cmd {
 	if o.asking {
 		return nil
 	}
-	o.asking = true
-	return ask(func(ctx context.Context) tea.Msg {
-		status, err := o.daemon.StatusByApp(ctx)
-		if err != nil {
-			return overviewMsg{err: err}
-		}
-		var warnings []control.LogRecord
-		err = o.daemon.Logs(ctx, control.LogQuery{Level: "Warning", Tail: 100}, false, func(r control.LogRecord) error {
-			warnings = append(warnings, r)
-			return nil
-		})
-		return overviewMsg{status, warnings, err}
-	})
+	o.asking, o.unseen = true, 0
+	return o.askState(o.seen)
 }
 
 func (o *overviewScreen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case overviewMsg:
+	case stateMsg:
 		o.asking = false
 		if msg.err == nil {
-			o.known, o.status, o.warnings = true, msg.status, msg.warnings
+			o.known, o.state = true, msg.state
+			o.link = min(o.link, len(o.links())-1)
 		}
+	case pastMsg:
+		o.past.take(msg)
+	case upMsg:
+		return tea.Batch(o.ask(), o.past.ask())
 	case tickMsg:
 		o.latest = msg.statistics
-		keep := func(samples []float64, v float64) []float64 {
-			samples = append(samples, v)
-			return samples[max(len(samples)-keptSamples, 0):]
+		cmd := o.past.tick(msg)
+		if o.unseen++; o.seen || o.unseen >= watchEvery {
+			return tea.Batch(cmd, o.ask())
 		}
-		o.sessions = keep(o.sessions, float64(msg.statistics.Sessions))
-		o.delivered = keep(o.delivered, msg.statistics.Rates.Delivered)
-		if o.seen {
-			return o.ask()
-		}
+		return cmd
 	}
 	return nil
 }
@@ -130,27 +113,32 @@ func (o *overviewScreen) view() []string {
 		return []string{"", o.style.dim.Render("  " + o.t("tui.waiting"))}
 	}
 	width := o.width - 2*markWidth
-	lines := indent(o.state(width))
+	lines := indent(o.facts(width))
 
 	counts := indent(o.counts(width))
 
 	// What is left is for the charts, the apps and the warnings. Blank lines stand
 	// between them, and the charts have a heading.
 	left := o.height - len(lines) - len(counts) - 4
-	const leastWarnings = 4
-	chartHeight := max(min(left-leastWarnings, max((left-leastWarnings)*3/5, 6), 10), 2)
+	const leastWarnings, mostApps, highest = 4, 8, 21
+	reserved, apps := min(len(o.warnings)+1, max(leastWarnings, left/3)), 0
+	if n := len(o.status.ByApp); n > 1 && left >= 24 {
+		apps = min(n, mostApps)
+		reserved += apps + 2 // a blank line and the heads
+	}
+	chartHeight := max(min(left-reserved, highest), 3)
 	lines = append(append(lines, ""), indent(o.charts(width, chartHeight))...)
 	lines = append(append(lines, ""), counts...)
-	if left -= chartHeight; left >= 12 && len(o.status.ByApp) > 1 {
-		apps := o.byApp(width, min(len(o.status.ByApp), left-8, 8))
-		lines = append(append(lines, ""), indent(apps)...)
-		left -= len(apps) + 1
+	left -= chartHeight
+	if apps > 0 {
+		lines = append(append(lines, ""), indent(o.byApp(width, apps))...)
+		left -= apps + 2
 	}
 	return append(append(lines, ""), indent(o.lastWarnings(width, left))...)
 }
 
-// state is what runs where, and what to worry about.
-func (o *overviewScreen) state(width int) []string {
+// facts are what runs where, and what to worry about.
+func (o *overviewScreen) facts(width int) []string {
 	const names, gap = 12, 2
 	room := width - names - gap
 	s := o.status
@@ -213,47 +201,89 @@ func (o *overviewScreen) senders() (text string, style lipgloss.Style) {
 	}
 }
 
-// charts are the sessions at the left and the messages at the right.
+// charts are the sessions at the left and the messages at the right, and where there is
+// room refusals and latency below them; height is that of all but the first heading.
 func (o *overviewScreen) charts(width, height int) []string {
-	const gap = 3
+	const gap, twoRows = 3, 15
 	half := (width - gap) / 2
 	st := o.latest
+	pair := func(left, right []string) (lines []string) {
+		for i := range left {
+			lines = append(lines, left[i]+strings.Repeat(" ", gap)+right[i])
+		}
+		return lines
+	}
 	comeAndGo := o.t("tui.opened_closed", "opened", perSecond(st.Rates.Opened), "closed", perSecond(st.Rates.Closed))
-	left := o.chart(o.t("tui.chart_sessions", "n", number(st.Sessions)), comeAndGo, o.sessions, half, height)
 	delivered := o.t("tui.chart_delivered", "n", perSecond(st.Rates.Delivered))
 	accepted := o.t("tui.accepted", "n", perSecond(st.Rates.Messages))
-	right := o.chart(delivered, accepted, o.delivered, half, height)
-	lines := make([]string, len(left))
-	for i := range left {
-		lines[i] = left[i] + strings.Repeat(" ", gap) + right[i]
+	bars := height - 1 // below them stands the time
+	if height >= twoRows {
+		bars = (height - 4) / 2
 	}
-	return lines
+	lines := pair(
+		o.past.chart(o.t("tui.chart_sessions", "n", number(st.Sessions)), comeAndGo, sessionsAt, half, bars),
+		o.past.chart(delivered, accepted, deliveredAt, half, bars))
+	if height < twoRows {
+		return lines
+	}
+	bars = height - 4 - bars
+	return append(append(lines, ""), pair(
+		o.past.chart(o.t("tui.chart_refused"), "", refusedAt, half, bars),
+		o.past.chart(o.t("tui.chart_latency"), "", latencyAt, half, bars))...)
 }
 
-// chart draws samples below a heading, with their scale.
-func (o *overviewScreen) chart(heading, detail string, samples []float64, width, height int) []string {
-	top := chart.Top(samples[max(len(samples)-width, 0):])
-	scale := number(int64(top))
-	axis := cells.Width(scale) + 1
-	bars := chart.Bars(samples, width-axis, height, top)
-	lines := []string{o.style.title.Render(cells.Truncate(heading, width))}
-	if rest := width - cells.Width(heading); rest > cells.Width(detail)+1 {
-		lines[0] += o.style.dim.Render(cells.Right(detail, rest))
-	} else {
-		lines[0] += strings.Repeat(" ", max(rest, 0))
-	}
-	for i, bar := range bars {
-		mark := ""
-		switch i {
-		case 0:
-			mark = scale
-		case len(bars) - 1:
-			mark = "0"
-		}
-		lines = append(lines, o.style.dim.Render(cells.Right(mark, axis-1)+"▕")+o.style.accent.Render(bar))
-	}
-	return lines
+// link is something on the overview that leads to records of the log.
+type link struct {
+	text  string
+	count uint64
+	to    journalMsg
 }
+
+// counters are what happened since the daemon was started and should not have.
+func (o *overviewScreen) counters() []link {
+	s := o.status
+	sum := func(counts map[string]uint64) (n uint64) {
+		for _, c := range counts {
+			n += c
+		}
+		return n
+	}
+	counter := func(id string, count uint64, title string, q control.LogQuery) link {
+		return link{o.t(id, "n", number(count)), count, journalMsg{only{o.t(title), q}}}
+	}
+	return []link{
+		counter("tui.count_http_refused", sum(s.HTTP.Refused), "tui.only_requests", control.LogQuery{Message: "request refused"}),
+		counter("tui.count_refused", sum(s.Refused), "tui.only_registrations", control.LogQuery{Message: "registration refused"}),
+		counter("tui.count_no_recipient", s.NoRecipient, "tui.only_unmet", control.LogQuery{Message: "message without a recipient"}),
+		counter("tui.count_slow", s.DroppedAsSlow, "tui.only_slow", control.LogQuery{Message: "session closed", Text: "reason=too_slow"}),
+	}
+}
+
+// links are what can be followed: the warnings, and the counters that are not 0.
+func (o *overviewScreen) links() []link {
+	links := []link{{to: journalMsg{only{query: control.LogQuery{Level: "Warning"}}}}}
+	for _, c := range o.counters() {
+		if c.count > 0 {
+			links = append(links, c)
+		}
+	}
+	return links
+}
+
+// choose goes to another link.
+func (o *overviewScreen) choose(name string) tea.Cmd {
+	n := len(o.links())
+	switch name {
+	case "left", "up", "k":
+		o.link = (o.link + n - 1) % n
+	default:
+		o.link = (o.link + 1) % n
+	}
+	return nil
+}
+
+// follow shows the records that the link leads to.
+func (o *overviewScreen) follow() tea.Cmd { return lead(o.links()[o.link].to) }
 
 // counts are what happened since the daemon was started.
 func (o *overviewScreen) counts(width int) []string {
@@ -263,21 +293,21 @@ func (o *overviewScreen) counts(width int) []string {
 		o.t("tui.count_messages", "n", number(s.Messages)),
 		o.t("tui.count_delivered", "n", number(s.Delivered)),
 	}
-	sum := func(counts map[string]uint64) (n uint64) {
-		for _, c := range counts {
-			n += c
+	var troubles []string
+	selected := o.links()[o.link].text
+	for _, c := range o.counters() {
+		style := o.style.dim
+		switch {
+		case c.count > 0 && c.text == selected:
+			style = o.style.selected
+		case c.count > 0:
+			style = o.style.warn
 		}
-		return n
-	}
-	troubles := []string{
-		o.t("tui.count_no_recipient", "n", number(s.NoRecipient)),
-		o.t("tui.count_refused", "n", number(sum(s.Refused))),
-		o.t("tui.count_http_refused", "n", number(sum(s.HTTP.Refused))),
-		o.t("tui.count_slow", "n", number(s.DroppedAsSlow)),
+		troubles = append(troubles, style.Render(c.text))
 	}
 	return []string{
 		cells.Truncate(strings.Join(parts, " · "), width),
-		o.style.dim.Render(cells.Truncate(strings.Join(troubles, " · "), width)),
+		ansi.Truncate(strings.Join(troubles, o.style.dim.Render(" · ")), width, "…"),
 	}
 }
 
@@ -308,16 +338,19 @@ func (o *overviewScreen) byApp(width, n int) []string {
 	return lines
 }
 
-// lastWarnings shows the latest warnings that there is room for.
+// lastWarnings shows the latest warnings that there is room for, and whether any is new.
 func (o *overviewScreen) lastWarnings(width, room int) []string {
 	if len(o.warnings) == 0 {
 		return []string{o.style.good.Render("✓ " + o.t("tui.no_warnings"))}
 	}
-	if room < 2 {
+	heading := o.style.title.Render(cells.Truncate(o.t("tui.last_warnings"), width))
+	if recent := o.recent(o.now()); recent == 0 {
+		heading += o.style.good.Render(cells.Truncate(" · "+o.t("tui.no_new_warnings", "N", int(alertFor.Minutes())), width-ansi.StringWidth(heading)))
+	} else if room < 2 {
 		return []string{o.style.warn.Render(cells.Truncate("▲ "+o.t("tui.last_warnings"), width))}
 	}
-	lines := []string{o.style.title.Render(o.t("tui.last_warnings"))}
-	for _, r := range o.warnings[max(len(o.warnings)-(room-1), 0):] {
+	lines := []string{heading}
+	for _, r := range o.warnings[max(len(o.warnings)-max(room-1, 0), 0):] {
 		lines = append(lines, o.recordLine(r, width))
 	}
 	return lines

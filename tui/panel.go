@@ -23,6 +23,8 @@ type Config struct {
 	// Colourless: of the renderer's colours none is used.
 	Colourless bool
 	Now        func() time.Time
+	// Host is the computer that the daemon runs on; it may be empty.
+	Host string
 	// Copy puts a text on the clipboard of the person's terminal.
 	Copy func(text string) error
 }
@@ -32,6 +34,7 @@ type Config struct {
 // only.
 type Panel struct {
 	env           *env
+	host          string
 	width, height int
 
 	overview *overviewScreen
@@ -68,6 +71,7 @@ func New(c Config) *Panel {
 	}
 	p := &Panel{
 		env:      e,
+		host:     c.Host,
 		overview: newOverview(e),
 		apps:     newApps(e),
 		sessions: newSessions(e),
@@ -81,7 +85,7 @@ func New(c Config) *Panel {
 
 // Init begins with what the panel shows first.
 func (p *Panel) Init() tea.Cmd {
-	return tea.Batch(tea.SetWindowTitle("pns4ones"), p.askApps(), p.env.shown.enter())
+	return tea.Batch(tea.SetWindowTitle(p.title()), p.askApps(), p.env.shown.enter())
 }
 
 // Update takes a message of the terminal, of the daemon, or of a command.
@@ -109,7 +113,7 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return p, p.env.tookInfobases(msg)
 	case sessionsOfMsg:
 		return p, tea.Batch(p.show(p.sessions), p.update(msg))
-	case warningsMsg:
+	case journalMsg:
 		return p, tea.Batch(p.update(msg), p.show(p.journal))
 	case writeToMsg:
 		return p, tea.Batch(p.show(p.send), p.update(msg))

@@ -36,8 +36,8 @@ type (
 		appID    string
 		ib, user called
 	}
-	// warningsMsg shows the log from warnings on.
-	warningsMsg struct{}
+	// journalMsg shows some records of the log, those of a query.
+	journalMsg struct{ only }
 	// backMsg shows the screen that was shown before.
 	backMsg struct{}
 )

@@ -56,6 +56,7 @@ type Daemon interface {
 	Send(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (sessions int, err error)
 	People(ctx context.Context, appID, text string, limit int) (control.People, error)
 	Infobases(ctx context.Context, appID string) ([]control.Infobase, error)
+	History(ctx context.Context, appID string, span time.Duration) (control.History, error)
 	Explain(ctx context.Context, appID, ibID, userID, userGroup string) (control.Explanation, error)
 
 	Logs(ctx context.Context, q control.LogQuery, follow bool, each func(control.LogRecord) error) error
@@ -105,6 +106,10 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	profile := termenv.NewOutput(o.Out).EnvColorProfile()
+	// Terminals keep titles on a stack; one that knows nothing of it passes that over.
+	fmt.Fprint(o.Out, "\x1b[22;0t")
+	defer fmt.Fprint(o.Out, "\x1b[23;0t")
+	host, _ := os.Hostname() // nobody has to know it
 
 	panel := New(Config{
 		Daemon:     o.Daemon,
@@ -112,6 +117,7 @@ func Run(ctx context.Context, o Options) error {
 		Renderer:   NewRenderer(profile, dark),
 		Colourless: profile == termenv.Ascii,
 		Now:        time.Now,
+		Host:       host,
 		Copy:       func(text string) error { return output.Copy(text, o.Getenv) },
 	})
 	options := []tea.ProgramOption{
