@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Builds what is given to users into dist/: deb and rpm packages and archives for
-# Linux (amd64, arm64), the archive and the installer for Windows, and their
-# SHA256SUMS. Two builds of one commit are the same, byte for byte.
+# Linux (amd64, arm64), images for containers, the archive and the installer for
+# Windows; beside each of them what it is made of (CycloneDX); and their SHA256SUMS.
+# Two builds of one commit are the same, byte for byte.
 #
 #   packaging/build.sh                 all of it
-#   packaging/build.sh deb tar         only these: deb rpm tar windows
+#   packaging/build.sh deb tar         only these: deb rpm tar oci windows
 #   packaging/build.sh --without-1c …  without add-in and extension for 1C, which need
 #                                      C++ compilers; the names of the files say so
 #
+# What is missing here is said before anything is built. Asked for all of it, the
+# script then builds what it can, and ends with 1; asked for a format, it builds nothing.
+#
 # ARCHES="amd64" leaves out the other one, VERSION=… names another version, DIST=…
-# another folder, ADDIN_BUNDLE=… an add-in that is built already. Needs go, git, gzip
-# and tar; for Windows also makensis and python3; for the add-in what
+# another folder, ADDIN_BUNDLE=… an add-in that is built already. Needs go, git, gzip,
+# jq and tar; for Windows also makensis and python3; for the add-in what
 # packaging/1c/addin/toolchain.sh tells.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,22 +24,70 @@ if [ "${1:-}" = --without-1c ]; then
 	without_1c=-no1c
 	shift
 fi
-formats=${*:-deb rpm tar windows}
+formats=${*:-deb rpm tar oci windows}
 arches=${ARCHES:-amd64 arm64}
 dist=${DIST:-dist}
+packager='pns4ones developers <pns4ones@users.noreply.github.com>'
 nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.0 # later ones need modules that not every registry has
 
-# The version is that of the tag. Between tags it sorts after the last one, by the
-# time of the commit, and names it.
+# absent prints which of the tools are not here, and the Debian package of each.
+absent() {
+	local tool missing=()
+	for tool; do
+		command -v "${tool%%:*}" >/dev/null || missing+=("${tool%%:*} (${tool##*:})")
+	done
+	[ ${#missing[@]} -eq 0 ] || echo "${missing[*]}"
+}
+
+# tools checks for what a format needs, and adapts $formats and $without_1c if all was
+# asked for.
+left_out=
+tools() {
+	local missing format possible='' asked=$1
+	missing=$(absent go:golang-go git:git gzip:gzip tar:tar jq:jq sha256sum:coreutils)
+	if [ -n "$missing" ]; then
+		echo "build.sh: nothing can be built: missing $missing" >&2
+		exit 1
+	fi
+	for format in $formats; do
+		case $format in
+		deb | rpm | tar | oci) missing= ;;
+		windows) missing=$(absent makensis:nsis python3:python3) ;;
+		*)
+			echo "build.sh: unknown format $format: expected deb, rpm, tar, oci or windows" >&2
+			exit 2
+			;;
+		esac
+		if [ -z "$missing" ]; then
+			possible+="$format "
+			continue
+		fi
+		echo "build.sh: $format cannot be built: missing $missing" >&2
+		left_out+="$format "
+	done
+	if [ -z "$without_1c" ] && [ -z "${ADDIN_BUNDLE:-}" ] && ! packaging/1c/addin/toolchain.sh; then
+		echo "build.sh: the add-in for 1C cannot be built. packaging/1c/addin/toolchain.sh install gets what is missing; --without-1c leaves the add-in out." >&2
+		left_out+='the add-in'
+		without_1c=-no1c
+	fi
+	[ -z "$left_out" ] || [ -z "$asked" ] || exit 1
+	formats=${possible% }
+}
+tools "$*"
+
+# The version is that of the tag. Between tags it sorts before the one that the top of
+# CHANGELOG.md is about, or else after the last one; by the time of the commit.
 commit_version() {
-	local dirty='' tag
+	local dirty='' tag next
 	[ -z "$(git status --porcelain)" ] || dirty=.dirty
 	tag=$(git describe --tags --match 'v[0-9]*' --abbrev=0 2>/dev/null || echo v0.0.0)
 	if [ -z "$dirty" ] && [ "$(git rev-list -n 1 "$tag" 2>/dev/null)" = "$(git rev-parse HEAD)" ]; then
 		echo "${tag#v}"
 		return
 	fi
-	echo "${tag#v}+git$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S).$(git rev-parse --short=8 HEAD)$dirty"
+	next=$(packaging/changelog.sh next)
+	next=${next:+$next~}
+	echo "${next:-${tag#v}+}git$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S).$(git rev-parse --short=8 HEAD)$dirty"
 }
 VERSION=${VERSION:-$(commit_version)}
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
@@ -46,12 +98,6 @@ mkdir -p "$dist"
 dist=$(cd "$dist" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# The add-in comes first: without its compilers nothing is built in vain.
-if [ -z "$without_1c" ] && [ -z "${ADDIN_BUNDLE:-}" ] && ! packaging/1c/addin/toolchain.sh; then
-	echo "build.sh: the add-in for 1C cannot be built. packaging/1c/addin/toolchain.sh install gets what is missing; --without-1c leaves the add-in out." >&2
-	exit 1
-fi
 
 # addin puts the bundle of the add-in into a folder, and the extension for 1C that has
 # it inside. The bundle has a version of its own: to 1C each other name is another
@@ -115,26 +161,29 @@ stage() {
 	cp -R packaging/panel/pictures "$here/doc/pictures"
 	mkdir "$here/doc/monitoring"
 	cp packaging/monitoring/{alerts.yml,grafana.json,zabbix.json} "$here/doc/monitoring"
-	find "$here/doc" -name '*.md' -exec sed -i 's,\.\./\.\./panel/pictures/,../pictures/,g' {} +
+	cp packaging/oci/compose.yaml "$here/doc"
+	find "$here/doc" -name '*.md' -exec sed -i 's,\.\./\.\./panel/pictures/,../pictures/,g; s,\.\./\.\./oci/compose,../compose,g' {} +
 	cp LICENSE "$here/LICENSE"
 	[ -n "$without_1c" ] || addin "$here/1c"
 	licenses >"$here/doc/third-party-licenses.txt"
 	gzip -n9 "$here/doc/third-party-licenses.txt"
-	printf 'pns4ones (%s) stable; urgency=medium\n\n  * Release %s. What changed: git log.\n\n -- pns4ones developers <pns4ones@users.noreply.github.com>  %s\n' \
-		"$VERSION" "$VERSION" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -n9 >"$here/changelog.gz"
-	cat >"$here/changelog.yaml" <<-YAML
-		- semver: $VERSION-1
-		  date: $(date -u +%Y-%m-%dT%H:%M:%SZ -d "@$SOURCE_DATE_EPOCH")
-		  packager: pns4ones developers <pns4ones@users.noreply.github.com>
-		  changes:
-		    - note: Release $VERSION. What changed is in git log.
-	YAML
+	packaging/changelog.sh deb "$VERSION" "$packager" | gzip -n9 >"$here/changelog.gz"
+	packaging/changelog.sh rpm "$VERSION" "$packager" >"$here/changelog.yaml"
 	for name in deb/preinst deb/postinst deb/prerm deb/postrm rpm/pre rpm/post rpm/preun rpm/postun tar/install.sh; do
 		mkdir -p "$here/${name%/*}"
 		sed -e '/^# shared: setup.sh/{r packaging/scripts/setup.sh' -e 'd}' "packaging/$name" >"$here/$name"
 		chmod 755 "$here/$name"
 	done
 	find "$here" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+}
+
+# parts writes what a package is made of, going by the programs in it.
+addin_version=
+[ -n "$without_1c" ] || addin_version=$(cat packaging/1c/addin/VERSION)
+parts() {
+	local package=$1
+	shift
+	packaging/sbom.sh "$package" "$VERSION" "$addin_version" "$@" >"$package.cdx.json"
 }
 
 # documents lists the files of a folder of the stage for a package. An rpm knows
@@ -167,6 +216,7 @@ package() {
 	local file
 	for file in "$work/package"/*."$format"; do
 		mv "$file" "$dist/$(basename "$file" ".$format")$without_1c.$format"
+		parts "$dist/$(basename "$file" ".$format")$without_1c.$format" "$work/linux-$arch"/*
 	done
 }
 
@@ -182,6 +232,14 @@ archive() {
 	cp packaging/linux/pns4ones.sysusers "$top/systemd/pns4ones.conf"
 	tar --create --sort=name --format=gnu --owner=root:0 --group=root:0 --mtime="@$SOURCE_DATE_EPOCH" --mode=u=rwX,go=rX \
 		-C "$work/tar-$arch" pns4ones | gzip -n9 >"$dist/pns4ones-$VERSION-linux-$arch$without_1c.tar.gz"
+	parts "$dist/pns4ones-$VERSION-linux-$arch$without_1c.tar.gz" "$work/linux-$arch"/*
+}
+
+# image makes one for containers. The add-in is not in it.
+image() {
+	local file=$dist/pns4ones-$VERSION-oci-$1.tar addin_version=
+	packaging/oci/build.sh "$work/linux-$1" "$work/stage" "$file" "$VERSION" "$1"
+	parts "$file" "$work/linux-$1"/*
 }
 
 stage
@@ -191,21 +249,19 @@ case " $formats " in
 	;;
 esac
 for arch in $arches; do
-	case " $formats " in *" deb "* | *" rpm "* | *" tar "*) compile linux "$arch" "$work/linux-$arch" ;; esac
+	case " $formats " in *" deb "* | *" rpm "* | *" tar "* | *" oci "*) compile linux "$arch" "$work/linux-$arch" ;; esac
 done
 for format in $formats; do
 	case $format in
 	deb | rpm) for arch in $arches; do package "$format" "$arch"; done ;;
 	tar) for arch in $arches; do archive "$arch"; done ;;
+	oci) for arch in $arches; do image "$arch"; done ;;
 	windows)
 		compile windows amd64 "$work/windows"
 		cp -R "$work/stage/doc" "$work/stage/pns4ones.toml" "$work/stage/LICENSE" "$work/windows"
 		[ -n "$without_1c" ] || cp -R "$work/stage/1c" "$work/windows"
 		packaging/windows/build.sh "$work/windows" "$dist" "$VERSION" "$without_1c"
-		;;
-	*)
-		echo "build.sh: unknown format $format: expected deb, rpm, tar or windows" >&2
-		exit 2
+		for file in "$dist/pns4ones-$VERSION-windows-amd64$without_1c"{.zip,-setup.exe}; do parts "$file" "$work/windows"/*.exe; done
 		;;
 	esac
 done
@@ -216,3 +272,7 @@ if [ -z "$without_1c" ]; then
 fi
 # shellcheck disable=SC2086
 (cd "$dist" && sha256sum -- *"$VERSION"* $bundle >SHA256SUMS && cat SHA256SUMS)
+if [ -n "$left_out" ]; then
+	echo "build.sh: left out for want of tools: $left_out" >&2
+	exit 1
+fi

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds all packages and proves them: the deb, the rpm and the tar.gz in fresh roots,
-# with and without systemd, the Windows programs and their installer under Wine, the
-# examples of the manual, and that a second build gives the same bytes. Needs root
-# and a Debian machine; installs what it needs.
+# with and without systemd, the image in runc, the Windows programs and their installer
+# under Wine, the examples of the manual, and that a second build gives the same bytes.
+# Needs root and a Debian machine; installs what it needs.
 #
 #   all.sh [short]     short: all but Wine, and without an add-in that is connected
 #                      over restarts and upgrades
 . "$(dirname "$0")/lib.sh"
 cd "$project"
-need xz-utils zip unzip python3 nsis
+need xz-utils zip unzip python3 nsis jq
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -30,6 +30,8 @@ packaging/test/links.sh
 packaging/test/check.sh
 packaging/test/reproducible.sh "$new"
 packaging/test/examples.sh
+packaging/test/parts.sh "$new"
+packaging/test/oci.sh "$new"/*-oci-amd64.tar "$new"/*-oci-arm64.tar
 packaging/test/deb.sh "$new"/*_amd64.deb "$old"/*_amd64.deb
 packaging/test/rpm.sh "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
 packaging/test/tar.sh "$new"/*-linux-amd64.tar.gz "$old"/*-linux-amd64.tar.gz
