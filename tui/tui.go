@@ -91,8 +91,8 @@ type Options struct {
 	Background Background
 }
 
-// Run shows the panel until the person leaves it or ctx ends. It returns an error
-// that wraps ErrNoTerminal, or one of the terminal.
+// Run shows the panel until the person leaves it, the terminal goes away, or ctx ends,
+// and frees what it held of the daemon. It returns an error that wraps ErrNoTerminal, or one of the terminal.
 func Run(ctx context.Context, o Options) error {
 	name := o.Getenv("TERM")
 	if name == "dumb" || !term.IsTerminal(int(o.In.Fd())) || !term.IsTerminal(int(o.Out.Fd())) {
@@ -120,8 +120,9 @@ func Run(ctx context.Context, o Options) error {
 		Host:       host,
 		Copy:       func(text string) error { return output.Copy(text, o.Getenv) },
 	})
+	input := terminal.NewInput(o.In)
 	options := []tea.ProgramOption{
-		tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(output), tea.WithAltScreen(),
+		tea.WithContext(ctx), tea.WithInput(input), tea.WithOutput(output), tea.WithAltScreen(),
 	}
 	if o.Mouse {
 		options = append(options, tea.WithMouseCellMotion())
@@ -132,8 +133,21 @@ func Run(ctx context.Context, o Options) error {
 	var all errgroup.Group
 	all.Go(func() error { return panel.Follow(following, program.Send) })
 	all.Go(func() error {
+		select {
+		case <-input.Gone():
+			program.Kill()
+		case <-following.Done():
+		}
+		return nil
+	})
+	all.Go(func() error {
 		defer stop()
 		_, err := program.Run()
+		select {
+		case <-input.Gone():
+			return nil // nobody is there to be told
+		default:
+		}
 		if errors.Is(err, tea.ErrInterrupted) || errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 			return nil // a signal, or the caller's end
 		}

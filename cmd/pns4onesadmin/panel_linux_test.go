@@ -28,9 +28,15 @@ type terminal struct {
 // inTerminal starts the admin program in a terminal of 80 by 24.
 func inTerminal(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
+	return start(t, env, commandName, args...)
+}
+
+// start starts a program in a terminal of 80 by 24.
+func start(t *testing.T, env []string, name string, args ...string) *terminal {
+	t.Helper()
 	master, slave := terminaltest.Open(t)
 	defer slave.Close()
-	term := &terminal{t: t, master: master, cmd: exec.Command(commandName, args...)}
+	term := &terminal{t: t, master: master, cmd: exec.Command(name, args...)}
 	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = slave, slave, slave
 	term.cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	term.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0", "LC_ALL=C.UTF-8", "NO_COLOR="), env...)
@@ -134,6 +140,45 @@ func TestThePanelOpensAndLeavesTheTerminalAsItWas(t *testing.T) {
 				t.Errorf("the terminal is left as %q", got[max(len(got)-100, 0):])
 			}
 		})
+	}
+}
+
+// TestThePanelEndsWithItsTerminal starts it with SIGHUP ignored, as nohup and many
+// wrappers do: no signal says that the terminal is gone.
+func TestThePanelEndsWithItsTerminal(t *testing.T) {
+	t.Parallel()
+	path := daemonForPanel(t)
+	term := start(t, []string{"TERM=xterm-256color", "PNS4ONES_LANG=en"},
+		"sh", "-c", `trap "" HUP; exec "$@"`, "sh", commandName, "--control", path, "tui", "--background", "dark")
+	term.read("[1 Overview]", "● connected")
+	term.press("4")
+	term.read("[4 ")
+	term.master.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- term.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the panel ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the panel outlives its terminal")
+	}
+	client := control.NewClient(path)
+	defer client.Close()
+	for late := time.After(patience); ; {
+		status, err := client.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Followers == 0 {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatalf("%d streams are still followed", status.Followers)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package terminal
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -24,6 +25,30 @@ func (o *Output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.File.Write(b)
+}
+
+// Input is a terminal that is read, and may go away: its window is closed, its SSH
+// session breaks. That ends most programs by SIGHUP, but not one that was started with
+// SIGHUP ignored. Bubble Tea goes on when there is nothing to read any more.
+type Input struct {
+	*os.File
+	gone chan struct{}
+	once sync.Once
+}
+
+// NewInput returns file as an Input.
+func NewInput(file *os.File) *Input { return &Input{File: file, gone: make(chan struct{})} }
+
+// Gone is closed when the terminal cannot be read any more.
+func (i *Input) Gone() <-chan struct{} { return i.gone }
+
+// Read reads what the person types.
+func (i *Input) Read(b []byte) (int, error) {
+	n, err := i.File.Read(b)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		i.once.Do(func() { close(i.gone) })
+	}
+	return n, err
 }
 
 // Copy asks the terminal to put a text on its clipboard (OSC 52), which works

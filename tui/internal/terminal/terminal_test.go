@@ -3,6 +3,7 @@ package terminal
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"os"
 	"testing"
 )
@@ -55,4 +56,31 @@ func TestCopiesThroughTheTerminal(t *testing.T) {
 			t.Errorf("%s: wrote %q, want %q", tt.name, got.String(), tt.want)
 		}
 	}
+}
+
+func TestATerminalThatIsGoneIsNoticed(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	input := NewInput(reader)
+	writer.WriteString("q")
+	b := make([]byte, 8)
+	if n, err := input.Read(b); n != 1 || err != nil {
+		t.Fatalf("read %d bytes, %v", n, err)
+	}
+	select {
+	case <-input.Gone():
+		t.Fatal("gone, though it can be read")
+	default:
+	}
+	writer.Close()
+	for range 2 {
+		if _, err := input.Read(b); err != io.EOF {
+			t.Fatalf("read: %v", err)
+		}
+	}
+	<-input.Gone()
 }
