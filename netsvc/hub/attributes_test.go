@@ -130,7 +130,7 @@ func TestShowsWhatASessionSaysOfItself(t *testing.T) {
 		return users
 	}
 	for _, q := range []hub.Query{{UserGroup: "sales"}, {UserGroup: "staff"}, {Text: "ws-17"}, {Text: "2.0.0"},
-		{Text: "sal"}} {
+		{Text: "sal"}, {Text: "host:WS"}, {Text: "group:sal ib:торг user:анна"}} {
 		if got := find(q); !slices.Equal(got, []string{"ann"}) {
 			t.Errorf("%+v finds %q", q, got)
 		}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/pns4ones/pns4ones/netsvc/internal/fold"
 )
 
 // Session is a registered session as it was when it was asked for.
@@ -51,13 +49,15 @@ type Query struct {
 	// An empty filter admits all. AppID is compared in lower case, the others exactly;
 	// IbID and UserID may be names as well, in any letter case.
 	AppID, IbID, UserID, UserGroup string
-	// Text must be part of the infobase, user, one of the groups, address, host, agent or
-	// a name, in any letter case.
+	// Text are words that all must match, in any letter case, see parseSearch.
 	Text string
 	// Names is what people call a user and an infobase, empty: nobody has said so. It
 	// wins over what a session says of itself. It must return soon, and must not call the
 	// hub. nil: there are no names.
 	Names func(appID, ibID, userID string) (user, ib string)
+	// Title is what people call an app, empty: there is none such. It must return soon,
+	// and must not call the hub. nil: there are no titles.
+	Title func(appID string) string
 	// Sort is one of SortKeys, with a leading «-» for the reverse; empty: by id.
 	Sort string
 	// Limit is the size of a page, 1 to MaxPage; 0: MaxPage.
@@ -67,6 +67,8 @@ type Query struct {
 	// Offset skips that many; for who shows a part of the list as it is now. It
 	// excludes After.
 	Offset int
+
+	search []term // of Text
 }
 
 // MaxPage is the largest page of Sessions.
@@ -147,7 +149,7 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	q.AppID, q.Text = strings.ToLower(q.AppID), strings.ToLower(q.Text)
+	q.AppID, q.search = strings.ToLower(q.AppID), parseSearch(q.Text)
 	direction := 1
 	if descending {
 		direction = -1
@@ -252,8 +254,10 @@ func (s *session) matches(q *Query, key sortKey) (place, bool) {
 			return place{}, false
 		}
 	}
-	if q.Text != "" && !r.mentions(q.Text) && !strings.Contains(s.peer().String(), q.Text) && !q.textNames(r) {
-		return place{}, false
+	for _, t := range q.search {
+		if s.has(q, t) == t.not {
+			return place{}, false
+		}
 	}
 	text, number := key(s, q)
 	id := s.id
@@ -274,27 +278,12 @@ func (q *Query) called(r *registration) (user, ib string) {
 	return user, ib
 }
 
-// textNames reports whether the query's text is part of a name.
-func (q *Query) textNames(r *registration) bool {
-	user, ib := q.called(r)
-	return fold.Contains(user, q.Text) || fold.Contains(ib, q.Text)
-}
-
 // byName orders by a name in any letter case; ids that have none come last.
 func byName(name, id string) (string, int64) {
 	if name == "" {
 		return "\U0010ffff" + id, 0
 	}
 	return strings.ToLower(name) + "\x00" + id, 0
-}
-
-// mentions reports whether a text, in lower case, is part of what a session says it is.
-func (r *registration) mentions(text string) bool {
-	has := func(word string) bool { return fold.Contains(word, text) }
-	if has(r.user) || has(r.infobase.ib) || has(r.group) {
-		return true
-	}
-	return r.more != nil && (has(r.more.Host) || has(r.more.Agent) || slices.ContainsFunc(r.more.Groups, has))
 }
 
 // describe returns what a session is, or was when it was closed, and why that was.

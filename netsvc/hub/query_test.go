@@ -28,6 +28,12 @@ func TestListsSessionsFilteredAndSorted(t *testing.T) {
 	s.connect("ib1", "a", "")
 	s.connect("ib2", "b", "Склад")
 	s.register(wire.Registration{AppID: otherID, IbID: "ib2", UserID: "d"}, s.key)
+	title := func(appID string) string {
+		if appID == otherID {
+			return "Торговля"
+		}
+		return ""
+	}
 	tests := []struct {
 		name  string
 		query hub.Query
@@ -44,6 +50,19 @@ func TestListsSessionsFilteredAndSorted(t *testing.T) {
 		{"text in any letter case", hub.Query{Text: "сКлАд"}, "c b"},
 		{"text in the address", hub.Query{Text: "127.0.0.1:"}, "c a b d"},
 		{"nothing matches", hub.Query{Text: "no such thing"}, ""},
+		{"all words", hub.Query{Text: "склад ib2"}, "b"},
+		{"words that are quoted are one", hub.Query{Text: `"склад ib2"`}, ""},
+		{"a word that is excluded", hub.Query{Text: "ib1 -склад"}, "a"},
+		{"a field that is excluded", hub.Query{Text: "-ib:IB1 -user:d"}, "b"},
+		{"a user", hub.Query{Text: "user:a"}, "a"},
+		{"an infobase", hub.Query{Text: "ib:2"}, "b d"},
+		{"a group", hub.Query{Text: "group:скл"}, "c b"},
+		{"an app by its id", hub.Query{Text: "app:" + strings.ToUpper(otherID[:8])}, "d"},
+		{"an app by its title", hub.Query{Text: "app:торг", Title: title}, "d"},
+		{"an address", hub.Query{Text: "ip:127.0 user:c"}, "c"},
+		{"a host that nobody has said", hub.Query{Text: "host:w"}, ""},
+		{"words that are still empty", hub.Query{Text: ` - user: -ib:"" " `}, "c a b d"},
+		{"no field", hub.Query{Text: "127.0.0.1: what:ever"}, ""},
 	}
 	for _, tt := range tests {
 		page, err := s.Sessions(tt.query)

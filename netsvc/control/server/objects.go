@@ -20,6 +20,12 @@ func (s *Server) called(appID, ibID, userID string) (user, ib string) {
 	return table.User(userID), table.Infobase(ibID)
 }
 
+// titleOf is what an app is called, empty if it is gone.
+func (s *Server) titleOf(appID string) string {
+	a, _ := s.apps.Get(appID)
+	return a.Title
+}
+
 // nameOf gives a session of the hub the names that an administrator has given, if any,
 // instead of those it says itself.
 func (s *Server) nameOf(one *hub.Session) (user, ib string) {

@@ -41,7 +41,7 @@ func (s *Server) listSessions(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	query.Names = s.called
+	query.Names, query.Title = s.called, s.titleOf
 	page, err := s.hub.Sessions(query)
 	if err != nil {
 		return nil, err
