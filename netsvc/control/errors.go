@@ -44,6 +44,15 @@ type Error struct {
 	// Of a file: the line that is wrong, and the one it contradicts; 0: there is none.
 	Line      int `json:"line,omitempty"`
 	OtherLine int `json:"other_line,omitempty"`
+	// Holders, of CodeTooManyFollowers: who follows, those with most streams first, ten at most.
+	Holders []Holder `json:"holders,omitempty"`
+}
+
+// Holder is a process that follows the log or the events.
+type Holder struct {
+	User    string `json:"user"`
+	PID     int    `json:"pid,omitempty"` // 0: the system does not say
+	Streams int    `json:"streams"`
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -1,6 +1,8 @@
 package say
 
 import (
+	"strings"
+
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
@@ -24,9 +26,25 @@ func Refusal(text *locale.Localizer, place Place, e *control.Error) string {
 	message := locale.Clean(e.Message)
 	id := place.refused + e.Code
 	if said := text.T(id, "message", message, "line", e.Line, "other", e.OtherLine); said != id {
+		if len(e.Holders) > 0 {
+			said += " " + text.T("live.held_by", "holders", holders(text, e.Holders))
+		}
 		return said
 	}
 	return text.T(place.failed, "error", message)
+}
+
+// holders names the processes that follow.
+func holders(text *locale.Localizer, all []control.Holder) string {
+	names := make([]string, len(all))
+	for i, h := range all {
+		if user := locale.Clean(h.User); h.PID != 0 {
+			names[i] = text.T("live.holder", "user", user, "pid", h.PID, "n", h.Streams)
+		} else {
+			names[i] = text.T("live.holder_unknown", "user", user, "n", h.Streams)
+		}
+	}
+	return strings.Join(names, "; ")
 }
 
 // Unreachable says why the daemon cannot be reached, and what to do.

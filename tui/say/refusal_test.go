@@ -34,6 +34,23 @@ func TestARefusalIsSaidByItsCode(t *testing.T) {
 	}
 }
 
+func TestARefusalNamesThoseWhoFollow(t *testing.T) {
+	t.Parallel()
+	e := &control.Error{Code: control.CodeTooManyFollowers, Holders: []control.Holder{
+		{User: "root", PID: 812, Streams: 60}, {User: "\x1bzabbix", Streams: 4},
+	}}
+	for lang, want := range map[locale.Lang]string{
+		locale.Russian: `root, процесс 812 (потоков: 60); \x1bzabbix (потоков: 4)`,
+		locale.English: `root, process 812 (streams: 60); \x1bzabbix (streams: 4)`,
+	} {
+		for _, place := range []say.Place{say.OnCommandLine, say.InPanel} {
+			if got := say.Refusal(locale.New(lang), place, e); !strings.Contains(got, want) {
+				t.Errorf("%s: %q does not name %q", lang, got, want)
+			}
+		}
+	}
+}
+
 func TestWhyTheDaemonCannotBeReachedIsSaidByItsKind(t *testing.T) {
 	t.Parallel()
 	failed := errors.New("a fault of \x1bits own")

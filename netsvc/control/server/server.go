@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
@@ -84,7 +83,7 @@ type Server struct {
 	logger         *slog.Logger
 	http           *http.Server
 
-	followers atomic.Int64
+	followers followers
 	ending    context.Context // ends when Shutdown begins
 	end       context.CancelFunc
 

@@ -27,7 +27,7 @@ func (s *Server) status(r *http.Request) (reply, error) {
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes, HealthChecks: answered.HealthChecks,
 		},
 		Rejected: s.stats.Rejected(), Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
-		Followers: int(s.followers.Load()), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
+		Followers: s.followers.count(), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
 	}
 	for status, n := range answered.Status {
 		now.HTTP.Status[strconv.Itoa(status)] = n

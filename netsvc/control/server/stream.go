@@ -9,14 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/internal/ring"
 )
 
 const (
-	// maxFollowers bounds those who follow the log or events. Each costs a
-	// goroutine or three and a connection, and a batch of records.
-	maxFollowers = 64
 	// batchRecords is how many records a follower is sent at once, and batchPause
 	// how long it then waits: in a flood, many records travel together, and nobody
 	// who looks on takes the processor from those who deliver.
@@ -82,12 +78,11 @@ func (s *Server) stream(follow bool, write func(ctx context.Context, out *record
 func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, follow bool,
 	write func(ctx context.Context, out *records) error) error {
 	if follow {
-		if s.followers.Add(1) > maxFollowers {
-			s.followers.Add(-1)
-			return refuse(http.StatusServiceUnavailable, control.CodeTooManyFollowers,
-				"too many follow already: "+strconv.Itoa(maxFollowers))
+		peer := peerOf(r.Context())
+		if refusal := s.followers.admit(peer); refusal != nil {
+			return refusal
 		}
-		defer s.followers.Add(-1)
+		defer s.followers.leave(peer)
 	}
 	connection := http.NewResponseController(w)
 	ctx, cancel := context.WithCancelCause(r.Context())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -226,7 +227,10 @@ func TestOneFollowerTooManyIsRefused(t *testing.T) {
 		return err == nil && s.Followers == 64
 	})
 	err := d.Events(t.Context(), control.EventQuery{}, true, func(control.Event) error { return nil })
-	refused(t, err, http.StatusServiceUnavailable, control.CodeTooManyFollowers)
+	refusal := refused(t, err, http.StatusServiceUnavailable, control.CodeTooManyFollowers)
+	if runtime.GOOS == "linux" && (len(refusal.Holders) != 1 || refusal.Holders[0].PID != os.Getpid() || refusal.Holders[0].Streams != 64) {
+		t.Errorf("the refusal names %+v, want process %d with 64 streams", refusal.Holders, os.Getpid())
+	}
 	d.logs(control.LogQuery{Tail: 1}) // who only looks is no follower
 }
 

@@ -18,7 +18,7 @@ func PeerOf(ln net.Listener, conn net.Conn) Peer {
 	if !known {
 		return Peer{Refusal: "the system does not tell who you are"}
 	}
-	p := Peer{UID: c.uid, User: userNamed(c.uid), Known: true}
+	p := Peer{UID: c.uid, User: userNamed(c.uid), PID: c.pid, Known: true}
 	s, ours := ln.(*socket)
 	if !ours {
 		p.Refusal = "the socket's group is not known"
@@ -35,6 +35,7 @@ func PeerOf(ln net.Listener, conn net.Conn) Peer {
 // credentials are those of the process that connected, as they were then.
 type credentials struct {
 	uid, gid int
+	pid      int
 	groups   []int // supplementary ones
 }
 
@@ -51,7 +52,7 @@ func credentialsOf(conn net.Conn) (found credentials, known bool) {
 	err = raw.Control(func(fd uintptr) {
 		process, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err == nil {
-			found, known = credentials{int(process.Uid), int(process.Gid), peerGroups(fd)}, true
+			found, known = credentials{int(process.Uid), int(process.Gid), int(process.Pid), peerGroups(fd)}, true
 		}
 	})
 	return found, known && err == nil
