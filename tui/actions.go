@@ -76,7 +76,29 @@ func (e *env) copied(what, text string) {
 		e.complain(e.t("tui.failed", "error", cells.Plain(err.Error())))
 		return
 	}
+	// How to see whether it arrived is said once, and then in the help.
+	if !e.copies {
+		e.copies = true
+		e.tell(e.t("tui.copied_first", "what", what))
+		return
+	}
 	e.tell(e.t("tui.copied", "what", what))
+}
+
+// askCopy lets the person choose which of the fields is copied.
+func (e *env) askCopy(fields []field) tea.Cmd {
+	q := &question{env: e, title: e.t("tui.copy_title")}
+	names := nameWidth(fields)
+	for _, f := range fields {
+		if f.value == "" {
+			continue
+		}
+		q.options = append(q.options, option{cells.Left(f.name, names) + "  " + cells.Plain(f.value), func() tea.Cmd {
+			e.copied(f.name, f.value)
+			return nil
+		}})
+	}
+	return e.open(q)
 }
 
 // notice is the line that says what became of an action.

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"context"
+	"net"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ func (a *appsScreen) detailKeys() keyTable {
 	}
 	return keyTable{
 		{keys: "c enter", shown: "c", text: "tui.key_copy", do: a.withApp(a.copyField)},
+		{keys: "y", text: "tui.key_copy_all", do: a.withApp(a.copyBlock)},
 		{keys: "v", text: view, do: a.toggleKeys},
 		{keys: "s", text: "tui.key_server_key", do: a.withApp(a.askServerKey)},
 		{keys: "C", text: "tui.key_client_key", do: a.withApp(a.askClientKey)},
@@ -66,6 +69,48 @@ func (a *appsScreen) copyField(one control.App) tea.Cmd {
 	return nil
 }
 
+// copyBlock copies all that goes into 1C.
+func (a *appsScreen) copyBlock(one control.App) tea.Cmd {
+	return a.act(func(ctx context.Context) doneMsg {
+		status, err := a.daemon.Status(ctx)
+		return doneMsg{err: err, after: func() tea.Cmd {
+			var lines []string
+			for _, f := range a.oneC(one, status) {
+				lines = append(lines, f.name+": "+f.value)
+			}
+			a.copied(a.t("tui.block"), strings.Join(lines, "\n")+"\n")
+			return nil
+		}}
+	})
+}
+
+// oneC is what 1C has to be told of an app and of the service.
+func (a *appsScreen) oneC(one control.App, status control.Status) []field {
+	https, scheme := a.t("tui.no"), "http://"
+	if status.TLSExpiresAt != nil {
+		https, scheme = a.t("tui.yes"), "https://"
+	}
+	fields := a.fields(one)
+	return append(fields[:],
+		field{a.t("tui.address_senders"), scheme + a.reachable(status.Listen)},
+		field{a.t("tui.address_sessions"), a.reachable(status.Service)},
+		field{"HTTPS", https},
+	)
+}
+
+// reachable is where others reach the address that the service listens at: at the name of
+// the machine, if that is all its addresses or a network.
+func (e *env) reachable(listen string) string {
+	name, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(name); name == "" || name == "*" || strings.Contains(name, "/") || ip != nil && ip.IsUnspecified() {
+		name = e.host
+	}
+	return net.JoinHostPort(name, port)
+}
+
 // copiedFields is the number of fields that can be copied.
 const copiedFields = 3
 
@@ -101,6 +146,22 @@ func (a *appsScreen) detail(one control.App) []string {
 		}
 	}
 	lines = append(lines, "")
+	lines = append(lines, indent(a.block(a.facts(one), width))...)
+	var where []string
+	for _, line := range cells.Wrap(a.t("tui.where_to_put"), width) {
+		where = append(where, a.style.dim.Render(line))
+	}
+	// Where there is no room for all keys, the footer has some and the help all.
+	for _, more := range [][]string{a.listKeys(width), where} {
+		if len(lines)+1+len(more) <= a.height {
+			lines = append(append(lines, ""), indent(more)...)
+		}
+	}
+	return lines
+}
+
+// facts are what is known of an app besides its id and keys.
+func (a *appsScreen) facts(one control.App) []field {
 	facts := []field{
 		{a.t("tui.created_at"), say.Time(one.CreatedAt)},
 		{a.t("tui.column_sessions"), number(one.Sessions)},
@@ -117,18 +178,7 @@ func (a *appsScreen) detail(one control.App) []string {
 			facts = append(facts, field{a.t("tui.on_old_key"), number(*n)})
 		}
 	}
-	lines = append(lines, indent(a.block(facts, width))...)
-	var where []string
-	for _, line := range cells.Wrap(a.t("tui.where_to_put"), width) {
-		where = append(where, a.style.dim.Render(line))
-	}
-	// Where there is no room for all keys, the footer has some and the help all.
-	for _, more := range [][]string{a.listKeys(width), where} {
-		if len(lines)+1+len(more) <= a.height {
-			lines = append(append(lines, ""), indent(more)...)
-		}
-	}
-	return lines
+	return facts
 }
 
 // listKeys shows all keys of the detail in columns: the footer has no room for

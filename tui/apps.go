@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ type appsScreen struct {
 	width, height int
 	filter        filter
 	at            scroll
+	sorting       sorting
 	selected      string // the id of the row, which stays selected when others come
 
 	opened  string // the id of the app in detail; empty: the table
@@ -30,6 +33,10 @@ func newApps(e *env) *appsScreen {
 		a.settle()
 		return nil
 	})
+	a.sorting.changed = func() tea.Cmd {
+		a.settle()
+		return nil
+	}
 	return a
 }
 
@@ -57,13 +64,15 @@ func (a *appsScreen) keys() keyTable {
 		{keys: "n", text: "tui.key_create", do: a.askTitle},
 		{keys: "enter right l", shown: "enter", text: "tui.key_open", do: a.withApp(a.openDetail)},
 		{keys: "/", text: "tui.key_filter", do: a.filter.begin},
+		{keys: "i", text: "tui.key_infobases", do: a.withApp(a.showInfobases)},
+		{keys: "o", text: "tui.key_sessions_of", do: a.withApp(sessionsOf)},
+		{keys: "y", text: "tui.key_copy_all", do: a.withApp(a.copyBlock)},
+		{keys: "c", text: "tui.key_copy", do: a.withApp(a.askCopyApp)},
 		{keys: "r", text: "tui.key_rename", do: a.withApp(a.askRename)},
 		{keys: "d", text: "tui.key_remove", do: a.withApp(a.askRemove)},
-		{keys: "o", text: "tui.key_sessions_of", do: a.withApp(sessionsOf)},
-		{keys: "i", text: "tui.key_infobases", do: a.withApp(a.showInfobases)},
-		{keys: "w", do: a.withApp(writeTo)},
+		{keys: "w", text: "tui.key_write", do: a.withApp(writeTo)},
 		{keys: "esc", do: a.clearFilter},
-	}, moving(a.move).unseen()...)
+	}, append(a.sorting.keys(), moving(a.move).unseen()...)...)
 }
 
 // withApp is what a key does with the app in detail or in the selected row, if
@@ -84,20 +93,80 @@ func (a *appsScreen) withApp(do func(control.App) tea.Cmd) func() tea.Cmd {
 func sessionsOf(one control.App) tea.Cmd { return lead(sessionsOfMsg{appID: one.ID}) }
 func writeTo(one control.App) tea.Cmd    { return lead(writeToMsg{appID: one.ID}) }
 
-// matching are the apps that match the filter.
-func (a *appsScreen) matching() []control.App {
-	if a.filter.text == "" {
-		return a.env.apps
+// askCopyApp copies something of an app, its id first.
+func (a *appsScreen) askCopyApp(one control.App) tea.Cmd {
+	q := &question{env: a.env, title: a.t("tui.copy_title")}
+	fields := a.fields(one)
+	for _, f := range append([]field{{a.t("tui.column_title"), one.Title}}, fields[:]...) {
+		q.options = append(q.options, option{f.name, func() tea.Cmd { // keys are not to be seen
+			a.copied(f.name, f.value)
+			return nil
+		}})
 	}
-	wanted := strings.ToLower(a.filter.text)
-	var found []control.App
-	for _, one := range a.env.apps {
-		title, id := strings.ToLower(one.Title), strings.ToLower(one.ID)
-		if strings.Contains(title, wanted) || strings.Contains(id, wanted) {
-			found = append(found, one)
+	q.at.pos = 1
+	return a.open(q)
+}
+
+// matching are the apps that have all words of the filter and none of those with a minus,
+// in the order that the person has chosen.
+func (a *appsScreen) matching() []control.App {
+	found := a.env.apps
+	if a.filter.text != "" {
+		found = nil
+		for _, one := range a.env.apps {
+			if hasWords(strings.ToLower(one.Title+"\n"+one.ID), a.filter.text) {
+				found = append(found, one)
+			}
 		}
 	}
+	by, backwards := strings.CutPrefix(a.sorting.by, "-")
+	if by == "" {
+		return found
+	}
+	found = slices.Clone(found)
+	slices.SortStableFunc(found, func(one, other control.App) int {
+		if backwards {
+			one, other = other, one
+		}
+		return compareApps(by, one, other)
+	})
 	return found
+}
+
+// hasWords reports whether a text in lower case has all words, and none of those with a
+// minus.
+func hasWords(text, words string) bool {
+	for word := range strings.FieldsSeq(strings.ToLower(words)) {
+		unwanted, minus := strings.CutPrefix(word, "-")
+		if minus && unwanted != "" && strings.Contains(text, unwanted) || !minus && !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// compareApps compares apps by a column.
+func compareApps(by string, one, other control.App) int {
+	end := func(a control.App) int64 {
+		last := int64(0)
+		for _, t := range []*time.Time{a.OldServerKeyUntil, a.OldClientKeyUntil} {
+			if t != nil {
+				last = max(last, t.Unix())
+			}
+		}
+		return last
+	}
+	switch by {
+	case "title":
+		return strings.Compare(strings.ToLower(one.Title), strings.ToLower(other.Title))
+	case "sessions":
+		return cmp.Compare(one.Sessions, other.Sessions)
+	case "old_key":
+		return cmp.Compare(end(one), end(other))
+	case "created":
+		return one.CreatedAt.Compare(other.CreatedAt)
+	}
+	return strings.Compare(one.ID, other.ID)
 }
 
 // rows is the height of the table's rows.
@@ -176,7 +245,6 @@ func (a *appsScreen) view() []string {
 		return a.detail(one)
 	}
 	shown := a.matching()
-	width := a.width - markWidth
 	lines := []string{a.filter.view(a.t("tui.apps_count", "N", len(shown)), a.width)}
 	switch {
 	case len(shown) > 0:
@@ -185,31 +253,43 @@ func (a *appsScreen) view() []string {
 	case a.filter.text != "":
 		return append(lines, "", a.style.dim.Render("  "+a.t("tui.nothing_found")))
 	default:
-		return append(append(lines, ""), indent(cells.Wrap(a.t("tui.no_apps"), width-markWidth))...)
+		return append(append(lines, ""), indent(cells.Wrap(a.t("tui.no_apps"), a.width-2*markWidth))...)
 	}
-	title := 0
-	for _, one := range shown {
-		title = max(title, min(cells.Width(cells.Plain(one.Title)), 44))
+	side := sideWidth(a.width)
+	if side == 0 {
+		return append(lines, a.list(shown, a.width)...)
 	}
-	columns := []column{
-		{title: a.t("tui.column_title"), min: min(max(title, 12), 34), max: max(title, 12)},
-		{title: a.t("tui.column_sessions"), min: 8, max: 8, right: true},
-		{title: a.t("tui.column_old_key"), min: 21, max: 21, yields: 1},
-		{title: "ID", min: 9, max: 36, yields: 2},
-		{title: a.t("tui.created_at"), min: 16, max: 16, yields: 3},
-	}
-	table := layout(columns, width)
-	lines = append(lines, "  "+a.style.label.Render(table.headings()))
-	for i := a.at.top; i < min(len(shown), a.at.top+a.rows()); i++ {
-		one := shown[i]
-		row := table.row([]string{
+	list := a.list(shown, a.width-side-1)
+	one := shown[min(a.at.pos, len(shown)-1)]
+	details := append([]field{{a.t("tui.column_title"), cells.Plain(one.Title)}, {a.t("tui.app_id"), one.ID}}, a.facts(one)...)
+	return append(lines, a.beside(list, a.block(details, side-4), a.width-side, a.height-1)...)
+}
+
+// list is the table of the apps.
+func (a *appsScreen) list(shown []control.App, width int) []string {
+	columns := a.sorting.titled([]column{
+		{title: a.t("tui.column_title"), min: 24, sort: "title"},
+		{title: a.t("tui.column_sessions"), min: 8, right: true, sort: "sessions"},
+		{title: a.t("tui.column_old_key"), min: 21, yields: 1, sort: "old_key"},
+		{title: "ID", min: 9, yields: 2, sort: "id"},
+		{title: a.t("tui.created_at"), min: 16, yields: 3, sort: "created"},
+	})
+	end := min(len(shown), a.at.top+a.rows())
+	var rows [][]string
+	for _, one := range shown[a.at.top:end] {
+		rows = append(rows, []string{
 			cells.Plain(one.Title),
 			number(one.Sessions),
 			a.oldKeys(one),
 			one.ID,
 			one.CreatedAt.Local().Format("2006-01-02 15:04"),
 		})
-		lines = append(lines, a.selectable(row, i == a.at.pos, a.width))
+	}
+	table := fit(columns, rows, width-markWidth)
+	lines := []string{a.sorting.heading(a.env, table)}
+	for i, row := range rows {
+		n := a.at.top + i
+		lines = append(lines, a.selectable(table.row(row), n == a.at.pos, width))
 	}
 	return lines
 }

@@ -80,43 +80,45 @@ func (d *detail) take(msg detailMsg, now time.Time) {
 }
 
 // fill writes down what is known of the session.
-func (d *detail) fill() {
-	one := d.one
-	last := d.t("live.never")
+func (d *detail) fill() { d.lines = plainBlock(d.sessionFields(d.one)) }
+
+// sessionFields are all that is known of a session.
+func (e *env) sessionFields(one control.Session) []field {
+	last := e.t("live.never")
 	if one.LastDeliveryAt != nil {
 		last = say.Time(*one.LastDeliveryAt)
 	}
 	group := cells.Plain(strings.Join(one.InGroups(), ", "))
 	if group == "" {
-		group = d.t("live.no_group")
+		group = e.t("live.no_group")
 	}
-	age := d.words.Age(d.now().Sub(one.Since))
+	age := e.words.Age(e.now().Sub(one.Since))
 	fields := []field{
-		{d.t("tui.column_app"), d.appTitle(one.AppID)},
-		{d.t("tui.app_id"), cells.Plain(one.AppID)},
-		{d.t("tui.column_ib"), cells.Plain(say.InFull(one.IbID, one.IbName))},
-		{d.t("tui.column_user"), d.userName(called{one.UserID, say.InFull(one.UserID, one.UserName)})},
-		{d.t("tui.column_group"), group},
-		{d.t("tui.column_addr"), cells.Plain(one.Addr)},
-		{d.t("tui.since"), say.Time(one.Since) + "  (" + age + ")"},
-		{d.t("tui.column_delivered"), number(one.Delivered) + "  (" + say.Bytes(one.Bytes) + ")"},
-		{d.t("tui.last_delivery"), last},
-		{d.t("tui.queued"), say.Bytes(uint64(max(one.Queued, 0)))},
-		{d.t("tui.generation"), number(one.KeyGeneration)},
+		{e.t("tui.column_app"), e.appTitle(one.AppID)},
+		{e.t("tui.app_id"), cells.Plain(one.AppID)},
+		{e.t("tui.column_ib"), cells.Plain(say.InFull(one.IbID, one.IbName))},
+		{e.t("tui.column_user"), e.userName(called{one.UserID, say.InFull(one.UserID, one.UserName)})},
+		{e.t("tui.column_group"), group},
+		{e.t("tui.column_addr"), cells.Plain(one.Addr)},
+		{e.t("tui.since"), say.Time(one.Since) + "  (" + age + ")"},
+		{e.t("tui.column_delivered"), number(one.Delivered) + "  (" + say.Bytes(one.Bytes) + ")"},
+		{e.t("tui.last_delivery"), last},
+		{e.t("tui.queued"), say.Bytes(uint64(max(one.Queued, 0)))},
+		{e.t("tui.generation"), number(one.KeyGeneration)},
 	}
-	for _, said := range []field{{d.t("tui.column_host"), cells.Plain(one.Host)}, {d.t("tui.column_agent"), cells.Plain(one.Agent)}} {
+	for _, said := range []field{{e.t("tui.column_host"), cells.Plain(one.Host)}, {e.t("tui.column_agent"), cells.Plain(one.Agent)}} {
 		if said.value != "" {
 			fields = append(fields, said)
 		}
 	}
 	if at := one.DetachedAt; at != nil {
-		fields = append(fields, field{d.t("tui.away_since"), say.Time(*at)}, field{d.t("tui.waiting_messages"), number(one.Waiting)})
+		fields = append(fields, field{e.t("tui.away_since"), say.Time(*at)}, field{e.t("tui.waiting_messages"), number(one.Waiting)})
 	}
 	if one.Resumed > 0 {
-		fields = append(fields, field{d.t("tui.resumed"), number(one.Resumed)})
+		fields = append(fields, field{e.t("tui.resumed"), number(one.Resumed)})
 	}
 	if one.Missed > 0 {
-		fields = append(fields, field{d.t("tui.missed"), number(one.Missed)})
+		fields = append(fields, field{e.t("tui.missed"), number(one.Missed)})
 	}
-	d.lines = plainBlock(fields)
+	return fields
 }

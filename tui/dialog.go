@@ -148,7 +148,9 @@ func (p *prompt) typing() bool { return true }
 
 func (p *prompt) write(k tea.KeyMsg) {
 	p.problem = ""
-	p.input.press(k)
+	if !p.input.press(k) {
+		p.problem = p.t("tui.not_all", "n", number(maxInput))
+	}
 }
 
 func (p *prompt) done(msg doneMsg) bool {

@@ -20,12 +20,14 @@ type env struct {
 	style  styles
 	now    func() time.Time
 	copy   func(text string) error
+	host   string // the name of the machine
 
 	apps    []control.App
 	changes int    // counts the changes of apps that were made here
 	shown   screen // the one of the tab that is open
 	dialog  dialog // on top of the screen; nil: none
 	notice  notice
+	copies  bool // something was copied
 }
 
 // t returns a text of the catalogue.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -48,5 +49,9 @@ func (e *env) explained(msg explainedMsg) {
 	for _, line := range e.words.Explanation(msg.explanation, e.now()) {
 		lines = append(lines, cells.Plain(line))
 	}
-	e.open(&reader{env: e, title: msg.title, lines: lines})
+	text := strings.Join(append([]string{msg.title, ""}, lines...), "\n")
+	e.open(&reader{env: e, title: msg.title, lines: lines, more: keyTable{{keys: "c", text: "tui.key_copy", do: func() tea.Cmd {
+		e.copied(e.t("tui.explanation"), text)
+		return nil
+	}}}})
 }

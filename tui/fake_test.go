@@ -302,7 +302,7 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 		var found []control.Session
 		for _, s := range d.sessions {
 			exactly := func(want, is string) bool { return want == "" || want == is }
-			if exactly(q.AppID, s.AppID) && exactly(q.IbID, s.IbID) && exactly(q.UserID, s.UserID) && exactly(q.UserGroup, s.UserGroup) && strings.Contains(strings.ToLower(s.UserID+"\n"+s.UserName+"\n"+s.IbName+"\n"+s.IbID+"\n"+s.Addr), strings.ToLower(q.Text)) {
+			if exactly(q.AppID, s.AppID) && exactly(q.IbID, s.IbID) && exactly(q.UserID, s.UserID) && exactly(q.UserGroup, s.UserGroup) && hasAll(strings.ToLower(s.UserID+"\n"+s.UserName+"\n"+s.IbName+"\n"+s.IbID+"\n"+s.Addr+"\n"+s.UserGroup), q.Text) {
 				found = append(found, s)
 			}
 		}
@@ -329,6 +329,19 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 		return nil
 	})
 	return page, err
+}
+
+// hasAll reports whether a text has all words of a search, whatever field they are of.
+func hasAll(text, search string) bool {
+	for word := range strings.FieldsSeq(strings.ToLower(search)) {
+		if _, after, ok := strings.Cut(word, ":"); ok && after != "" {
+			word = after
+		}
+		if !strings.Contains(text, strings.Trim(word, `"`)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *fakeDaemon) CloseSession(_ context.Context, id string, since time.Time) error {

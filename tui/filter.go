@@ -41,7 +41,9 @@ func (f *filter) clear() { f.typing, f.text = false, "" }
 
 // write edits the text, which holds at once.
 func (f *filter) write(k tea.KeyMsg) tea.Cmd {
-	f.input.press(k)
+	if !f.input.press(k) {
+		f.complain(f.t("tui.not_all", "n", number(maxInput)))
+	}
 	return f.become(f.input.value())
 }
 

@@ -220,10 +220,17 @@ func (p *Panel) footer() string {
 	write := func(h hint) {
 		b.WriteString(e.style.accent.Render(h.short()) + " " + e.style.dim.Render(h.text) + strings.Repeat(" ", gap))
 	}
-	for _, h := range e.hints(table) {
-		if room -= gap + h.width(); room < 0 {
+	hints := e.hints(table)
+	for i, h := range hints {
+		need := gap + h.width()
+		if i < len(hints)-1 {
+			need += gap + 1 // for the sign that there are more
+		}
+		if room < need {
+			b.WriteString(e.style.dim.Render("…") + strings.Repeat(" ", gap))
 			break
 		}
+		room -= gap + h.width()
 		write(h)
 	}
 	for _, h := range lastHints {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/google/go-cmp/cmp"
 	"github.com/muesli/termenv"
 
@@ -74,7 +75,49 @@ var scenes = []struct {
 		d.write("ev")
 	}},
 	{"sessions_details", func(d *driver, _ *fakeDaemon) { d.press("3", "end", "up", "enter") }},
-	{"sessions_sort", func(d *driver, _ *fakeDaemon) { d.press("3", "s") }},
+	{"sessions_sort", func(d *driver, _ *fakeDaemon) { d.press("3", "S") }},
+	{"sessions_marked", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "space", "down", "space", "x")
+	}},
+	{"sessions_copy", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "c")
+	}},
+	{"sessions_nobody", func(d *driver, _ *fakeDaemon) {
+		d.press("3", "/")
+		d.write("user:сидоров")
+		d.press("enter")
+	}},
+	{"sessions_wide", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "down", ">")
+		d.send(tea.WindowSizeMsg{Width: 160, Height: 24})
+	}},
+	{"apps_wide", func(d *driver, _ *fakeDaemon) {
+		d.press("2", "s")
+		d.send(tea.WindowSizeMsg{Width: 160, Height: 24})
+	}},
+	{"commands", func(d *driver, _ *fakeDaemon) {
+		d.press("2", ":")
+		d.write("ключ")
+	}},
+	{"send_many", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "space", "space", "w")
+		d.write("Обед")
+	}},
+	{"send_suggest", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("5", "down")
+		d.write("бух")
+		d.press("enter", "down")
+		d.write("ов")
+	}},
+	{"send_data", func(d *driver, _ *fakeDaemon) {
+		d.press("5", "up", "up", "up")
+		d.write("document=17")
+	}},
 	{"sessions_explain", func(d *driver, daemon *fakeDaemon) {
 		daemon.explains = control.Explanation{
 			LastClosed:       &control.Event{Time: moment, Reason: hub.CloseReasons()[0], Session: &daemon.sessions[0]},

@@ -13,6 +13,7 @@ func (p *Panel) everywhere() keyTable {
 		{keys: "alt+1 alt+2 alt+3 alt+4 alt+5", shown: "alt+1 … 5", text: "tui.key_screens_typing", doKey: p.showTab},
 		{keys: "tab shift+tab", text: "tui.key_next", doKey: p.showNext},
 		{keys: "f alt+f", shown: "f", text: "tui.key_find_person", do: p.env.askPerson},
+		{keys: ": alt+:", shown: ":", text: "tui.key_command", do: p.askCommand},
 		{keys: "esc", text: "tui.key_back"}, // each screen and each dialog has its own
 		p.helpKeys(),
 		{keys: "ctrl+l", text: "tui.key_redraw", do: func() tea.Cmd { return tea.ClearScreen }},
@@ -43,5 +44,6 @@ func (p *Panel) help() *reader {
 	list(e.shown.tab(), e.shown.keys())
 	list(e.t("tui.help_moving"), moving(nil))
 	list(e.t("tui.help_everywhere"), p.everywhere())
+	lines = append(lines, e.t("tui.help_copying"), "  "+e.t("tui.help_clipboard"), "")
 	return &reader{env: e, title: e.t("tui.help"), lines: append(lines, e.t("tui.help_layout"))}
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
@@ -50,7 +51,8 @@ func (in *input) set(text string) {
 	in.model.CursorEnd()
 }
 
-func (in *input) press(k tea.KeyMsg) {
+// press edits the text. It reports false if there was no room for all that was pasted.
+func (in *input) press(k tea.KeyMsg) bool {
 	if in.lines && k.Type == tea.KeyEnter {
 		k = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{lineBreak}}
 	} else if in.lines && k.Type == tea.KeyRunes {
@@ -58,7 +60,9 @@ func (in *input) press(k tea.KeyMsg) {
 	}
 	// Several letters at once are text, even if they are what a key is called.
 	k.Paste = k.Paste || k.Type == tea.KeyRunes && len(k.Runes) > 1
+	room := in.model.CharLimit - utf8.RuneCountInString(in.model.Value())
 	in.model, _ = in.model.Update(k)
+	return k.Type != tea.KeyRunes || len(k.Runes) <= room
 }
 
 // view shows the text in a line of exactly width cells, with the cursor if the

@@ -118,8 +118,8 @@ func keyNames(names []string) string {
 // its signs at those of the slash and the question mark.
 var russian = func() map[rune]rune {
 	const (
-		cyrillic = "йцукенгшщзфывапролдячсмитьЙЦУКЕНГШЩЗФЫВАПРОЛДЯЧСМИТЬ.,"
-		latin    = "qwertyuiopasdfghjklzxcvbnmQWERTYUIOPASDFGHJKLZXCVBNM/?"
+		cyrillic = "йцукенгшщзфывапролдячсмитьЙЦУКЕНГШЩЗФЫВАПРОЛДЯЧСМИТЬБЮ.,"
+		latin    = "qwertyuiopasdfghjklzxcvbnmQWERTYUIOPASDFGHJKLZXCVBNM<>/?"
 	)
 	places := make(map[rune]rune)
 	at := []rune(latin)

@@ -109,13 +109,16 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return p, nil
 	case foundMsg:
 		return p, p.env.found(msg)
+	case suggestedMsg:
+		p.send.suggested(msg)
+		return p, nil
 	case infobasesMsg:
 		return p, p.env.tookInfobases(msg)
 	case sessionsOfMsg:
 		return p, tea.Batch(p.show(p.sessions), p.update(msg))
 	case journalMsg:
 		return p, tea.Batch(p.update(msg), p.show(p.journal))
-	case writeToMsg:
+	case writeToMsg, writeToManyMsg:
 		return p, tea.Batch(p.show(p.send), p.update(msg))
 	case backMsg:
 		return p, p.show(p.before)

@@ -37,7 +37,7 @@ func TestCreatesAnAppAndCopiesItsKeys(t *testing.T) {
 	if diff := cmp.Diff(want, d.clipboard); diff != "" {
 		t.Errorf("the clipboard (-want +got):\n%s", diff)
 	}
-	d.sees("Скопировано: Ключ клиента", "-"+daemon.apps[4].ClientKey)
+	d.sees("Отправлено терминалу: Ключ клиента", "-"+daemon.apps[4].ClientKey)
 }
 
 func TestKeysAreMaskedAgainWhenTheScreenIsLeft(t *testing.T) {
@@ -181,15 +181,23 @@ func TestFiltersAndSortsInTheDaemon(t *testing.T) {
 	d.sees("1 сеанс", `evil\x1b[2J`)
 	d.press("esc")
 	d.sees("5 сеансов")
-	d.press("s", "home", "enter") // by user
-	last := daemon.asked[len(daemon.asked)-1]
-	if last.Sort != "user_name" || last.Text != "" {
-		t.Errorf("asked for %+v", last)
+	sorted := func(by string) {
+		t.Helper()
+		if last := daemon.asked[len(daemon.asked)-1]; last.Sort != by || last.Text != "" {
+			t.Errorf("asked for %+v, want it sorted by %s", last, by)
+		}
 	}
-	d.press("s", "enter") // the same again
-	if last = daemon.asked[len(daemon.asked)-1]; last.Sort != "-user_name" {
-		t.Errorf("asked for %+v", last)
-	}
+	d.press("S", "home", "enter") // by user
+	sorted("user_name")
+	d.press("S", "enter") // the same again
+	sorted("-user_name")
+	d.press(">", "s")
+	sorted("ib_name")
+	d.sees("База▲")
+	d.press("s")
+	sorted("-ib_name")
+	d.press("Б", "s") // in the Russian layout
+	sorted("user_name")
 }
 
 func TestShowsTheSessionsOfAnApp(t *testing.T) {
@@ -741,7 +749,7 @@ func TestFindsAPersonInFourKeys(t *testing.T) {
 	d.press("esc", "4", "f")
 	d.write("ов")
 	d.press("enter")
-	d.sees("Нашлись 4 человека", "Соловьёв (59c775be…) · Склад")
+	d.sees("4 совпадения", "Соловьёв (59c775be…) · Склад")
 	d.press("end", "enter")
 	d.sees("известно только имя")
 	d.press("esc", "f")
@@ -791,5 +799,8 @@ func TestChoosesTheRecipientByName(t *testing.T) {
 		t.Errorf("sent to %+v", to)
 	}
 	d.press("up", "backspace")
-	d.sees("-Иванов")
+	d.sees("↳ Иванов И. И.", "-Бухгалтерия  ·")
+	d.press("enter")
+	d.sees("Кого или что вы имели в виду?", "ничего из этого")
+	d.press("down", "enter")
 }

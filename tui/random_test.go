@@ -92,7 +92,7 @@ func aRandomDaemon(c chance) *fakeDaemon {
 var randomKeys = []string{
 	"1", "2", "3", "4", "5", "alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "enter", "esc", "tab", "shift+tab", "up", "down",
 	"left", "right", "home", "end", "pgup", "pgdown", "space",
-	"backspace", "delete", "f1", "ctrl+e", "ctrl+n", "ctrl+s", "ctrl+u", "ctrl+d", "n", "r", "d", "o", "w", "c", "v", "s",
+	"backspace", "delete", "f1", "ctrl+e", "ctrl+n", "ctrl+s", "ctrl+u", "ctrl+d", "n", "r", "d", "o", "w", "c", "v", "s", "S", "<", ">", ":", "y", "space",
 	"C", "t", "x", "e", "/", "?", "l", "L", "j", "k", "g", "G", "й", "ф",
 }
 
@@ -140,7 +140,7 @@ func TestNothingBreaksTheScreen(t *testing.T) {
 			step := randomKeys[c.IntN(len(randomKeys))]
 			switch c.IntN(12) {
 			case 0:
-				l.width, l.height = 1+c.IntN(160), 1+c.IntN(60)
+				l.width, l.height = 1+c.IntN(220), 1+c.IntN(60)
 				step = fmt.Sprintf("%dx%d", l.width, l.height)
 				d.send(tea.WindowSizeMsg{Width: l.width, Height: l.height})
 			case 1:

@@ -38,6 +38,8 @@ type (
 	}
 	// journalMsg shows some records of the log, those of a query.
 	journalMsg struct{ only }
+	// writeToManyMsg begins a message to several users.
+	writeToManyMsg struct{ to []manyRecipient }
 	// backMsg shows the screen that was shown before.
 	backMsg struct{}
 )

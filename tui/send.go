@@ -7,7 +7,6 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
-	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // sendScreen is a form for a message.
@@ -21,6 +20,8 @@ type sendScreen struct {
 	inputs        [fieldCount]input
 	names         [fieldCount]called // of the ids in fieldIb and fieldWho, as far as known
 	at            formField
+	many          []manyRecipient // instead of one recipient
+	suggestions   suggestions
 	top           int      // the first line that is shown
 	result        []string // what became of the last message, plain
 	sent          bool     // and that somebody got it
@@ -95,11 +96,12 @@ func (s *sendScreen) fieldKeys() keyTable {
 	case fieldBody, fieldData:
 		return keyTable{{keys: "enter", text: "tui.key_line_break"}}
 	case fieldIb:
-		return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickInfobase}, {keys: "enter", do: s.next}}
+		return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickInfobase}, {keys: "enter", do: s.takeSuggested}}
 	case fieldWho:
 		if s.to == wire.ToUser {
-			return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickUser}, {keys: "enter", do: s.next}}
+			return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickUser}, {keys: "enter", do: s.takeSuggested}}
 		}
+		return keyTable{{keys: "enter", do: s.takeSuggested}}
 	}
 	return keyTable{{keys: "enter", do: s.next}}
 }
@@ -108,9 +110,10 @@ func (s *sendScreen) fieldKeys() keyTable {
 func (s *sendScreen) fields() []formField {
 	fields := make([]formField, 0, fieldCount)
 	for f := range fieldCount {
-		if f != fieldWho || s.to != wire.ToAll {
-			fields = append(fields, f)
+		if s.many != nil && f != fieldTo && f < fieldTitle || f == fieldWho && s.to == wire.ToAll {
+			continue
 		}
+		fields = append(fields, f)
 	}
 	return fields
 }
@@ -126,12 +129,18 @@ func (s *sendScreen) update(msg tea.Msg) tea.Cmd {
 		}
 	case writeToMsg:
 		s.choose(msg.appID)
+		s.many = nil
 		s.to, s.at, s.result = wire.ToUser, fieldTitle, nil
 		s.set(fieldIb, msg.ib)
 		s.set(fieldWho, msg.user)
 		if msg.ib.id == "" {
 			s.at = fieldIb
 		}
+	case writeToManyMsg:
+		s.many, s.at, s.result = msg.to, fieldTitle, nil
+	case sentToManyMsg:
+		s.busy = false
+		s.showManyResult(msg)
 	case sentMsg:
 		s.busy = false
 		s.showResult(msg)
@@ -167,9 +176,16 @@ func (s *sendScreen) empty() tea.Cmd {
 // write gives a key to the field, if it is one of text.
 func (s *sendScreen) write(k tea.KeyMsg) tea.Cmd {
 	switch s.at {
-	case fieldApp, fieldTo, fieldImportant:
+	case fieldApp:
+		if k.Type == tea.KeyRunes { // the first letters of what the person looks for
+			return s.askAppLike(string(k.Runes))
+		}
+	case fieldTo, fieldImportant:
 	default:
-		s.inputs[s.at].press(k)
+		if !s.inputs[s.at].press(k) {
+			s.complain(s.t("tui.not_all", "n", number(maxInput)))
+		}
+		return s.suggest()
 	}
 	return nil
 }
@@ -179,7 +195,12 @@ func (s *sendScreen) toggleImportant() tea.Cmd {
 	return nil
 }
 
+// stepRecipient chooses another kind of recipient; from many it goes back to one.
 func (s *sendScreen) stepRecipient(name string) tea.Cmd {
+	if s.many != nil {
+		s.many = nil
+		return nil
+	}
 	types := []wire.RecipientType{wire.ToUser, wire.ToGroup, wire.ToAll}
 	by := 1
 	if name == "left" {
@@ -208,19 +229,22 @@ func (s *sendScreen) appIndex() int {
 }
 
 // askApp lets the person choose the app.
-func (s *sendScreen) askApp() tea.Cmd {
+func (s *sendScreen) askApp() tea.Cmd { return s.askAppLike("") }
+
+// askAppLike does, and begins with those whose title has a text.
+func (s *sendScreen) askAppLike(text string) tea.Cmd {
 	if len(s.apps) == 0 {
 		return nil
 	}
-	q := &question{env: s.env, title: s.t("tui.choose_app")}
-	for _, a := range s.apps {
-		q.options = append(q.options, option{cells.Plain(a.Title), func() tea.Cmd {
-			s.choose(a.ID)
-			return nil
-		}})
+	c := s.chooseApp(func(one control.App) tea.Cmd {
+		s.choose(one.ID)
+		return nil
+	})
+	c.input.set(text)
+	if text == "" {
+		c.at.pos = s.appIndex()
 	}
-	q.at.pos = s.appIndex()
-	return s.open(q)
+	return s.open(c)
 }
 
 // click chooses a field.

@@ -32,7 +32,16 @@ func (s *sendScreen) form() (lines []string, owners []formField) {
 	room := min(s.width-markWidth-widest-2-2, 80)
 	for _, f := range s.fields() {
 		focus := f == s.at
-		for i, value := range s.fieldLines(f, room, focus) {
+		values := s.fieldLines(f, room, focus)
+		if focus {
+			values = append(values, s.suggestedLines(f, room)...)
+			if f == fieldData {
+				for _, line := range cells.Wrap(s.t("tui.data_explained"), room) {
+					values = append(values, s.style.dim.Render(line))
+				}
+			}
+		}
+		for i, value := range values {
 			mark, name := "  ", ""
 			if i == 0 {
 				name = names[f]
@@ -74,6 +83,9 @@ func (s *sendScreen) fieldLines(f formField, room int, focus bool) []string {
 		}
 		return []string{cells.Truncate(title, room)}
 	case fieldTo:
+		if s.many != nil {
+			return []string{s.style.tab.Render(s.manyNames(room))}
+		}
 		return []string{choice(s.t("tui.to_user"), s.to == wire.ToUser) + "  " +
 			choice(s.t("tui.to_group"), s.to == wire.ToGroup) + "  " + choice(s.t("tui.to_all"), s.to == wire.ToAll)}
 	case fieldImportant:

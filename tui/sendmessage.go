@@ -89,6 +89,9 @@ func (s *sendScreen) submit() tea.Cmd {
 	if s.busy {
 		return nil
 	}
+	if s.many != nil {
+		return s.submitToMany()
+	}
 	to, problem := s.recipient()
 	if problem != "" {
 		s.complain(problem)
@@ -130,7 +133,7 @@ func (s *sendScreen) showResult(msg sentMsg) {
 // explainRecipient asks why messages do or do not reach whom the form names.
 func (s *sendScreen) explainRecipient() tea.Cmd {
 	to, problem := s.recipient()
-	if problem == "" && to.Type == wire.ToAll {
+	if problem == "" && (to.Type == wire.ToAll || s.many != nil) {
 		problem = s.t("tui.explain_needs_user")
 	}
 	if problem != "" {

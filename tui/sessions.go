@@ -21,7 +21,8 @@ type sessionsScreen struct {
 	filter        filter
 	appID         string // only the sessions of this app; empty: of all
 	ib            called // and of this infobase of it; empty: of all
-	sort          string // as control.SessionQuery has it
+	sorting       sorting
+	marked        marks
 	at            scroll
 	moved         bool    // the person chose a row, and be it the first one
 	selected      string  // the id of that row; empty: the first one, whichever it is
@@ -40,7 +41,8 @@ type sessionsScreen struct {
 }
 
 func newSessions(e *env) *sessionsScreen {
-	s := &sessionsScreen{env: e, sort: "-id"}
+	s := &sessionsScreen{env: e, marked: marks{}}
+	s.sorting = sorting{by: "-id", changed: s.anew}
 	s.filter = newFilter(e, s.anew)
 	return s
 }
@@ -64,16 +66,27 @@ func (s *sessionsScreen) keys() keyTable {
 		return s.filter.keys()
 	}
 	all := keyRow{keys: "esc", do: s.showAll}
-	if s.filter.text != "" || s.appID != "" {
+	if len(s.marked) > 0 {
+		all.text = "tui.key_unmark"
+	} else if s.filter.text != "" || s.appID != "" {
 		all.text = "tui.key_show_all"
 	}
 	table := keyTable{
 		all,
 		{keys: "/", text: "tui.key_filter", do: s.filter.begin},
 		{keys: "enter", text: "tui.key_open", do: with(s.selectedRow, s.openDetail)},
-		{keys: "s", text: "tui.key_sort", do: s.askSort},
 	}
-	table = append(table, s.keysOn(s.selectedRow)...)
+	switch {
+	case len(s.marked) > 0:
+		table = append(table, s.markedKeys()...)
+	case s.known && s.total == 0 && s.filter.text != "":
+		table = append(keyTable{{keys: "e", text: "tui.key_explain", do: s.explainSought}}, table...)
+	default:
+		table = append(table, s.keysOn(s.selectedRow)...)
+	}
+	table = append(table, keyRow{keys: "space", text: "tui.key_mark", do: s.mark})
+	table = append(table, s.sorting.keys()...)
+	table = append(table, keyRow{keys: "S", text: "tui.key_sort_list", do: s.askSort})
 	return append(table, moving(s.move).unseen()...)
 }
 
@@ -84,6 +97,7 @@ func (s *sessionsScreen) keysOn(which func() (control.Session, bool)) keyTable {
 		{keys: "x", text: "tui.key_disconnect", do: with(which, s.askDisconnect)},
 		{keys: "w", text: "tui.key_write", do: with(which, s.writeToUser)},
 		{keys: "e", text: "tui.key_explain", do: with(which, s.explainUser)},
+		{keys: "c", text: "tui.key_copy", do: with(which, s.askCopySession)},
 	}
 }
 
@@ -100,6 +114,20 @@ func with(which func() (control.Session, bool), do func(control.Session) tea.Cmd
 func (s *sessionsScreen) writeToUser(one control.Session) tea.Cmd {
 	s.close()
 	return lead(writeToMsg{one.AppID, ibOf(one), userOf(one)})
+}
+
+// askCopySession copies something of a session, its user's id first.
+func (s *sessionsScreen) askCopySession(one control.Session) tea.Cmd {
+	return s.askCopy([]field{
+		{s.t("tui.user_id"), one.UserID},
+		{s.t("tui.column_user"), one.UserName},
+		{s.t("tui.ib_id"), one.IbID},
+		{s.t("tui.column_ib"), one.IbName},
+		{s.t("tui.column_addr"), host(one.Addr)},
+		{s.t("tui.column_host"), one.Host},
+		{s.t("tui.app_id"), one.AppID},
+		{"№", one.ID},
+	})
 }
 
 func (s *sessionsScreen) explainUser(one control.Session) tea.Cmd {
@@ -132,7 +160,7 @@ func (s *sessionsScreen) ask() tea.Cmd {
 		AppID:  s.appID,
 		IbID:   s.ib.id,
 		Text:   s.filter.text,
-		Sort:   s.sort,
+		Sort:   s.sorting.by,
 		Offset: offset,
 		Limit:  min(2*around+s.visible(), 2*farRows),
 	}
@@ -170,6 +198,7 @@ func (s *sessionsScreen) update(msg tea.Msg) tea.Cmd {
 		}
 	case upMsg:
 		s.selected = "" // it may be another daemon, which gives ids anew
+		clear(s.marked)
 	case tickMsg:
 		if s.detail != nil && s.dialog == s.detail {
 			return tea.Batch(s.ask(), s.detail.ask())
@@ -177,6 +206,7 @@ func (s *sessionsScreen) update(msg tea.Msg) tea.Cmd {
 		return s.ask()
 	case sessionsOfMsg:
 		s.appID, s.ib = msg.appID, msg.ib
+		clear(s.marked)
 		s.filter.clear()
 		return s.anew()
 	}
@@ -253,6 +283,9 @@ func (s *sessionsScreen) move(name string) tea.Cmd {
 // showAll takes the filter away, or else the infobase, or the app whose sessions are shown.
 func (s *sessionsScreen) showAll() tea.Cmd {
 	switch {
+	case len(s.marked) > 0:
+		clear(s.marked)
+		return nil
 	case s.filter.text != "":
 		s.filter.clear()
 	case s.ib != called{}:
@@ -302,17 +335,14 @@ func (s *sessionsScreen) askSort() tea.Cmd {
 	q := &question{env: s.env, title: s.t("tui.sort_title"), text: s.t("tui.sort_text")}
 	for _, c := range s.columns() {
 		next := c.sort
-		text := c.title
-		switch s.sort {
-		case c.sort:
-			next, text = "-"+c.sort, text+" ▲"
-			q.at.pos = len(q.options)
-		case "-" + c.sort:
-			text += " ▼"
+		if s.sorting.by == c.sort {
+			next = "-" + c.sort
+		}
+		if strings.TrimPrefix(s.sorting.by, "-") == c.sort {
 			q.at.pos = len(q.options)
 		}
-		q.options = append(q.options, option{text, func() tea.Cmd {
-			s.sort = next
+		q.options = append(q.options, option{sign(c.title, c.sort, s.sorting.by), func() tea.Cmd {
+			s.sorting.by = next
 			return s.anew()
 		}})
 	}
@@ -342,51 +372,68 @@ func (s *sessionsScreen) view() []string {
 		title += " · " + s.ib.plain()
 	}
 	lines := []string{s.filter.view(title, s.width)}
-	columns := s.columns()
-	for i, c := range columns {
-		switch s.sort {
-		case c.sort:
-			columns[i].title += "▲"
-		case "-" + c.sort:
-			columns[i].title += "▼"
-		}
-	}
-	table := layout(columns, s.width-markWidth)
 	switch {
 	case s.total > 0:
 	case !s.known:
 		return append(lines, "", s.style.dim.Render("  "+s.t("tui.waiting")))
-	case s.filter.text != "" || s.appID != "":
+	case s.filter.text != "":
+		return append(append(lines, ""), indent(cells.Wrap(s.t("tui.nobody_matches"), s.width-2*markWidth))...)
+	case s.appID != "":
 		return append(lines, "", s.style.dim.Render("  "+s.t("tui.nothing_found")))
 	default:
 		return append(append(lines, ""), indent(cells.Wrap(s.t("tui.no_sessions"), s.width-2*markWidth))...)
 	}
-	lines = append(lines, "  "+s.style.label.Render(table.headings()))
-	now := s.now()
+	if n := len(s.marked); n > 0 {
+		lines[0] += "   " + s.style.tab.Render(s.t("tui.marked", "N", n))
+	}
+	side := sideWidth(s.width)
+	if side == 0 {
+		return append(lines, s.list(s.width)...)
+	}
+	list := s.list(s.width - side - 1)
+	var details []string
+	if one, there := s.selectedRow(); there {
+		details = s.block(s.sessionFields(one), side-4)
+	}
+	return append(lines, s.beside(list, details, s.width-side, s.height-1)...)
+}
+
+// list is the table of the sessions.
+func (s *sessionsScreen) list(width int) []string {
+	rows := make([][]string, len(s.rows))
+	for i, one := range s.rows {
+		rows[i] = s.cellsOf(one)
+	}
+	table := fit(s.sorting.titled(s.columns()), rows, width-markWidth)
+	lines := []string{s.sorting.heading(s.env, table)}
 	for n := s.at.top; n < min(s.total, s.at.top+s.visible()); n++ {
 		one, there := s.row(n)
 		if !there {
-			lines = append(lines, s.selectable("…", n == s.at.pos, s.width))
+			lines = append(lines, s.selectable("…", n == s.at.pos, width))
 			continue
 		}
-		queued := ""
-		if one.Queued > 0 {
-			queued = say.Bytes(uint64(one.Queued))
-		}
-		row := table.row([]string{
-			s.userName(userOf(one)),
-			ibOf(one).plain(),
-			s.appTitle(one.AppID),
-			cells.Plain(strings.Join(one.InGroups(), ", ")),
-			s.whence(one),
-			s.shortAge(now.Sub(one.Since)),
-			number(one.Delivered),
-			queued,
-			cells.Plain(one.ID),
-		})
-		lines = append(lines, s.selectable(row, n == s.at.pos, s.width))
+		lines = append(lines, s.markable(table.row(rows[n-s.offset]), n == s.at.pos, s.marked.has(one), width))
 	}
 	return lines
+}
+
+// cellsOf is a session as a row.
+func (s *sessionsScreen) cellsOf(one control.Session) []string {
+	queued := ""
+	if one.Queued > 0 {
+		queued = say.Bytes(uint64(one.Queued))
+	}
+	return []string{
+		s.userName(userOf(one)),
+		ibOf(one).plain(),
+		s.appTitle(one.AppID),
+		cells.Plain(strings.Join(one.InGroups(), ", ")),
+		s.whence(one),
+		s.shortAge(s.now().Sub(one.Since)),
+		number(one.Delivered),
+		queued,
+		cells.Plain(one.ID),
+	}
 }
 
 // whence is where a session is connected from; one that has lost its connection is away.

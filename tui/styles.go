@@ -17,6 +17,7 @@ type styles struct {
 	warn     lipgloss.Style
 	bad      lipgloss.Style
 	banner   lipgloss.Style // the connection is lost
+	column   lipgloss.Style // the heading of the column to sort by
 	selected lipgloss.Style // the row that keys work on
 	tab      lipgloss.Style // the screen that is shown, what is chosen
 	focused  lipgloss.Style // where text is being written
@@ -38,6 +39,7 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 			warn:     plain.Bold(true),
 			bad:      plain.Bold(true),
 			banner:   plain.Reverse(true),
+			column:   plain.Bold(true).Underline(true),
 			selected: plain.Reverse(true),
 			tab:      plain.Bold(true),
 			focused:  plain.Bold(true),
@@ -70,6 +72,7 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 		warn:     plain.Foreground(amber),
 		bad:      plain.Foreground(red),
 		banner:   plain.Foreground(red).Reverse(true),
+		column:   plain.Foreground(blue).Bold(true),
 		selected: plain.Bold(true).Background(marked),
 		tab:      plain.Bold(true).Foreground(blue),
 		focused:  plain.Foreground(blue),

@@ -1,7 +1,10 @@
 package tui
 
 import (
+	"slices"
 	"strings"
+
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/pns4ones/pns4ones/tui/cells"
 )
@@ -30,22 +33,46 @@ type grid struct {
 // it.
 func layout(columns []column, width int) grid {
 	const gap, narrow = 2, 1
-	least := 0
+	least := -gap
 	for _, c := range columns {
-		least += c.min
+		if c.max > 0 {
+			least += c.min + gap
+		}
 	}
-	if least+gap*(len(columns)-1) <= width {
+	if least <= width {
 		return place(columns, width, gap)
 	}
 	return place(columns, width, narrow)
+}
+
+// fit is layout for these rows: each column is as wide as what is in it needs, and one
+// with nothing in it is left out, but for the first.
+func fit(columns []column, rows [][]string, width int) grid {
+	fitted := slices.Clone(columns)
+	for i := range fitted {
+		widest := 0
+		for _, row := range rows {
+			widest = max(widest, cells.Width(row[i]))
+		}
+		c := &fitted[i]
+		if widest == 0 && i > 0 {
+			c.min, c.max = 0, 0
+			continue
+		}
+		c.max = max(widest, cells.Width(c.title))
+		c.min = min(c.min, c.max)
+	}
+	return layout(fitted, width)
 }
 
 func place(columns []column, width, gap int) grid {
 	widths := make([]int, len(columns))
 	used := -gap
 	for i, c := range columns {
-		widths[i] = c.min
-		used += c.min + gap
+		if c.max > 0 {
+			widths[i] = c.min
+			used += c.min + gap
+		}
 	}
 	for used > width {
 		worst := -1
@@ -75,6 +102,11 @@ func place(columns []column, width, gap int) grid {
 
 // row sets texts in the columns. Texts are plain.
 func (g grid) row(texts []string) string {
+	return g.set(texts, func(_ int, cell string) string { return cell })
+}
+
+// set sets texts in the columns, each in a style of its own.
+func (g grid) set(texts []string, style func(i int, cell string) string) string {
 	var b strings.Builder
 	for i, c := range g.columns {
 		if g.widths[i] == 0 {
@@ -84,21 +116,23 @@ func (g grid) row(texts []string) string {
 			b.WriteString(strings.Repeat(" ", g.gap))
 		}
 		if c.right {
-			b.WriteString(cells.Right(texts[i], g.widths[i]))
+			b.WriteString(style(i, cells.Right(texts[i], g.widths[i])))
 		} else {
-			b.WriteString(cells.Left(texts[i], g.widths[i]))
+			b.WriteString(style(i, cells.Left(texts[i], g.widths[i])))
 		}
 	}
 	return b.String()
 }
 
 // headings are the titles of the columns as a row.
-func (g grid) headings() string {
+func (g grid) headings() string { return g.row(g.titles()) }
+
+func (g grid) titles() []string {
 	titles := make([]string, len(g.columns))
 	for i, c := range g.columns {
 		titles[i] = c.title
 	}
-	return g.row(titles)
+	return titles
 }
 
 // markWidth is the margin of rows, where the selected one has its mark.
@@ -110,4 +144,44 @@ func (e *env) selectable(text string, selected bool, width int) string {
 		return e.style.selected.Render(cells.Left("› "+text, width))
 	}
 	return "  " + cells.Left(text, width-markWidth)
+}
+
+// markable is a row that can be marked as well, see marks.
+func (e *env) markable(text string, selected, marked bool, width int) string {
+	switch {
+	case selected && marked:
+		return e.style.selected.Render(cells.Left("›*"+text, width))
+	case marked:
+		return e.style.tab.Render(cells.Left("* "+text, width))
+	}
+	return e.selectable(text, selected, width)
+}
+
+// From sideFrom cells on, a list leaves its right side to the details of the selected
+// row.
+const sideFrom = 140
+
+// sideWidth is the width of the right side on a screen of that width; 0: there is none.
+func sideWidth(width int) int {
+	if width < sideFrom {
+		return 0
+	}
+	return min(width*2/5, 76)
+}
+
+// beside sets lines at the right of others, which are in styles and take width cells,
+// with a rule between.
+func (e *env) beside(left, right []string, width, height int) []string {
+	lines := make([]string, height)
+	for i := range lines {
+		var l, r string
+		if i < len(left) {
+			l = left[i]
+		}
+		if i < len(right) {
+			r = " " + right[i]
+		}
+		lines[i] = l + strings.Repeat(" ", max(width-ansi.StringWidth(l), 0)) + e.style.dim.Render("│") + r
+	}
+	return lines
 }

@@ -40,6 +40,7 @@ func parseSearch(text string) []term {
 		}
 		if after, quoted := strings.CutPrefix(rest, `"`); quoted {
 			t.text, rest, _ = strings.Cut(after, `"`)
+			t.text = strings.TrimSpace(t.text)
 		} else {
 			end := strings.IndexFunc(rest, unicode.IsSpace)
 			if end < 0 {

@@ -99,7 +99,7 @@ type_in "Склад"
 press Enter
 await "Создано: «Склад»"
 press Down c
-await "Скопировано: Ключ сервера"
+await "Отправлено терминалу: Ключ сервера"
 key=$(admin show "Склад" --json | jq -r .server_key)
 [ "$(tmux show-buffer)" = "$key" ] || fail "the clipboard does not hold the key"
 hides "${key:0:20}"
