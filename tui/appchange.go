@@ -64,7 +64,6 @@ const shortID = 8
 
 func (a *appsScreen) askRemove(one control.App) tea.Cmd {
 	title := cells.Plain(one.Title)
-	sessions := a.t("live.n_sessions", "N", one.Sessions)
 	remove := func(string) tea.Cmd {
 		return a.act(func(ctx context.Context) doneMsg {
 			_, err := a.daemon.RemoveApp(ctx, one.ID)
@@ -81,7 +80,7 @@ func (a *appsScreen) askRemove(one control.App) tea.Cmd {
 	return a.open(&prompt{
 		env:    a.env,
 		title:  a.t("tui.remove_title", "title", title),
-		text:   a.t("tui.remove_text", "title", title, "id", one.ID, "sessions", sessions),
+		text:   a.t("tui.remove_text", "title", title, "id", one.ID, "sessions", a.cutsOff(one)),
 		input:  newInput(""),
 		want:   []string{one.Title, title, one.ID, one.ID[:min(len(one.ID), shortID)]},
 		accept: remove,

@@ -70,7 +70,7 @@ func (a *appsScreen) askClientKey(one control.App) tea.Cmd {
 	return a.askKey(renewal{
 		title: a.t("tui.client_key_title"),
 		text:  a.t("tui.client_key_text", "title", cells.Plain(one.Title), "id", one.ID),
-		now:   a.t("tui.client_key_now", "sessions", a.t("live.n_sessions", "N", one.Sessions)),
+		now:   a.t("tui.client_key_now", "sessions", a.cutsOff(one)),
 		rotate: func(ctx context.Context, grace time.Duration) (control.AppChange, error) {
 			return a.daemon.RotateClientKey(ctx, one.ID, grace)
 		},
@@ -96,4 +96,12 @@ func (a *appsScreen) askResetToken(one control.App) tea.Cmd {
 		text:    a.t("tui.reset_text", "title", cells.Plain(one.Title), "id", one.ID),
 		options: []option{{a.t("tui.change_nothing"), nil}, {a.t("tui.reset_do"), reset}},
 	})
+}
+
+// cutsOff says how many sessions an app loses, and nothing if it has none.
+func (a *appsScreen) cutsOff(one control.App) string {
+	if one.Sessions == 0 {
+		return ""
+	}
+	return a.t("tui.cuts_off", "N", one.Sessions)
 }

@@ -101,9 +101,9 @@ func (e *env) sessionFields(one control.Session) []field {
 		{e.t("tui.column_group"), group},
 		{e.t("tui.column_addr"), cells.Plain(one.Addr)},
 		{e.t("tui.since"), say.Time(one.Since) + "  (" + age + ")"},
-		{e.t("tui.column_delivered"), number(one.Delivered) + "  (" + say.Bytes(one.Bytes) + ")"},
+		{e.t("tui.column_delivered"), number(one.Delivered) + "  (" + e.words.Bytes(one.Bytes) + ")"},
 		{e.t("tui.last_delivery"), last},
-		{e.t("tui.queued"), say.Bytes(uint64(max(one.Queued, 0)))},
+		{e.t("tui.queued"), e.words.Bytes(uint64(max(one.Queued, 0)))},
 		{e.t("tui.generation"), number(one.KeyGeneration)},
 	}
 	for _, said := range []field{{e.t("tui.column_host"), cells.Plain(one.Host)}, {e.t("tui.column_agent"), cells.Plain(one.Agent)}} {

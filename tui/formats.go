@@ -10,11 +10,14 @@ import (
 	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
+// thinSpace stands between thousands: narrow, and never at the end of a line.
+const thinSpace = "\u202f"
+
 // number writes a count with its thousands apart.
 func number[T int | int64 | uint64](n T) string {
 	digits := fmt.Sprint(n)
 	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
-		digits = digits[:at] + " " + digits[at:]
+		digits = digits[:at] + thinSpace + digits[at:]
 	}
 	return digits
 }

@@ -11,9 +11,13 @@ import (
 
 // The smallest terminal that the panel works in.
 const (
-	MinWidth  = 60
-	MinHeight = 15
+	MinWidth  = 36
+	MinHeight = 12
 )
+
+// Below phoneWidth cells lists have their first column and what else there is room for,
+// and only the tab that is shown has its name.
+const phoneWidth = 60
 
 // The lines of the frame: the header and the rule above a screen, the notice and
 // the footer below it.
@@ -74,6 +78,9 @@ func (p *Panel) header() string {
 			text = "[" + text[1:len(text)-1] + "]"
 			b.WriteString(p.env.style.tab.Render(text))
 		} else {
+			if p.width < phoneWidth {
+				text = " " + string(rune('1'+i)) + " "
+			}
 			b.WriteString(p.env.style.plain.Render(text))
 		}
 		p.tabs = append(p.tabs, span{at, at + cells.Width(text)})

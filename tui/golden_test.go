@@ -98,6 +98,11 @@ var scenes = []struct {
 		d.press("2", "s")
 		d.send(tea.WindowSizeMsg{Width: 160, Height: 24})
 	}},
+	{"phone", func(d *driver, daemon *fakeDaemon) {
+		daemon.giveNames()
+		d.press("3", "down")
+		d.send(tea.WindowSizeMsg{Width: 40, Height: 20})
+	}},
 	{"commands", func(d *driver, _ *fakeDaemon) {
 		d.press("2", ":")
 		d.write("ключ")

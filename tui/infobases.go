@@ -73,7 +73,7 @@ func (e *env) infobaseTable(width int) grid {
 		{title: e.t("tui.column_users_short"), min: 6, max: 8, right: true, yields: 3},
 		{title: e.t("tui.column_groups_short"), min: 5, max: 6, right: true, yields: 4},
 		{title: e.t("tui.column_messages"), min: 9, max: 9, right: true, yields: 1},
-		{title: e.t("tui.column_no_recipient"), min: 12, max: 12, right: true},
+		{title: e.t("tui.column_no_recipient"), min: 14, max: 14, right: true},
 		{title: e.t("tui.column_last_short"), min: 6, max: 6, right: true, yields: 2},
 	}, width)
 }

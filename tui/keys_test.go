@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/muesli/termenv"
 
 	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 // TestKeysAreSaidAsTheyAre goes through the tables of all screens and of the
@@ -50,7 +52,55 @@ func TestKeysAreSaidAsTheyAre(t *testing.T) {
 	for p.send.at = range fieldCount {
 		check("a field of the form", p.send.keys())
 	}
-	for _, d := range []dialog{&question{env: p.env}, &prompt{env: p.env}, &reader{env: p.env, wrapped: 1}} {
+	p.sessions.marked["1"] = control.Session{ID: "1"}
+	check("marked sessions", p.sessions.keys())
+	clear(p.sessions.marked)
+	p.sessions.known, p.sessions.filter.text = true, "nobody"
+	check("a search that found nobody", p.sessions.keys())
+	for _, d := range []dialog{&question{env: p.env}, &prompt{env: p.env}, &reader{env: p.env, wrapped: 1}, &chooser{env: p.env}} {
 		check("a dialog", d.keys())
+	}
+}
+
+// TestFooterAndHelpSayWhatTheTableDoes compares what a person is shown on each screen with
+// its table: every key of the footer does something, and the help has all of them.
+func TestFooterAndHelpSayWhatTheTableDoes(t *testing.T) {
+	t.Parallel()
+	p := New(Config{
+		Text:     locale.New(locale.English),
+		Renderer: NewRenderer(termenv.Ascii, true),
+		Now:      func() time.Time { return time.Time{} },
+	})
+	p.width, p.height = 400, 60
+	for _, s := range p.screens {
+		p.env.shown = s
+		footer, help := ansi.Strip(p.footer()), strings.Join(p.help().lines, "\n")
+		everywhere := p.everywhere()
+		if s.typing() {
+			everywhere = everywhere.whileTyping()
+		}
+		for _, row := range s.keys() {
+			if row.text == "" {
+				continue
+			}
+			h := p.env.hints(keyTable{row})[0]
+			if said := h.short() + " " + h.text; !strings.Contains(footer, said) {
+				t.Errorf("%s: the footer does not say %q: %s", s.tab(), said, footer)
+			}
+			if said := keyNames(h.keys); !strings.Contains(help, "  "+said) || !strings.Contains(help, h.text) {
+				t.Errorf("%s: the help does not say %q %q", s.tab(), said, h.text)
+			}
+			// A row that does nothing is about a key that works everywhere, or is text.
+			if row.do != nil || row.doKey != nil || s.typing() && row.keys == "enter" {
+				continue
+			}
+			for _, key := range strings.Fields(row.keys) {
+				if !slices.ContainsFunc(everywhere, func(other keyRow) bool {
+					return slices.Contains(strings.Fields(other.keys), key) && (other.do != nil || other.doKey != nil)
+				}) {
+					t.Errorf("%s: %s is said to do %q, and does nothing", s.tab(), key, h.text)
+				}
+			}
+		}
 	}
 }

@@ -147,3 +147,53 @@ func TestTheFormKnowsGroupsAndApps(t *testing.T) {
 	d.press("enter")
 	d.sees("Группа      бухгалтеры", "-↳")
 }
+
+// TestFrequentTasksTakeFewKeys counts the keys of what is done each day, but for typed
+// text, and sees that it was done.
+func TestFrequentTasksTakeFewKeys(t *testing.T) {
+	t.Parallel()
+	for _, task := range []struct {
+		name string
+		most int
+		do   func(press func(keys ...string), d *driver)
+		sees string
+	}{
+		{"create an app and copy its values", 4, func(press func(...string), d *driver) {
+			press("2", "n")
+			d.write("Новая")
+			press("enter", "y")
+		}, "Отправлено терминалу: всё для 1С"},
+		{"who is in one infobase", 3, func(press func(...string), d *driver) {
+			press("2", "i", "enter")
+		}, "· Бухгалтерия"},
+		{"why did a user get nothing", 4, func(press func(...string), d *driver) {
+			press("f")
+			d.write("Иванов И. И.")
+			press("enter")
+		}, "Иванов И. И. в базе Бухгалтерия"},
+		{"rotate a key with grace", 4, func(press func(...string), d *driver) {
+			press("2", "enter", "C", "enter")
+		}, "сеансы с прежним работают ещё 24 часа"},
+		{"disconnect", 4, func(press func(...string), d *driver) {
+			press("3", "x", "down", "enter")
+		}, "отключён."},
+		{"send a test", 5, func(press func(...string), d *driver) {
+			press("3", "w")
+			d.write("проба")
+			press("ctrl+s")
+		}, "Отправлено 1 сеансу."},
+		{"when the certificate ends", 0, func(func(...string), *driver) {}, "сертификат до"},
+	} {
+		d, daemon := connected(t)
+		daemon.giveNames()
+		pressed := 0
+		task.do(func(keys ...string) {
+			pressed += len(keys)
+			d.press(keys...)
+		}, d)
+		d.sees(task.sees)
+		if pressed > task.most {
+			t.Errorf("%s takes %d keys, %d at most", task.name, pressed, task.most)
+		}
+	}
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
-	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // overviewScreen shows whether all is well.
@@ -155,7 +154,7 @@ func (o *overviewScreen) facts(width int) []string {
 		{o.t("tui.senders"), style.Render(cells.Truncate(listen, room))},
 		{o.t("tui.sessions_at"), cells.Truncate(cells.Plain(s.Service), room)},
 		{o.t("tui.control"), cells.Truncate(cells.Plain(s.Control), room)},
-		{o.t("tui.log_level"), level + "   " + o.t("tui.memory", "size", say.Bytes(s.MemoryBytes))},
+		{o.t("tui.log_level"), level + "   " + o.t("tui.memory", "size", o.words.Bytes(s.MemoryBytes))},
 		{o.t("tui.delivery"), cells.Truncate(delivery, room)},
 	}
 	bad := func(line string) string { return o.style.bad.Render(cells.Truncate(cells.Plain(line), room)) }
@@ -322,7 +321,7 @@ func (o *overviewScreen) byApp(width, n int) []string {
 		{title: o.t("tui.column_sessions"), min: 9, max: 9, right: true},
 		{title: o.t("tui.column_messages"), min: 10, max: 10, right: true},
 		{title: o.t("tui.column_delivered"), min: 11, max: 11, right: true},
-		{title: o.t("tui.column_no_recipient"), min: 12, max: 12, right: true, yields: 1},
+		{title: o.t("tui.column_no_recipient"), min: 14, max: 14, right: true, yields: 1},
 	}
 	table := layout(columns, width)
 	lines := []string{o.style.label.Render(table.headings())}

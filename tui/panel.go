@@ -68,6 +68,7 @@ func New(c Config) *Panel {
 		style:  newStyles(c.Renderer, c.Colourless),
 		now:    c.Now,
 		copy:   c.Copy,
+		host:   c.Host,
 	}
 	p := &Panel{
 		env:      e,

@@ -354,7 +354,7 @@ func TestSetsTheDaemonsLevel(t *testing.T) {
 	t.Parallel()
 	d, daemon := connected(t)
 	d.press("4", "L", "home", "down", "enter")
-	d.sees("Уровень лога службы: Debug.")
+	d.sees("Уровень журнала службы: Debug.")
 	if diff := cmp.Diff([]string{"Debug"}, daemon.levels); diff != "" {
 		t.Errorf("levels (-want +got):\n%s", diff)
 	}
@@ -437,18 +437,32 @@ func TestOnlyRowsAroundTheScreenAreAskedFor(t *testing.T) {
 func TestSaysWhatSizeItNeeds(t *testing.T) {
 	t.Parallel()
 	d, _ := connected(t)
-	for _, size := range [][2]int{{59, 24}, {80, 14}, {1, 1}, {20, 3}} {
+	for _, size := range [][2]int{{35, 24}, {80, 11}, {1, 1}, {20, 3}} {
 		d.send(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
-		if size[0] > 20 {
-			d.sees("60×15", fmt.Sprintf("%d×%d", size[0], size[1]))
+		if size[0] > 30 {
+			d.sees("36×12", fmt.Sprintf("%d×%d", size[0], size[1]))
 		}
 	}
-	d.send(tea.WindowSizeMsg{Width: 60, Height: 15})
+	d.send(tea.WindowSizeMsg{Width: 36, Height: 12})
 	d.sees("Обзор", "Служба")
 	d.press("q")
 	if !d.left {
 		t.Error("q did not leave")
 	}
+}
+
+func TestAPhoneHasListsOfOneColumn(t *testing.T) {
+	t.Parallel()
+	d, _ := connected(t)
+	d.send(tea.WindowSizeMsg{Width: 40, Height: 20})
+	d.press("3", "down", "down", "down")
+	d.sees("1  2 [3 Сеансы] 4  5", "› 6f9619ff-8b86-d011-b42d-00cf4fc964ff")
+	d.press("enter")
+	d.sees("Сеанс № 102", "192.168.10.8")
+	d.press("esc", "2")
+	d.sees("Бухгалтерия предприятия")
+	d.press("5", "down", "down", "space")
+	d.sees("‹ группе ›")
 }
 
 func TestTheMouseChoosesTabsAndRows(t *testing.T) {

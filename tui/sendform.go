@@ -86,6 +86,12 @@ func (s *sendScreen) fieldLines(f formField, room int, focus bool) []string {
 		if s.many != nil {
 			return []string{s.style.tab.Render(s.manyNames(room))}
 		}
+		if s.width < phoneWidth {
+			text := map[wire.RecipientType]string{
+				wire.ToUser: s.t("tui.to_user"), wire.ToGroup: s.t("tui.to_group"), wire.ToAll: s.t("tui.to_all"),
+			}[s.to]
+			return []string{s.style.tab.Render("‹ " + cells.Truncate(text, room-4) + " ›")}
+		}
 		return []string{choice(s.t("tui.to_user"), s.to == wire.ToUser) + "  " +
 			choice(s.t("tui.to_group"), s.to == wire.ToGroup) + "  " + choice(s.t("tui.to_all"), s.to == wire.ToAll)}
 	case fieldImportant:

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
-	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // sessionsScreen shows who is connected. However many there are, only the rows
@@ -421,7 +420,7 @@ func (s *sessionsScreen) list(width int) []string {
 func (s *sessionsScreen) cellsOf(one control.Session) []string {
 	queued := ""
 	if one.Queued > 0 {
-		queued = say.Bytes(uint64(one.Queued))
+		queued = s.words.Bytes(uint64(one.Queued))
 	}
 	return []string{
 		s.userName(userOf(one)),

@@ -61,6 +61,13 @@ func fit(columns []column, rows [][]string, width int) grid {
 		}
 		c.max = max(widest, cells.Width(c.title))
 		c.min = min(c.min, c.max)
+		if width < phoneWidth-markWidth { // all give way to the first
+			if i == 0 {
+				c.min = min(c.max, width)
+			} else {
+				c.yields++
+			}
+		}
 	}
 	return layout(fitted, width)
 }

@@ -131,7 +131,7 @@ func (p *program) statusFields(s control.Status) []field {
 	if len(positive(s.Rejected)) > 0 {
 		add("rejected", total(s.Rejected))
 	}
-	add("memory", say.Bytes(s.MemoryBytes))
+	add("memory", words.Bytes(s.MemoryBytes))
 	if len(s.RestartNeeded) > 0 {
 		add("restart", strings.Join(s.RestartNeeded, ", "))
 	}

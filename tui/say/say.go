@@ -78,17 +78,17 @@ func (w Words) Seconds(s float64) string {
 }
 
 // Bytes writes a size in binary units.
-func Bytes(n uint64) string {
+func (w Words) Bytes(n uint64) string {
 	const step = 1024
 	if n < step {
-		return fmt.Sprintf("%d B", n)
+		return w.Text.T("live.size_b", "n", n)
 	}
 	value, unit := float64(n), -1
 	for value >= step && unit < 4 {
 		value /= step
 		unit++
 	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[unit])
+	return w.Text.T("live.size_"+string("kmgtp"[unit]), "n", fmt.Sprintf("%.1f", value))
 }
 
 // user is how a session's user is called.
@@ -134,7 +134,7 @@ func (w Words) Event(e control.Event) string {
 			"delivered", rate(s.Rates.Delivered),
 			"opened", rate(s.Rates.Opened),
 			"closed", rate(s.Rates.Closed),
-			"memory", Bytes(s.MemoryBytes))
+			"memory", w.Bytes(s.MemoryBytes))
 	case e.Change != "":
 		return w.Text.T("live.app_changed", "app", locale.Clean(e.Title), "change", w.Text.T("live.change_"+e.Change))
 	}
