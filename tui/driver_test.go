@@ -182,7 +182,9 @@ func (d *driver) write(text string) {
 }
 
 // screen is what is to be seen, without colours; the thin spaces in numbers are blanks.
-func (d *driver) screen() string { return strings.ReplaceAll(ansi.Strip(d.panel.View()), "\u202f", " ") }
+func (d *driver) screen() string {
+	return strings.ReplaceAll(ansi.Strip(d.panel.View()), "\u202f", " ")
+}
 
 // await takes what the daemon says until the screen shows all of the texts.
 func (d *driver) await(texts ...string) {
