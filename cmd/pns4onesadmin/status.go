@@ -13,7 +13,6 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
-	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // statusCommand shows how the daemon is.
