@@ -59,7 +59,7 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 		blue   = colour("#005f87", "24", "4", "#5fafd7", "74", "6")
 		green  = colour("#00875f", "29", "2", "#5fd787", "78", "2")
 		amber  = colour("#875f00", "94", "3", "#ffd75f", "221", "3")
-		red    = colour("#af0000", "124", "1", "#ff8787", "210", "9")
+		red    = colour("#af0000", "124", "1", "#ff8787", "210", "1")
 		marked = colour("#d7e7f1", "254", "", "#303a44", "237", "")
 	)
 	s := styles{
@@ -80,6 +80,8 @@ func newStyles(r *lipgloss.Renderer, colourless bool) styles {
 	}
 	if r.ColorProfile() == termenv.ANSI {
 		s.selected = plain.Reverse(true)
+		// Terminals of eight colours have no bright red, but show bold letters brighter.
+		s.bad, s.banner = s.bad.Bold(true), s.banner.Bold(true)
 	}
 	return s
 }

@@ -105,7 +105,7 @@ func Run(ctx context.Context, o Options) error {
 			dark = answered
 		}
 	}
-	profile := termenv.NewOutput(o.Out).EnvColorProfile()
+	profile := terminal.Colours(o.Out, o.Getenv)
 	// Terminals keep titles on a stack; one that knows nothing of it passes that over.
 	fmt.Fprint(o.Out, "\x1b[22;0t")
 	defer fmt.Fprint(o.Out, "\x1b[23;0t")

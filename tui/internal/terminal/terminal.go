@@ -1,5 +1,6 @@
 // Package terminal is what the panel wants of a terminal beyond drawing: the
-// clipboard of the machine that it is shown on, and whether it is dark.
+// clipboard of the machine that it is shown on, its colours, whether it is dark, and
+// whether it is still there.
 package terminal
 
 import (
