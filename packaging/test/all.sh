@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds all packages and proves them: the deb, the rpm and the tar.gz in fresh roots,
-# with and without systemd, the image in runc, the Windows programs and their installer
+# with and without systemd, the image in runc, a repository, the Windows programs and their installer
 # under Wine, the examples of the manual, and that a second build gives the same bytes.
 # Needs root and a Debian machine; installs what it needs.
 #
@@ -34,6 +34,7 @@ packaging/test/parts.sh "$new"
 packaging/test/oci.sh "$new"/*-oci-amd64.tar "$new"/*-oci-arm64.tar
 packaging/test/deb.sh "$new"/*_amd64.deb "$old"/*_amd64.deb
 packaging/test/rpm.sh "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
+packaging/test/repository.sh "$new"/*_amd64.deb "$old"/*_amd64.deb "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
 packaging/test/tar.sh "$new"/*-linux-amd64.tar.gz "$old"/*-linux-amd64.tar.gz
 packaging/test/booted.sh "$new"/*_amd64.deb "$old"/*_amd64.deb "$new"/*-linux-amd64.tar.gz
 [ "${1:-}" != short ] || exit 0
