@@ -46,6 +46,7 @@ sign() { gpg --batch --yes --local-user "$key" --digest-algo SHA512 "$@"; }
 # apt: the lists of each architecture, and Release, which has their sums and is signed.
 # It tells architectures apart by the names of files.
 for deb in "${debs[@]}"; do
+	# shellcheck disable=SC2016 # dpkg-deb's own names
 	cp "$deb" "$folder/deb/pool/$(dpkg-deb -W --showformat '${Package}_${Version}_${Architecture}' "$deb").deb"
 done
 (
