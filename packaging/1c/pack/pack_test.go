@@ -23,6 +23,7 @@ const (
 	client    = "CommonModules/pns4ones_СервисУведомленийКлиент/Ext/Module.bsl"
 	settings  = "DataProcessors/pns4ones_НастройкаСервисаУведомлений"
 	form      = settings + "/Forms/НастройкаСервисаУведомлений/Ext/Form.xml"
+	chat      = "DataProcessors/pns4ones_ДемоЧатКлиент/Forms/ДемоЧатКлиент/Ext/Form.xml"
 	rights    = "Roles/pns4ones_ИспользованиеСервисаУведомлений/Ext/Rights.xml"
 	section   = "Subsystems/pns4ones_СервисУведомлений.xml"
 	registerX = "InformationRegisters/pns4ones_СекретыСервисаУведомлений.xml"
@@ -95,6 +96,8 @@ func TestABrokenExtensionIsRefused(t *testing.T) {
 		{9, form, "Form.Command.Проверить", "Form.Command.Нет", "the form has no command"},
 		{9, form, "<Event name=\"OnChange\">КлючПриИзменении<", "<Event name=\"OnChange\">Нет<", "has no procedure"},
 		{9, form, "<Event name=\"OnChange\">КлючПриИзменении<", "<Event name=\"OnChange\">ЗаписатьКлюч<", "must be &НаКлиенте"},
+		{9, chat, "<DataPath>Участники.Имя<", "<DataPath>Участники.Возраст<", "the form has no attribute"},
+		{9, chat, "<ContextMenu name=\"УчастникиСтрокаПоискаКонтекстноеМеню\" id=\"41\"/>", "", "has no ContextMenu"},
 		{9, form, "<MainAttribute>true</MainAttribute>", "", "0 main attributes"},
 		{9, form, "<ExtendedTooltip name=\"КлючСервераРасширеннаяПодсказка\"", "<ExtendedTooltip name=\"КлючКлиента\"", "is there twice"},
 		{10, client, `"ПослеПодключенияКомпоненты", pns4`, `"ПослеЧегоТо", pns4`, "there is no procedure"},
@@ -106,6 +109,8 @@ func TestABrokenExtensionIsRefused(t *testing.T) {
 		{11, rights, "<name>View</name>", "<name>Полет</name>", "has a right"},
 		{11, rights, "<setForNewObjects>false", "<setForNewObjects>true", "does not name"},
 		{11, "Roles/pns4ones_АдминистрированиеСервисаУведомлений/Ext/Rights.xml", "DataProcessor.pns4ones_НастройкаСервисаУведомлений<", "DataProcessor.pns4ones_Нет<", "does not exist"},
+		{11, "Roles/pns4ones_ДемонстрацияСервисаУведомлений/Ext/Rights.xml", "DataProcessor.pns4ones_ДемоЧатКлиент.Command.ДемоЧатКлиент", "DataProcessor.pns4ones_ДемоЧатСервер.Command.ДемоЧатСервер", "no role has a right on"},
+		{12, "Subsystems/pns4ones_СервисУведомлений/Subsystems/ДемонстрацияРаботыСУведомлениями.xml", "<xr:Item xsi:type=\"xr:MDObjectRef\">DataProcessor.pns4ones_ДемоЧатКлиент</xr:Item>", "", "is in no section"},
 		{12, section, "DataProcessor.pns4ones_НастройкаСервисаУведомлений", "DataProcessor.pns4ones_Нет", "does not exist"},
 		{13, template, "", "PK", "the build puts the bundle in place"},
 		{14, module, "Результаты = Новый Соответствие;", "Результаты = Новый Соответствие", "expected between statements"},

@@ -43,6 +43,9 @@ func profile() dump.Profile {
 			module + "Переопределяемый": "Server ExternalConnection",
 			module + "БСП":              "Server ExternalConnection",
 			module + "ПовтИсп":          "Server ExternalConnection DuringSession",
+
+			"pns4ones_ДемонстрацияКлиент": "ClientManagedApplication",
+			"pns4ones_Демонстрация":       "Server",
 		},
 		Contract: contract,
 		Secrets:  []string{"InformationRegister.pns4ones_СекретыСервисаУведомлений"},

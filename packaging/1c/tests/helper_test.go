@@ -30,6 +30,8 @@ type helper struct {
 	folder   string
 	fake     *fake
 	trusted  *x509.CertPool
+	given    any       // what the test has prepared for all who play
+	meeting  *meetings // where those who play wait for each other
 
 	mu     sync.Mutex
 	daemon *exec.Cmd
@@ -39,14 +41,30 @@ type helper struct {
 
 func startHelper(t *testing.T, programs string) *helper {
 	t.Helper()
-	h := &helper{programs: programs, folder: t.TempDir(), fake: newFake(t), addins: newAddins()}
+	h := &helper{programs: programs, folder: t.TempDir(), fake: newFake(t)}
 	h.trusted = x509.NewCertPool()
 	h.trusted.AddCert(h.fake.secure.Certificate())
+	t.Cleanup(func() {
+		if _, err := h.stop(context.Background(), nil); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := h.start(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	h.serve(t)
+	return h
+}
+
+// serve answers one scenario, whose add-ins are its own.
+func (h *helper) serve(t *testing.T) {
+	t.Helper()
+	h.addins = newAddins()
 	routes := http.NewServeMux()
 	for path, handle := range map[string]func(context.Context, json.RawMessage) (any, error){
 		"/http": h.http, "/admin": h.admin, "/app": h.app, "/daemon/stop": h.stop, "/daemon/start": h.start,
 		"/addin/connect": h.connect, "/addin/disconnect": h.disconnect, "/addin/events": h.events,
-		"/fake/answers": h.fake.answers, "/fake/requests": h.fake.requested,
+		"/fake/answers": h.fake.answers, "/fake/requests": h.fake.requested, "/given": h.prepared, "/meet": h.meet,
 	} {
 		routes.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			question, err := io.ReadAll(r.Body)
@@ -63,17 +81,10 @@ func startHelper(t *testing.T, programs string) *helper {
 	}
 	server := httptest.NewServer(routes)
 	h.port = server.Listener.Addr().(*net.TCPAddr).Port
-	if _, err := h.start(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		h.addins.stop()
-		if _, err := h.stop(context.Background(), nil); err != nil {
-			t.Error(err)
-		}
 		server.Close()
 	})
-	return h
 }
 
 func (h *helper) daemonLog() string {

@@ -4,8 +4,8 @@
 package tests
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,36 +55,36 @@ func TestScenarios(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".os"), func(t *testing.T) {
 			t.Parallel()
 			h := startHelper(t, programs)
-			said := runScript(t, oscript, library, file, h)
-			if !strings.HasSuffix(strings.TrimSpace(said), "готово") {
-				t.Errorf("it did not come to its end:\n%s", said)
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			if err := runScript(ctx, t.TempDir(), oscript, library, file, h); err != nil {
+				t.Errorf("%v\nlog of the daemon:\n%s", err, h.daemonLog())
 			}
 		})
 	}
 }
 
-// runScript runs a scenario with the library of stand-ins and copies.
-func runScript(t *testing.T, oscript, library, file string, h *helper) string {
-	t.Helper()
+// runScript runs a scenario with the library of stand-ins and copies, in an empty folder.
+func runScript(ctx context.Context, folder, oscript, library, file string, h *helper, environment ...string) error {
 	source, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	script := filepath.Join(t.TempDir(), "сценарий.os")
+	script := filepath.Join(folder, "сценарий.os")
 	text := "#Использовать \"" + library + "\"\n" + string(source)
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, oscript, script)
-	cmd.Env = append(os.Environ(), "PNS4ONES_HELPER="+strconv.Itoa(h.port))
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s: %v\n%s\nlog of the daemon:\n%s", file, err, output.String(), h.daemonLog())
+	cmd.Env = append(append(os.Environ(), "PNS4ONES_HELPER="+strconv.Itoa(h.port)), environment...)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", file, err, said)
 	}
-	return output.String()
+	if !strings.HasSuffix(strings.TrimSpace(string(said)), "готово") {
+		return fmt.Errorf("%s did not come to its end:\n%s", file, said)
+	}
+	return nil
 }
 
 // build makes the programs of the daemon.
@@ -111,18 +111,19 @@ func prepare(t *testing.T) string {
 	for _, c := range []struct {
 		module, name string
 		context      bsl.Context
-		appended     string
 	}{
-		{"pns4ones_СервисУведомлений", "", bsl.Server, ""},
-		{"pns4ones_СервисУведомленийВызовСервера", "", bsl.Server, ""},
-		{shared, "", bsl.Server, ""},
-		{"pns4ones_СервисУведомленийПереопределяемый", "", bsl.Server, ""},
-		{"pns4ones_СервисУведомленийБСП", "", bsl.Server, ""},
-		{"pns4ones_СервисУведомленийПовтИсп", "ПовтИспСервера", bsl.Server, ""},
-		{shared, shared + onescript.ClientSuffix, bsl.Client, ""},
-		{"pns4ones_СервисУведомленийКлиент", "", bsl.Client, ""},
-		{"pns4ones_СервисУведомленийГлобальный", "", bsl.Client, ""},
-		{"pns4ones_СервисУведомленийКлиентПовтИсп", "", bsl.Client, ""},
+		{"pns4ones_СервисУведомлений", "", bsl.Server},
+		{"pns4ones_СервисУведомленийВызовСервера", "", bsl.Server},
+		{shared, "", bsl.Server},
+		{"pns4ones_СервисУведомленийПереопределяемый", "", bsl.Server},
+		{"pns4ones_СервисУведомленийБСП", "", bsl.Server},
+		{"pns4ones_СервисУведомленийПовтИсп", "ПовтИспСервера", bsl.Server},
+		{shared, shared + onescript.ClientSuffix, bsl.Client},
+		{"pns4ones_СервисУведомленийКлиент", "", bsl.Client},
+		{"pns4ones_СервисУведомленийГлобальный", "", bsl.Client},
+		{"pns4ones_СервисУведомленийКлиентПовтИсп", "", bsl.Client},
+		{"pns4ones_Демонстрация", "", bsl.Server},
+		{"pns4ones_ДемонстрацияКлиент", "", bsl.Client},
 	} {
 		file := filepath.Join(extension, "CommonModules", c.module, "Ext", "Module.bsl")
 		if c.name == "" {
@@ -131,12 +132,13 @@ func prepare(t *testing.T) string {
 		m := onescript.Module{
 			File: file, Source: read(t, file), Context: c.context, Twice: []string{shared}, Appended: appended,
 		}
-		write(t, library, c.name, m)
+		write(t, library, "Модули", c.name, m)
 	}
 	file := filepath.Join(extension, "Ext", "ManagedApplicationModule.bsl")
-	write(t, library, "ПриложениеКлиента", onescript.Module{
+	write(t, library, "Модули", "ПриложениеКлиента", onescript.Module{
 		File: file, Source: withBody(read(t, file), read(t, "platform/application.os")), Context: bsl.Client, Application: true,
 	})
+	forms(t, library, appended)
 	return library
 }
 
@@ -147,13 +149,13 @@ func withBody(source, methods string) string {
 	return source[:at] + methods + source[at:]
 }
 
-func write(t *testing.T, library, name string, m onescript.Module) {
+func write(t *testing.T, library, kind, name string, m onescript.Module) {
 	t.Helper()
 	text, err := m.Copy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(library, "Модули", name+".os"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(library, kind, name+".os"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

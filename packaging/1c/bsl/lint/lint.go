@@ -93,6 +93,10 @@ func (c *checker) module(m *Module, parsed *bsl.Module, context bsl.Context) {
 			Text: "a common module has only methods"})
 	}
 	for _, method := range parsed.Methods {
+		if _, taken := c.platform.functions[strings.ToLower(method.Name)]; taken {
+			c.add(&bsl.Error{File: m.File, Position: method.Position,
+				Text: fmt.Sprintf("the platform has a method %s: ours would hide it, or not compile", method.Name)})
+		}
 		where, ok := methodContext(m, method)
 		if !ok {
 			c.add(&bsl.Error{File: m.File, Position: method.Position,

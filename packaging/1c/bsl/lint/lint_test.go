@@ -57,6 +57,7 @@ func TestCheck(t *testing.T) {
 		{lint.Common, bsl.Client, method("А = \"№\" + 5;"), "м:2:5: a number is joined to text: the platform writes 1000 with a space; use Формат or XMLСтрока"},
 		{lint.Common, bsl.Client, method("А = \"№\" + Формат(5, \"ЧГ=0\");"), ""},
 		{lint.Common, bsl.Client, "Процедура Т()\nКонецПроцедуры", "м:1:11: nobody calls Т"},
+		{lint.Common, bsl.Client, "Процедура Формат() Экспорт\nКонецПроцедуры", "м:1:11: the platform has a method Формат: ours would hide it, or not compile"},
 		{lint.Common, bsl.Client, "Перем А;", "м:1:1: a common module has only methods"},
 		{lint.Form, bsl.Client, "&НаКлиенте\n" + method("Реквизит = Элементы.Поле.Имя;"), ""},
 		{lint.Form, bsl.Client, "&НаКлиенте\n" + method("А = Элементы.Нет.Имя;"), "м:3:14: the form has no item Нет"},
