@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Загружает расширение сервиса уведомлений в информационную базу 1С и говорит, что получилось.
 #
-#   install.sh ibcmd ПАРАМЕТРЫ…             на сервере 1С, когда в базе никто не работает
-#   install.sh designer 1cv8 ПАРАМЕТРЫ…     конфигуратором; 1cv8 - путь к программе
+#   install.sh [bsp] ibcmd ПАРАМЕТРЫ…             на сервере 1С, когда в базе никто не работает
+#   install.sh [bsp] designer 1cv8 ПАРАМЕТРЫ…     конфигуратором; 1cv8 - путь к программе
+#
+# С bsp загружается второе расширение: уведомления о задачах и письмах для конфигураций на БСП.
+# Сначала загрузите первое.
 #
 # ПАРАМЕТРЫ называют базу и пользователя, как их понимает сама программа:
 #   install.sh ibcmd --db-path=/srv/base --user=admin --password=…
@@ -14,7 +17,13 @@ set -euo pipefail
 
 name=com_ptolkachev_pns4ones
 here=$(cd "$(dirname "$0")" && pwd)
-extension=$here/extension
+folder=extension
+if [ "${1-}" = bsp ]; then
+	shift
+	name=pns4ones_БСП
+	folder='extension-bsp'
+fi
+extension=$here/$folder
 backup=$here/before-$(date +%Y%m%d-%H%M%S)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -54,8 +63,8 @@ compare() {
 	fi
 }
 
-[ -f "$extension/Configuration.xml" ] || fail "рядом нет папки extension: распакуйте архив целиком."
-[ -f "$extension/CommonTemplates/pns4ones_Компонента/Ext/Template.bin" ] || fail "в папке extension нет внешней компоненты: возьмите архив pns4ones-1c-….zip, а не исходные тексты."
+[ -f "$extension/Configuration.xml" ] || fail "рядом нет папки $folder: распакуйте архив целиком."
+[ "$folder" != extension ] || [ -f "$extension/CommonTemplates/pns4ones_Компонента/Ext/Template.bin" ] || fail "в папке extension нет внешней компоненты: возьмите архив pns4ones-1c-….zip, а не исходные тексты."
 
 tool=${1-}
 case $tool in
@@ -74,7 +83,7 @@ designer)
 *) usage ;;
 esac
 
-say "Будет загружено расширение $name (сервис push-уведомлений pns4ones) в базу:"
+say "Будет загружено расширение $name в базу:"
 say "  $(printf '%s ' "$@" | sed -E 's,(--password=|/P *)[^ ]+,\1***,g')"
 say "Прежнее расширение с этим именем, если оно есть, будет сохранено в $backup и заменено."
 if [ "${YES:-}" != 1 ]; then
@@ -83,6 +92,10 @@ if [ "${YES:-}" != 1 ]; then
 	[ "$answer" = да ] || { say "Ничего не изменено."; exit 0; }
 fi
 
+advice="ibcmd 8.3.20 не загружает расширения с ролями: возьмите конфигуратор (install.sh designer) или платформу новее."
+second=
+[ "$folder" = extension ] || second="Второму расширению нужны в конфигурации задача ЗадачаИсполнителя и общий модуль УправлениеЭлектроннойПочтой, они есть в БСП, и уже загруженное первое расширение."
+[ -z "$second" ] || advice=$second
 if [ "$tool" = ibcmd ]; then
 	if step "Сохраняю прежнее" ibcmd infobase config export "$@" "--extension=$name" "$backup"; then
 		say "Прежнее сохранено: $backup"
@@ -91,9 +104,9 @@ if [ "$tool" = ibcmd ]; then
 		say "Прежнего расширения в базе нет (или его не удалось выгрузить)."
 	fi
 	step "Загружаю" ibcmd infobase config import "$@" "--extension=$name" "$extension" ||
-		fail "расширение не загрузилось." "ibcmd 8.3.20 не загружает расширения с ролями: возьмите конфигуратор (install.sh designer) или платформу новее."
+		fail "расширение не загрузилось." "$advice"
 	step "Проверяю" ibcmd infobase config check "$@" "--extension=$name" ||
-		fail "проверка нашла ошибки. База пока работает с прежней конфигурацией расширения."
+		fail "проверка нашла ошибки. База пока работает с прежней конфигурацией расширения." "$second"
 	step "Применяю" ibcmd infobase config apply "$@" "--extension=$name" --force ||
 		fail "расширение не применилось." "Обычная причина: в базе кто-то работает."
 	step "Снимаю безопасный режим и защиту от опасных действий" \
@@ -112,12 +125,16 @@ else
 		rm -rf "$backup"
 		say "Прежнего расширения в базе нет (или его не удалось выгрузить)."
 	fi
-	step "Загружаю" run "$@" /LoadConfigFromFiles "$extension" -Extension "$name" || { told; fail "расширение не загрузилось."; }
-	step "Проверяю" run "$@" /CheckCanApplyConfigurationExtensions -Extension "$name" || { told; fail "расширение нельзя применить. База пока работает с прежним."; }
+	step "Загружаю" run "$@" /LoadConfigFromFiles "$extension" -Extension "$name" || { told; fail "расширение не загрузилось." "$second"; }
+	step "Проверяю" run "$@" /CheckCanApplyConfigurationExtensions -Extension "$name" || { told; fail "расширение нельзя применить. База пока работает с прежним." "$second"; }
 	step "Применяю" run "$@" /UpdateDBCfg -Extension "$name" || { told; fail "расширение не применилось." "Обычная причина: в базе кто-то работает."; }
 	if step "Выгружаю обратно" run "$@" /DumpConfigToFiles "$work/back" -Extension "$name"; then
 		compare
 	fi
 	say "Осталось самим: в конфигураторе «Конфигурация» → «Расширения конфигурации» снимите у $name флаги «Безопасный режим» и «Защита от опасных действий»."
 fi
-say "Готово. Перезапустите 1С и откройте «Сервис уведомлений» → «Настройка сервиса уведомлений»."
+if [ -z "$second" ]; then
+	say "Готово. Перезапустите 1С и откройте «Сервис уведомлений» → «Настройка сервиса уведомлений»."
+else
+	say "Готово. Перезапустите 1С: исполнители узнают о новых задачах, ответственные - о новых письмах."
+fi

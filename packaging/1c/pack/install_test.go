@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,17 +66,20 @@ func TestInstall(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, answer, fails string
+		words               []string // before ibcmd
 		status              int
 		want                string
 		calls               int
 	}{
-		{"нет", "нет\n", "никогда", 0, "Ничего не изменено.", 0},
-		{"без ответа", "", "никогда", 0, "Ничего не изменено.", 0},
-		{"да", "да\n", "никогда", 0, "Выгружено обратно: все файлы те же.", 6},
-		{"загрузка", "да\n", " import ", 1, "расширение не загрузилось.\n  ошибка платформы", 2},
-		{"проверка", "да\n", " check ", 1, "проверка нашла ошибки", 3},
-		{"применение", "да\n", " apply ", 1, "Обычная причина: в базе кто-то работает", 4},
-		{"флаги", "да\n", " update ", 1, "флаги не сняты", 5},
+		{"нет", "нет\n", "никогда", nil, 0, "Ничего не изменено.", 0},
+		{"без ответа", "", "никогда", nil, 0, "Ничего не изменено.", 0},
+		{"да", "да\n", "никогда", nil, 0, "Выгружено обратно: все файлы те же.", 6},
+		{"загрузка", "да\n", " import ", nil, 1, "расширение не загрузилось.\n  ошибка платформы", 2},
+		{"проверка", "да\n", " check ", nil, 1, "проверка нашла ошибки", 3},
+		{"применение", "да\n", " apply ", nil, 1, "Обычная причина: в базе кто-то работает", 4},
+		{"флаги", "да\n", " update ", nil, 1, "флаги не сняты", 5},
+		{"второе", "да\n", "никогда", []string{"bsp"}, 0, "исполнители узнают о новых задачах", 6},
+		{"второе без БСП", "да\n", " check ", []string{"bsp"}, 1, "нужны в конфигурации задача ЗадачаИсполнителя", 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +88,8 @@ func TestInstall(t *testing.T) {
 				t.Fatal(err)
 			}
 			calls := filepath.Join(programs, "calls")
-			cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "install.sh"), "ibcmd", "--db-path=/srv/base", "--password=тайна")
+			words := append(slices.Clone(test.words), "ibcmd", "--db-path=/srv/base", "--password=тайна")
+			cmd := exec.CommandContext(t.Context(), filepath.Join(folder, "install.sh"), words...)
 			cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "CALLS="+calls, "FAILS="+test.fails, "STORE="+filepath.Join(programs, "store"))
 			cmd.Stdin = strings.NewReader(test.answer)
 			said, _ := cmd.CombinedOutput()

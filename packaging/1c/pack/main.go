@@ -1,5 +1,5 @@
-// Command pack makes the archive with the extension for 1C: the add-in's bundle goes into
-// its place, the whole is checked by all rules, and what breaks one is not packed.
+// Command pack makes the archive with the extensions for 1C: the add-in's bundle goes into
+// its place in the first, both are checked by all rules, and what breaks one is not packed.
 //
 //	go run ./packaging/1c/pack BUNDLE ARCHIVE
 //
@@ -38,24 +38,43 @@ func main() {
 	}
 }
 
-// pack makes the archive from the folder that has extension and install.
+// pack makes the archive from the folder that has both extensions and install.
 func pack(folder, bundle, archive string) error {
-	extension, err := withBundle(os.DirFS(filepath.Join(folder, "extension")), bundle)
+	extension, err := load(os.DirFS(filepath.Join(folder, "extension")))
 	if err != nil {
 		return err
 	}
+	addin, err := os.ReadFile(bundle)
+	if err != nil {
+		return fmt.Errorf("reading the add-in: %w", err)
+	}
+	extension[template] = &fstest.MapFile{Data: addin}
 	packed := profile()
 	packed.Packed = true
-	problems, err := dump.Check(extension, packed)
+	second, err := load(os.DirFS(filepath.Join(folder, "extension-bsp")))
 	if err != nil {
 		return err
 	}
-	if len(problems) > 0 {
-		return fmt.Errorf("the extension breaks %d rules, the first is: %w", len(problems), problems[0])
+	packedBSP, err := profileBSP(extension)
+	if err != nil {
+		return err
 	}
 	files := map[string][]byte{}
-	for name, file := range extension {
-		files["extension/"+name] = file.Data
+	for _, part := range []struct {
+		name    string
+		files   fstest.MapFS
+		profile dump.Profile
+	}{{"extension", extension, packed}, {"extension-bsp", second, packedBSP}} {
+		problems, err := dump.Check(part.files, part.profile)
+		if err != nil {
+			return err
+		}
+		if len(problems) > 0 {
+			return fmt.Errorf("%s breaks %d rules, the first is: %w", part.name, len(problems), problems[0])
+		}
+		for name, file := range part.files {
+			files[part.name+"/"+name] = file.Data
+		}
 	}
 	for _, script := range []string{"install.sh", "install.ps1"} {
 		content, err := os.ReadFile(filepath.Join(folder, "install", script))
@@ -70,8 +89,8 @@ func pack(folder, bundle, archive string) error {
 	return write(archive, files)
 }
 
-// withBundle is the dump with the add-in in its place.
-func withBundle(folder fs.FS, bundle string) (fstest.MapFS, error) {
+// load reads a dump.
+func load(folder fs.FS) (fstest.MapFS, error) {
 	files := fstest.MapFS{}
 	err := fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -84,11 +103,6 @@ func withBundle(folder fs.FS, bundle string) (fstest.MapFS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the extension: %w", err)
 	}
-	content, err := os.ReadFile(bundle)
-	if err != nil {
-		return nil, fmt.Errorf("reading the add-in: %w", err)
-	}
-	files[template] = &fstest.MapFile{Data: content}
 	return files, nil
 }
 

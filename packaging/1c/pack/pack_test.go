@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,15 +17,16 @@ import (
 )
 
 const (
-	extension = "../extension"
-	module    = "CommonModules/pns4ones_СервисУведомлений/Ext/Module.bsl"
-	client    = "CommonModules/pns4ones_СервисУведомленийКлиент/Ext/Module.bsl"
-	settings  = "DataProcessors/pns4ones_НастройкаСервисаУведомлений"
-	form      = settings + "/Forms/НастройкаСервисаУведомлений/Ext/Form.xml"
-	chat      = "DataProcessors/pns4ones_ДемоЧатКлиент/Forms/ДемоЧатКлиент/Ext/Form.xml"
-	rights    = "Roles/pns4ones_ИспользованиеСервисаУведомлений/Ext/Rights.xml"
-	section   = "Subsystems/pns4ones_СервисУведомлений.xml"
-	registerX = "InformationRegisters/pns4ones_СекретыСервисаУведомлений.xml"
+	extension    = "../extension"
+	extensionBSP = "../extension-bsp"
+	module       = "CommonModules/pns4ones_СервисУведомлений/Ext/Module.bsl"
+	client       = "CommonModules/pns4ones_СервисУведомленийКлиент/Ext/Module.bsl"
+	settings     = "DataProcessors/pns4ones_НастройкаСервисаУведомлений"
+	form         = settings + "/Forms/НастройкаСервисаУведомлений/Ext/Form.xml"
+	chat         = "DataProcessors/pns4ones_ДемоЧатКлиент/Forms/ДемоЧатКлиент/Ext/Form.xml"
+	rights       = "Roles/pns4ones_ИспользованиеСервисаУведомлений/Ext/Rights.xml"
+	section      = "Subsystems/pns4ones_СервисУведомлений.xml"
+	registerX    = "InformationRegisters/pns4ones_СекретыСервисаУведомлений.xml"
 )
 
 var update = flag.Bool("update", false, "add uuids of new objects to testdata/uuids; those that are there never change")
@@ -44,113 +44,120 @@ func TestTheExtensionKeepsAllRules(t *testing.T) {
 }
 
 // sources is the dump in memory, to be broken.
-func sources(t *testing.T) fstest.MapFS {
+func sources(t *testing.T) fstest.MapFS { return memory(t, extension) }
+
+func memory(t *testing.T, folder string) fstest.MapFS {
 	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(os.DirFS(extension), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(filepath.Join(extension, name))
-		files[name] = &fstest.MapFile{Data: content}
-		return err
-	})
+	files, err := load(os.DirFS(folder))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return files
 }
 
+// breach is how a test breaks a rule: in the file the first old is replaced; with neither
+// old nor fresh it is not there, and with only fresh it is that.
+type breach struct {
+	rule             int
+	file, old, fresh string
+	want             string
+	also             map[string]string // files that are there besides
+}
+
+// refused checks that a dump which is broken is refused for just that.
+func (b breach) refused(t *testing.T, files fstest.MapFS, profile dump.Profile) {
+	t.Helper()
+	for name, content := range b.also {
+		files[name] = &fstest.MapFile{Data: []byte(content)}
+	}
+	switch {
+	case b.old == "" && b.fresh == "":
+		delete(files, b.file)
+	case b.old == "":
+		files[b.file] = &fstest.MapFile{Data: []byte(b.fresh)}
+	default:
+		content := string(files[b.file].Data)
+		if !strings.Contains(content, b.old) {
+			t.Fatalf("%s has no %q to break", b.file, b.old)
+		}
+		files[b.file] = &fstest.MapFile{Data: []byte(strings.Replace(content, b.old, b.fresh, 1))}
+	}
+	problems, err := dump.Check(files, profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range problems {
+		if problem.Rule == b.rule && strings.Contains(problem.Text, b.want) {
+			return
+		}
+	}
+	t.Errorf("no breach of rule %d with %q, but %v", b.rule, b.want, problems)
+}
+
 // TestABrokenExtensionIsRefused breaks each rule, most of them in more than one way.
 func TestABrokenExtensionIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		rule             int
-		file, old, fresh string // the file with the first old replaced; an empty old: it is not there
-		want             string
-	}{
-		{1, form, "</Form>", "", "it cannot be read"},
-		{1, form, `version="2.13"`, `version="2.14"`, "the version is"},
-		{1, rights, "8.2/roles", "8.3/roles", "the root is"},
-		{2, module, "", "", "the file is not there"},
-		{1, "CommonModules/Лишний.xml", "", "<x/>", "the root is"},
-		{2, "CommonModules/Лишний/Ext/Module.bsl", "", "А();", "no object has this file"},
-		{2, "Configuration.xml", "<CommonTemplate>pns4ones_Компонента</CommonTemplate>", "", "no object has this file"},
-		{2, "Configuration.xml", "<Subsystem>", "<CommonModule>pns4ones_СервисУведомлений</CommonModule><Subsystem>", "stands after kinds"},
-		{2, "CommonModules/pns4ones_СервисУведомлений.xml", "<Name>pns4ones_СервисУведомлений<", "<Name>pns4ones_Другой<", "the name is"},
-		{5, "Configuration.xml", "<NamePrefix>pns4ones_", "<NamePrefix>другой_", "NamePrefix"},
-		{4, "CommonModules/pns4ones_СервисУведомлений.xml", `uuid="`, `uuid="Z`, "is no uuid"},
-		{4, "Configuration.xml", "da0d74ae", "da0d74af", "data and roles of infobases hang on it"},
-		{5, "Configuration.xml", "Version8_3_14", "Version8_3_20", "ConfigurationExtensionCompatibilityMode"},
-		{5, "Configuration.xml", "9cd510cd", "9cd510ce", "the contained objects"},
-		{5, "Configuration.xml", "<Vendor>pns4ones</Vendor>", "", "the properties"},
-		{5, "Configuration.xml", ">Role.pns4ones_ИспользованиеСервисаУведомлений", ">Role.pns4ones_Нет", "the default role"},
-		{6, "CommonModules/pns4ones_СервисУведомлений.xml", "<Comment/>", "<Comment/><ObjectBelonging>Adopted</ObjectBelonging>", "is adopted"},
-		{6, form, "cfg:DataProcessorObject.pns4ones_НастройкаСервисаУведомлений", "cfg:CatalogRef.Пользователи", "of another configuration"},
-		{6, form, "<Width>40</Width>", "<TextColor>style:Чужой</TextColor>", "the style"},
-		{7, registerX, "InformationRegisterList.pns4ones_СекретыСервисаУведомлений", "InformationRegisterList.Другой", "a generated type"},
-		{7, registerX, `category="List"`, `category="Список"`, "the generated types are"},
-		{8, "CommonModules/pns4ones_СервисУведомлений.xml", "<ServerCall>false", "<ServerCall>true", "the flags are"},
-		{9, form, `id="2"`, `id="1"`, "is there twice"},
-		{9, form, "<DataPath>КлючСервера<", "<DataPath>КлючЧужой<", "the form has no attribute"},
-		{9, form, "Form.Command.Проверить", "Form.Command.Нет", "the form has no command"},
-		{9, form, "<Event name=\"OnChange\">КлючПриИзменении<", "<Event name=\"OnChange\">Нет<", "has no procedure"},
-		{9, form, "<Event name=\"OnChange\">КлючПриИзменении<", "<Event name=\"OnChange\">ЗаписатьКлюч<", "must be &НаКлиенте"},
-		{9, chat, "<DataPath>Участники.Имя<", "<DataPath>Участники.Возраст<", "the form has no attribute"},
-		{9, chat, "<ContextMenu name=\"УчастникиСтрокаПоискаКонтекстноеМеню\" id=\"41\"/>", "", "has no ContextMenu"},
-		{9, form, "<MainAttribute>true</MainAttribute>", "", "0 main attributes"},
-		{9, form, "<ExtendedTooltip name=\"КлючСервераРасширеннаяПодсказка\"", "<ExtendedTooltip name=\"КлючКлиента\"", "is there twice"},
-		{10, client, `"ПослеПодключенияКомпоненты", pns4`, `"ПослеЧегоТо", pns4`, "there is no procedure"},
-		{10, client, `"pns4ones_ПроверитьОтправки"`, `"pns4ones_Нет"`, "is no wait handler"},
-		{10, client, ".Форма.ОкноОжидания", ".Форма.Нет", "there is no form"},
-		{10, client, "ОбщийМакет.pns4ones_Компонента", "ОбщийМакет.Нет", "there is no template"},
-		{10, client, "Команда.СостояниеКомпонентыСервисаУведомлений", "Команда.Нет", "there is no command"},
-		{11, rights, "Subsystem.pns4ones_СервисУведомлений", "InformationRegister.pns4ones_СекретыСервисаУведомлений", "it has the keys"},
-		{11, rights, "<name>View</name>", "<name>Полет</name>", "has a right"},
-		{11, rights, "<setForNewObjects>false", "<setForNewObjects>true", "does not name"},
-		{11, "Roles/pns4ones_АдминистрированиеСервисаУведомлений/Ext/Rights.xml", "DataProcessor.pns4ones_НастройкаСервисаУведомлений<", "DataProcessor.pns4ones_Нет<", "does not exist"},
-		{11, "Roles/pns4ones_ДемонстрацияСервисаУведомлений/Ext/Rights.xml", "DataProcessor.pns4ones_ДемоЧатКлиент.Command.ДемоЧатКлиент", "DataProcessor.pns4ones_ДемоЧатСервер.Command.ДемоЧатСервер", "no role has a right on"},
-		{12, "Subsystems/pns4ones_СервисУведомлений/Subsystems/ДемонстрацияРаботыСУведомлениями.xml", "<xr:Item xsi:type=\"xr:MDObjectRef\">DataProcessor.pns4ones_ДемоЧатКлиент</xr:Item>", "", "is in no section"},
-		{12, section, "DataProcessor.pns4ones_НастройкаСервисаУведомлений", "DataProcessor.pns4ones_Нет", "does not exist"},
-		{13, template, "", "PK", "the build puts the bundle in place"},
-		{14, module, "Результаты = Новый Соответствие;", "Результаты = Новый Соответствие", "expected between statements"},
-		{14, module, "СтрШаблон(", "СтрШаблоон(", "there is no method"},
-		{14, module, "Ответ.КодСостояния", "Ответ.КодСостояния(1)", "no object has a method"},
-		{14, module, "Число(Настройки.Порт)", "\"порт\" + СтрДлина(Тело)", "a number is joined to text"},
-		{14, module, "Возврат Base64Строка(", "Возврат pns4ones_СервисУведомленийКлиент.АдресКомпоненты(", "is not there on the side"},
-		{14, client, "Компонента.НачатьПолучениеВерсия(", "Компонента.Подключить(", "synchronously"},
-		{14, client, "ПараметрыСервиса().Компонента = Неопределено;", "Вопрос(\"?\");", "there is no method Вопрос"},
-		{14, module, "ВТранзакции = ТранзакцияАктивна();", "ВТранзакции = ОбщегоНазначения.Х();", "ОбщегоНазначения"},
-		{14, module, "\tЗащита = Неопределено;", "  Защита = Неопределено;", "begins with spaces"},
-		{14, module, "Функция СобытиеОтправки()", "Функция Никому()\nВозврат 1;\nКонецФункции\nФункция СобытиеОтправки()", "nobody calls Никому"},
-		{15, module, "ОтправитьУведомлениеВсемПользователям(Сообщение) Экспорт", "ОтправитьУведомлениеВсемПользователям(Сообщение, Еще = 1) Экспорт", "the contract has"},
-		{15, client, "Тема = Неопределено) Экспорт", "Тема = \"\") Экспорт", "the contract has"},
+	for _, test := range []breach{
+		{1, form, "</Form>", "", "it cannot be read", nil},
+		{1, form, `version="2.13"`, `version="2.14"`, "the version is", nil},
+		{1, rights, "8.2/roles", "8.3/roles", "the root is", nil},
+		{2, module, "", "", "the file is not there", nil},
+		{1, "CommonModules/Лишний.xml", "", "<x/>", "the root is", nil},
+		{2, "CommonModules/Лишний/Ext/Module.bsl", "", "А();", "no object has this file", nil},
+		{2, "Configuration.xml", "<CommonTemplate>pns4ones_Компонента</CommonTemplate>", "", "no object has this file", nil},
+		{2, "Configuration.xml", "<Subsystem>", "<CommonModule>pns4ones_СервисУведомлений</CommonModule><Subsystem>", "stands after kinds", nil},
+		{2, "CommonModules/pns4ones_СервисУведомлений.xml", "<Name>pns4ones_СервисУведомлений<", "<Name>pns4ones_Другой<", "the name is", nil},
+		{5, "Configuration.xml", "<NamePrefix>pns4ones_", "<NamePrefix>другой_", "NamePrefix", nil},
+		{4, "CommonModules/pns4ones_СервисУведомлений.xml", `uuid="`, `uuid="Z`, "is no uuid", nil},
+		{4, "Configuration.xml", "da0d74ae", "da0d74af", "data and roles of infobases hang on it", nil},
+		{5, "Configuration.xml", "Version8_3_14", "Version8_3_20", "ConfigurationExtensionCompatibilityMode", nil},
+		{5, "Configuration.xml", "9cd510cd", "9cd510ce", "the contained objects", nil},
+		{5, "Configuration.xml", "<Vendor>pns4ones</Vendor>", "", "the properties", nil},
+		{5, "Configuration.xml", ">Role.pns4ones_ИспользованиеСервисаУведомлений", ">Role.pns4ones_Нет", "the default role", nil},
+		{6, "CommonModules/pns4ones_СервисУведомлений.xml", "<Comment/>", "<Comment/><ObjectBelonging>Adopted</ObjectBelonging>", "is adopted", nil},
+		{6, form, "cfg:DataProcessorObject.pns4ones_НастройкаСервисаУведомлений", "cfg:CatalogRef.Пользователи", "of another configuration", nil},
+		{6, form, "<Width>40</Width>", "<TextColor>style:Чужой</TextColor>", "the style", nil},
+		{7, registerX, "InformationRegisterList.pns4ones_СекретыСервисаУведомлений", "InformationRegisterList.Другой", "a generated type", nil},
+		{7, registerX, `category="List"`, `category="Список"`, "the generated types are", nil},
+		{8, "CommonModules/pns4ones_СервисУведомлений.xml", "<ServerCall>false", "<ServerCall>true", "the flags are", nil},
+		{9, form, `id="2"`, `id="1"`, "is there twice", nil},
+		{9, form, "<DataPath>КлючСервера<", "<DataPath>КлючЧужой<", "the form has no attribute", nil},
+		{9, form, "Form.Command.Проверить", "Form.Command.Нет", "the form has no command", nil},
+		{9, form, "<Event name=\"OnChange\">КлючПриИзменении<", "<Event name=\"OnChange\">Нет<", "has no procedure", nil},
+		{9, form, "<Event name=\"OnChange\">КлючПриИзменении<", "<Event name=\"OnChange\">ЗаписатьКлюч<", "must be &НаКлиенте", nil},
+		{9, chat, "<DataPath>Участники.Имя<", "<DataPath>Участники.Возраст<", "the form has no attribute", nil},
+		{9, chat, "<ContextMenu name=\"УчастникиСтрокаПоискаКонтекстноеМеню\" id=\"41\"/>", "", "has no ContextMenu", nil},
+		{9, form, "<MainAttribute>true</MainAttribute>", "", "0 main attributes", nil},
+		{9, form, "<ExtendedTooltip name=\"КлючСервераРасширеннаяПодсказка\"", "<ExtendedTooltip name=\"КлючКлиента\"", "is there twice", nil},
+		{10, client, `"ПослеПодключенияКомпоненты", pns4`, `"ПослеЧегоТо", pns4`, "there is no procedure", nil},
+		{10, client, `"pns4ones_ПроверитьОтправки"`, `"pns4ones_Нет"`, "is no wait handler", nil},
+		{10, client, ".Форма.ОкноОжидания", ".Форма.Нет", "there is no form", nil},
+		{10, client, "ОбщийМакет.pns4ones_Компонента", "ОбщийМакет.Нет", "there is no template", nil},
+		{10, client, "Команда.СостояниеКомпонентыСервисаУведомлений", "Команда.Нет", "there is no command", nil},
+		{11, rights, "Subsystem.pns4ones_СервисУведомлений", "InformationRegister.pns4ones_СекретыСервисаУведомлений", "it has the keys", nil},
+		{11, rights, "<name>View</name>", "<name>Полет</name>", "has a right", nil},
+		{11, rights, "<setForNewObjects>false", "<setForNewObjects>true", "does not name", nil},
+		{11, "Roles/pns4ones_АдминистрированиеСервисаУведомлений/Ext/Rights.xml", "DataProcessor.pns4ones_НастройкаСервисаУведомлений<", "DataProcessor.pns4ones_Нет<", "does not exist", nil},
+		{11, "Roles/pns4ones_ДемонстрацияСервисаУведомлений/Ext/Rights.xml", "DataProcessor.pns4ones_ДемоЧатКлиент.Command.ДемоЧатКлиент", "DataProcessor.pns4ones_ДемоЧатСервер.Command.ДемоЧатСервер", "no role has a right on", nil},
+		{12, "Subsystems/pns4ones_СервисУведомлений/Subsystems/ДемонстрацияРаботыСУведомлениями.xml", "<xr:Item xsi:type=\"xr:MDObjectRef\">DataProcessor.pns4ones_ДемоЧатКлиент</xr:Item>", "", "is in no section", nil},
+		{12, section, "DataProcessor.pns4ones_НастройкаСервисаУведомлений", "DataProcessor.pns4ones_Нет", "does not exist", nil},
+		{13, template, "", "PK", "the build puts the bundle in place", nil},
+		{14, module, "Результаты = Новый Соответствие;", "Результаты = Новый Соответствие", "expected between statements", nil},
+		{14, module, "СтрШаблон(", "СтрШаблоон(", "there is no method", nil},
+		{14, module, "Ответ.КодСостояния", "Ответ.КодСостояния(1)", "no object has a method", nil},
+		{14, module, "Число(Настройки.Порт)", "\"порт\" + СтрДлина(Тело)", "a number is joined to text", nil},
+		{14, module, "Возврат Base64Строка(", "Возврат pns4ones_СервисУведомленийКлиент.АдресКомпоненты(", "is not there on the side", nil},
+		{14, client, "Компонента.НачатьПолучениеВерсия(", "Компонента.Подключить(", "synchronously", nil},
+		{14, client, "ПараметрыСервиса().Компонента = Неопределено;", "Вопрос(\"?\");", "there is no method Вопрос", nil},
+		{14, module, "ВТранзакции = ТранзакцияАктивна();", "ВТранзакции = ОбщегоНазначения.Х();", "ОбщегоНазначения", nil},
+		{14, module, "\tЗащита = Неопределено;", "  Защита = Неопределено;", "begins with spaces", nil},
+		{14, module, "Функция СобытиеОтправки()", "Функция Никому()\nВозврат 1;\nКонецФункции\nФункция СобытиеОтправки()", "nobody calls Никому", nil},
+		{15, module, "ОтправитьУведомлениеВсемПользователям(Сообщение) Экспорт", "ОтправитьУведомлениеВсемПользователям(Сообщение, Еще = 1) Экспорт", "the contract has", nil},
+		{15, client, "Тема = Неопределено) Экспорт", "Тема = \"\") Экспорт", "the contract has", nil},
 	} {
 		t.Run(fmt.Sprintf("%d %s", test.rule, test.want), func(t *testing.T) {
 			t.Parallel()
-			files := sources(t)
-			switch {
-			case test.old == "" && test.fresh == "":
-				delete(files, test.file)
-			case test.old == "":
-				files[test.file] = &fstest.MapFile{Data: []byte(test.fresh)}
-			default:
-				content := string(files[test.file].Data)
-				if !strings.Contains(content, test.old) {
-					t.Fatalf("%s has no %q to break", test.file, test.old)
-				}
-				files[test.file] = &fstest.MapFile{Data: []byte(strings.Replace(content, test.old, test.fresh, 1))}
-			}
-			problems, err := dump.Check(files, profile())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, problem := range problems {
-				if problem.Rule == test.rule && strings.Contains(problem.Text, test.want) {
-					return
-				}
-			}
-			t.Errorf("no breach of rule %d with %q, but %v", test.rule, test.want, problems)
+			test.refused(t, sources(t), profile())
 		})
 	}
 }
@@ -231,7 +238,7 @@ func TestPack(t *testing.T) {
 	for _, file := range reader.File {
 		names = append(names, file.Name)
 	}
-	for _, want := range []string{"pns4ones-1c/extension/Configuration.xml", "pns4ones-1c/extension/" + template, "pns4ones-1c/install.sh", "pns4ones-1c/install.ps1"} {
+	for _, want := range []string{"pns4ones-1c/extension/Configuration.xml", "pns4ones-1c/extension-bsp/Configuration.xml", "pns4ones-1c/extension/" + template, "pns4ones-1c/install.sh", "pns4ones-1c/install.ps1"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("the archive has no %s", want)
 		}
@@ -264,12 +271,17 @@ func TestUUIDsNeverChange(t *testing.T) {
 	const golden = "testdata/uuids"
 	uuid := regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 	var found []string
-	for name, file := range sources(t) {
-		if filepath.Ext(name) != ".xml" {
-			continue
-		}
-		for _, one := range uuid.FindAllString(string(file.Data), -1) {
-			found = append(found, one+" "+name)
+	for _, folder := range []string{extension, extensionBSP} {
+		for name, file := range memory(t, folder) {
+			if filepath.Ext(name) != ".xml" {
+				continue
+			}
+			for _, one := range uuid.FindAllString(string(file.Data), -1) {
+				if folder == extensionBSP {
+					name = "bsp/" + strings.TrimPrefix(name, "bsp/")
+				}
+				found = append(found, one+" "+name)
+			}
 		}
 	}
 	slices.Sort(found)

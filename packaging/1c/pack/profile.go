@@ -2,6 +2,8 @@ package main
 
 import (
 	_ "embed" // for the contract
+	"fmt"
+	"io/fs"
 
 	"github.com/pns4ones/pns4ones/packaging/1c/bsl/dump"
 	"github.com/pns4ones/pns4ones/packaging/1c/bsl/lint"
@@ -51,4 +53,40 @@ func profile() dump.Profile {
 		Secrets:  []string{"InformationRegister.pns4ones_СекретыСервисаУведомлений"},
 		Platform: lint.TheTable(),
 	}
+}
+
+// profileBSP is the same of packaging/1c/extension-bsp, which calls the modules of the
+// other one. БСП's objects have the same uuids in all configurations that have them.
+func profileBSP(extension fs.FS) (dump.Profile, error) {
+	called, err := dump.Modules(extension)
+	if err != nil {
+		return dump.Profile{}, fmt.Errorf("reading the modules that the second extension calls: %w", err)
+	}
+	platform, err := lint.With(`
+		function ЗафиксироватьТранзакцию 0 SX helper
+		function НачатьТранзакцию 0-1 SX helper
+		function ОтменитьТранзакцию 0 SX helper
+		function ТекущаяДатаСеанса 0 SX helper
+		function ЭтоНовый 0 SX helper
+		property ДополнительныеСвойства 0 SX helper
+		property ОбменДанными 0 SX helper
+		property РежимБлокировкиДанных 0 SX helper
+		property Ссылка 0 SX helper
+		type БлокировкаДанных 0 SX helper
+		method Заблокировать 0 SX helper
+		method УстановитьЗначение 2 SX helper`)
+	if err != nil {
+		return dump.Profile{}, err
+	}
+	return dump.Profile{
+		Prefix:   "pns4onesБСП_",
+		Identity: map[string]string{"Configuration": "56d4493c-e0ab-5bcb-8b06-9ada2b9a42f7"},
+		Flags:    map[string]string{"pns4onesБСП_Уведомления": "Server ExternalConnection"},
+		Adopted: map[string]string{
+			"CommonModule.УправлениеЭлектроннойПочтой": "90433152-f389-4d45-8ccc-3eb6c7a7e1f0",
+			"Task.ЗадачаИсполнителя":                   "3ad08f4a-6202-4099-b6cc-bc116e6731a0",
+		},
+		Others:   called,
+		Platform: platform,
+	}, nil
 }

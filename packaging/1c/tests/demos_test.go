@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -155,12 +154,6 @@ func forms(t *testing.T, library, appended string) {
 			File: module, Source: read(t, module), Context: bsl.Client, Twice: []string{shared}, Variables: variables,
 			Appended: appended + read(t, "platform/form.os") + body.String(),
 		})
-	}
-	// They are read while the library is prepared; in it they would be modules.
-	for _, part := range []string{"form.os", "appended.os", "application.os"} {
-		if err := os.Remove(filepath.Join(library, part)); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -139,7 +139,43 @@ func prepare(t *testing.T) string {
 		File: file, Source: withBody(read(t, file), read(t, "platform/application.os")), Context: bsl.Client, Application: true,
 	})
 	forms(t, library, appended)
+	bsp(t, library, appended)
+	// They are read while the library is prepared; in it they would be modules.
+	parts, err := filepath.Glob(filepath.Join(library, "*.os"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range parts {
+		if filepath.Base(part) != "package-loader.os" {
+			if err := os.Remove(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	return library
+}
+
+// bsp copies the modules of the second extension.
+func bsp(t *testing.T, library, appended string) {
+	t.Helper()
+	for _, m := range []struct {
+		kind, name, file, appended string
+		variables                  []string
+	}{
+		{"Модули", "pns4onesБСП_Уведомления", "CommonModules/pns4onesБСП_Уведомления/Ext/Module.bsl", "", nil},
+		{"Модули", "УправлениеЭлектроннойПочтой", "CommonModules/УправлениеЭлектроннойПочтой/Ext/Module.bsl", "platform/mail.os", nil},
+		{"Классы", "ОбъектЗадачаИсполнителя", "Tasks/ЗадачаИсполнителя/Ext/ObjectModule.bsl", "platform/object.os",
+			[]string{"Ссылка", "ДополнительныеСвойства", "ОбменДанными"}},
+	} {
+		file := filepath.Join("../extension-bsp", m.file)
+		more := appended
+		if m.appended != "" {
+			more += read(t, m.appended)
+		}
+		write(t, library, m.kind, m.name, onescript.Module{
+			File: file, Source: read(t, file), Context: bsl.Server, Variables: m.variables, Appended: more,
+		})
+	}
 }
 
 // withBody puts methods before the body of the application module: OneScript wants the

@@ -132,7 +132,7 @@ var (
 	formString     = regexp.MustCompile(`^Обработка\.([\pL\d_]+)\.Форма\.([\pL\d_]+)$`)
 	templateString = regexp.MustCompile(`^ОбщийМакет\.([\pL\d_]+)$`)
 	commandString  = regexp.MustCompile(`^e1cib/command/Обработка\.([\pL\d_]+)\.Команда\.([\pL\d_]+)$`)
-	jobString      = regexp.MustCompile(`^(pns4ones_[\pL\d_]+)\.([\pL\d_]+)$`)
+	jobString      = regexp.MustCompile(`^(pns4ones[\pL\d]*_[\pL\d_]+)\.([\pL\d_]+)$`)
 )
 
 // strings is rule 10: forms, templates, commands and methods that strings name exist.

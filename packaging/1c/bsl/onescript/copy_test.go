@@ -39,7 +39,7 @@ func TestCopiesAreTheModules(t *testing.T) {
 		"Платформа.Миллисекунды", "ТекущаяУниверсальнаяДатаВМиллисекундах", "ПриложениеКлиента.глПараметры", "глПараметры",
 		"ВыполнитьМетод", "Выполнить", `Новый("КомпонентаДляТеста")`, onescript.AddIn, onescript.ClientSuffix+".", ".")
 	modules := 0
-	err := filepath.WalkDir("../../extension", func(path string, _ fs.DirEntry, err error) error {
+	check := func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".bsl" {
 			return err
 		}
@@ -66,11 +66,13 @@ func TestCopiesAreTheModules(t *testing.T) {
 			}
 		}
 		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	if modules < 10 {
+	for _, folder := range []string{"../../extension", "../../extension-bsp"} {
+		if err := filepath.WalkDir(folder, check); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if modules < 20 {
 		t.Errorf("only %d modules were found", modules)
 	}
 }
