@@ -2,8 +2,12 @@ package tests
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -182,10 +186,47 @@ func has(list any, c connection) bool {
 func (h *helper) events(ctx context.Context, _ json.RawMessage) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	if h.raised != "" {
+		return h.realEvents(ctx)
+	}
 	select {
 	case first := <-h.addins.events:
 		return []addinEvent{first}, nil
 	case <-ctx.Done():
 		return []addinEvent{}, nil
+	}
+}
+
+// realEvents returns what the real add-in has raised since it was asked last, and waits
+// for the first one. OneScript writes a line for each: ["event", source, name, data].
+func (h *helper) realEvents(ctx context.Context) (any, error) {
+	for {
+		written, err := os.ReadFile(h.raised)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		found := []addinEvent{}
+		for {
+			line, _, whole := bytes.Cut(written[min(h.read, int64(len(written))):], []byte("\n"))
+			if !whole {
+				break
+			}
+			h.read += int64(len(line)) + 1
+			var fields []any
+			if err := json.Unmarshal(bytes.TrimPrefix(line, []byte("\ufeff")), &fields); err != nil {
+				return nil, fmt.Errorf("an event of the add-in is %q: %w", line, err)
+			}
+			if len(fields) == 4 && fields[0] == "event" {
+				found = append(found, addinEvent{fmt.Sprint(fields[1]), fmt.Sprint(fields[2]), fmt.Sprint(fields[3])})
+			}
+		}
+		if len(found) > 0 {
+			return found, nil
+		}
+		select {
+		case <-ctx.Done():
+			return found, nil
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }

@@ -15,6 +15,12 @@ import (
 	"github.com/pns4ones/pns4ones/packaging/1c/bsl/onescript"
 )
 
+// demos are the files of demos/, each with how many users play it.
+var demos = []struct {
+	file  string
+	users int
+}{{"чат", 2}, {"чат", 3}, {"игра-двое", 2}, {"игра-трое", 3}, {"длительная-операция", 2}}
+
 // TestDemonstrations plays each file of demos/ to its end: every user in a process of
 // their own, all with one daemon. Whatever they know of each other went through it.
 func TestDemonstrations(t *testing.T) {
@@ -22,39 +28,43 @@ func TestDemonstrations(t *testing.T) {
 	oscript := engine(t)
 	programs := build(t)
 	library := prepare(t)
-	for _, demo := range []struct {
-		file  string
-		users int
-	}{
-		{"чат", 2}, {"чат", 3}, {"игра-двое", 2}, {"игра-трое", 3}, {"длительная-операция", 2},
-	} {
+	for _, demo := range demos {
 		t.Run(fmt.Sprintf("%s %d", demo.file, demo.users), func(t *testing.T) {
 			t.Parallel()
-			first := startHelper(t, programs)
-			app, err := first.app(t.Context(), json.RawMessage(`"общая"`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			meeting := &meetings{users: demo.users, places: map[string]*place{}}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			errs := make([]error, demo.users)
-			var playing sync.WaitGroup
-			for i := range demo.users {
-				h, folder := first.another(t, app, meeting), t.TempDir()
-				playing.Go(func() {
-					errs[i] = runScript(ctx, folder, oscript, library, filepath.Join("demos", demo.file+".os"), h,
-						fmt.Sprintf("PNS4ONES_PLAYER=%d", i+1), fmt.Sprintf("PNS4ONES_PLAYERS=%d", demo.users))
-					if errs[i] != nil {
-						cancel() // the others would wait for this one
-					}
-				})
-			}
-			playing.Wait()
-			if err := errors.Join(errs...); err != nil {
-				t.Errorf("%v\nlog of the daemon:\n%s", err, first.daemonLog())
+			play(t, oscript, programs, library, demo.file, demo.users, false)
+		})
+	}
+}
+
+// play runs one file for each of the users, with the real add-in or without.
+func play(t *testing.T, oscript, programs, library, file string, users int, real bool) {
+	t.Helper()
+	first := startHelper(t, programs)
+	app, err := first.app(t.Context(), json.RawMessage(`"общая"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	meeting := &meetings{users: users, places: map[string]*place{}}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	errs := make([]error, users)
+	var playing sync.WaitGroup
+	for i := range users {
+		h, folder := first.another(t, app, meeting), t.TempDir()
+		if real {
+			h.raised = filepath.Join(folder, "events")
+		}
+		playing.Go(func() {
+			errs[i] = runScript(ctx, folder, oscript, library, filepath.Join("demos", file+".os"), h,
+				fmt.Sprintf("PNS4ONES_PLAYER=%d", i+1), fmt.Sprintf("PNS4ONES_PLAYERS=%d", users))
+			if errs[i] != nil {
+				cancel() // the others would wait for this one
 			}
 		})
+	}
+	playing.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Errorf("%v\nlog of the daemon:\n%s", err, first.daemonLog())
 	}
 }
 

@@ -26,10 +26,12 @@ import (
 // daemon and its commands, the add-in's connection, and a service that answers as told.
 type helper struct {
 	port     int
+	read     int64 // how much of raised has been told
 	programs string
 	folder   string
 	fake     *fake
 	trusted  *x509.CertPool
+	raised   string    // the file that the real add-in's events go to; empty: its stand-in's
 	given    any       // what the test has prepared for all who play
 	meeting  *meetings // where those who play wait for each other
 
@@ -101,6 +103,13 @@ func (h *helper) Write(text []byte) (int, error) {
 }
 
 func (h *helper) control() string { return filepath.Join(h.folder, "control.sock") }
+
+// listen is the address for senders.
+func (h *helper) listen() string {
+	addresses, _ := os.ReadFile(filepath.Join(h.folder, "addresses"))
+	listen, _, _ := strings.Cut(string(addresses), " ")
+	return listen
+}
 
 // start runs the daemon, on the ports that it had before if it ran.
 func (h *helper) start(ctx context.Context, _ json.RawMessage) (any, error) {
@@ -209,6 +218,13 @@ func (h *helper) http(ctx context.Context, question json.RawMessage) (any, error
 	}
 	if err := json.Unmarshal(question, &q); err != nil {
 		return nil, err
+	}
+	if q.Host == "push.example.com" { // the service of a page's sample
+		host, port, err := net.SplitHostPort(h.listen())
+		if err != nil {
+			return nil, err
+		}
+		q.Host, q.Port = host, json.Number(port)
 	}
 	seconds, err := q.Timeout.Float64()
 	if err != nil {

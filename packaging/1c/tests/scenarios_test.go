@@ -76,7 +76,14 @@ func runScript(ctx context.Context, folder, oscript, library, file string, h *he
 		return err
 	}
 	cmd := exec.CommandContext(ctx, oscript, script)
+	cmd.Dir = folder // a sample writes a file
 	cmd.Env = append(append(os.Environ(), "PNS4ONES_HELPER="+strconv.Itoa(h.port)), environment...)
+	if h.raised == "" {
+		cmd.Env = append(cmd.Env, "ADDIN_BUNDLE=")
+	} else {
+		// A collection of OneScript's garbage would take the function that the add-in calls.
+		cmd.Env = append(cmd.Env, "ONESCRIPT_ADDIN_EVENTS="+h.raised, "DOTNET_GCgen0size=80000000")
+	}
 	said, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", file, err, said)
@@ -140,6 +147,7 @@ func prepare(t *testing.T) string {
 	})
 	forms(t, library, appended)
 	bsp(t, library, appended)
+	samples(t, library, appended)
 	// They are read while the library is prepared; in it they would be modules.
 	parts, err := filepath.Glob(filepath.Join(library, "*.os"))
 	if err != nil {
