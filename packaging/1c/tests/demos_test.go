@@ -31,13 +31,13 @@ func TestDemonstrations(t *testing.T) {
 	for _, demo := range demos {
 		t.Run(fmt.Sprintf("%s %d", demo.file, demo.users), func(t *testing.T) {
 			t.Parallel()
-			play(t, oscript, programs, library, demo.file, demo.users, false)
+			play(t, oscript, programs, library, demo.file, demo.users)
 		})
 	}
 }
 
-// play runs one file for each of the users, with the real add-in or without.
-func play(t *testing.T, oscript, programs, library, file string, users int, real bool) {
+// play runs one file for each of the users.
+func play(t *testing.T, oscript, programs, library, file string, users int) {
 	t.Helper()
 	first := startHelper(t, programs)
 	app, err := first.app(t.Context(), json.RawMessage(`"общая"`))
@@ -51,9 +51,6 @@ func play(t *testing.T, oscript, programs, library, file string, users int, real
 	var playing sync.WaitGroup
 	for i := range users {
 		h, folder := first.another(t, app, meeting), t.TempDir()
-		if real {
-			h.raised = filepath.Join(folder, "events")
-		}
 		playing.Go(func() {
 			errs[i] = runScript(ctx, folder, oscript, library, filepath.Join("demos", file+".os"), h,
 				fmt.Sprintf("PNS4ONES_PLAYER=%d", i+1), fmt.Sprintf("PNS4ONES_PLAYERS=%d", users))
