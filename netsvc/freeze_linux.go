@@ -1,0 +1,118 @@
+package netsvc
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control/socket"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+// This file is what a process stops to do before it hands over, and begins again if nothing
+// comes of it. The numbers in its comments are those of handover.go.
+
+// freeze ends all that touches sessions, and returns what they are (5). For good: nothing
+// is taken back. Then queues are written first, as far as peers take them, for it may be a
+// stop; and the control channel is closed, so that whoever calls before the next process
+// answers is told that nobody does.
+//
+// Each wait in it has an end: those who accept are woken, requests and queues have their
+// time and are cut off then, whoever publishes waits for no peer (hub.Publish), and whoever
+// reads or writes is woken by a deadline that has gone by (hub.HandOver).
+func (h *hander) freeze(step string, forGood bool) *hub.State {
+	s, d := h.server, h.deadlines
+	h.at(step)
+	s.stopAccepting()
+	if forGood {
+		s.closeControl(time.Now().Add(d.Requests))
+	}
+	requests, cancel := context.WithTimeout(context.Background(), d.Requests)
+	defer cancel()
+	if err := s.http.Finish(requests); err != nil {
+		s.logger.Warn("requests were cut off at the hand-over", slog.Any("error", err))
+	}
+	if forGood {
+		queues, cancel := context.WithTimeout(context.Background(), d.Requests)
+		defer cancel()
+		s.hub.Settle(queues) // what is left is handed over
+	}
+	return s.hub.HandOver()
+}
+
+// thaw undoes freeze.
+func (s *Server) thaw() {
+	s.hub.TakeBack()
+	s.http.Resume()
+	for _, f := range s.fronts() {
+		f.service.Resume()
+	}
+	if ln := socket.Underlying(s.currentControl()); ln != nil {
+		again, err := socket.Attach(ln, s.options.Config.Control, socket.FileOf(s.currentControl()))
+		if err != nil { // its file is gone
+			ln.Close()
+		}
+		s.setControl(again)
+	}
+	s.shutControl(false)
+	s.accept()
+	s.apps.Resume()
+	wake(s.keysChanged)
+	wake(s.databaseAway)
+	wake(s.controlAway)
+}
+
+// stopAccepting returns when nobody accepts any more. Whoever connects waits.
+func (s *Server) stopAccepting() {
+	s.shutControl(true)
+	for _, f := range s.fronts() {
+		f.service.Detach()
+	}
+	if ln := s.currentControl(); ln != nil {
+		socket.Detach(ln)
+	}
+	s.accepting.Wait()
+}
+
+// closeControl closes the control channel, where nobody accepts any more. Its folder may be
+// locked by somebody, or lie on a disk that does not answer: then that is done later.
+func (s *Server) closeControl(until time.Time) {
+	before := s.currentControl()
+	detached := socket.Underlying(before)
+	s.setControl(nil)
+	if detached == nil {
+		return
+	}
+	bounded(until, func() (struct{}, error) {
+		ln, err := socket.Attach(detached, s.options.Config.Control, socket.FileOf(before))
+		if err != nil { // its file is gone
+			ln = detached
+		}
+		return struct{}{}, ln.Close()
+	}, func(struct{}) {})
+}
+
+// shutControl has the control channel not be opened, until it is no longer shut.
+func (s *Server) shutControl(shut bool) {
+	s.controlMu.Lock()
+	defer s.controlMu.Unlock()
+	s.controlShut = shut
+}
+
+// sockets are those that listen, and what they are.
+func (s *Server) sockets() (saved []savedSocket, sockets []syscall.Conn) {
+	for _, front := range s.fronts() {
+		for _, ln := range front.service.Sockets() {
+			saved = append(saved, savedSocket{Setting: front.setting, Address: front.service.Address().String()})
+			sockets = append(sockets, ln)
+		}
+	}
+	channel := s.currentControl()
+	if ln := socket.Underlying(channel); ln != nil {
+		saved = append(saved, savedSocket{Setting: "control", Address: s.options.Config.Control,
+			File: socket.FileOf(channel)})
+		sockets = append(sockets, ln)
+	}
+	return saved, sockets
+}
