@@ -38,11 +38,16 @@ func (l *oneConn) Accept() (net.Conn, error) {
 }
 
 // TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered: what is neither delivered nor lost
-// would be missing from the books.
+// would be missing from the books, and what is said of the session is what they say.
 func TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered(t *testing.T) {
 	t.Parallel()
 	var finished atomic.Int64
-	s := start(t, hub.Options{Latency: func(time.Duration) { finished.Add(1) }})
+	said := make(chan hub.Session, 1)
+	s := start(t, hub.Options{Latency: func(time.Duration) { finished.Add(1) }, Observe: func(e hub.Event) {
+		if e.Kind == hub.SessionClosed {
+			said <- e.Session
+		}
+	}})
 	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib"}, s.key)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +58,11 @@ func TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered(t *testing.T) {
 		s.Walk(func(session *hub.Session) bool {
 			s.CloseSession(session.ID, time.Time{})
 			return true
+		})
+		eventually(t, "whoever reads knows of the end, too", func() bool {
+			connections := 0
+			s.Connections(func(uint64, net.Conn) { connections++ })
+			return connections == 0
 		})
 	}
 	ln := &oneConn{&memoryListener{closed: make(chan struct{})}, conn}
@@ -73,5 +83,8 @@ func TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered(t *testing.T) {
 	}
 	if s.Stats().Sessions != 0 {
 		t.Error("the session has not ended")
+	}
+	if last := <-said; last.Delivered != 1 || last.Bytes != uint64(conn.written.Load()) {
+		t.Errorf("of its end %d messages, %d bytes are said", last.Delivered, last.Bytes)
 	}
 }

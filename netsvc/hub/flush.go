@@ -244,9 +244,14 @@ func (h *Hub) gather(s *session, buf []byte) []byte {
 func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
 	s.mu.Lock()
 	frames, finished := s.out.advance(max(n, 0), finished)
+	untold := s.out.untold
+	s.out.untold = false
 	s.mu.Unlock()
 	h.counters.delivered.Add(uint64(frames))
 	h.counters.bytes.Add(uint64(n))
+	if untold {
+		h.later(func() { h.announceEnd(s) })
+	}
 	for _, d := range finished {
 		h.finished(d)
 	}

@@ -43,6 +43,7 @@ type outbox struct {
 	inFlight int32   // frames gathered from head on and being written
 	foreign  bool    // queue[head] is the rest of a frame that memory knows nothing of
 	leaving  bool    // who was writing has not noticed yet that it is outDetached
+	untold   bool    // the end of the session is announced by whoever writes, who counts what it wrote
 	state    outboxState
 }
 

@@ -163,6 +163,18 @@ func (h *Hub) forget(s *session) {
 	delete(h.sessions, s.id)
 	h.mu.Unlock()
 
+	s.mu.Lock()
+	s.out.untold = s.out.inFlight > 0
+	untold := s.out.untold
+	s.mu.Unlock()
+	if !untold {
+		h.announceEnd(s)
+	}
+}
+
+// announceEnd announces the end of a session of which nobody writes anything any more: what is
+// said of it then is what has been counted.
+func (h *Hub) announceEnd(s *session) {
 	if last, why, registered := s.describe(); registered && why != closedReplaced {
 		h.tellClosed(&last, why)
 	}
