@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"container/list"
 	"net/http"
 	"sync"
 	"time"
@@ -17,14 +16,18 @@ const idleWithoutSuccess = 5 * time.Second
 type crowd struct {
 	mu        sync.Mutex
 	n         int
-	strangers list.List // idle, without a successful request; the longest idle first
-	senders   list.List // idle, with one
+	strangers idleList // without a successful request
+	senders   idleList // with one
 }
+
+// idleList is of idle connections, the longest idle first, linked by their places: a request
+// takes its connection out and puts it in again, which is to allocate nothing.
+type idleList struct{ first, last *conn }
 
 // place is where an idle connection stands; guarded by the crowd's lock.
 type place struct {
-	in *list.List
-	at *list.Element
+	in            *idleList // nil: it is busy
+	before, after *conn     // nil: it is the first, or the last
 }
 
 // enter adds an idle connection, and returns one that has to go if there are more than
@@ -49,14 +52,14 @@ func (c *crowd) evict() *conn {
 
 // longestIdle takes one out of the lists. The caller holds mu and closes it.
 func (c *crowd) longestIdle() *conn {
-	for _, idle := range []*list.List{&c.strangers, &c.senders} {
-		if first := idle.Front(); first != nil {
-			one := first.Value.(*conn)
-			c.wake(one)
-			return one
-		}
+	one := c.strangers.first
+	if one == nil {
+		one = c.senders.first
 	}
-	return nil
+	if one != nil {
+		c.wake(one)
+	}
+	return one
 }
 
 // rest lists a connection as idle, from now on. The caller holds mu.
@@ -65,15 +68,32 @@ func (c *crowd) rest(one *conn) {
 	if one.succeeded.Load() {
 		in = &c.senders
 	}
-	one.place = place{in, in.PushBack(one)}
+	one.place = place{in: in, before: in.last}
+	if in.last != nil {
+		in.last.place.after = one
+	} else {
+		in.first = one
+	}
+	in.last = one
 }
 
 // wake takes a connection off the idle ones. The caller holds mu.
 func (c *crowd) wake(one *conn) {
-	if one.place.in != nil {
-		one.place.in.Remove(one.place.at)
-		one.place = place{}
+	at := one.place
+	if at.in == nil {
+		return
 	}
+	if at.before != nil {
+		at.before.place.after = at.after
+	} else {
+		at.in.first = at.after
+	}
+	if at.after != nil {
+		at.after.place.before = at.before
+	} else {
+		at.in.last = at.before
+	}
+	one.place = place{}
 }
 
 // busy notes that a request of the connection is being answered, idle that it was.
