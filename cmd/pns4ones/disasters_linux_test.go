@@ -122,7 +122,7 @@ func (i *installation) processes() (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range all {
 		environ, _ := os.ReadFile(folder + "/environ")
-		if strings.Contains(string(environ), faultVariable+"="+filepath.Join(i.folder, "fault")+"\x00") {
+		if strings.Contains(string(environ), faultVariable+"="+i.planPath()+"\x00") {
 			pid, _ := strconv.Atoi(filepath.Base(folder))
 			pids = append(pids, pid)
 		}

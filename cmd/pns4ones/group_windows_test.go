@@ -4,4 +4,7 @@ import "os/exec"
 
 func ownGroup(*exec.Cmd) {}
 
-func endGroup(cmd *exec.Cmd) { cmd.Process.Kill() }
+func endGroup(cmd *exec.Cmd) {
+	cmd.Process.Kill()
+	cmd.Wait()
+}

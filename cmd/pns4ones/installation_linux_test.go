@@ -68,13 +68,13 @@ func install(t *testing.T) *installation {
 		"GORACE=atexit_sleep_ms=0",
 		"CONFIGURATION_DIRECTORY="+filepath.Join(folder, "settings"), "PNS4ONES_DATA_DIR="+folder,
 		"PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"), "PNS4ONES_LOG_LEVEL=Information",
-		faultVariable+"="+filepath.Join(folder, "fault"))
+		faultVariable+"="+i.planPath())
 	i.client = control.NewClient(filepath.Join(folder, "control.sock"))
 	t.Cleanup(i.client.Close)
-	// Whichever process it is by now.
+	// Whichever processes there are by now, and whether they answer or not.
 	t.Cleanup(func() {
-		if status, err := i.client.Status(context.Background()); err == nil {
-			syscall.Kill(status.PID, syscall.SIGKILL)
+		for _, pid := range i.processes() {
+			syscall.Kill(pid, syscall.SIGKILL)
 		}
 		if t.Failed() {
 			t.Logf("the daemons said:\n%s", i.said())

@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// patience bounds how long a test waits for what must happen soon. The first
-// build of the programs counts too.
+// patience bounds how long a test waits for what must happen soon.
 const patience = 2 * time.Minute
 
 // readmes are README.md and its Russian twin.
@@ -194,7 +193,6 @@ func openTerminal(ctx context.Context, t *testing.T, env []string, command strin
 	}
 	t.Cleanup(func() {
 		endGroup(cmd)
-		cmd.Wait()
 		writer.Close()
 	})
 	term := &terminal{t: t, ctx: ctx, more: make(chan struct{}, 1)}
