@@ -405,7 +405,7 @@ func TestNoGoroutineIsLeftAfterAStalledDisk(t *testing.T) {
 		noError(t, "reopen", r.Reopen(path))
 		noError(t, "close", r.Close())
 	}
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for runtime.NumGoroutine() > before {
 		select {
 		case <-limit:

@@ -27,7 +27,7 @@ import (
 )
 
 // limit bounds how long a test of this package waits for what must happen soon.
-const limit = 20 * time.Second
+const limit = 2 * time.Minute
 
 func waitFor(t testing.TB, what string, holds func() bool) {
 	t.Helper()
@@ -495,7 +495,7 @@ func TestAHandOverNeedsNoDescriptorButThoseReserved(t *testing.T) {
 }
 
 // soon is when nobody waits any more.
-func soon() time.Time { return time.Now().Add(20 * time.Second) }
+func soon() time.Time { return time.Now().Add(limit) }
 
 // exhaust uses every descriptor that this process may have, but for so many, until the end
 // of the test.

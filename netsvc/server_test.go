@@ -28,7 +28,7 @@ import (
 )
 
 // patience bounds how long a test waits for what must happen soon.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // settings are those of a daemon on free ports of 127.0.0.1 with all its files
 // in one folder.

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // unreachable checks that the daemon was found to be unreachable, and why.
 func unreachable(t *testing.T, err error, path string, kind control.ConnectKind) {

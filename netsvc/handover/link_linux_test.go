@@ -20,7 +20,7 @@ import (
 // process.
 
 // patience bounds how long a test waits for what must happen soon.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // links returns both ends of a link.
 func links(t testing.TB) (here, there *handover.Link) {

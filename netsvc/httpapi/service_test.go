@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // service is the whole path of a message: registry, hub, HTTP interface, each
 // on a port of its own.

@@ -115,7 +115,7 @@ func (s *service) clients(b *testing.B, count int) {
 		stdin.Close()
 		cmd.Wait()
 	})
-	for deadline := time.Now().Add(time.Minute); s.Stats().Sessions < count; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); s.Stats().Sessions < count; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("%d of %d sessions registered within a minute", s.Stats().Sessions, count)
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds how long a test waits for what must happen soon.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 const (
 	appID   = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -49,7 +49,7 @@ func TestAMappedFrameStaysWhileItIsWritten(t *testing.T) {
 	}
 	close(conn.goOn)
 	<-written
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		collectGarbage()
 		select {
 		case <-gone:

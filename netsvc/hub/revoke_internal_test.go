@@ -33,7 +33,7 @@ func TestASessionThatHasJustTakenTheNewKeyStays(t *testing.T) {
 	h.changing.Lock() // as a hand-over does for a moment
 	closed := make(chan int)
 	go func() { closed <- h.closeRevoked() }()
-	for deadline := time.Now().Add(20 * time.Second); !waitsForALock("closeRevoked"); runtime.Gosched() {
+	for deadline := time.Now().Add(2 * time.Minute); !waitsForALock("closeRevoked"); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody is on the way")
 		}

@@ -32,7 +32,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // now is the registry's clock.
 var now = time.Date(2026, 3, 1, 9, 5, 0, 0, time.UTC)

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds how long a test waits for what must happen soon.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // manager is a service manager that reads only when the test has it read.
 type manager struct {
