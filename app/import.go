@@ -80,7 +80,8 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 		return ImportReport{}, fmt.Errorf("importing keys: %w", err)
 	}
 	if len(content) > MaxImportBytes {
-		return ImportReport{}, fmt.Errorf("importing keys: %w: at most %d bytes are read", ErrImportTooLarge, MaxImportBytes)
+		return ImportReport{}, fmt.Errorf("importing keys: %w: at most %d bytes are read", ErrImportTooLarge,
+			MaxImportBytes)
 	}
 	report, err := withFile(r, ErrOutcomeUnknown, func() (ImportReport, error) {
 		report := r.planImport(content)
@@ -145,7 +146,8 @@ func (im *importer) entry(e *oldEntry) {
 		return
 	}
 	skip := func(line int, code ProblemCode, format string, args ...any) {
-		im.problem(ImportProblem{Line: line, Code: code, Skipped: true, Title: title, Detail: fmt.Sprintf(format, args...)})
+		im.problem(ImportProblem{Line: line, Code: code, Skipped: true, Title: title,
+			Detail: fmt.Sprintf(format, args...)})
 	}
 	idLine, keyLine := e.rest[0].number, e.rest[1].number
 	if line, seen := im.seenIDs[keys.id]; seen {

@@ -140,7 +140,8 @@ func (e *oldEntry) parse() (keys oldKeys, title string, problems []ImportProblem
 		rest = rest[1:]
 	}
 	if len(rest) > 0 {
-		return damaged(rest[0].number, ProblemExtraLine, "the entry has more lines than it should; is a title line missing?")
+		return damaged(rest[0].number, ProblemExtraLine,
+			"the entry has more lines than it should; is a title line missing?")
 	}
 	return keys, title, problems, true
 }

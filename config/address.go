@@ -112,7 +112,8 @@ func splitPort(text string, defaultPort int) (host string, port int, err error) 
 		host, portText, hasPort = strings.Cut(text, ":")
 	default:
 		if end := strings.LastIndexByte(text, ':'); end >= 0 && looksLikePort(text[:end], text[end+1:]) {
-			return "", 0, locale.NewText("config.brackets_needed", "value", text, "host", text[:end], "port", text[end+1:])
+			return "", 0, locale.NewText("config.brackets_needed", "value", text, "host", text[:end], "port",
+				text[end+1:])
 		}
 	}
 	if host == "" && !hasPort {
@@ -144,7 +145,8 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, locale.NewText("config.bad_network", "value", text)
 	}
 	if network != network.Masked() {
-		return netip.Prefix{}, locale.NewText("config.network_host_bits", "value", text, "network", network.Masked().String())
+		return netip.Prefix{}, locale.NewText("config.network_host_bits", "value", text, "network",
+			network.Masked().String())
 	}
 	return network, nil
 }

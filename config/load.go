@@ -225,7 +225,8 @@ func (l *loader) checkTogether() {
 	case SSLNone:
 		for _, name := range []string{"ssl_certificate", "ssl_certificate_key", "ssl_certificate_password"} {
 			if given(name) && !l.empty(name) {
-				l.result.Warnings = append(l.result.Warnings, l.result.Blame(name, locale.NewText("config.unused_without_tls")))
+				l.result.Warnings = append(l.result.Warnings,
+					l.result.Blame(name, locale.NewText("config.unused_without_tls")))
 			}
 		}
 	case SSLFromStorage:

@@ -34,7 +34,8 @@ var (
 
 	// certificate is live for the certificate's settings. A service that speaks
 	// plain HTTP does so for good.
-	certificate = live{"certificate", func(from, to *Config) bool { return (from.SSLMode == SSLNone) == (to.SSLMode == SSLNone) }}
+	certificate = live{"certificate",
+		func(from, to *Config) bool { return (from.SSLMode == SSLNone) == (to.SSLMode == SSLNone) }}
 )
 
 // sameSocket is live for an address: the network may change, what is bound may not.
@@ -72,9 +73,11 @@ const (
 // settings is the table, in the order of the help and the sample file.
 var settings = []setting{
 	{name: "listen", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Listen }, DefaultSendersPort),
-		get: func(c *Config) string { return c.Listen.String() }, live: sameSocket(func(c *Config) Address { return c.Listen })},
+		get:  func(c *Config) string { return c.Listen.String() },
+		live: sameSocket(func(c *Config) Address { return c.Listen })},
 	{name: "service", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Service }, DefaultSessionsPort),
-		get: func(c *Config) string { return c.Service.String() }, live: sameSocket(func(c *Config) Address { return c.Service })},
+		get:  func(c *Config) string { return c.Service.String() },
+		live: sameSocket(func(c *Config) Address { return c.Service })},
 	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
 		get: func(c *Config) string { return c.LogLevel.String() }, live: always, limits: limits{choices: levelNames}},
 	alsoByNumber(choiceSetting("ssl_mode", "mode", func(c *Config) *SSLMode { return &c.SSLMode }, certificate,
@@ -86,19 +89,24 @@ var settings = []setting{
 		get: func(c *Config) string { return c.SSLCertificatePassword }},
 	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
 	pathSetting("control", "file", func(c *Config) *string { return &c.Control }),
-	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute, 366*24*time.Hour),
-	choiceSetting("expires_in_epoch", "epoch", func(c *Config) *Epoch { return &c.ExpiresInEpoch }, always, EpochAuto, EpochUnix, EpochYear1),
+	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute,
+		366*24*time.Hour),
+	choiceSetting("expires_in_epoch", "epoch", func(c *Config) *Epoch { return &c.ExpiresInEpoch }, always, EpochAuto,
+		EpochUnix, EpochYear1),
 	sizeSetting("max_message_size", func(c *Config) *int64 { return &c.MaxMessageSize }, 1<<10, 256<<20),
 	{name: "trusted_proxies", example: "networks", live: always, kind: list,
 		set: func(c *Config, s string) (err error) { c.TrustedProxies, err = parseNetworks(s); return err },
 		get: func(c *Config) string { return joinNetworks(c.TrustedProxies) }},
-	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout }, 100*time.Millisecond, time.Hour),
+	durationSetting("registration_timeout", func(c *Config) *time.Duration { return &c.RegistrationTimeout },
+		100*time.Millisecond, time.Hour),
 	countSetting("max_unregistered", func(c *Config) *int { return &c.MaxUnregistered }, 1, 1_000_000),
 	countSetting("max_sessions_per_user", func(c *Config) *int { return &c.MaxSessionsPerUser }, 0, 1_000_000),
 	countSetting("max_senders", func(c *Config) *int { return &c.MaxSenders }, 0, 10_000_000),
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
-	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond, time.Hour),
-	durationSetting("peer_timeout", func(c *Config) *time.Duration { return &c.PeerTimeout }, 2*time.Second, 24*time.Hour),
+	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond,
+		time.Hour),
+	durationSetting("peer_timeout", func(c *Config) *time.Duration { return &c.PeerTimeout }, 2*time.Second,
+		24*time.Hour),
 	durationSetting("resume_window", func(c *Config) *time.Duration { return &c.ResumeWindow }, 0, time.Hour),
 	sizeSetting("resume_bytes", func(c *Config) *int64 { return &c.ResumeBytes }, 0, 16<<20),
 	durationSetting("keepalive", func(c *Config) *time.Duration { return &c.KeepAlive }, time.Second, 24*time.Hour),

@@ -152,7 +152,8 @@ func didYouMean(text string, choices []string) any {
 func nearest(text string, choices []string) string {
 	best, bestDistance := "", min(3, len(text)/2)
 	for _, c := range choices {
-		if d := distance(strings.ToLower(text), strings.ToLower(c)); d <= bestDistance && (best == "" || d < bestDistance) {
+		if d := distance(strings.ToLower(text), strings.ToLower(c)); d <= bestDistance &&
+			(best == "" || d < bestDistance) {
 			best, bestDistance = c, d
 		}
 	}

@@ -220,7 +220,8 @@ type inheritance struct {
 // receiveParcel reads a parcel that is the next message of a link. Connections that came
 // before are in early, by number; room is how many of so many this process takes. After an error they
 // are closed.
-func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Socket, room func(connections int) int) (_ *inheritance, err error) {
+func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Socket,
+	room func(connections int) int) (_ *inheritance, err error) {
 	rest := files
 	defer func() {
 		if err != nil {
@@ -235,7 +236,8 @@ func receiveParcel(text []byte, files []*os.File, early map[uint64]*handover.Soc
 		return nil, fmt.Errorf("taking over: %.60q is no document", text)
 	}
 	if c.Format != documentFormat {
-		return nil, fmt.Errorf("taking over: the other process hands over in format %d, this one reads %d", c.Format, documentFormat)
+		return nil, fmt.Errorf("taking over: the other process hands over in format %d, this one reads %d", c.Format,
+			documentFormat)
 	}
 	if c.Sockets < 0 || c.Chunks < 0 || c.Trays < 0 || len(files) != 1+c.Sockets+c.Chunks+c.Trays {
 		return nil, fmt.Errorf("taking over: %d descriptors do not fit what is said of them", len(files))
@@ -286,7 +288,8 @@ func (in *inheritance) parse(text []byte) error {
 		return fmt.Errorf("taking over: reading the document: %w", err)
 	}
 	if d.Format != documentFormat {
-		return fmt.Errorf("taking over: version %s hands over in format %d, this one reads %d", d.Version, d.Format, documentFormat)
+		return fmt.Errorf("taking over: version %s hands over in format %d, this one reads %d", d.Version, d.Format,
+			documentFormat)
 	}
 	var err error
 	if len(d.Apps) > 0 {

@@ -72,7 +72,8 @@ func (s *Server) openFromStore(ctx context.Context, o *Succession, stored []*os.
 	}
 	if err != nil {
 		// The ports that there were are better than none.
-		s.logger.Error("an address of the settings cannot be had: the one before stays", slog.String("error", s.said(err)))
+		s.logger.Error("an address of the settings cannot be had: the one before stays",
+			slog.String("error", s.said(err)))
 		s.listenBefore(t)
 	}
 	s.takeover = t

@@ -83,7 +83,8 @@ func (s *Server) lastHandOver() *stats.Handover {
 		return nil
 	}
 	return &stats.Handover{
-		Way: h.Way, From: h.FromVersion, To: h.ToVersion, At: h.At, Took: time.Duration(h.Seconds * float64(time.Second)),
+		Way: h.Way, From: h.FromVersion, To: h.ToVersion, At: h.At,
+		Took:     time.Duration(h.Seconds * float64(time.Second)),
 		Sessions: h.Sessions, Lost: h.Lost, Done: h.Done,
 	}
 }

@@ -192,7 +192,8 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	s.control = server.New(server.Options{
 		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats,
 		Logger: s.logger,
-		Info:   s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade, HandingOver: s.hub.Frozen,
+		Info:   s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade,
+		HandingOver: s.hub.Frozen,
 	})
 	return s, nil
 }

@@ -64,7 +64,8 @@ func (d *daemonRun) checkHere(text *locale.Localizer, settings *config.Result) i
 		if from := certificate.NotBefore(); time.Now().Before(from) {
 			warn("daemon.check_not_yet", "from", from.Local().Format(time.DateTime))
 		}
-		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until", certificate.NotAfter().Format(time.DateOnly)))
+		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until",
+			certificate.NotAfter().Format(time.DateOnly)))
 	}
 	if folder := d.getenv("RUNTIME_DIRECTORY"); folder != "" {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {

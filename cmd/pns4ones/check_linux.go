@@ -83,7 +83,8 @@ func serviceAccount(ctx context.Context) (account, bool) {
 		return account{}, false
 	}
 	// Drop-ins may name another user, or give groups that the user does not have.
-	show := exec.CommandContext(ctx, "systemctl", "show", "--property=User", "--property=SupplementaryGroups", serviceUnit)
+	show := exec.CommandContext(ctx, "systemctl", "show", "--property=User", "--property=SupplementaryGroups",
+		serviceUnit)
 	out, err := show.Output()
 	if ctx.Err() != nil {
 		return account{}, false // what it would have said is not known

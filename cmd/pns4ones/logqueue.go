@@ -28,7 +28,8 @@ type logQueue struct {
 }
 
 func newLogQueue(w io.Writer) *logQueue {
-	l := &logQueue{w: w, lines: make(chan []byte, maxLogLines), closing: make(chan struct{}), closed: make(chan struct{})}
+	l := &logQueue{w: w, lines: make(chan []byte, maxLogLines), closing: make(chan struct{}),
+		closed: make(chan struct{})}
 	go l.run()
 	return l
 }

@@ -71,7 +71,8 @@ type daemonRun struct {
 func (d *daemonRun) run(ctx context.Context) int {
 	text := locale.New(locale.Detect(d.getenv, config.LangFlag(d.args)))
 	paths, pathsErr := config.DefaultPaths(d.getenv)
-	settings, err := config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(), Paths: paths})
+	settings, err := config.Load(config.LoadOptions{Args: d.args, Getenv: d.getenv, Environ: os.Environ(),
+		Paths: paths})
 	if err != nil {
 		return d.fail(text, settings, err)
 	}

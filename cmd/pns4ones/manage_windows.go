@@ -162,7 +162,8 @@ func (c *serviceCommand) start() error {
 			// Not ours, for the service is open with all rights: those of its account.
 			image, _ := serviceImage()
 			program, _ := splitImage(image)
-			return locale.NewText("service.program_denied", "name", serviceName, "account", serviceAccount(), "program", program)
+			return locale.NewText("service.program_denied", "name", serviceName, "account", serviceAccount(),
+				"program", program)
 		}
 		if err != nil && !errors.Is(err, windows.ERROR_SERVICE_ALREADY_RUNNING) {
 			return err

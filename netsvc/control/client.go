@@ -322,7 +322,8 @@ func refusalOf(response *http.Response) error {
 	var body ErrorBody
 	err := json.NewDecoder(io.LimitReader(response.Body, maxErrorBytes)).Decode(&body)
 	if err != nil || body.Error == nil {
-		return &Error{Status: response.StatusCode, Code: CodeInternal, Message: "the daemon answered " + response.Status}
+		return &Error{Status: response.StatusCode, Code: CodeInternal,
+			Message: "the daemon answered " + response.Status}
 	}
 	body.Error.Status = response.StatusCode
 	return body.Error

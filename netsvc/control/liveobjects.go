@@ -95,7 +95,8 @@ const (
 // EventKinds returns the kinds that a follower can choose from.
 func EventKinds() []string {
 	return []string{
-		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventSessionDetached, EventSessionResumed, EventRegistrationRefused, EventAppChanged, EventUnmet,
+		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventSessionDetached, EventSessionResumed,
+		EventRegistrationRefused, EventAppChanged, EventUnmet,
 		EventStatistics,
 	}
 }

@@ -30,7 +30,8 @@ func SessionSortKeys() []string {
 func (q SessionQuery) values() url.Values {
 	values := make(url.Values)
 	for name, value := range map[string]string{
-		"app": q.AppID, "ib": q.IbID, "user": q.UserID, "group": q.UserGroup, "q": q.Text, "sort": q.Sort, "after": q.After,
+		"app": q.AppID, "ib": q.IbID, "user": q.UserID, "group": q.UserGroup, "q": q.Text, "sort": q.Sort,
+		"after": q.After,
 	} {
 		if value != "" {
 			values.Set(name, value)

@@ -106,7 +106,8 @@ func seal(f *os.File) error {
 		return err
 	}
 	controlErr := raw.Control(func(fd uintptr) {
-		_, err = unix.FcntlInt(fd, unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+		_, err = unix.FcntlInt(fd, unix.F_ADD_SEALS,
+			unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
 	})
 	if controlErr != nil {
 		err = controlErr

@@ -24,7 +24,8 @@ func (s *Server) auth(w http.ResponseWriter, r *http.Request) {
 	limits := s.limits.Load()
 	key := serverKey(r.URL.RawQuery)
 	if key == "" {
-		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonNoServerKey, text: "server_key is missing"})
+		s.refuse(w, r, refusal{status: http.StatusUnauthorized, reason: ReasonNoServerKey,
+			text: "server_key is missing"})
 		return
 	}
 	token, err := s.apps.Authorize(key, limits.TokenLifetime)

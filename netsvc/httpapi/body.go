@@ -55,7 +55,8 @@ func readBody(body io.Reader, buffer *[]byte, limits *Limits) refusal {
 		case errors.Is(err, io.EOF):
 			return refusal{}
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return refusal{status: http.StatusRequestTimeout, reason: ReasonSlowBody, text: "the body took too long to arrive"}
+			return refusal{status: http.StatusRequestTimeout, reason: ReasonSlowBody,
+				text: "the body took too long to arrive"}
 		case err != nil:
 			// The cause may quote what it could not parse.
 			return refusal{status: http.StatusBadRequest, reason: ReasonBrokenBody,

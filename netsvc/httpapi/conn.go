@@ -248,7 +248,8 @@ const ownErrorHeader = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnectio
 // says what it means.
 func ownAnswer(b []byte) (why refusal, own bool) {
 	const version = len("HTTP/1.1 ")
-	if len(b) < version+len("400") || b[version] == '2' || b[version] == '1' || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+	if len(b) < version+len("400") || b[version] == '2' || b[version] == '1' ||
+		!bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
 		return refusal{}, false
 	}
 	switch status := string(b[version : version+len("400")]); {

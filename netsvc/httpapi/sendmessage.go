@@ -55,7 +55,8 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	}
 	recipient, message, err := wire.ParseRequest(*buffer)
 	if err != nil { // it names the field and never shows what is in it
-		s.refuse(w, r, refusal{status: http.StatusBadRequest, reason: ReasonBadRequest, text: err.Error(), app: sender.ID, detail: err.Error()})
+		s.refuse(w, r, refusal{status: http.StatusBadRequest, reason: ReasonBadRequest, text: err.Error(),
+			app: sender.ID, detail: err.Error()})
 		return
 	}
 
@@ -63,7 +64,8 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		w.Header()[warningHeader] = []string{unusableKeysWarning}
 		s.unusable.once(sender.ID, func() {
 			s.log.Warn("keys in Data that are no names in 1C: the released extension loses such messages",
-				slog.String("app", sender.ID), slog.Int("keys", len(keys)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
+				slog.String("app", sender.ID), slog.Int("keys", len(keys)),
+				slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 		})
 	}
 	reach := s.hub.Send(sender.ID, recipient, &message)
@@ -76,7 +78,8 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	s.counters.answered(http.StatusOK)
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, "message accepted",
-			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)), slog.Int("sessions", reach.Sessions),
+			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)),
+			slog.Int("sessions", reach.Sessions),
 			slog.Int("bytes", len(*buffer)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 	}
 }
@@ -104,19 +107,23 @@ func contentEncoding(r *http.Request) string {
 func (s *Server) sender(r *http.Request) (*app.App, refusal) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {
-		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNoToken, text: "header Authorization: Bearer TOKEN is missing"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNoToken,
+			text: "header Authorization: Bearer TOKEN is missing"}
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNotBearer, text: "header Authorization is not of the form Bearer TOKEN"}
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonNotBearer,
+			text: "header Authorization is not of the form Bearer TOKEN"}
 	}
 	token = strings.TrimSpace(token)
 	sender, err := s.apps.CheckToken(token)
 	switch {
 	case errors.Is(err, app.ErrTokenExpired):
-		return nil, refusal{status: http.StatusForbidden, reason: ReasonTokenExpired, text: "the token has expired"}.of(s.claimedApp(token))
+		return nil, refusal{status: http.StatusForbidden, reason: ReasonTokenExpired,
+			text: "the token has expired"}.of(s.claimedApp(token))
 	case err != nil:
-		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonBadToken, text: "the token is not valid"}.of(s.claimedApp(token))
+		return nil, refusal{status: http.StatusUnauthorized, reason: ReasonBadToken,
+			text: "the token is not valid"}.of(s.claimedApp(token))
 	}
 	return sender, refusal{}
 }

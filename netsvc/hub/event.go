@@ -35,7 +35,8 @@ type Event struct {
 
 // RefusalReasons returns all reasons for which registrations are refused.
 func RefusalReasons() []wire.Reason {
-	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted, ReasonTooManySessions, ReasonStale)
+	return append(wire.Reasons(), ReasonUnknownApp, ReasonWrongHMAC, ReasonTimeout, ReasonEvicted,
+		ReasonTooManySessions, ReasonStale)
 }
 
 // CloseReasons returns all reasons for which sessions end.
@@ -71,7 +72,8 @@ func (s *Session) additions() (attrs []slog.Attr) {
 		attrs = append(attrs, slog.Any("groups", s.Groups))
 	}
 	for _, said := range []slog.Attr{
-		slog.String("user_name", s.UserName), slog.String("ib_name", s.IbName), slog.String("host", s.Host), slog.String("agent", s.Agent),
+		slog.String("user_name", s.UserName), slog.String("ib_name", s.IbName), slog.String("host", s.Host),
+		slog.String("agent", s.Agent),
 	} {
 		if said.Value.String() != "" {
 			attrs = append(attrs, said)

@@ -176,7 +176,8 @@ func (v *saving) frame(f *frame) int {
 	if !saved {
 		at = len(v.state.Frames)
 		v.frames[f] = at
-		v.state.Frames = append(v.state.Frames, SavedFrame{Key: v.key(f.key), Size: len(f.bytes), Bytes: f.bytes, Keep: f.keep, live: f})
+		v.state.Frames = append(v.state.Frames, SavedFrame{Key: v.key(f.key), Size: len(f.bytes), Bytes: f.bytes,
+			Keep: f.keep, live: f})
 	}
 	return at
 }
@@ -265,7 +266,8 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 func (h *Hub) endRevoked(s *session, saved *SavedSession, under SavedKey) Session {
 	last := Session{
 		ID: s.id, AppID: under.AppID, IbID: saved.IbID, UserID: saved.UserID, UserGroup: saved.UserGroup,
-		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: saved.Delivered, Bytes: saved.Bytes, KeyGeneration: under.Generation,
+		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: saved.Delivered, Bytes: saved.Bytes,
+		KeyGeneration: under.Generation,
 	}
 	h.mu.Lock()
 	delete(h.sessions, s.id)
@@ -369,7 +371,8 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 	if s.out.restore(waiting, saved.Written) {
 		h.startWriting()
 	}
-	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup, more: addition(saved.Attributes, saved.UserGroup)}
+	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup,
+		more: addition(saved.Attributes, saved.UserGroup)}
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
 	return true
 }

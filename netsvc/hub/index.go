@@ -105,8 +105,8 @@ const (
 	tooMany // sessions of the user; the session stays what it was
 )
 
-// registerWithin is register for a user who may have that many sessions. A session that registers again as the same user goes on whatever their
-// number is.
+// registerWithin is register for a user who may have that many sessions. A session that
+// registers again as the same user goes on whatever their number is.
 func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission {
 	s := r.session
 	at := h.shardOf(k)
@@ -143,7 +143,8 @@ func (h *Hub) enlist(r *registration, k infobaseKey) {
 	at := h.shardOf(k)
 	ib := h.shards[at].infobases[k]
 	if ib == nil {
-		ib = &infobase{infobaseKey: k, traffic: h.traffic.of(k), shard: at, users: make(map[string][]*registration), groups: make(map[string][]*registration)}
+		ib = &infobase{infobaseKey: k, traffic: h.traffic.of(k), shard: at,
+			users: make(map[string][]*registration), groups: make(map[string][]*registration)}
 		h.shards[at].infobases[k] = ib
 	}
 	ib.tenant = r.key.tenant // another one if the app was removed and came back
@@ -246,7 +247,8 @@ func without(list []*registration, at int32, moved func(*registration)) []*regis
 // collect appends the registrations that match the recipient to dst, and returns
 // whose they are, and where the infobase's messages are counted; nil if nobody of that
 // infobase is there.
-func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]*registration, *tenant, *infobaseTraffic) {
+func (h *Hub) collect(dst []*registration, k infobaseKey, to wire.Recipient) ([]*registration, *tenant,
+	*infobaseTraffic) {
 	sh := &h.shards[h.shardOf(k)]
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()

@@ -80,7 +80,8 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		out, r := &s.out, s.registration
 		m := out.memory
 		one := SavedMemory{
-			Place: -1, ID: m.id, Since: m.since, Turn: m.turn, Begun: m.begun, Base: m.base, Written: m.written, Again: m.again,
+			Place: -1, ID: m.id, Since: m.since, Turn: m.turn, Begun: m.begun, Base: m.base, Written: m.written,
+			Again:  m.again,
 			Handed: m.handed, Buffer: m.buffer, Missed: m.missed, Resumed: m.resumed, Foreign: out.foreign,
 		}
 		first := out.head
@@ -106,7 +107,8 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		}
 		saved.Memories = append(saved.Memories, one)
 	}
-	slices.SortFunc(saved.Memories, func(a, b SavedMemory) int { return cmp.Compare(a.Away, b.Away) }) // the order in which they are forgotten
+	// The order in which they are forgotten.
+	slices.SortFunc(saved.Memories, func(a, b SavedMemory) int { return cmp.Compare(a.Away, b.Away) })
 	for e := all.ends.Front(); e != nil; e = e.Next() {
 		k := e.Value.(memoryKey)
 		end := all.ended[k]
@@ -243,10 +245,13 @@ func (h *Hub) recalled(t *taking, saved *SavedMemory) (s *session, away bool) {
 
 // memory is that of a session whose outbox has its queue already. What was delivered before is
 // not delivered again.
-func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood time.Duration, limits *atomic.Pointer[Limits]) *memory {
+func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood time.Duration,
+	limits *atomic.Pointer[Limits]) *memory {
 	m := &memory{
-		key: key, id: saved.ID, since: saved.Since, turn: saved.Turn, begun: saved.Begun, base: saved.Base, written: saved.Written,
-		again: saved.Again, handed: saved.Handed, buffer: saved.Buffer, missed: saved.Missed, resumed: saved.Resumed, limits: limits,
+		key: key, id: saved.ID, since: saved.Since, turn: saved.Turn, begun: saved.Begun, base: saved.Base,
+		written: saved.Written,
+		again:   saved.Again, handed: saved.Handed, buffer: saved.Buffer, missed: saved.Missed, resumed: saved.Resumed,
+		limits: limits,
 	}
 	places := t.placesOf(saved)
 	first := 0

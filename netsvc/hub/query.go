@@ -137,7 +137,8 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 	name, descending := strings.CutPrefix(cmp.Or(q.Sort, "id"), "-")
 	key, known := sortKeys[name]
 	if !known {
-		return Page{}, fmt.Errorf("%w: sort %q: expected one of %s, with - before it for the reverse", ErrBadQuery, q.Sort, strings.Join(SortKeys(), ", "))
+		return Page{}, fmt.Errorf("%w: sort %q: expected one of %s, with - before it for the reverse", ErrBadQuery,
+			q.Sort, strings.Join(SortKeys(), ", "))
 	}
 	if q.Limit < 0 || q.Limit > MaxPage {
 		return Page{}, fmt.Errorf("%w: limit %d: expected 1 to %d", ErrBadQuery, q.Limit, MaxPage)
@@ -156,8 +157,9 @@ func (h *Hub) Sessions(q Query) (Page, error) {
 	}
 	limit := cmp.Or(q.Limit, MaxPage)
 	all := h.snapshot()
-	offset := min(q.Offset, len(all))                                   // however large it is, no more can be skipped
-	first := selection{direction: direction, limit: offset + limit + 1} // one more, to know whether there is another page
+	offset := min(q.Offset, len(all)) // however large it is, no more can be skipped
+	// One more, to know whether there is another page.
+	first := selection{direction: direction, limit: offset + limit + 1}
 	page := Page{}
 	for _, s := range all {
 		at, ok := s.matches(&q, key)
@@ -301,7 +303,8 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 		Queued: s.out.waiting(), KeyGeneration: r.key.Generation,
 	}
 	if said := r.more; said != nil {
-		view.Groups, view.Host, view.Agent, view.UserName, view.IbName = said.Groups, said.Host, said.Agent, said.User, said.Ib
+		view.Groups, view.Host, view.Agent = said.Groups, said.Host, said.Agent
+		view.UserName, view.IbName = said.User, said.Ib
 	}
 	if s.out.lastDelivery != 0 {
 		view.LastDeliveryAt = time.Unix(0, s.out.lastDelivery)

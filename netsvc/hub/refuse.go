@@ -102,8 +102,9 @@ const maxClaimBytes = 128
 func (h *Hub) countRefusal(s *session, reason wire.Reason, claimed wire.Packet, t *tenant) {
 	short := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxClaimBytes)], "") }
 	who := Session{
-		AppID: short(claimed.AppID), IbID: short(claimed.IbID), UserID: short(claimed.UserID), UserGroup: short(claimed.UserGroup),
-		Addr: s.peer().String(), Since: time.Unix(0, s.since),
+		AppID: short(claimed.AppID), IbID: short(claimed.IbID), UserID: short(claimed.UserID),
+		UserGroup: short(claimed.UserGroup),
+		Addr:      s.peer().String(), Since: time.Unix(0, s.since),
 	}
 	h.counters.refused[reason].Add(1)
 	app, attrs := "", []slog.Attr{}

@@ -49,7 +49,8 @@ type endedSession struct {
 
 func newMemories() *memories {
 	return &memories{
-		holders: make(map[memoryKey]*holder), detached: list.New(), ended: make(map[memoryKey]endedSession), ends: list.New(),
+		holders: make(map[memoryKey]*holder), detached: list.New(), ended: make(map[memoryKey]endedSession),
+		ends: list.New(),
 	}
 }
 
@@ -114,8 +115,9 @@ func (h *Hub) acknowledge(s *session, r *registration, k infobaseKey, said *wire
 // remember begins to remember a session.
 func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) error {
 	m := &memory{
-		key: key, id: s.id, since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received, written: said.Received,
-		limits: &h.limits, buffer: h.capSendBuffer(s),
+		key: key, id: s.id, since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
+		written: said.Received,
+		limits:  &h.limits, buffer: h.capSendBuffer(s),
 	}
 	own := &holder{key: key}
 	own.session.Store(s)
@@ -187,7 +189,8 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 	}
 	h.forgetResting(old)
 	if lost > 0 {
-		h.logger.Warn("messages were kept no longer when a session came back", slog.Uint64("session", m.id), slog.Uint64("missed", lost))
+		h.logger.Warn("messages were kept no longer when a session came back", slog.Uint64("session", m.id),
+			slog.Uint64("missed", lost))
 	}
 	return nil
 }
@@ -425,7 +428,8 @@ func (h *Hub) forgetOld(now time.Time) {
 		}
 		h.end(own, closedNotResumed)
 	}
-	for first := all.ends.Front(); first != nil && now.Sub(all.ended[first.Value.(memoryKey)].at) >= window; first = all.ends.Front() {
+	for first := all.ends.Front(); first != nil &&
+		now.Sub(all.ended[first.Value.(memoryKey)].at) >= window; first = all.ends.Front() {
 		delete(all.ended, all.ends.Remove(first).(memoryKey))
 	}
 	for _, own := range all.holders {

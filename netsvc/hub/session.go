@@ -30,7 +30,8 @@ const (
 
 // closeReasons are those for which a registered session can end.
 var closeReasons = []closeReason{
-	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout, closedWriteFailed, closedSilent, closedRefused,
+	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout,
+	closedWriteFailed, closedSilent, closedRefused,
 	closedGoodbye, closedNotResumed,
 }
 

@@ -191,7 +191,8 @@ func (said *spoken) take(name, value []byte) {
 
 func (said *spoken) addGroup(group []byte) {
 	known := said.groups[:said.groupCount]
-	if len(known) == maxFurtherGroups || slices.ContainsFunc(known, func(g []byte) bool { return bytes.Equal(g, group) }) {
+	if len(known) == maxFurtherGroups || slices.ContainsFunc(known,
+		func(g []byte) bool { return bytes.Equal(g, group) }) {
 		return
 	}
 	said.groups[said.groupCount] = group
@@ -221,7 +222,8 @@ func (said *spoken) attributes() *Attributes {
 		return all.String()[at:]
 	}
 	a := &Attributes{
-		Session: text(said.session), User: text(said.user), Ib: text(said.ib), Host: text(said.host), Agent: text(said.agent),
+		Session: text(said.session), User: text(said.user), Ib: text(said.ib), Host: text(said.host),
+		Agent: text(said.agent),
 	}
 	if remembered {
 		a.Turn, _ = parseNumber(said.turn)

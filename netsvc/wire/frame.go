@@ -86,9 +86,11 @@ func receiveFrame(r io.Reader, maxBytes int) (sealedFrame, error) {
 	plain := int64(binary.LittleEndian.Uint32(head[4:]))
 	switch {
 	case declared+frameHeadBytes > int64(maxBytes):
-		return sealedFrame{}, fmt.Errorf("reading a frame: %w: %d bytes, at most %d", ErrBadFrame, declared+frameHeadBytes, maxBytes)
+		return sealedFrame{}, fmt.Errorf("reading a frame: %w: %d bytes, at most %d", ErrBadFrame,
+			declared+frameHeadBytes, maxBytes)
 	case plain >= declared || declared != int64(ciphertextLen(int(plain))):
-		return sealedFrame{}, fmt.Errorf("reading a frame: %w: %d bytes of ciphertext for a plaintext of %d", ErrBadFrame, declared, plain)
+		return sealedFrame{}, fmt.Errorf("reading a frame: %w: %d bytes of ciphertext for a plaintext of %d",
+			ErrBadFrame, declared, plain)
 	}
 	ciphertext, err := receive(r, int(declared))
 	if err != nil {
@@ -125,7 +127,8 @@ func (f sealedFrame) open(k *ClientKey, dst []byte) ([]byte, error) {
 		return nil, fmt.Errorf("decrypting a frame: %w: wrong padding; is it under another key?", ErrBadFrame)
 	}
 	if len(plaintext) == 0 || plaintext[0] != '{' {
-		return nil, fmt.Errorf("decrypting a frame: %w: the plaintext does not begin with '{'; is it under another key?", ErrBadFrame)
+		return nil, fmt.Errorf("decrypting a frame: %w: the plaintext does not begin with '{'; "+
+			"is it under another key?", ErrBadFrame)
 	}
 	return plaintext, nil
 }

@@ -86,7 +86,8 @@ func checkPacketLen(n int) error {
 		return refuse(ReasonTooLarge, "%d bytes after the length field, at most %d", n, maxPacketBody)
 	}
 	if n < hashLengthBytes {
-		return refuse(ReasonTooShort, "%d bytes after the length field, the hash length alone takes %d", n, hashLengthBytes)
+		return refuse(ReasonTooShort, "%d bytes after the length field, the hash length alone takes %d", n,
+			hashLengthBytes)
 	}
 	return nil
 }

@@ -94,6 +94,7 @@ func Names(t *names.Table) []control.Name {
 // if that was how they changed.
 func NamesReport(a *app.App, file names.File) control.NamesReport {
 	return control.NamesReport{
-		AppID: a.ID, Users: a.Names().Users(), Infobases: a.Names().Infobases(), Read: len(file.Names), Header: file.Header,
+		AppID: a.ID, Users: a.Names().Users(), Infobases: a.Names().Infobases(), Read: len(file.Names),
+		Header: file.Header,
 	}
 }

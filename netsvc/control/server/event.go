@@ -116,7 +116,8 @@ func (s *Server) eventOf(e *history.Event) control.Event {
 		session := s.sessionOf(e.Session)
 		object.Session = &session
 		if e.Kind == hub.SessionClosed {
-			age := max(int64(e.Time.Sub(e.Session.Since).Round(time.Second).Seconds()), 0) // the clock may have been set back
+			// The clock may have been set back.
+			age := max(int64(e.Time.Sub(e.Session.Since).Round(time.Second).Seconds()), 0)
 			object.AgeSeconds = &age
 		}
 	}

@@ -106,8 +106,10 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 		}
 	}
 	for id, name := range names {
-		if about.IbName != "" && id != about.IbID && !sameButForCase(id, about.IbID) && strings.EqualFold(name, about.IbName) {
-			about.SameName = append(about.SameName, control.Infobase{AppID: about.AppID, ID: id, Name: name, Sessions: infobases[id]})
+		if about.IbName != "" && id != about.IbID && !sameButForCase(id, about.IbID) &&
+			strings.EqualFold(name, about.IbName) {
+			about.SameName = append(about.SameName, control.Infobase{AppID: about.AppID, ID: id, Name: name,
+				Sessions: infobases[id]})
 		}
 	}
 	slices.SortFunc(about.SameName, func(a, b control.Infobase) int { return strings.Compare(a.ID, b.ID) })
@@ -159,9 +161,11 @@ func (s *Server) recipientOf(r history.Recipient) control.Recipient {
 }
 
 func (s *Server) unmetOf(u history.Unmet) control.Unmet {
-	object := control.Unmet{Recipient: s.recipientOf(u.Recipient), Count: u.Count, First: u.First().UTC(), Last: u.Last().UTC()}
+	object := control.Unmet{Recipient: s.recipientOf(u.Recipient), Count: u.Count, First: u.First().UTC(),
+		Last: u.Last().UTC()}
 	for _, span := range u.Spans {
-		object.Spans = append(object.Spans, control.UnmetSpan{First: span.First.UTC(), Last: span.Last.UTC(), Count: span.Count})
+		object.Spans = append(object.Spans, control.UnmetSpan{First: span.First.UTC(), Last: span.Last.UTC(),
+			Count: span.Count})
 	}
 	return object
 }
@@ -175,7 +179,8 @@ func (about *explanation) means(s *hub.Session) bool {
 // ids were compared as people read them.
 func (about *explanation) nearlyMeans(s *hub.Session) bool {
 	return s.AppID == about.AppID && sameButForCase(s.IbID, about.IbID) &&
-		(about.UserID == "" || sameButForCase(s.UserID, about.UserID)) && (about.UserGroup == "" || inGroupButForCase(s, about.UserGroup))
+		(about.UserID == "" || sameButForCase(s.UserID, about.UserID)) &&
+		(about.UserGroup == "" || inGroupButForCase(s, about.UserGroup))
 }
 
 func inGroupButForCase(s *hub.Session, group string) bool {
@@ -220,7 +225,8 @@ func refusedRequestsOf(all []history.Request) []control.RefusedRequest {
 	objects := []control.RefusedRequest{}
 	for _, r := range all[:min(len(all), maxRefusals)] {
 		objects = append(objects, control.RefusedRequest{
-			Time: r.Time.UTC(), Reason: string(r.Reason), Detail: r.Detail, Addr: r.Peer.String(), Count: r.Count, First: r.First.UTC(),
+			Time: r.Time.UTC(), Reason: string(r.Reason), Detail: r.Detail, Addr: r.Peer.String(), Count: r.Count,
+			First: r.First.UTC(),
 		})
 	}
 	return objects

@@ -26,7 +26,8 @@ func (s *Server) reload(r *http.Request) (reply, error) {
 func (s *Server) upgrade(r *http.Request) (reply, error) {
 	cannot := func(why string) error { return refuse(http.StatusConflict, control.CodeCannotUpgrade, why) }
 	if s.beginUpgrade == nil {
-		return nil, cannot("this system cannot hand over connections: restart the service instead, which ends all sessions")
+		return nil, cannot("this system cannot hand over connections: restart the service instead, " +
+			"which ends all sessions")
 	}
 	id, err := s.beginUpgrade(r.Context())
 	switch {

@@ -27,7 +27,8 @@ func (s *Server) sendMessage(r *http.Request) (reply, error) {
 	}
 	reach := s.hub.Send(a.ID, to, &message)
 	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", reach.Sessions))
-	return object(control.Sent{Sessions: reach.Sessions, Waiting: reach.Waiting, UnusableKeys: message.UnusableKeys()}), nil
+	return object(control.Sent{Sessions: reach.Sessions, Waiting: reach.Waiting,
+		UnusableKeys: message.UnusableKeys()}), nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

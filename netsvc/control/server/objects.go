@@ -42,8 +42,9 @@ func (s *Server) sessionOf(one hub.Session) control.Session {
 func sessionOf(s hub.Session) control.Session {
 	object := control.Session{
 		ID: strconv.FormatUint(s.ID, 10), AppID: s.AppID, IbID: s.IbID, UserID: s.UserID, UserGroup: s.UserGroup,
-		Addr: s.Addr, Since: s.Since.UTC(), Delivered: s.Delivered, Bytes: s.Bytes, Queued: s.Queued, KeyGeneration: s.KeyGeneration,
-		Groups: s.Groups, Host: s.Host, Agent: s.Agent,
+		Addr: s.Addr, Since: s.Since.UTC(), Delivered: s.Delivered, Bytes: s.Bytes, Queued: s.Queued,
+		KeyGeneration: s.KeyGeneration,
+		Groups:        s.Groups, Host: s.Host, Agent: s.Agent,
 	}
 	object.State, object.Resumed, object.Missed = control.SessionConnected, s.Resumed, s.Missed
 	if !s.Away.IsZero() {
@@ -126,7 +127,8 @@ func (s *Server) peerOfEvent(e *history.Event) control.Peer {
 	who := &e.Session
 	user, ib := s.called(who.AppID, who.IbID, who.UserID) // what it says of itself nobody has vouched for
 	return control.Peer{
-		Addr: who.Addr, AppID: who.AppID, IbID: who.IbID, IbName: ib, UserID: who.UserID, UserName: user, UserGroup: who.UserGroup,
+		Addr: who.Addr, AppID: who.AppID, IbID: who.IbID, IbName: ib, UserID: who.UserID, UserName: user,
+		UserGroup: who.UserGroup,
 	}
 }
 

@@ -49,7 +49,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 			slog.Any("error", err))
 	}
 	if refusal == nil {
-		refusal = refuse(http.StatusInternalServerError, control.CodeInternal, "the daemon could not do it: its log says why")
+		refusal = refuse(http.StatusInternalServerError, control.CodeInternal,
+			"the daemon could not do it: its log says why")
 	}
 	writeJSON(w, refusal.Status, control.ErrorBody{Error: refusal})
 }

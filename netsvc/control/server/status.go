@@ -21,10 +21,12 @@ func (s *Server) status(r *http.Request) (reply, error) {
 		LogLevel: info.LogLevel.String(), TLSFailure: info.TLSFailure,
 		Apps: len(s.apps.List()), Sessions: counts.Sessions, Unregistered: counts.Unregistered,
 		Detached: counts.Detached, Resumed: counts.Resumed, Missed: counts.Missed,
-		Registrations: counts.Registrations, Traffic: control.Traffic[uint64](counts.Traffic), DroppedAsSlow: counts.DroppedAsSlow,
-		Refused: byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
+		Registrations: counts.Registrations, Traffic: control.Traffic[uint64](counts.Traffic),
+		DroppedAsSlow: counts.DroppedAsSlow,
+		Refused:       byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
-			Status: make(map[string]uint64), Refused: byWord(answered.Refused), TLSHandshakeFailures: answered.TLSHandshakes, HealthChecks: answered.HealthChecks,
+			Status: make(map[string]uint64), Refused: byWord(answered.Refused),
+			TLSHandshakeFailures: answered.TLSHandshakes, HealthChecks: answered.HealthChecks,
 		},
 		Rejected: s.stats.Rejected(), Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 		Followers: s.followers.count(), MemoryBytes: memory() - info.BallastBytes, RestartNeeded: []string{},
@@ -71,7 +73,8 @@ func (s *Server) statusByApp() []control.AppStatus {
 	for _, a := range s.apps.List() {
 		n := counts[a.ID]
 		objects = append(objects, control.AppStatus{
-			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.SessionsOnOldKey, Registrations: n.Registrations, Refused: n.Refused,
+			ID: a.ID, Title: a.Title, Sessions: n.Sessions, SessionsOnOldKey: n.SessionsOnOldKey,
+			Registrations: n.Registrations, Refused: n.Refused,
 			Traffic: control.Traffic[uint64](n.Traffic), DroppedAsSlow: n.DroppedAsSlow, Rates: rates[a.ID],
 			RequestsRefused: refused[a.ID],
 		})
@@ -103,8 +106,9 @@ func (s *Server) pastOf(r *http.Request) (reply, error) {
 func (s *Server) statistics() *control.Statistics {
 	counts := s.hub.Stats()
 	return &control.Statistics{
-		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()), MemoryBytes: memory() - s.info().BallastBytes,
-		Rates: s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
+		Sessions: counts.Sessions, Unregistered: counts.Unregistered, Apps: len(s.apps.List()),
+		MemoryBytes: memory() - s.info().BallastBytes,
+		Rates:       s.stats.Rates(), Latency: latencyOf(s.stats.Quantiles()),
 	}
 }
 

@@ -33,7 +33,8 @@ func checkServer(conn net.Conn) error {
 		return nil
 	}
 	var server uint32
-	if err := windows.GetNamedPipeServerProcessId(handle, &server); err == nil && server != 0 && server == servicePID() {
+	if err := windows.GetNamedPipeServerProcessId(handle, &server); err == nil && server != 0 &&
+		server == servicePID() {
 		return nil
 	}
 	return fmt.Errorf("%w: %s", ErrForeign, accountName(owner))

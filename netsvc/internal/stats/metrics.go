@@ -33,12 +33,13 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // The metrics. What they count is explained in hub.Stats and httpapi.Stats.
 var (
-	descBuild         = describe("build_info", "The version of the daemon; always 1.", "version")
-	descApps          = describe("apps", "Apps.")
-	descSessions      = describe("sessions", "Registered sessions.")
-	descDetached      = describe("sessions_detached", "Sessions without a connection, which may come back.")
-	descResumed       = describe("sessions_resumed_total", "Times that a session came back.")
-	descMissed        = describe("messages_missed_total", "Messages that could not be kept for a session that lost its connection.")
+	descBuild    = describe("build_info", "The version of the daemon; always 1.", "version")
+	descApps     = describe("apps", "Apps.")
+	descSessions = describe("sessions", "Registered sessions.")
+	descDetached = describe("sessions_detached", "Sessions without a connection, which may come back.")
+	descResumed  = describe("sessions_resumed_total", "Times that a session came back.")
+	descMissed   = describe("messages_missed_total",
+		"Messages that could not be kept for a session that lost its connection.")
 	descUnregistered  = describe("unregistered_connections", "Connections that have not registered yet.")
 	descOpened        = describe("sessions_opened_total", "Sessions that have registered.")
 	descClosed        = describe("sessions_closed_total", "Sessions that have ended, by reason.", "reason")
@@ -48,37 +49,57 @@ var (
 	descNoRecipient   = describe("messages_without_recipient_total", "Messages for which no session was connected.")
 	descDeliveries    = describe("deliveries_total", "Messages written whole to a session.")
 	descBytes         = describe("delivered_bytes_total", "Bytes written to sessions.")
-	descRequests      = describe("http_requests_total", "Requests of senders that were answered, by HTTP status.", "code")
-	descRefusedHTTP   = describe("http_requests_refused_total", "Requests of senders that were refused, by reason.", "reason")
-	descHandshakes    = describe("tls_handshake_failures_total", "TLS handshakes of senders that failed.")
-	descHealthChecks  = describe("http_health_checks_total", "Connections without a byte, and requests of / and /healthz.")
-	descRejected      = describe("connections_rejected_total", "Connections from outside the allowed network, by the setting of the address.", "setting")
-	descTLSExpiry     = describe("tls_certificate_expiry_timestamp_seconds", "When the certificate expires, as Unix time. Absent without TLS.")
-	descTLSFailed     = describe("tls_certificate_renewal_failed", "1 while the files hold a certificate that cannot be used, and the one before is served. Absent without TLS.")
-	descDatabase      = describe("database_available", "Whether the database is open: 1, or 0 while the apps are served from memory and cannot be changed.")
+	descRequests      = describe("http_requests_total",
+		"Requests of senders that were answered, by HTTP status.", "code")
+	descRefusedHTTP = describe("http_requests_refused_total", "Requests of senders that were refused, by reason.",
+		"reason")
+	descHandshakes   = describe("tls_handshake_failures_total", "TLS handshakes of senders that failed.")
+	descHealthChecks = describe("http_health_checks_total",
+		"Connections without a byte, and requests of / and /healthz.")
+	descRejected = describe("connections_rejected_total",
+		"Connections from outside the allowed network, by the setting of the address.", "setting")
+	descTLSExpiry = describe("tls_certificate_expiry_timestamp_seconds",
+		"When the certificate expires, as Unix time. Absent without TLS.")
+	descTLSFailed = describe("tls_certificate_renewal_failed",
+		"1 while the files hold a certificate that cannot be used, and the one before is served. Absent without TLS.")
+	descDatabase = describe("database_available",
+		"Whether the database is open: 1, or 0 while the apps are served from memory and cannot be changed.")
 
 	descUpgradeFailed = describe("upgrade_failed", "1 if the latest upgrade failed, and this version went on instead.")
 
-	descHandoverTime     = describe("last_handover_timestamp_seconds", "When the sessions were last frozen for another process, as Unix time. Absent, like the next four, before the first time.")
+	descHandoverTime = describe("last_handover_timestamp_seconds",
+		"When the sessions were last frozen for another process, as Unix time. Absent, like the next four, before the first time.")
 	descHandoverDuration = describe("last_handover_duration_seconds", "How long the sessions were not served then.")
 	descHandoverSessions = describe("last_handover_sessions", "Sessions that were handed over.")
 	descHandoverLost     = describe("last_handover_sessions_lost", "Sessions that were lost.")
-	descHandoverInfo     = describe("last_handover_info", "The way, restart or upgrade, the versions, and whether another process took over; always 1.", "way", "from", "to", "done")
+	descHandoverInfo     = describe("last_handover_info",
+		"The way, restart or upgrade, the versions, and whether another process took over; always 1.", "way", "from",
+		"to", "done")
 
-	descAppInfo          = describe("app_info", "The title of an app; always 1.", "app", "title")
-	descAppSessions      = describe("app_sessions", "Registered sessions of an app.", "app")
-	descAppOldKey        = describe("app_sessions_on_old_key", "Of these, the ones under a key that is not the current one.", "app")
-	descAppKeyAge        = describe("app_key_age_seconds", "Age of the current key of an app: server or client.", "app", "key")
-	descAppOldKeys       = describe("app_old_keys", "Keys of an app that still work beside the current one: server or client.", "app", "key")
-	descAppTokens        = describe("app_tokens_last_hour", "Tokens given out to senders of an app during the last hour, by the key they had: current or old.", "app", "key")
+	descAppInfo     = describe("app_info", "The title of an app; always 1.", "app", "title")
+	descAppSessions = describe("app_sessions", "Registered sessions of an app.", "app")
+	descAppOldKey   = describe("app_sessions_on_old_key",
+		"Of these, the ones under a key that is not the current one.", "app")
+	descAppKeyAge = describe("app_key_age_seconds", "Age of the current key of an app: server or client.",
+		"app", "key")
+	descAppOldKeys = describe("app_old_keys",
+		"Keys of an app that still work beside the current one: server or client.", "app", "key")
+	descAppTokens = describe("app_tokens_last_hour",
+		"Tokens given out to senders of an app during the last hour, by the key they had: current or old.",
+		"app", "key")
 	descAppRegistrations = describe("app_registrations_total", "Accepted registrations of an app.", "app")
-	descAppRefused       = describe("app_registrations_refused_total", "Registrations of an app with a wrong key.", "app")
-	descAppRefusedHTTP   = describe("app_http_requests_refused_total", "Refused requests of an app's senders, as far as they told whose they are.", "app")
-	descAppMessages      = describe("app_messages_total", "Messages accepted for an app.", "app")
-	descAppNoRecipient   = describe("app_messages_without_recipient_total", "Messages of an app for which no session was connected.", "app")
-	descAppDeliveries    = describe("app_deliveries_total", "Messages of an app written whole to a session.", "app")
-	descAppBytes         = describe("app_delivered_bytes_total", "Bytes of messages of an app written to sessions.", "app")
-	descAppTooSlow       = describe("app_sessions_dropped_as_slow_total", "Sessions of an app dropped because they did not read.", "app")
+	descAppRefused       = describe("app_registrations_refused_total",
+		"Registrations of an app with a wrong key.", "app")
+	descAppRefusedHTTP = describe("app_http_requests_refused_total",
+		"Refused requests of an app's senders, as far as they told whose they are.", "app")
+	descAppMessages    = describe("app_messages_total", "Messages accepted for an app.", "app")
+	descAppNoRecipient = describe("app_messages_without_recipient_total",
+		"Messages of an app for which no session was connected.", "app")
+	descAppDeliveries = describe("app_deliveries_total", "Messages of an app written whole to a session.", "app")
+	descAppBytes      = describe("app_delivered_bytes_total",
+		"Bytes of messages of an app written to sessions.", "app")
+	descAppTooSlow = describe("app_sessions_dropped_as_slow_total",
+		"Sessions of an app dropped because they did not read.", "app")
 )
 
 // collector reads the counters when it is asked.
