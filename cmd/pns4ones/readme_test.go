@@ -78,7 +78,8 @@ func followReadme(t *testing.T, lang, page, programs string) {
 	folder := t.TempDir()
 	env := append(os.Environ(), "PNS4ONES_LANG="+lang,
 		"PNS4ONES_LISTEN=localhost:0", "PNS4ONES_SERVICE=localhost:0",
-		"PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"))
+		"PNS4ONES_DATA_DIR="+folder, "PNS4ONES_CONTROL="+filepath.Join(folder, "control.sock"),
+		"GOTMPDIR="+t.TempDir()) // «go run» is killed, and leaves what it has there
 	// On a busy machine building takes as long as it takes.
 	ctx, cancel := t.Context(), context.CancelFunc(func() {})
 	if end, bounded := t.Deadline(); bounded {
@@ -193,6 +194,7 @@ func openTerminal(ctx context.Context, t *testing.T, env []string, command strin
 	}
 	t.Cleanup(func() {
 		endGroup(cmd)
+		cmd.Wait()
 		writer.Close()
 	})
 	term := &terminal{t: t, ctx: ctx, more: make(chan struct{}, 1)}
