@@ -12,3 +12,59 @@ func (h *Hub) Silence(user string) time.Duration {
 	}
 	return 0
 }
+
+// LeaveWatch has each session have its goroutine, as where there is no epoll instance: what waits for that, waits
+// outside the clock of a test. It is called before there are sessions.
+func (h *Hub) LeaveWatch() {
+	h.watch.stop()
+	h.watch.close()
+	h.watch.epoll = nil
+}
+
+// FirstFakeFD is a descriptor that no system gives. WriteFake writes to it and those above it.
+const FirstFakeFD = 1 << 30
+
+var WriteFake func(fd int, b []byte) (int, error)
+
+func init() {
+	system := writeTo
+	writeTo = func(fd int, b []byte) (int, error) {
+		if fd >= FirstFakeFD {
+			return WriteFake(fd, b)
+		}
+		return system(fd, b)
+	}
+}
+
+// Remembered is what is remembered of a user's only session.
+type Remembered struct {
+	Turn, Begun, Written uint64
+	Kept                 [][]byte // frames
+	Going                [][]byte // being written at this moment
+	KeptBytes            int
+	Buffer               uint64
+}
+
+// Remembered reports false if nothing is.
+func (h *Hub) Remembered(user string) (r Remembered, ok bool) {
+	h.memories.mu.Lock()
+	defer h.memories.mu.Unlock()
+	for key, own := range h.memories.holders {
+		if key.user != user {
+			continue
+		}
+		s := own.session.Load()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		m := s.out.memory
+		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, KeptBytes: m.keptBytes, Buffer: m.buffer}
+		for _, k := range m.kept {
+			r.Kept = append(r.Kept, k.bytes)
+		}
+		for _, f := range s.out.queue[s.out.head:][:s.out.inFlight] {
+			r.Going = append(r.Going, f.bytes)
+		}
+		return r, true
+	}
+	return r, false
+}

@@ -176,6 +176,7 @@ func (h *Hub) recall(t *taking) {
 			continue // its key has ended, or its app is gone
 		}
 		r := s.registration
+		s.lent = saved.ID != s.id // at some time, perhaps
 		own := &holder{key: memoryKey{r.infobase.infobaseKey, r.user, r.more.Session}}
 		own.session.Store(s)
 		r.more.holder = own

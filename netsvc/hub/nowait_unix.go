@@ -21,7 +21,7 @@ func newTryWriter() *tryWriter {
 	w := new(tryWriter)
 	w.write = func(fd uintptr) {
 		for {
-			w.n, w.err = unix.Write(int(fd), w.b)
+			w.n, w.err = writeTo(int(fd), w.b)
 			if w.err != unix.EINTR {
 				return
 			}
@@ -29,6 +29,9 @@ func newTryWriter() *tryWriter {
 	}
 	return w
 }
+
+// writeTo is the system's call. Tests put a network of their own into its place.
+var writeTo = unix.Write
 
 // tryWrite writes what the socket's buffer takes of b. full reports that some
 // is left because the buffer is full.

@@ -115,7 +115,7 @@ func (h *Hub) acknowledge(s *session, r *registration, k infobaseKey, said *wire
 // remember begins to remember a session.
 func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) error {
 	m := &memory{
-		key: key, id: s.id, since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
+		key: key, id: h.numberOf(s), since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
 		written: said.Received,
 		limits:  &h.limits, buffer: h.capSendBuffer(s),
 	}
@@ -138,6 +138,15 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 		return &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
 	}
 	return net.ErrClosed
+}
+
+// numberOf is the number of a session that begins on a connection: the connection's, unless that has gone with a
+// session which it had before.
+func (h *Hub) numberOf(s *session) uint64 {
+	if !s.lent {
+		return s.id
+	}
+	return h.lastID.Add(1)
 }
 
 // capSendBuffer bounds what the system holds of a connection whose frames are kept, for as much
@@ -310,6 +319,7 @@ func (h *Hub) leave(s *session) {
 	s.mu.Lock()
 	m, r := s.out.memory, s.registration
 	s.mu.Unlock()
+	s.lent = true
 	if m == nil {
 		return // it has come back elsewhere
 	}

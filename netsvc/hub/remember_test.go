@@ -450,3 +450,25 @@ func TestRememberedSessionsAreTakenBack(t *testing.T) {
 	here.gets("4")
 	away.gets("4")
 }
+
+// TestNumbersOfSessionsOnOneConnectionDiffer: an administrator who ends the one that was left ends that.
+func TestNumbersOfSessionsOnOneConnectionDiffer(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	left, stays := s.addin("left"), s.addin("stays")
+	left.connect()
+	before := s.judged()
+	packet := stays.packet(wire.ModeOpen)
+	stays.opened, stays.conn = stays.turn, left.conn
+	stays.conn.Write(packet)
+	eventually(t, "the packet was judged", func() bool { return s.judged() > before })
+	page, err := s.Sessions(hub.Query{UserID: "left"})
+	if err != nil || len(page.Sessions) != 1 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	if last, ok := s.CloseSession(page.Sessions[0].ID, page.Sessions[0].Since); !ok || last.UserID != "left" {
+		t.Errorf("ended %+v, %t", last, ok)
+	}
+	s.send("1")
+	stays.gets("1")
+}

@@ -47,6 +47,7 @@ type session struct {
 
 	header  [2]byte     // of the packet being read
 	linked  bool        // it is in a flusher's list, which guards this
+	lent    bool        // its number has gone with a session that it had before; memories.mu guards this
 	resting bool        // guarded by mu: it has no goroutine, and watch waits for what it sends
 	pending pendingLink // guarded by the list it is in
 
