@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -352,11 +353,21 @@ type network struct {
 
 func newNetwork(t *testing.T) *network {
 	t.Helper()
+	n, err := makeNetwork(t)
+	if err != nil {
+		t.Skip(err)
+	}
+	return n
+}
+
+// makeNetwork makes a network, which ends with the test. It fails where that cannot be.
+func makeNetwork(t *testing.T) (*network, error) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root for a network of its own")
+		return nil, errors.New("it needs root for a network of its own")
 	}
 	id := strconv.Itoa(os.Getpid() % 10000)
-	n := &network{t: t, name: "pns" + id, link: "pnsv" + id, ours: "198.18.77.1", theirs: "198.18.77.2"}
+	subnet := "198.18." + strconv.Itoa(os.Getpid()%256) // tests of several processes run side by side
+	n := &network{t: t, name: "pns" + id, link: "pnsv" + id, ours: subnet + ".1", theirs: subnet + ".2"}
 	t.Cleanup(func() {
 		exec.Command("ip", "link", "del", n.link).Run()
 		exec.Command("ip", "netns", "del", n.name).Run()
@@ -371,15 +382,25 @@ func newNetwork(t *testing.T) *network {
 	} {
 		words := strings.Fields(command)
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			t.Skipf("no network of its own can be made here: %s: %s%v", command, out, err)
+			return nil, fmt.Errorf("no network of its own can be made here: %s: %s%w", command, out, err)
 		}
 	}
-	return n
+	return n, nil
 }
 
 // dial connects from the other network.
 func (n *network) dial(address string) net.Conn {
 	n.t.Helper()
+	conn, err := n.connect(address, patience)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// connect is dial for any goroutine.
+func (n *network) connect(address string, within time.Duration) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
 		err  error
@@ -397,21 +418,20 @@ func (n *network) dial(address string) net.Conn {
 			dialled <- result{nil, err}
 			return
 		}
-		conn, err := net.DialTimeout("tcp", address, patience)
+		conn, err := net.DialTimeout("tcp", address, within)
 		dialled <- result{conn, err}
 	}()
 	got := <-dialled
-	if got.err != nil {
-		n.t.Fatal(got.err)
-	}
-	n.t.Cleanup(func() { got.conn.Close() })
-	return got.conn
+	return got.conn, got.err
 }
 
-// down cuts the link.
-func (n *network) down() {
+// down cuts the link, up mends it.
+func (n *network) down() { n.set("down") }
+func (n *network) up()   { n.set("up") }
+
+func (n *network) set(state string) {
 	n.t.Helper()
-	if out, err := exec.Command("ip", "link", "set", n.link, "down").CombinedOutput(); err != nil {
+	if out, err := exec.Command("ip", "link", "set", n.link, state).CombinedOutput(); err != nil {
 		n.t.Fatalf("%s%v", out, err)
 	}
 }

@@ -37,6 +37,7 @@ type ledger struct {
 	senders  []*sender
 	reading  sync.WaitGroup
 	settled  int // messages of settle
+	doubted  int // messages without an answer that forgive found
 }
 
 const (
@@ -64,7 +65,9 @@ func newLedger(t testing.TB, client *control.Client) *ledger {
 
 func (l *ledger) close() {
 	for _, s := range l.sessions {
-		s.conn.Close()
+		if s.conn != nil {
+			s.conn.Close()
+		}
 	}
 	l.reading.Wait()
 }
@@ -84,6 +87,8 @@ type listener struct {
 	mu       sync.Mutex
 	next     map[stream]int
 	missing  map[stream][]int
+	forgiven map[stream]int // those before this number need not come, if they have not yet
+	gone     int            // that are missing, and forgiven
 	settled  int
 	received int
 	problem  error // the first one
@@ -181,12 +186,21 @@ func (s *listener) enter(text string) error {
 	case number < next:
 		return fmt.Errorf("message %d of %v came again, or late: expected %d", number, of, next)
 	case known || !s.late:
-		for lost := next; lost < number; lost++ {
-			s.missing[of] = append(s.missing[of], lost)
-		}
+		s.lacks(of, next, number)
 	}
 	s.next[of] = number + 1
 	return nil
+}
+
+// lacks notes that messages have not come: those from the number next on, up to end.
+func (s *listener) lacks(of stream, next, end int) {
+	for ; next < end; next++ {
+		if next < s.forgiven[of] {
+			s.gone++
+			continue
+		}
+		s.missing[of] = append(s.missing[of], next)
+	}
 }
 
 // sender sends messages, each on a connection of its own as the 1C extension does.
@@ -403,11 +417,9 @@ func (l *ledger) balance(mayEnd func(*listener) bool) balance {
 			if s.late && !any {
 				continue
 			}
-			missing := s.missing[of]
-			for ; next < end; next++ {
-				missing = append(missing, next)
-			}
-			for _, number := range missing {
+			s.lacks(of, next, end)
+			s.next[of] = end
+			for _, number := range s.missing[of] {
 				if _, ok := doubtful[of][number]; !ok {
 					complain(&b.lost, s, "message %d of %v did not come", number, of)
 				}
@@ -416,6 +428,37 @@ func (l *ledger) balance(mayEnd func(*listener) bool) balance {
 		s.mu.Unlock()
 	}
 	return b
+}
+
+// forgive has messages that were sent up to now and have not been received be none that are missing: a process was
+// killed that alone knew of them. Nobody may be sending.
+func (l *ledger) forgive() {
+	for _, s := range l.sessions {
+		s.mu.Lock()
+		s.forgiven = make(map[stream]int)
+		for _, from := range l.senders {
+			for to, next := range from.next {
+				s.forgiven[stream{from.id, to}] = next
+			}
+		}
+		s.mu.Unlock()
+	}
+	l.doubted = 0
+	for _, s := range l.senders {
+		for _, numbers := range s.doubtful {
+			l.doubted += len(numbers)
+		}
+	}
+}
+
+// gone is how many messages, by session, are missing and forgiven.
+func (l *ledger) gone() (n int) {
+	for _, s := range l.sessions {
+		s.mu.Lock()
+		n += s.gone
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // check ends the test if the ledger is not clean: nothing lost, nothing wrong, no

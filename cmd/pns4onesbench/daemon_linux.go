@@ -30,7 +30,8 @@ type daemon struct {
 	message   *wire.Message
 	sessions  *loop
 	toAll     *poster
-	infobases int // the sessions are spread over; 0: one
+	infobases int  // the sessions are spread over; 0: one
+	plain     bool // its sessions say nothing of themselves
 	bench     *bench
 }
 
@@ -40,6 +41,15 @@ const startTime = 10 * time.Second
 // startDaemon starts a daemon with one app. More settings are lines of TOML.
 func (b *bench) startDaemon(ctx context.Context, more ...string) (*daemon, error) {
 	return b.startDaemonAt(ctx, b.daemonPath, more...)
+}
+
+// startOther starts the other build, whose sessions are always like those of the released add-ins.
+func (b *bench) startOther(ctx context.Context) (*daemon, error) {
+	d, err := b.startDaemonAt(ctx, b.otherPath)
+	if err == nil {
+		d.plain = true
+	}
+	return d, err
 }
 
 // startDaemonAt is startDaemon with another binary.
@@ -149,7 +159,7 @@ func (d *daemon) prepare(n int) error {
 			AppID:  d.app.ID,
 			IbID:   d.infobase(i),
 			UserID: userID(i),
-		}, d.key, d.bench.attributesOf(i)...)
+		}, d.key, d.attributesOf(i)...)
 		if err != nil {
 			return fmt.Errorf("making the packet of a session: %w", err)
 		}
@@ -200,3 +210,11 @@ func (d *daemon) poster(to wire.Recipient, m *wire.Message, conns int, fresh boo
 }
 
 func (d *daemon) messageBytes() int { return frameBytesOf(d.message) }
+
+// attributesOf is what a session of this daemon says of itself.
+func (d *daemon) attributesOf(number int) []wire.Attribute {
+	if d.plain {
+		return nil
+	}
+	return d.bench.attributesOf(number)
+}

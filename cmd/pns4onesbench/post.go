@@ -83,8 +83,12 @@ func (b *bench) startPosted(ctx context.Context, of string, fresh bool) (p *post
 			p.stop()
 		}
 	}()
-	if path := map[string]string{ofDaemon: b.daemonPath, ofOther: b.otherPath}[of]; path != "" {
-		d, err := b.startDaemonAt(ctx, path)
+	if of == ofDaemon || of == ofOther {
+		start := func(ctx context.Context) (*daemon, error) { return b.startDaemon(ctx) }
+		if of == ofOther {
+			start = b.startOther
+		}
+		d, err := start(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -243,7 +247,7 @@ func latencyBeside(ctx context.Context, b *bench) ([]*Scenario, error) {
 			return err
 		}
 		one := wire.Registration{AppID: d.app.ID, IbID: asideID, UserID: userID(n)}
-		packet, err := wire.AppendRegistration(nil, one, d.key, b.attributesOf(n)...)
+		packet, err := wire.AppendRegistration(nil, one, d.key, d.attributesOf(n)...)
 		if err != nil {
 			return fmt.Errorf("making the packet of a session: %w", err)
 		}

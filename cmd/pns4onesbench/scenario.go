@@ -62,7 +62,7 @@ func (b *bench) subjects(limit string) []subject {
 	}
 	if b.otherPath != "" {
 		all = append(all, subject{ofOther, func(ctx context.Context) (target, error) {
-			return b.startDaemonAt(ctx, b.otherPath)
+			return b.startOther(ctx)
 		}})
 	}
 	if limit != "" {
