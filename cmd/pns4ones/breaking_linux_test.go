@@ -49,9 +49,10 @@ type member struct {
 
 	connMu sync.Mutex
 	conn   net.Conn
-	left   net.Conn // that it gave up without a word
-	under  *wire.ClientKey
-	pause  time.Duration // before it comes back
+	left   net.Conn        // that it gave up without a word
+	tries  bool            // it has a connection, or is about to
+	under  *wire.ClientKey // then
+	pause  time.Duration   // before it comes back
 	quit   bool
 }
 
@@ -106,7 +107,7 @@ func (c *crowdThatBreaks) place() (service string, key *wire.ClientKey) {
 // live is a member's life.
 func (m *member) live() {
 	for m.comesBack() {
-		service, key := m.crowd.place()
+		service, key := m.begins()
 		m.turn++
 		said := wire.Attributes{Session: m.session, Turn: m.turn, Received: m.received, From: m.from}
 		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: m.crowd.app.ID, IbID: infobase, UserID: m.user, UserGroup: m.group},
@@ -116,10 +117,13 @@ func (m *member) live() {
 		}
 		conn, err := m.dial(service)
 		if err != nil {
+			m.connMu.Lock()
+			m.tries = false
+			m.connMu.Unlock()
 			continue
 		}
 		conn.Write(packet) // an error shows when it is read
-		if !m.has(conn, key) {
+		if !m.has(conn) {
 			conn.Close()
 			return
 		}
@@ -145,11 +149,20 @@ func (m *member) dial(service string) (net.Conn, error) {
 	return m.crowd.network.connect(net.JoinHostPort(m.crowd.network.ours, port), time.Second)
 }
 
-// has has the member go on with a connection, unless it has quit.
-func (m *member) has(conn net.Conn, key *wire.ClientKey) bool {
+// begins is where the member is about to connect to, and the key there.
+func (m *member) begins() (service string, key *wire.ClientKey) {
 	m.connMu.Lock()
 	defer m.connMu.Unlock()
-	m.conn, m.under = conn, key
+	service, key = m.crowd.place()
+	m.tries, m.under = true, key
+	return service, key
+}
+
+// has has the member go on with a connection, unless it has quit.
+func (m *member) has(conn net.Conn) bool {
+	m.connMu.Lock()
+	defer m.connMu.Unlock()
+	m.conn = conn
 	return !m.quit
 }
 
@@ -174,7 +187,7 @@ func (m *member) receive(conn net.Conn, key *wire.ClientKey) {
 	if m.left != conn {
 		conn.Close()
 	}
-	m.conn = nil
+	m.conn, m.tries = nil, false
 }
 
 // breaks ends the member's connection, in one of the ways there are.
@@ -256,39 +269,23 @@ func (c *crowdThatBreaks) rotates(meanwhile func()) {
 	c.key = key
 	c.mu.Unlock()
 	meanwhile()
-	// Some go away, and stay away until the key has ended for them.
-	for k, m := range c.members {
-		if k%3 == 0 {
-			m.breaks()
-		}
-	}
-	for k, m := range c.members {
-		if k%3 != 0 {
-			await(c.t, "all have come back under the new key", func() bool {
-				m.connMu.Lock()
-				conn, under := m.conn, m.under
-				m.connMu.Unlock()
-				if conn != nil && under != key {
-					m.breaks()
-				}
-				return conn != nil && under == key
-			})
-		}
-	}
-	await(c.t, "nobody is connected under the former key", func() bool {
-		status, err := c.i.client.StatusByApp(context.Background())
-		if err != nil {
-			return false
-		}
+	await(c.t, "nobody uses the former key", func() bool {
+		old := 0
 		for _, m := range c.members {
 			m.connMu.Lock()
-			old := m.conn != nil && m.under != key
+			uses := m.tries && m.under != key
 			m.connMu.Unlock()
-			if old {
+			if uses {
 				m.breaks()
+				old++
 			}
 		}
-		return len(status.ByApp) == 1 && status.ByApp[0].SessionsOnOldKey == 0
+		return old == 0
+	})
+	// Some may be away, whom the service takes for connected.
+	await(c.t, "nobody is connected under the former key", func() bool {
+		status, err := c.i.client.StatusByApp(context.Background())
+		return err == nil && len(status.ByApp) == 1 && status.ByApp[0].SessionsOnOldKey == 0
 	})
 	if _, err := c.i.client.RevokeOld(context.Background(), c.app.ID, false, true); err != nil {
 		c.t.Fatal(err)
