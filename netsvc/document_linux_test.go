@@ -424,12 +424,41 @@ func TestConnectionsForWhichThereIsNoRoom(t *testing.T) {
 	}
 }
 
+// someMemories is a document with sessions that are remembered: one that is connected, one that is not, and one that
+// has ended.
+func someMemories(d document) *document {
+	away := hub.SavedSession{ID: 7, IbID: "ib", UserID: "away", Queue: []int{1}, Delivered: 1}
+	d.Memories = &hub.SavedMemories{
+		At: 5, Secrets: map[int]string{0: "secret"},
+		Memories: []hub.SavedMemory{
+			{Place: 0, ID: 1, Turn: 2, Begun: 1, Written: 4, Again: 1, Cut: true, Handed: 9, Buffer: 100, Kept: []hub.SavedKept{{Frame: 2, At: 3}}},
+			{Place: -1, Session: &away, Attributes: []byte("turn=1\x00"), Addr: "1.2.3.4:5", Away: 4, ID: 3, Turn: 1, Begun: 1, Missed: 2, Resumed: 3},
+		},
+		Ended: []hub.SavedEnd{{AppID: "a", IbID: "ib", UserID: "gone", Session: "s", Turn: 9, At: 1}},
+	}
+	return &d
+}
+
+// TestADocumentWithMemoriesIsWhole: the seed of the fuzzer is one.
+func TestADocumentWithMemoriesIsWhole(t *testing.T) {
+	p := someParts(t)
+	closeFiles(p.files)
+	in := new(inheritance)
+	if err := in.parse(someMemories(p.document).encode(t)); err != nil {
+		t.Fatal(err)
+	}
+	if m := in.document.hub.Memories; m == nil || len(m.Memories) != 2 || len(m.Ended) != 1 {
+		t.Errorf("%+v", m)
+	}
+}
+
 func FuzzDocument(f *testing.F) {
 	p := someParts(f)
 	closeFiles(p.files)
 	whole := p.document.encode(f)
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
+	f.Add(someMemories(p.document).encode(f))
 	f.Add([]byte("\x02{}\x00\x00\x00\x00"))
 	f.Add(append([]byte("\x0c{\"format\":2}"), 0, 0, 0, 0))
 	f.Add(bytes.Repeat([]byte{0xff}, 20))

@@ -328,12 +328,29 @@ func loopback(address string) string {
 	return net.JoinHostPort("127.0.0.1", port)
 }
 
+// lasting are settings under which no bound of what is remembered is reached.
+var lasting = []string{
+	"PNS4ONES_SERVICE=*:0", "PNS4ONES_RESUME_WINDOW=10m", "PNS4ONES_SESSION_QUEUE_SIZE=16MiB", "PNS4ONES_RESUME_BYTES=1MiB",
+}
+
+// checkMissed checks that nothing was missed, and that there are as many sessions as clients.
+func (c *crowdThatBreaks) checkMissed() {
+	c.t.Helper()
+	if missed := c.i.status().Missed; missed > 0 || strings.Contains(c.i.said(), "messages were kept no longer") {
+		c.t.Errorf("%d messages were missed", missed)
+	}
+	page, err := c.client.Sessions(context.Background(), control.SessionQuery{AppID: c.app.ID, Limit: 1})
+	if err != nil || page.Total != len(c.members) {
+		c.t.Errorf("%d sessions are left of %d: %v", page.Total, len(c.members), err)
+	}
+}
+
 // TestSessionsThatBreakLoseNothing has sessions break and come back, in every way there is, while messages are sent,
 // keys are rotated, and the daemon is upgraded, restarted and killed.
 func TestSessionsThatBreakLoseNothing(t *testing.T) {
 	i := install(t)
 	systemd := newServiceManager(t, i)
-	i.env = append(i.env, "PNS4ONES_SERVICE=*:0", "PNS4ONES_RESUME_WINDOW=10m", "PNS4ONES_SESSION_QUEUE_SIZE=16MiB", "PNS4ONES_RESUME_BYTES=1MiB")
+	i.env = append(i.env, lasting...)
 	i.start(systemd.next(i.program))
 	c := newCrowd(t, i, *fireSessions)
 	senders, pause := 2, time.Millisecond
@@ -388,13 +405,7 @@ func TestSessionsThatBreakLoseNothing(t *testing.T) {
 	if b.doubtful > c.doubted {
 		t.Errorf("%d messages were not answered when nobody was killed, among them: %s", b.doubtful-c.doubted, c.aDoubt())
 	}
-	if said := i.said(); strings.Contains(said, "messages were kept no longer") || i.status().Missed > 0 {
-		t.Errorf("%d messages were missed", i.status().Missed)
-	}
-	page, err := i.client.Sessions(context.Background(), control.SessionQuery{AppID: c.app.ID, Limit: 1})
-	if err != nil || page.Total != len(c.members) {
-		t.Errorf("%d sessions are left of %d: %v", page.Total, len(c.members), err)
-	}
+	c.checkMissed()
 }
 
 func loadOfMachine() string {

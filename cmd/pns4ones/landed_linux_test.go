@@ -61,6 +61,32 @@ func TestRestartsFromTheLandedVersion(t *testing.T) {
 	l.check()
 }
 
+// TestSessionsThatBreakGoOnAfterTheLandedVersion: one that remembers sessions hands over what it kept of them.
+func TestSessionsThatBreakGoOnAfterTheLandedVersion(t *testing.T) {
+	i := installLanded(t)
+	systemd := newServiceManager(t, i)
+	i.env = append(i.env, lasting...)
+	i.start(systemd.next(i.program))
+	c := newCrowd(t, i, *fireSessions)
+	for range *fireRounds {
+		i.putProgram(*fireLanded)
+		i.end()
+		i.start(systemd.next(i.program)) // to the version that has landed
+		stop := c.sendAllAround(2, time.Millisecond)
+		stopBreaking := c.breakAll(time.Second)
+		time.Sleep(*fireTime)
+		i.putProgram(thisProgram(t))
+		c.upgrades()
+		time.Sleep(*fireTime)
+		stopBreaking()
+		stop()
+	}
+	c.settle()
+	c.report(c.balance(func(*listener) bool { return false }))
+	c.checkMissed()
+	t.Logf("%d connections broke", c.broken.Load())
+}
+
 func TestAnUpgradeToTheLandedVersionIsRefused(t *testing.T) {
 	if *fireLanded == "" {
 		t.Skip("needs that version, given by -fire.landed")

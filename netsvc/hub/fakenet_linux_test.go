@@ -39,6 +39,7 @@ type pipe struct {
 	kernel   bool                             // the send buffer holds what it was capped to, twice, and one more write
 	passed   int                              // bytes that have come into the send buffer, ever
 	left     int                              // of the frame that came in last
+	written  func()                           // is called when bytes have been taken and the write has not returned yet; nil: nothing is
 	onFrame  func(first []byte, size, at int) // a frame has begun to come in: what the hub is writing from its first byte on
 	readEnd  time.Time
 	writeEnd time.Time
@@ -56,21 +57,30 @@ func init() {
 		if !ok {
 			return -1, unix.EBADF
 		}
-		p := found.(*pipe)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.broken != nil {
-			return -1, p.broken
-		}
-		if p.hungUp || p.halfShut {
-			return -1, unix.EPIPE
-		}
-		n := p.take(b)
-		if n == 0 {
-			return -1, unix.EAGAIN
-		}
-		return n, nil
+		return found.(*pipe).tryWrite(b)
 	}
+}
+
+// tryWrite is a write that does not wait.
+func (p *pipe) tryWrite(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.broken != nil:
+		return -1, p.broken
+	case p.hungUp || p.halfShut:
+		return -1, unix.EPIPE
+	}
+	n := p.take(b)
+	if n == 0 {
+		return -1, unix.EAGAIN
+	}
+	if p.written != nil {
+		p.mu.Unlock()
+		p.written()
+		p.mu.Lock()
+	}
+	return n, nil
 }
 
 func newPipe(room int) *pipe {
