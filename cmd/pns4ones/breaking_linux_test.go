@@ -373,12 +373,6 @@ func TestSessionsThatBreakLoseNothing(t *testing.T) {
 		{"restarts", restart},
 		{"keys rotated at an upgrade", func() { c.rotates(c.upgrades) }},
 		{"links down", func() { c.linkGoesDown(rand.N(3 * time.Second)) }},
-		{"upgrades with links down", func() {
-			var upgrading sync.WaitGroup
-			upgrading.Go(c.upgrades)
-			c.linkGoesDown(time.Second)
-			upgrading.Wait()
-		}},
 		{"kills", func() {
 			c.kill(systemd, stop)
 			stop = c.sendAllAround(senders, pause)
