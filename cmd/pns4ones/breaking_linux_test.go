@@ -354,6 +354,7 @@ func (c *crowdThatBreaks) checkMissed() {
 // TestSessionsThatBreakLoseNothing has sessions break and come back, in every way there is, while messages are sent,
 // keys are rotated, and the daemon is upgraded, restarted and killed.
 func TestSessionsThatBreakLoseNothing(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	systemd := newServiceManager(t, i)
 	i.env = append(i.env, lasting...)
