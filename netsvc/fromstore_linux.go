@@ -19,8 +19,9 @@ import (
 // This file is the process that finds sessions in systemd's store.
 
 const (
-	// storeWait is how long to look into the store: all of it is there, or nothing.
-	storeWait = 50 * time.Millisecond
+	// storeWait bounds the reading of the further messages of a version before, which are
+	// there, too.
+	storeWait = 10 * time.Second
 	// roomFiles is how many descriptors taking over needs, beside those in use already and
 	// those of the connections. It is less than the reserve of package listen: a process with
 	// the same limit takes all that the one before it had, even if that had none left.
@@ -88,7 +89,6 @@ func (t *takeover) fromStore(stored []*os.File) (found *inheritance, err error) 
 			err = openErr
 			continue
 		}
-		link.SetDeadline(time.Now().Add(storeWait))
 		in, readErr := t.read(link)
 		link.Close()
 		switch {
@@ -112,7 +112,8 @@ func (t *takeover) fromStore(stored []*os.File) (found *inheritance, err error) 
 }
 
 func (t *takeover) read(link *handover.Link) (*inheritance, error) {
-	text, files, err := link.Receive()
+	text, files, err := link.ReceiveNow() // all of it is there, or nothing
+	link.SetDeadline(time.Now().Add(storeWait))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) || isEnd(err):
 		return nil, nil

@@ -112,9 +112,46 @@ func descriptor(c syscall.Conn) (fd int, err error) {
 // error wraps io.EOF if the other end is closed, os.ErrDeadlineExceeded if nothing came
 // in time. After an error there are no descriptors.
 func (l *Link) Receive() (text []byte, files []*os.File, err error) {
-	text = make([]byte, maxMessage)
-	rights := make([]byte, unix.CmsgSpace(4*maxFiles))
+	text, rights := buffers()
 	n, rn, flags, _, err := l.socket.ReadMsgUnix(text, rights)
+	return message(text, rights, n, rn, flags, err)
+}
+
+// ReceiveNow is Receive of what is there already: if nothing is, its error wraps
+// os.ErrDeadlineExceeded. A deadline would not do: once it has gone by, and on a busy
+// machine it soon has, nothing is read, whatever is there.
+func (l *Link) ReceiveNow() (text []byte, files []*os.File, err error) {
+	raw, err := l.socket.SyscallConn()
+	if err != nil {
+		return nil, nil, fmt.Errorf("hearing from the other process: %w", err)
+	}
+	text, rights := buffers()
+	var n, rn, flags int
+	var readErr error
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			n, rn, flags, _, readErr = unix.Recvmsg(int(fd), text, rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			if !errors.Is(readErr, unix.EINTR) {
+				return true
+			}
+		}
+	})
+	switch {
+	case err != nil:
+	case errors.Is(readErr, unix.EAGAIN):
+		err = os.ErrDeadlineExceeded
+	default:
+		err = readErr
+	}
+	return message(text, rights, n, rn, flags, err)
+}
+
+func buffers() (text, rights []byte) {
+	return make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4*maxFiles))
+}
+
+// message is what was read.
+func message(text, rights []byte, n, rn, flags int, err error) ([]byte, []*os.File, error) {
 	if err == nil && n == 0 {
 		err = io.EOF // there are no empty messages
 	}
@@ -129,6 +166,7 @@ func (l *Link) Receive() (text []byte, files []*os.File, err error) {
 		closeAll(fds)
 		return nil, nil, fmt.Errorf("hearing from the other process: %w", err)
 	}
+	var files []*os.File
 	for _, fd := range fds {
 		files = append(files, os.NewFile(uintptr(fd), "handed over"))
 	}

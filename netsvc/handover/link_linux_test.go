@@ -270,3 +270,39 @@ func limitTo(t *testing.T, n uint64) {
 	}
 	t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) })
 }
+
+// TestWhatIsThereIsReadWhateverTheTime: a process that has been away from the processor for
+// long loses nothing that was left for it.
+func TestWhatIsThereIsReadWhateverTheTime(t *testing.T) {
+	leaksNothing(t)
+	here, end, err := handover.NewLink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	there, err := handover.OpenLink(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	if _, _, err := there.ReceiveNow(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with nothing there: %v", err)
+	}
+	left, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	if err := here.Send([]byte("left"), left); err != nil {
+		t.Fatal(err)
+	}
+	text, files, err := there.ReceiveNow()
+	if err != nil || string(text) != "left" || len(files) != 1 {
+		t.Fatalf("got %q and %d files, %v", text, len(files), err)
+	}
+	files[0].Close()
+	here.Close()
+	if _, _, err := there.ReceiveNow(); !errors.Is(err, io.EOF) {
+		t.Errorf("behind the end: %v", err)
+	}
+}
