@@ -188,6 +188,13 @@ func (a *appsScreen) settle() {
 }
 
 func (a *appsScreen) update(msg tea.Msg) tea.Cmd {
+	if msg, ok := msg.(openAppMsg); ok {
+		if one, there := a.appByID(msg.id); there {
+			a.filter.clear()
+			a.settle()
+			return a.openDetail(one)
+		}
+	}
 	if msg, ok := msg.(appsMsg); ok && msg.err == nil {
 		a.known = true
 		if _, there := a.appByID(a.opened); !there {

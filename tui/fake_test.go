@@ -110,11 +110,11 @@ func aDaemon() *fakeDaemon {
 	record(20*time.Minute, "Information", "session opened", control.LogAttr{
 		Name:  "session",
 		Value: 101,
-	}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "user_id", Value: "59c775be-1a55-5522-9f0e-0a1b2c3d4e5f"}, control.LogAttr{Name: "user_name", Value: "Иванов И. И."})
+	}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "ib", Value: "demo"}, control.LogAttr{Name: "peer", Value: "192.168.10.7:51234"}, control.LogAttr{Name: "user_id", Value: "59c775be-1a55-5522-9f0e-0a1b2c3d4e5f"}, control.LogAttr{Name: "user_name", Value: "Иванов И. И."})
 	record(5*time.Minute, "Warning", "registration refused", control.LogAttr{
 		Name:  "reason",
 		Value: "wrong_hmac",
-	}, control.LogAttr{Name: "peer", Value: "192.168.10.99:50001"}, control.LogAttr{Name: "app", Value: d.apps[1].ID})
+	}, control.LogAttr{Name: "peer", Value: "192.168.10.99"}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "ib", Value: "demo"}, control.LogAttr{Name: "user_id", Value: "petrov"})
 	record(time.Minute, "Error", "certificate cannot be read \x1b[31m", control.LogAttr{
 		Name:  "path",
 		Value: "/etc/pns4ones/cert.pem",
@@ -122,7 +122,8 @@ func aDaemon() *fakeDaemon {
 	record(time.Second, "Information", "session opened", control.LogAttr{
 		Name:  "session",
 		Value: 105,
-	}, control.LogAttr{Name: "user_id", Value: "evil\x1b[2J"})
+	}, control.LogAttr{Name: "app", Value: d.apps[0].ID}, control.LogAttr{Name: "ib", Value: "demo"}, control.LogAttr{Name: "user_id", Value: "evil\x1b[2J"},
+		control.LogAttr{Name: "peer", Value: "192.168.10.9:51234"})
 	return d
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
@@ -107,55 +106,4 @@ func indent(lines []string) []string {
 		}
 	}
 	return out
-}
-
-// levelNames are the levels as a column has them.
-var levelNames = map[string]string{"Information": "Info", "Warning": "Warn", "Critical": "Crit"}
-
-// levelWidth fits them all.
-const levelWidth = 5
-
-// recordLine is a record of the log in a line of at most width cells.
-func (e *env) recordLine(r control.LogRecord, width int) string {
-	style := e.style.plain
-	switch r.Level {
-	case "Warning":
-		style = e.style.warn
-	case "Error", "Critical":
-		style = e.style.bad
-	case "Debug", "Trace":
-		style = e.style.dim
-	}
-	at, level, text := e.recordParts(r)
-	level = style.Render(cells.Left(level, levelWidth))
-	text = cells.Truncate(text, width-cells.Width(at)-2-levelWidth-2)
-	return e.style.dim.Render(at) + "  " + level + "  " + text
-}
-
-// nameOfID are the attributes with a name by those with its id, which they follow.
-var nameOfID = map[string]string{"user_id": "user_name", "ib": "ib_name"}
-
-// recordParts are the time, the level and the rest of a record, plain.
-func (e *env) recordParts(r control.LogRecord) (at, level, text string) {
-	at = r.Time.Local().Format(time.TimeOnly)
-	if r.Lost > 0 {
-		return at, "", e.t("live.lost", "N", r.Lost)
-	}
-	level = cells.Plain(r.Level)
-	if short := levelNames[level]; short != "" {
-		level = short
-	}
-	var b strings.Builder
-	b.WriteString(cells.Plain(r.Message))
-	for i, a := range r.Attrs {
-		if i+1 < len(r.Attrs) && nameOfID[a.Name] == r.Attrs[i+1].Name {
-			continue // in a line there is room for the name alone
-		}
-		value := cells.Plain(fmt.Sprint(a.Value))
-		if a.Name == "app" {
-			value = e.appTitle(fmt.Sprint(a.Value))
-		}
-		fmt.Fprintf(&b, "  %s=%s", cells.Plain(a.Name), value)
-	}
-	return at, level, b.String()
 }

@@ -181,11 +181,11 @@ var scenes = []struct {
 	}},
 	{"journal", func(d *driver, _ *fakeDaemon) {
 		d.press("4")
-		d.await("ready", "session=105")
+		d.await("ready", "105")
 	}},
 	{"journal_record", func(d *driver, _ *fakeDaemon) {
 		d.press("4")
-		d.await("ready", "session=105")
+		d.await("ready", "105")
 		d.press("up", "up", "enter")
 	}},
 	{"send", func(d *driver, _ *fakeDaemon) {

@@ -46,7 +46,9 @@ func (e *env) tookInfobases(msg infobasesMsg) tea.Cmd {
 func (e *env) showInfobases(one control.App) tea.Cmd {
 	return e.askInfobases(one.ID, func(found []control.Infobase) tea.Cmd {
 		return e.chooseInfobase(e.t("tui.infobases_title", "app", cells.Plain(one.Title)), found,
-			func(ib control.Infobase) tea.Cmd { return lead(sessionsOfMsg{one.ID, called{ib.ID, ib.Name}}) })
+			func(ib control.Infobase) tea.Cmd {
+				return lead(sessionsOfMsg{appID: one.ID, ib: called{ib.ID, ib.Name}})
+			})
 	})
 }
 

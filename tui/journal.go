@@ -1,11 +1,11 @@
 package tui
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +24,7 @@ type journalScreen struct {
 	filter        filter
 	level         string // this and above; empty: all
 	only          only
+	raw           bool // records are shown as the log has them
 	at            scroll
 	records       []control.LogRecord // at most keptRecords
 	known         bool
@@ -39,6 +40,7 @@ type journalScreen struct {
 type reading struct {
 	number int
 	query  control.LogQuery
+	keeps  func(control.LogRecord) bool // nil: all
 }
 
 const (
@@ -46,6 +48,8 @@ const (
 	keptRecords = 5000
 	// firstRecords is how many of the last ones it begins with.
 	firstRecords = 1000
+	// searchedRecords are all that the daemon keeps.
+	searchedRecords = 10_000
 	// batchEvery is how often records that came are shown.
 	batchEvery = 50 * time.Millisecond
 )
@@ -74,16 +78,22 @@ func (j *journalScreen) keys() keyTable {
 	if j.paused {
 		pause.text, pause.do = "tui.key_resume", j.resume
 	}
+	raw := keyRow{keys: "r", text: "tui.key_raw", do: j.toggleRaw}
+	if j.raw {
+		raw.text = "tui.key_in_words"
+	}
 	moves := moving(j.move).unseen()
-	return append(keyTable{
+	return append(slices.Concat(keyTable{
+		{keys: "enter", text: "tui.key_open", do: j.withRecord(j.openRecord)},
 		pause,
 		{keys: "l", text: "tui.key_level", do: j.askShownLevel},
 		{keys: "/", text: "tui.key_search", do: j.filter.begin},
-		{keys: "enter", text: "tui.key_open", do: j.openRecord},
+	}, j.recordKeys(j.withRecord), keyTable{
+		raw,
 		{keys: "end", text: "tui.key_latest", doKey: j.move},
 		{keys: "L", text: "tui.key_daemon_level", do: j.askDaemonLevel},
 		{keys: "esc", do: j.showAll},
-	}, moves...)
+	}), moves...)
 }
 
 // enter begins to read the log, leave ends it.
@@ -104,6 +114,9 @@ func (j *journalScreen) leave() {
 func (j *journalScreen) anew() {
 	q := j.query()
 	q.Tail = firstRecords
+	if j.filter.text != "" {
+		q.Tail = searchedRecords
+	}
 	j.want(q)
 }
 
@@ -115,13 +128,30 @@ type only struct {
 
 // query is what is to be seen.
 func (j *journalScreen) query() control.LogQuery {
-	return control.LogQuery{Level: j.level, Message: j.only.query.Message, Text: cmp.Or(j.filter.text, j.only.query.Text)}
+	return control.LogQuery{Level: j.level, Message: j.only.query.Message, Text: j.only.query.Text}
 }
 
 // want has run read something else.
 func (j *journalScreen) want(q control.LogQuery) {
 	j.wishes++
-	j.wish(reading{j.wishes, q})
+	j.wish(reading{j.wishes, q, j.search()})
+}
+
+// search is whether a record has what is searched for: in its sentence, or as the log has
+// it. The daemon does not know the sentences.
+func (j *journalScreen) search() func(control.LogRecord) bool {
+	if j.filter.text == "" {
+		return nil
+	}
+	words, text := j.words, strings.ToLower(j.filter.text)
+	return func(r control.LogRecord) bool {
+		has := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
+		sentence, _, _ := words.Record(r)
+		if has(sentence) || has(r.Message) || r.Lost > 0 {
+			return true
+		}
+		return slices.ContainsFunc(r.Attrs, func(a control.LogAttr) bool { return has(fmt.Sprintf("%s=%v", a.Name, a.Value)) })
+	}
 }
 
 // wish has run know what to read. Only the event loop does, so that the latest wish
@@ -180,6 +210,9 @@ func read(ctx context.Context, daemon Daemon, wanted reading, send func(tea.Msg)
 	go func() {
 		defer guard(send)
 		ended <- daemon.Logs(ctx, wanted.query, true, func(r control.LogRecord) error {
+			if wanted.keeps != nil && !wanted.keeps(r) {
+				return nil
+			}
 			mu.Lock()
 			if len(waiting) == keptRecords {
 				waiting = slices.Delete(waiting, 0, keptRecords/2)
@@ -301,22 +334,20 @@ func (j *journalScreen) resume() tea.Cmd {
 	return nil
 }
 
+// toggleRaw shows records in words, or as the log has them.
+func (j *journalScreen) toggleRaw() tea.Cmd {
+	j.raw = !j.raw
+	return nil
+}
+
 // showAll takes the filter and the level away.
 func (j *journalScreen) showAll() tea.Cmd {
-	if j.query() == (control.LogQuery{}) {
+	if j.filter.text == "" && j.query() == (control.LogQuery{}) {
 		return nil
 	}
 	j.filter.clear()
 	j.level, j.only = "", only{}
 	return j.resume()
-}
-
-// openRecord shows the selected record whole.
-func (j *journalScreen) openRecord() tea.Cmd {
-	if j.at.pos >= len(j.records) {
-		return nil
-	}
-	return j.open(j.details(j.records[j.at.pos]))
 }
 
 func (j *journalScreen) click(line, wheel int) tea.Cmd {
@@ -361,24 +392,6 @@ func (j *journalScreen) askLevel(title, text, current string, choose func(level 
 	return j.open(q)
 }
 
-// details shows a record whole.
-func (j *journalScreen) details(r control.LogRecord) dialog {
-	at := r.Time.Local().Format("2006-01-02 15:04:05.000")
-	lines := []string{at + "  " + cells.Plain(r.Level), "", cells.Plain(r.Message), ""}
-	if r.Lost > 0 {
-		lines = []string{j.t("live.lost", "N", r.Lost)}
-	}
-	var fields []field
-	for _, a := range r.Attrs {
-		value := cells.Plain(fmt.Sprint(a.Value))
-		if a.Name == "reason" {
-			value = cells.Plain(j.words.Reason(fmt.Sprint(a.Value)))
-		}
-		fields = append(fields, field{cells.Plain(a.Name), value})
-	}
-	return &reader{env: j.env, title: j.t("tui.record_title"), lines: append(lines, plainBlock(fields)...)}
-}
-
 func (j *journalScreen) view() []string {
 	state := j.t("tui.journal_following")
 	switch {
@@ -406,11 +419,11 @@ func (j *journalScreen) view() []string {
 	for n := j.at.top; n < min(len(j.records), j.at.top+j.visible()); n++ {
 		r := j.records[n]
 		if n == j.at.pos {
-			at, level, text := j.recordParts(r)
+			at, level, text := j.recordParts(r, j.raw)
 			lines = append(lines, j.selectable(at+"  "+cells.Left(level, levelWidth)+"  "+text, true, j.width))
 			continue
 		}
-		lines = append(lines, "  "+j.recordLine(r, j.width-markWidth))
+		lines = append(lines, "  "+j.recordLine(r, j.raw, j.width-markWidth))
 	}
 	return lines
 }

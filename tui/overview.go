@@ -350,7 +350,7 @@ func (o *overviewScreen) lastWarnings(width, room int) []string {
 	}
 	lines := []string{heading}
 	for _, r := range o.warnings[max(len(o.warnings)-max(room-1, 0), 0):] {
-		lines = append(lines, o.recordLine(r, width))
+		lines = append(lines, o.recordLine(r, false, width))
 	}
 	return lines
 }

@@ -117,6 +117,8 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return p, p.env.tookInfobases(msg)
 	case sessionsOfMsg:
 		return p, tea.Batch(p.show(p.sessions), p.update(msg))
+	case openAppMsg:
+		return p, tea.Batch(p.show(p.apps), p.update(msg))
 	case journalMsg:
 		return p, tea.Batch(p.update(msg), p.show(p.journal))
 	case writeToMsg, writeToManyMsg:

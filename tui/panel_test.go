@@ -323,10 +323,23 @@ func TestFollowsTheJournal(t *testing.T) {
 	d.await("Записей нет.", "от Critical")
 	d.press("esc", "/")
 	d.write("refused")
-	d.await("registration refused")
+	d.await("отказ в регистрации")
 	d.sees("-ready")
+	d.press("enter", "r")
+	d.sees("registration refused")
+	d.press("r", "esc", "/")
+	d.write("Отказ в рег") // what the daemon does not know is found as well
+	d.await("отказ в регистрации")
 	d.press("enter", "enter")
-	d.sees("неверный ключ клиента")
+	d.sees("неверный ключ клиента", "Проверьте в этой базе 1С", "registration refused")
+	d.press("c")
+	if n := len(d.clipboard); n != 1 || !strings.Contains(d.clipboard[0], "Warning registration refused reason=wrong_hmac") {
+		t.Errorf("copied %q", d.clipboard)
+	}
+	d.press("e")
+	d.sees("petrov в базе demo")
+	d.press("esc", "o")
+	d.await("[3 Сеансы]", "petrov")
 }
 
 func TestTheJournalStaysWhereThePersonReads(t *testing.T) {
@@ -363,9 +376,9 @@ func TestSetsTheDaemonsLevel(t *testing.T) {
 func TestLeadsFromTheOverviewToTheWarnings(t *testing.T) {
 	t.Parallel()
 	d, _ := connected(t)
-	d.await("registration refused")
+	d.await("отказ в регистрации")
 	d.press("enter")
-	d.await("[4 Журнал]", "от Warning", "registration refused")
+	d.await("[4 Журнал]", "от Warning", "отказ в регистрации")
 	d.sees("-ready")
 }
 

@@ -30,7 +30,10 @@ type (
 	sessionsOfMsg struct {
 		appID string
 		ib    called
+		user  string // or a part of the id or the name; empty: all
 	}
+	// openAppMsg shows an app in detail.
+	openAppMsg struct{ id string }
 	// writeToMsg begins a message.
 	writeToMsg struct {
 		appID    string

@@ -207,6 +207,7 @@ func (s *sessionsScreen) update(msg tea.Msg) tea.Cmd {
 		s.appID, s.ib = msg.appID, msg.ib
 		clear(s.marked)
 		s.filter.clear()
+		s.filter.text = msg.user
 		return s.anew()
 	}
 	return nil

@@ -132,7 +132,7 @@ picture rotated
 
 # What the person sees of it all.
 press 4
-await "session opened"
+await "открыт: "
 press 3
 await "ivanov"
 press e

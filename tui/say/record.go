@@ -1,0 +1,161 @@
+package say
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pns4ones/pns4ones/config/locale"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// repeated ends the message of a record that counts others like one before.
+const repeated = ", repeated"
+
+// recordTexts are what messages of the daemon's log are called in the catalogue, as
+// live.record_… and, where there is something to be done, live.advice_….
+var recordTexts = map[string]string{
+	"session opened":                              "opened",
+	"session registered again":                    "changed",
+	"session resumed":                             "resumed",
+	"session detached":                            "detached",
+	"session closed":                              "closed",
+	"registration refused":                        "refused",
+	"request refused":                             "request_refused",
+	"message without a recipient":                 "unmet",
+	"connection from outside the allowed network": "outside",
+	"messages were kept no longer when a session came back":                            "missed",
+	"keys in Data that are no names in 1C: the released extension loses such messages": "unusable_keys",
+	"request failed": "request_failed",
+
+	"changed certificate cannot be used, the one before stays in service": "certificate_unusable",
+	"certificate read again":                             "certificate_read",
+	"certificate has expired, it is served nevertheless": "certificate_expired",
+	"certificate expires soon":                           "certificate_soon",
+
+	"sessions closed because their key is no longer valid":            "key_gone",
+	"client key cannot be used":                                       "key_unusable",
+	"ended keys could not be taken out of the database, trying again": "keys_kept",
+	"sessions will be closed when their client key ends":              "key_ends",
+	"old keys imported":                                               "old_keys",
+	"entry of the old keys file":                                      "old_keys_entry",
+	"another old keys file with other apps was not imported":          "old_keys_other",
+
+	"administration":                                    "administration",
+	"control request refused":                           "control_refused",
+	"control request failed":                            "control_failed",
+	"settings reloaded":                                 "reloaded",
+	"settings not reloaded, those before stay in force": "not_reloaded",
+
+	"the database may lack its last change, for one of its two meta pages is damaged: a key that was revoked last may work again": "in_doubt",
+	"the database cannot be opened: nothing can be changed until it can":                                                          "no_database",
+	"the database cannot be opened: serving from memory, and nothing can be changed until it can":                                 "no_database",
+	"the database is open again":                                    "database_again",
+	"the database got no identity: trying again":                    "no_identity",
+	"the database was not closed: the end of the process does that": "database_not_closed",
+	"the new database could not be removed again":                   "database_left",
+	"names of users and infobases are shown as ids":                 "no_names",
+	"the control channel cannot be opened: trying again":            "no_control",
+	"the control channel had been removed, and is there again":      "control_again",
+
+	"sessions taken over":                 "taken_over",
+	"sessions were lost at the hand-over": "handover_lost",
+	"sessions were closed at the hand-over: their key is no longer in force": "handover_revoked",
+	"sessions that were handed over cannot be read, and are lost":            "handover_unreadable",
+	"the sessions could not be stored":                                       "not_stored",
+	"the sessions could not be put back into the store, and are closed":      "not_stored",
+	"the upgrade failed, this version goes on: nothing was lost":             "upgrade_failed",
+	"the process before this one does not hear":                              "deaf",
+	"systemd was not told which process it has to follow":                    "systemd",
+	"systemd does not hear":                                                  "systemd",
+	"the charts begin anew":                                                  "charts",
+
+	"requests were cut off at the end":                               "cut_off",
+	"control requests were cut off at the end":                       "cut_off",
+	"requests were cut off at the hand-over":                         "cut_off",
+	"messages were still queued at the end":                          "queued_at_end",
+	"idle sessions need a goroutine each":                            "no_watch",
+	"an address of the settings cannot be had: the one before stays": "address_kept",
+	"the port is that of an outgoing connection, waiting for it":     "port_taken",
+	"cannot accept connections: making room and trying again":        "cannot_accept",
+}
+
+// Record says a record of the log in a sentence, and what to do about it in another, if
+// there is something to be done. known is false if there is no sentence for it.
+func (w Words) Record(r control.LogRecord) (sentence, advice string, known bool) {
+	if r.Lost > 0 {
+		return w.Text.T("live.lost", "N", r.Lost), "", true
+	}
+	message, again := strings.CutSuffix(r.Message, repeated)
+	text := recordTexts[message]
+	if text == "" {
+		return "", "", false
+	}
+	args := w.recordArgs(r)
+	sentence = w.Text.T("live.record_"+text, args...)
+	if again {
+		sentence += w.Text.T("live.record_again", args...)
+	}
+	id := "live.advice_" + text
+	if advice = w.Text.T(id, args...); advice == id {
+		advice = ""
+	}
+	return sentence, advice, true
+}
+
+// Attr is the value of an attribute of a record, as text; empty: it has none.
+func Attr(r control.LogRecord, name string) string {
+	for _, a := range r.Attrs {
+		if a.Name == name {
+			return fmt.Sprint(a.Value)
+		}
+	}
+	return ""
+}
+
+// recordArgs are what sentences about records may name; what a record does not have is
+// empty.
+func (w Words) recordArgs(r control.LogRecord) []any {
+	value := func(name string) string { return locale.Clean(Attr(r, name)) }
+	var args []any
+	for _, name := range []string{
+		"session", "delivered", "missed", "messages", "more", "sessions", "apps", "problems", "lost", "to", "to_version", "from_version", "not_after",
+		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied", "restart_needed", "service", "allowed",
+		"port", "connection", "at", "keys", "error", "method",
+	} {
+		args = append(args, name, value(name))
+	}
+	user := value("user")
+	if id := Attr(r, "user_id"); id != "" || Attr(r, "session") != "" {
+		user = w.user(id, Attr(r, "user_name"))
+	}
+	ib, app := Called(Attr(r, "ib"), Attr(r, "ib_name")), Attr(r, "app")
+	where := ""
+	switch {
+	case ib != "" && app != "":
+		where = w.Text.T("live.record_of_ib", "ib", ib, "app", w.App(app))
+	case app != "":
+		where = w.Text.T("live.record_of_app", "app", w.App(app))
+	}
+	who := where
+	if user != "" && where != "" {
+		who = user + ", " + where
+	}
+	if who != "" {
+		who += ": "
+	}
+	to := w.Text.T("live.everybody")
+	if id := Attr(r, "user_id"); id != "" {
+		to = Called(id, Attr(r, "user_name"))
+	} else if group := Attr(r, "group"); group != "" {
+		to = w.group(group)
+	}
+	reason := ""
+	if word := Attr(r, "reason"); word != "" {
+		reason = w.Reason(word)
+	}
+	addr := value("peer")
+	if addr == "others" {
+		addr = w.Text.T("live.record_others")
+	}
+	return append(args, "user", user, "where", where, "who", who, "whom", to, "addr", addr, "reason", reason)
+}
