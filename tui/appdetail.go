@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -27,6 +26,7 @@ func (a *appsScreen) detailKeys() keyTable {
 		{keys: "v", text: view, do: a.toggleKeys},
 		{keys: "s", text: "tui.key_server_key", do: a.withApp(a.askServerKey)},
 		{keys: "C", text: "tui.key_client_key", do: a.withApp(a.askClientKey)},
+		{keys: "R", text: "tui.key_revoke", do: a.withApp(a.askRevoke)},
 		{keys: "t", text: "tui.key_reset_token", do: a.withApp(a.askResetToken)},
 		{keys: "r", text: "tui.key_rename", do: a.withApp(a.askRename)},
 		{keys: "d", text: "tui.key_remove", do: a.withApp(a.askRemove)},
@@ -166,19 +166,7 @@ func (a *appsScreen) facts(one control.App) []field {
 		{a.t("tui.created_at"), say.Time(one.CreatedAt)},
 		{a.t("tui.column_sessions"), number(one.Sessions)},
 	}
-	until := func(t time.Time) string {
-		return a.t("tui.old_until", "left", a.words.Age(max(t.Sub(a.now()), 0)), "time", say.Time(t))
-	}
-	if t := one.OldServerKeyUntil; t != nil {
-		facts = append(facts, field{a.t("tui.old_server_key"), until(*t)})
-	}
-	if t := one.OldClientKeyUntil; t != nil {
-		facts = append(facts, field{a.t("tui.old_client_key"), until(*t)})
-		if n := one.OldClientKeySessions; n != nil {
-			facts = append(facts, field{a.t("tui.on_old_key"), number(*n)})
-		}
-	}
-	return facts
+	return append(facts, a.keyFacts(one)...)
 }
 
 // listKeys shows all keys of the detail in columns: the footer has no room for

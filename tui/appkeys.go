@@ -8,6 +8,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
+	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // New keys for an app, and the end of its tokens.
@@ -81,6 +82,74 @@ func (a *appsScreen) askClientKey(one control.App) tea.Cmd {
 			return a.t("tui.client_key_grace", "time", a.graceName(grace))
 		},
 	})
+}
+
+// askRevoke ends old keys before their time.
+func (a *appsScreen) askRevoke(one control.App) tea.Cmd {
+	revoke := func(server, client bool) func() tea.Cmd {
+		return func() tea.Cmd {
+			return a.change(func(ctx context.Context) (control.App, string, error) {
+				change, err := a.daemon.RevokeOld(ctx, one.ID, server, client)
+				return change.App, a.t("tui.revoked", "sessions", a.t("live.n_sessions", "N", change.ClosedSessions)), err
+			})
+		}
+	}
+	options := []option{{a.t("tui.change_nothing"), nil}}
+	server, client := one.OldServerKeyUntil != nil, one.OldClientKeyUntil != nil
+	if server {
+		options = append(options, option{a.t("tui.revoke_server"), revoke(true, false)})
+	}
+	if client {
+		n := 0
+		if one.OldClientKeySessions != nil {
+			n = *one.OldClientKeySessions
+		}
+		options = append(options, option{a.t("tui.revoke_client", "sessions", a.t("live.n_sessions", "N", n)), revoke(false, true)})
+	}
+	switch {
+	case !server && !client:
+		a.tell(a.t("tui.no_old_keys"))
+		return nil
+	case server && client:
+		options = append(options, option{a.t("tui.revoke_both"), revoke(true, true)})
+	}
+	return a.open(&question{
+		env:     a.env,
+		title:   a.t("tui.revoke_title"),
+		text:    a.t("tui.revoke_text", "title", cells.Plain(one.Title), "id", one.ID),
+		options: options,
+	})
+}
+
+// keyFacts are the ages of an app's keys, and who uses them.
+func (a *appsScreen) keyFacts(one control.App) []field {
+	age := func(since time.Time) string { return a.words.Age(a.now().Sub(since)) }
+	last := func(at *time.Time) string {
+		if at == nil {
+			return a.t("live.never")
+		}
+		return say.Time(*at)
+	}
+	until := func(t time.Time) string {
+		return a.t("tui.old_until", "left", a.words.Age(max(t.Sub(a.now()), 0)), "time", say.Time(t))
+	}
+	current := one.Sessions
+	if n := one.OldClientKeySessions; n != nil {
+		current = max(current-*n, 0)
+	}
+	facts := []field{
+		{a.t("tui.server_key"), a.t("tui.server_key_use", "age", age(one.ServerKeySince), "tokens", number(one.ServerKeyTokens), "last", last(one.ServerKeyLastUsedAt))},
+		{a.t("tui.client_key"), a.t("tui.client_key_use", "age", age(one.ClientKeySince), "n", number(current))},
+	}
+	for _, k := range one.OldServerKeys {
+		facts = append(facts, field{a.t("tui.old_server_key"), until(k.Until) + " · " +
+			a.t("tui.server_key_use", "age", age(k.Since), "tokens", number(k.Tokens), "last", last(k.LastUsedAt))})
+	}
+	for _, k := range one.OldClientKeys {
+		facts = append(facts, field{a.t("tui.old_client_key"), until(k.Until) + " · " +
+			a.t("tui.client_key_use", "age", age(k.Since), "n", number(k.Sessions))})
+	}
+	return facts
 }
 
 func (a *appsScreen) askResetToken(one control.App) tea.Cmd {

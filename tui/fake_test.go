@@ -75,6 +75,7 @@ func aDaemon() *fakeDaemon {
 	day := moment.Add(23*time.Hour + 59*time.Minute)
 	onOld := 1204
 	d.apps[0].OldClientKeyUntil, d.apps[0].OldClientKeySessions = &day, &onOld
+	d.apps[0].OldClientKeys = []control.OldClientKey{{Generation: 1, Since: moment.Add(-240 * time.Hour), Until: day, Sessions: onOld}}
 	for i, user := range []string{"Иванов И. И.", "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "evil\x1b[2J\u202e", "👨‍👩‍👧 家族", "petrov"} {
 		s := control.Session{
 			ID:            fmt.Sprint(101 + i),
@@ -155,6 +156,8 @@ func (d *fakeDaemon) add(title string) control.App {
 		ID:        fmt.Sprintf("1b677a99-94a9-4dd8-a1d1-%012d", d.created),
 		Title:     title,
 		CreatedAt: moment.Add(-240 * time.Hour),
+
+		ServerKeySince: moment.Add(-240 * time.Hour), ClientKeySince: moment.Add(-26 * time.Hour), ServerKeyTokens: 7,
 		ServerKey: fmt.Sprintf("%064d", d.created),
 		ClientKey: fmt.Sprintf("IAAAABAAAAC%064d=", d.created),
 	}
@@ -270,6 +273,8 @@ func (d *fakeDaemon) RotateServerKey(_ context.Context, id string, grace time.Du
 		a.ServerKey = strings.Repeat("N", 64)
 		until := moment.Add(grace)
 		a.OldServerKeyUntil = &until
+		a.OldServerKeys = []control.OldServerKey{{Since: a.ServerKeySince, Until: until}}
+		a.ServerKeySince = moment
 		d.graces = append(d.graces, grace)
 	})
 	return control.AppChange{App: a}, err
@@ -281,6 +286,18 @@ func (d *fakeDaemon) RotateClientKey(_ context.Context, id string, grace time.Du
 		d.graces = append(d.graces, grace)
 	})
 	return control.AppChange{App: a, ClosedSessions: a.Sessions}, err
+}
+
+func (d *fakeDaemon) RevokeOld(_ context.Context, id string, server, client bool) (control.AppChange, error) {
+	a, err := d.change(id, func(a *control.App) {
+		if server {
+			a.OldServerKeyUntil, a.OldServerKeys = nil, nil
+		}
+		if client {
+			a.OldClientKeyUntil, a.OldClientKeys, a.OldClientKeySessions = nil, nil, nil
+		}
+	})
+	return control.AppChange{App: a, ClosedSessions: 1204}, err
 }
 
 func (d *fakeDaemon) ResetToken(_ context.Context, id string) (control.App, error) {

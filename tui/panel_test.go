@@ -122,6 +122,22 @@ func TestRotatesKeysWithGrace(t *testing.T) {
 	}
 }
 
+func TestRevokesOldKeys(t *testing.T) {
+	t.Parallel()
+	d, daemon := connected(t)
+	d.press("2", "enter", "R")
+	d.sees("Отозвать прежние ключи?", "отозвать прежний ключ клиента немедленно, отключится 1204 сеанса", "-отозвать оба")
+	d.press("enter")
+	d.sees("Прежний ключ клиента") // nothing was chosen
+	d.press("R", "down", "enter")
+	d.sees("Прежние ключи отозваны.", "-Прежний ключ клиента")
+	if daemon.apps[0].OldClientKeyUntil != nil {
+		t.Error("the old key is not revoked")
+	}
+	d.press("R")
+	d.sees("Прежних ключей у приложения нет.")
+}
+
 func TestResetsTokensOnlyWhenConfirmed(t *testing.T) {
 	t.Parallel()
 	d, _ := connected(t)

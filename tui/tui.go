@@ -48,6 +48,7 @@ type Daemon interface {
 	RenameApp(ctx context.Context, id, title string) (control.App, error)
 	RotateServerKey(ctx context.Context, id string, grace time.Duration) (control.AppChange, error)
 	RotateClientKey(ctx context.Context, id string, grace time.Duration) (control.AppChange, error)
+	RevokeOld(ctx context.Context, id string, server, client bool) (control.AppChange, error)
 	ResetToken(ctx context.Context, id string) (control.App, error)
 	RemoveApp(ctx context.Context, id string) (control.AppChange, error)
 

@@ -127,7 +127,7 @@ press C
 await "прежний ключ работает ещё 24 часа"
 press Enter
 await "сеансы с прежним работают ещё 24 часа"
-await "Сеансов с прежним ключом"
+await "Прежний ключ клиента"
 picture rotated
 
 # What the person sees of it all.
