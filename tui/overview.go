@@ -25,8 +25,9 @@ type overviewScreen struct {
 	state
 	past   past
 	latest control.Statistics
-	unseen int // seconds since the state was asked for
-	link   int // that is selected: 0 the warnings, then the counters that are not 0
+	ticked bool // latest is known
+	unseen int  // seconds since the state was asked for
+	link   int  // that is selected: 0 the warnings, then the counters that are not 0
 }
 
 func newOverview(e *env) *overviewScreen { return &overviewScreen{env: e, past: past{env: e}} }
@@ -76,7 +77,7 @@ func (o *overviewScreen) update(msg tea.Msg) tea.Cmd {
 	case upMsg:
 		return tea.Batch(o.ask(), o.past.ask())
 	case tickMsg:
-		o.latest = msg.statistics
+		o.latest, o.ticked = msg.statistics, true
 		cmd := o.past.tick(msg)
 		if o.unseen++; o.seen || o.unseen >= watchEvery {
 			return tea.Batch(cmd, o.ask())
@@ -206,6 +207,9 @@ func (o *overviewScreen) charts(width, height int) []string {
 	const gap, twoRows = 3, 15
 	half := (width - gap) / 2
 	st := o.latest
+	if !o.ticked {
+		st.Sessions, st.Rates = o.status.Sessions, o.status.Rates
+	}
 	pair := func(left, right []string) (lines []string) {
 		for i := range left {
 			lines = append(lines, left[i]+strings.Repeat(" ", gap)+right[i])
