@@ -14,6 +14,17 @@ var tasks = []struct {
 	most int
 	do   func(d *counted)
 }{
+	{"create an app and copy its three values", 4, func(d *counted) {
+		d.press("2", "n")
+		d.write("Новая")
+		d.press("enter", "y")
+		created := d.daemon.apps[len(d.daemon.apps)-1]
+		for _, value := range []string{created.ID, created.ServerKey, created.ClientKey} {
+			if !strings.Contains(strings.Join(d.clipboard, "\n"), value) {
+				d.t.Errorf("%s was not copied", value)
+			}
+		}
+	}},
 	{"who is in one infobase", 3, func(d *counted) {
 		d.press("3", "/")
 		d.write("a1b2c3d4")
