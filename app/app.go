@@ -142,7 +142,8 @@ func (e *AmbiguousError) Error() string {
 }
 
 // Match finds the app a person means by ref: its id in any letter case, its exact
-// title, or a beginning of its id that no other app shares; tried in this order.
+// title, a beginning of its id that no other app shares, or its title in another letter
+// case; tried in this order.
 // The error is ErrNotFound or an *AmbiguousError.
 func Match(apps []*App, ref string) (*App, error) {
 	lower := strings.ToLower(ref)
@@ -150,6 +151,7 @@ func Match(apps []*App, ref string) (*App, error) {
 		func(a *App) bool { return a.ID == lower },
 		func(a *App) bool { return a.Title == ref },
 		func(a *App) bool { return ref != "" && strings.HasPrefix(a.ID, lower) },
+		func(a *App) bool { return strings.EqualFold(a.Title, ref) },
 	} {
 		var found []*App
 		for _, a := range apps {
@@ -184,6 +186,12 @@ func quoteShort(s string) string {
 
 func compareApps(a, b *App) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
+}
+
+// CheckTitle returns nil if an app can have that title, or ErrBadTitle with the reason.
+func CheckTitle(title string) error {
+	_, err := cleanTitle(title)
+	return err
 }
 
 // cleanTitle takes blanks off both ends and checks the rest. The error is

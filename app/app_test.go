@@ -23,10 +23,12 @@ func TestMatch(t *testing.T) {
 		office = "ffff0000-0000-4000-8000-000000000003"
 		double = "11110000-0000-4000-8000-000000000004"
 		second = "22220000-0000-4000-8000-000000000005"
+		loud   = "33330000-0000-4000-8000-000000000006"
+		prefix = "44440000-0000-4000-8000-000000000007"
 	)
 	apps := []*app.App{
 		{ID: shop, Title: "Магазин"}, {ID: stock, Title: "ffff"}, {ID: office, Title: "Контора"},
-		{ID: double, Title: "Два"}, {ID: second, Title: "Два"},
+		{ID: double, Title: "Два"}, {ID: second, Title: "Два"}, {ID: loud, Title: "КОНТОРА"}, {ID: prefix, Title: "ffff0"},
 	}
 	for _, c := range []struct {
 		name, ref string
@@ -35,7 +37,11 @@ func TestMatch(t *testing.T) {
 		{"whole id", shop, []string{shop}},
 		{"whole id in upper case", strings.ToUpper(office), []string{office}},
 		{"title", "Магазин", []string{shop}},
-		{"title in another letter case is another title", "магазин", nil},
+		{"title in another letter case", "магазин", []string{shop}},
+		{"title in another letter case of two apps", "два", []string{double, second}},
+		{"the very title goes before others of another letter case", "КОНТОРА", []string{loud}},
+		{"title of which two differ in letter case only", "конторА", []string{office, loud}},
+		{"beginning of an id goes before a title in another letter case", "FFFF0", []string{office}},
 		{"title goes before a beginning of an id", "ffff", []string{stock}},
 		{"beginning of an id", "0b7a1", []string{shop}},
 		{"beginning of an id in upper case", "0B7A2", []string{stock}},
