@@ -163,7 +163,7 @@ func (l *Localizer) Error(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return l.system(err)
 }
 
 // joined returns the parts of an error that is nothing but a list of errors, a

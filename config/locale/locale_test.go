@@ -85,7 +85,7 @@ func catalogue(t *testing.T) map[string]bool {
 	return all
 }
 
-var idPattern = regexp.MustCompile(`^(admin|config|daemon|import|live|service|tui)\.[A-Za-z_]+[A-Za-z0-9_.]*$`)
+var idPattern = regexp.MustCompile(`^(admin|config|daemon|import|live|service|system|tui)\.[A-Za-z_]+[A-Za-z0-9_.]*$`)
 
 // TestEveryTextIsUsedAndEveryUseHasAText looks for the ids in the code's string
 // literals. A literal that ends with an underscore or a dot, to which the code
