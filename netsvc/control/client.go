@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -303,28 +304,41 @@ func (c *Client) send(ctx context.Context, by caller, method, path string, body 
 		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() && ctx.Err() == nil {
 			return &ConnectError{Path: c.path, Kind: ConnectFailed, Err: fmt.Errorf("no answer within %v", by.patience)}
 		}
+		if strings.Contains(err.Error(), "malformed HTTP") {
+			return &ConnectError{Path: c.path, Kind: ConnectOther, Err: errors.New("it does not speak HTTP")}
+		}
 		return fmt.Errorf("talking to the daemon: %s: %w", c.path, err)
 	}
 	defer response.Body.Close()
-	if version := response.Header.Get(VersionHeader); version != "" && c.OnVersion != nil {
+	version := response.Header.Get(VersionHeader)
+	if version != "" && c.OnVersion != nil {
 		c.met.Do(func() { c.OnVersion(version) })
 	}
+	ours := true
 	if response.StatusCode >= 300 {
-		return refusalOf(response)
+		err, ours = refusalOf(response)
+	} else {
+		err = read(response.Body)
+		_, noJSON := errors.AsType[*json.SyntaxError](err)
+		ours = !noJSON
 	}
-	return read(response.Body)
+	if version == "" && !ours {
+		return &ConnectError{Path: c.path, Kind: ConnectOther, Err: fmt.Errorf("HTTP %s", response.Status)}
+	}
+	return err
 }
 
 // maxErrorBytes bounds what is read of an answer that should be an error.
 const maxErrorBytes = 64 << 10
 
-func refusalOf(response *http.Response) error {
+// refusalOf reads why the daemon refused; ours reports whether it is a daemon that did.
+func refusalOf(response *http.Response) (refusal error, ours bool) {
 	var body ErrorBody
 	err := json.NewDecoder(io.LimitReader(response.Body, maxErrorBytes)).Decode(&body)
 	if err != nil || body.Error == nil {
-		return &Error{Status: response.StatusCode, Code: CodeInternal,
-			Message: "the daemon answered " + response.Status}
+		message := "the daemon answered " + response.Status
+		return &Error{Status: response.StatusCode, Code: CodeInternal, Message: message}, false
 	}
 	body.Error.Status = response.StatusCode
-	return body.Error
+	return body.Error, true
 }

@@ -92,17 +92,46 @@ func TestAnAnswerThatIsNotOursIsAnError(t *testing.T) {
 			http.Error(w, strings.Repeat("x", 1<<20), http.StatusBadGateway)
 		})
 		_, err := c.Apps(t.Context())
+		other, ok := errors.AsType[*control.ConnectError](err)
+		if !ok || other.Kind != control.ConnectOther || !strings.Contains(err.Error(), "502") {
+			t.Errorf("got %v, want that something else answers, with the status", err)
+		}
+	})
+	t.Run("an error of another shape from a daemon", func(t *testing.T) {
+		t.Parallel()
+		c := stranger(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(control.VersionHeader, "9.9")
+			http.Error(w, "x", http.StatusBadGateway)
+		})
+		_, err := c.Apps(t.Context())
 		refusal, ok := errors.AsType[*control.Error](err)
 		if !ok || refusal.Status != http.StatusBadGateway || refusal.Code != control.CodeInternal ||
 			!strings.Contains(refusal.Message, "502") {
 			t.Errorf("got %v, want a refusal with the status", err)
 		}
 	})
+	t.Run("no HTTP", func(t *testing.T) {
+		t.Parallel()
+		c := stranger(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			io.WriteString(conn, "220 mail.example ESMTP\r\n")
+			conn.Close()
+		})
+		_, err := c.Apps(t.Context())
+		if other, ok := errors.AsType[*control.ConnectError](err); !ok || other.Kind != control.ConnectOther {
+			t.Errorf("got %v, want that something else answers", err)
+		}
+	})
 	t.Run("no JSON", func(t *testing.T) {
 		t.Parallel()
 		c := stranger(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
-		if _, err := c.Apps(t.Context()); err == nil {
-			t.Error("took it for an answer")
+		_, err := c.Apps(t.Context())
+		if other, ok := errors.AsType[*control.ConnectError](err); !ok || other.Kind != control.ConnectOther {
+			t.Errorf("got %v, want that something else answers", err)
 		}
 	})
 	t.Run("cut off", func(t *testing.T) {

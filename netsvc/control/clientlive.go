@@ -22,6 +22,9 @@ var ErrEnded = errors.New("the daemon has ended the stream")
 func (c *Client) Logs(ctx context.Context, q LogQuery, follow bool, each func(LogRecord) error) error {
 	values := streamValues(q.Tail, follow)
 	set(values, "level", q.Level)
+	if !q.Since.IsZero() {
+		values.Set("since", q.Since.Format(time.RFC3339Nano))
+	}
 	set(values, "q", q.Text)
 	set(values, "message", q.Message)
 	return read(ctx, c, "/logs?"+values.Encode(), follow, each)

@@ -24,6 +24,7 @@ const (
 	ConnectTooLong                      // no socket can have that path
 	ConnectNotSocket                    // there is something else: a file or a folder
 	ConnectForeign                      // somebody else has taken the pipe's name (Windows)
+	ConnectOther                        // something answers that is no daemon of ours
 )
 
 // ConnectError says that the daemon cannot be reached.

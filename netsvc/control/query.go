@@ -3,6 +3,7 @@ package control
 import (
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // SessionQuery selects sessions. The zero value selects the first page of all of
@@ -57,8 +58,9 @@ type EventQuery struct {
 // LogQuery selects records of the daemon's log. The zero value selects all that
 // come.
 type LogQuery struct {
-	Level   string // this and above; empty: all that is kept
-	Message string // what the message begins with
-	Text    string // must be part of the message or an attribute, in any letter case
-	Tail    int    // how many of the last records come first
+	Level   string    // this and above; empty: all that is kept
+	Message string    // what the message begins with
+	Text    string    // must be part of the message or an attribute, in any letter case
+	Tail    int       // how many of the last records come first
+	Since   time.Time // of these, only those of this time and later; zero: all
 }

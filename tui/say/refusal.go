@@ -72,6 +72,8 @@ func unreachableWords(e *control.ConnectError) []string {
 		return []string{"not_socket"}
 	case control.ConnectForeign:
 		return []string{"foreign"}
+	case control.ConnectOther:
+		return []string{"other", "failed"}
 	case control.ConnectDenied:
 		if e.Group != "" {
 			return []string{"denied_group", "denied"}

@@ -17,11 +17,12 @@ import (
 type logFilter struct {
 	level         slog.Level
 	message, text string // what the message begins with; a part of the record
+	since         time.Time
 	names         func(*logring.Record) (user, ib string)
 }
 
 func (f *logFilter) keeps(r *logring.Record) bool {
-	if r.Level < f.level || !strings.HasPrefix(r.Message, f.message) {
+	if r.Level < f.level || r.Time.Before(f.since) || !strings.HasPrefix(r.Message, f.message) {
 		return false
 	}
 	if f.text == "" || fold.Contains(r.Message, f.text) {
@@ -55,6 +56,13 @@ func (s *Server) listLogs(r *http.Request) (reply, error) {
 			return nil, err
 		}
 		filter.level = level.Slog()
+	}
+	if text := values.Get("since"); text != "" {
+		since, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return nil, badRequest("since: expected a time like 2026-11-26T21:00:00Z")
+		}
+		filter.since = since
 	}
 	tail, follow, err := tailAndFollow(values)
 	if err != nil {

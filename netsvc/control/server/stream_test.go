@@ -73,6 +73,17 @@ func TestLogsAreFilteredByLevelAndText(t *testing.T) {
 			t.Errorf("%+v: got %q, want %q", tt.query, got, tt.want)
 		}
 	}
+	all := d.logs(control.LogQuery{Tail: 100})
+	for since, want := range map[time.Time]string{
+		all[0].Time:                                 "one two three four",
+		all[2].Time.Add(-time.Nanosecond):           "three four",
+		all[3].Time.Add(time.Nanosecond):            "",
+		all[3].Time.In(time.FixedZone("", 3*60*60)): "four",
+	} {
+		if got := messages(d.logs(control.LogQuery{Tail: 100, Since: since})); got != want {
+			t.Errorf("since %v: got %q, want %q", since, got, want)
+		}
+	}
 	two := d.logs(control.LogQuery{Tail: 1, Text: "two"})[0]
 	want := control.LogAttrs{{Name: "age", Value: json.Number("1.5")}, {Name: "n", Value: json.Number("7")},
 		{Name: "ok", Value: true}}
@@ -105,7 +116,8 @@ func TestStreamsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		"/v1/logs?tail=-1":           "tail: expected a number from 0",
 		"/v1/logs?tail=many":         "tail: expected a number from 0",
 		"/v1/logs?follow=perhaps":    "follow: expected true or false",
-		"/v1/logs?grep=x":            "expected one of level, q, message, tail, follow",
+		"/v1/logs?grep=x":            "expected one of level, q, message, since, tail, follow",
+		"/v1/logs?since=yesterday":   "since: expected a time like",
 		"/v1/events?event=birthday":  "expected one of session_opened, session_changed, session_closed, session_detached, session_resumed, registration_refused, app_changed, message_without_recipient, statistics",
 		"/v1/status?by_app=perhaps":  "by_app: expected true or false",
 		"/v1/explain?ib=x&user=y":    "app: is required",
