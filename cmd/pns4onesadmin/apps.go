@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // appCommands are the commands of the old product, and those that belong to them.
@@ -22,7 +23,7 @@ func (p *program) appCommands() []*cobra.Command {
 		p.listCommand(),
 		p.create(),
 		p.show(),
-		p.withApp("rename", []string{"title"}, p.rename),
+		p.renameCommand(),
 		p.rotateServerKey(),
 		p.rotateClientKey(),
 		p.rotateCommand(),
@@ -53,13 +54,15 @@ func (p *program) withRegistry(name string, arguments []string, do workOnApps) *
 // withApp makes a command whose first argument is an app.
 func (p *program) withApp(name string, arguments []string, do workOnApp) *cobra.Command {
 	arguments = append([]string{"app"}, arguments...)
-	return p.withRegistry(name, arguments, func(ctx context.Context, r registry, args []string) error {
+	cmd := p.withRegistry(name, arguments, func(ctx context.Context, r registry, args []string) error {
 		a, err := find(ctx, r, args[0])
 		if err != nil {
 			return err
 		}
 		return do(ctx, r, a, args[1:])
 	})
+	cmd.ValidArgsFunction = p.completeFirstApp
+	return cmd
 }
 
 // listCommand lists the apps: to a person as a table, which has no keys in it.
@@ -67,9 +70,6 @@ func (p *program) listCommand() *cobra.Command {
 	var keys bool
 	var olderThan time.Duration
 	cmd := p.withRegistry("list", nil, func(ctx context.Context, r registry, _ []string) error {
-		if olderThan < 0 {
-			return wrongUsage("admin.negative_time")
-		}
 		apps, err := r.Apps(ctx)
 		if err != nil {
 			return err
@@ -84,6 +84,8 @@ func (p *program) listCommand() *cobra.Command {
 		switch {
 		case p.json:
 			return p.printJSON(apps)
+		case p.onlyNames():
+			return printNames(p, apps, func(a control.App) string { return a.ID })
 		case len(apps) == 0 && olderThan > 0:
 			p.say("admin.no_older_keys")
 			return nil
@@ -93,7 +95,7 @@ func (p *program) listCommand() *cobra.Command {
 		switch {
 		case p.forScripts():
 			p.printListAsBefore(apps)
-		case keys:
+		case keys && !p.wide():
 			for i, a := range apps {
 				p.printBlocks(i, a)
 			}
@@ -105,7 +107,13 @@ func (p *program) listCommand() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&keys, "keys", false, p.text.T("admin.flag_keys"))
 	durationFlag(cmd.Flags(), &olderThan, "keys-older-than", p.text.T("admin.flag_keys_older_than"))
-	return cmd
+	checkedBefore(cmd, func([]string) error {
+		if olderThan < 0 {
+			return wrongUsage("admin.negative_time")
+		}
+		return nil
+	})
+	return withForms(cmd, formWide, formName)
 }
 
 // printBlocks writes the app at place i of several.
@@ -127,12 +135,15 @@ func (p *program) printAppTable(apps []control.App) {
 	var rows [][]string
 	for _, a := range apps {
 		rows = append(rows, []string{
-			cells.Truncate(locale.Clean(a.Title), maxTitleWidth), a.ID, fmt.Sprint(a.Sessions), age(a.ServerKeySince), age(a.ClientKeySince),
+			p.shortTitle(a.Title), a.ID, fmt.Sprint(a.Sessions), age(a.ServerKeySince), age(a.ClientKeySince),
 		})
 	}
-	p.printTable([]string{
-		p.text.T("admin.field_title"), p.text.T("admin.field_id"), p.text.T("admin.field_sessions"),
-		p.text.T("admin.key_age_server"), p.text.T("admin.key_age_client"),
+	p.printTable([]column{
+		{title: p.text.T("admin.field_title")},
+		{title: p.text.T("admin.field_id")},
+		{title: p.text.T("admin.field_sessions"), number: true},
+		{title: p.text.T("admin.key_age_server"), number: true},
+		{title: p.text.T("admin.key_age_client"), number: true},
 	}, rows)
 }
 
@@ -165,7 +176,7 @@ func (p *program) show() *cobra.Command {
 		return p.printField(a, name)
 	})
 	cmd.Flags().StringVar(&name, "field", "", p.text.T("admin.flag_field"))
-	return cmd
+	return withForms(cmd, formName)
 }
 
 // printField writes one field of the object that --json prints, as it is: for scripts
@@ -181,7 +192,8 @@ func (p *program) printField(a control.App, name string) error {
 	}
 	value, there := object[name]
 	if !there {
-		return wrongUsage("admin.unknown_field", "field", locale.Clean(name), "fields", strings.Join(slices.Sorted(maps.Keys(object)), ", "))
+		fields := strings.Join(slices.Sorted(maps.Keys(object)), ", ")
+		return wrongUsage("admin.unknown_field", "field", locale.Clean(name), "fields", fields)
 	}
 	var text string
 	if json.Unmarshal(value, &text) != nil {
@@ -222,7 +234,44 @@ func (p *program) create() *cobra.Command {
 		return nil
 	})
 	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, p.text.T("admin.flag_if_missing"))
+	return withForms(checkedBefore(cmd, func(args []string) error { return checkTitle(args[0]) }), formName)
+}
+
+// checkTitle refuses a title that no app can have, before the daemon is asked.
+func checkTitle(title string) error {
+	switch {
+	case app.CheckTitle(title) == nil:
+		return nil
+	case !utf8.ValidString(title):
+		return wrongUsage("admin.not_utf8")
+	}
+	return wrongUsage("admin.error_bad_title")
+}
+
+// checkGrace refuses a grace that no key can have.
+func checkGrace(grace time.Duration) error {
+	if grace < 0 || grace > app.MaxGrace {
+		return wrongUsage("admin.error_bad_grace")
+	}
+	return nil
+}
+
+// checkedBefore has a command look at its arguments before the daemon is asked. Flags are
+// read by then.
+func checkedBefore(cmd *cobra.Command, check func(args []string) error) *cobra.Command {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := check(args); err != nil {
+			return err
+		}
+		return run(cmd, args)
+	}
 	return cmd
+}
+
+func (p *program) renameCommand() *cobra.Command {
+	cmd := p.withApp("rename", []string{"title"}, p.rename)
+	return withForms(checkedBefore(cmd, func(args []string) error { return checkTitle(args[1]) }), formName)
 }
 
 func (p *program) rename(ctx context.Context, r registry, a control.App, args []string) error {
@@ -235,8 +284,11 @@ func (p *program) rename(ctx context.Context, r registry, a control.App, args []
 
 // printApp writes an app for a person or a script.
 func (p *program) printApp(a control.App) error {
-	if p.json {
+	switch {
+	case p.json:
 		return p.printJSON(a)
+	case p.onlyNames():
+		return printNames(p, []control.App{a}, func(a control.App) string { return a.ID })
 	}
 	p.printBlock(p.appFields(a))
 	return nil
@@ -307,7 +359,7 @@ func (p *program) rotateServerKey() *cobra.Command {
 	})
 	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
-	return cmd
+	return withForms(checkedBefore(cmd, func([]string) error { return checkGrace(grace) }), formName)
 }
 
 func (p *program) rotateClientKey() *cobra.Command {
@@ -339,7 +391,7 @@ func (p *program) rotateClientKey() *cobra.Command {
 	})
 	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
-	return cmd
+	return withForms(checkedBefore(cmd, func([]string) error { return checkGrace(grace) }), formName)
 }
 
 func (p *program) remove() *cobra.Command {
@@ -372,6 +424,7 @@ func (p *program) remove() *cobra.Command {
 		return nil
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
+	cmd.ValidArgsFunction = p.completeFirstApp
 	return cmd
 }
 

@@ -10,7 +10,7 @@ import (
 
 // backupCommand saves the database of the running daemon.
 func (p *program) backupCommand() *cobra.Command {
-	return p.command("backup", []string{"file"}, func(cmd *cobra.Command, args []string) error {
+	cmd := p.command("backup", []string{"file"}, func(cmd *cobra.Command, args []string) error {
 		if _, onTerminal := p.terminal(); args[0] == "-" && onTerminal {
 			return wrongUsage("admin.backup_to_terminal")
 		}
@@ -29,4 +29,6 @@ func (p *program) backupCommand() *cobra.Command {
 			return nil
 		})
 	})
+	cmd.ValidArgsFunction = nil // files
+	return cmd
 }

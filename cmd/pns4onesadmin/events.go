@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
@@ -27,6 +29,12 @@ func (p *program) eventsCommand() *cobra.Command {
 		if w.query.Tail < 0 {
 			return wrongUsage("admin.bad_tail")
 		}
+		for _, kind := range w.query.Kinds {
+			if !slices.Contains(control.EventKinds(), kind) {
+				return wrongUsage("admin.unknown_event", "kind", locale.Clean(kind), "kinds",
+					strings.Join(control.EventKinds(), ", "))
+			}
+		}
 		if w.once && !cmd.Flags().Changed("tail") {
 			w.query.Tail = 100
 		}
@@ -41,7 +49,7 @@ func (p *program) eventsCommand() *cobra.Command {
 	flags.StringSliceVar(&w.query.Kinds, "event", nil, p.text.T("admin.flag_event", "kinds", kinds))
 	flags.StringVar(&w.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&w.query.Text, "grep", "", p.text.T("admin.flag_grep"))
-	p.completeIDs(cmd)
+	p.completeNames(cmd)
 	cmd.RegisterFlagCompletionFunc("event", completions(control.EventKinds()...))
 	return cmd
 }

@@ -24,6 +24,7 @@ const (
 	exitUsage       = 2 // a command line that cannot be understood
 	exitUnreachable = 3 // no daemon, or no permission to speak with it
 	exitNotFound    = 4 // no such app, session or user
+	exitUndelivered = 5 // the message was sent, but not every recipient is connected (--require-delivery)
 )
 
 // usageError is a command line that cannot be understood.
@@ -33,6 +34,9 @@ func wrongUsage(id string, args ...any) error { return usageError{locale.NewText
 
 // notFoundError says that there is nobody, or nothing, of a name.
 type notFoundError struct{ *locale.Text }
+
+// undeliveredError is a message that did not reach all who were to get it.
+type undeliveredError struct{ *locale.Text }
 
 // failure is a command that could not do its work, said in the person's language.
 func failure(id string, args ...any) error { return locale.NewText(id, args...) }
@@ -50,6 +54,8 @@ func exitStatus(err error) int {
 		return exitUnreachable
 	case errors.As(err, new(notFoundError)):
 		return exitNotFound
+	case errors.As(err, new(undeliveredError)):
+		return exitUndelivered
 	}
 	if e := refusalOf(err); e != nil && (e.Code == control.CodeAppNotFound || e.Code == control.CodeSessionNotFound) {
 		return exitNotFound

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,34 +26,42 @@ const maxExplained = 5
 func (p *program) explainCommand() *cobra.Command {
 	var about explained
 	cmd := p.command("explain", nil, func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 {
-			about.who = args[0]
-		}
-		if err := about.check(); err != nil {
+		if err := about.take(args); err != nil {
 			return err
 		}
 		return p.withDaemon(func(client *control.Client) error { return p.explain(cmd.Context(), client, about) })
 	})
-	cmd.Use += " [<" + p.text.T("admin.arg_who") + ">]"
+	who, appArg := "<"+p.text.T("admin.arg_who")+">", "<"+p.text.T("admin.arg_app")+">"
+	cmd.Use = "explain " + who + " | " + appArg + " <" + p.text.T("admin.arg_ib") + "> " + who
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 || len(args) == 1 && args[0] == "" {
+		if len(args) == 2 || len(args) > 3 || slices.Contains(args, "") {
 			return wrongUsage("admin.wrong_arguments", "usage", commandName+" "+cmd.Use)
 		}
 		return nil
 	}
-	cmd.ValidArgsFunction = p.completePeople
+	cmd.ValidArgsFunction = p.completeExplain
 	flags := cmd.Flags()
 	flags.StringVar(&about.app, "app", "", p.text.T("admin.flag_app"))
-	flags.StringVar(&about.ib, "ib", "", p.text.T("admin.flag_ib"))
-	flags.StringVar(&about.user, "user", "", p.text.T("admin.flag_user"))
+	flags.StringVar(&about.ib, "ib", "", p.text.T("admin.flag_ib_name"))
+	flags.StringVar(&about.user, "user", "", p.text.T("admin.flag_user_name"))
 	flags.StringVar(&about.group, "group", "", p.text.T("admin.flag_group"))
-	p.completeIDs(cmd)
+	p.completeNames(cmd)
 	return cmd
 }
 
-func (about *explained) check() error {
+// take puts the arguments in their places and checks what there is.
+func (about *explained) take(args []string) error {
+	byFlag := about.ib != "" || about.user != "" || about.group != ""
 	switch {
-	case about.who != "" && (about.ib != "" || about.user != "" || about.group != ""):
+	case len(args) == 3 && (byFlag || about.app != ""):
+		return wrongUsage("admin.explain_who_or_ids")
+	case len(args) == 3:
+		about.app, about.ib, about.user = args[0], args[1], args[2]
+	case len(args) == 1:
+		about.who = args[0]
+	}
+	switch {
+	case about.who != "" && byFlag:
 		return wrongUsage("admin.explain_who_or_ids")
 	case about.who != "":
 		return nil
@@ -81,6 +90,14 @@ func (p *program) explain(ctx context.Context, client *control.Client, about exp
 	}
 	if about.who != "" {
 		return p.explainPeople(ctx, client, apps, appID, about.who)
+	}
+	if about.ib, err = p.infobaseID(ctx, client, appID, about.ib); err != nil {
+		return err
+	}
+	if about.user != "" {
+		if about.user, err = p.userID(ctx, client, appID, about.ib, about.user); err != nil {
+			return err
+		}
 	}
 	explanation, err := client.Explain(ctx, appID, about.ib, about.user, about.group)
 	if err != nil {
@@ -174,14 +191,16 @@ func (p *program) printPeople(people []control.Person, words say.Words) error {
 	rows := make([][]string, len(people))
 	for i, one := range people {
 		rows[i] = []string{
-			shortText(say.Name(one.UserID, one.UserName)), shortText(say.Name(one.IbID, one.IbName)), words.App(one.AppID),
-			fmt.Sprint(one.Sessions), shortID(one.UserID),
+			p.named(one.UserID, one.UserName), p.named(one.IbID, one.IbName), words.App(one.AppID),
+			fmt.Sprint(one.Sessions), p.shortID(one.UserID),
 		}
 	}
-	p.printTable([]string{
-		p.text.T("admin.column_user"), p.text.T("admin.column_ib"), p.text.T("admin.column_app"),
-		p.text.T("admin.column_sessions"),
-		p.text.T("admin.column_name_id"),
+	p.printTable([]column{
+		{title: p.text.T("admin.column_user")},
+		{title: p.text.T("admin.column_ib")},
+		{title: p.text.T("admin.column_app")},
+		{title: p.text.T("admin.column_sessions"), number: true},
+		{title: p.text.T("admin.column_name_id")},
 	}, rows)
 	return nil
 }

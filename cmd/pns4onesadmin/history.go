@@ -42,15 +42,15 @@ func (p *program) history(ctx context.Context, client *control.Client, ref strin
 			fmt.Sprint(point.Refused), fmt.Sprint(point.RequestsRefused), slowest,
 		})
 	}
-	p.printTable([]string{
-		p.text.T("admin.column_from"),
-		p.text.T("admin.column_sessions"),
-		p.text.T("admin.column_messages_rate"),
-		p.text.T("admin.column_delivered_rate"),
-		p.text.T("admin.column_no_recipient"),
-		p.text.T("admin.column_refused"),
-		p.text.T("admin.column_http_refused"),
-		p.text.T("admin.column_p99"),
+	p.printTable([]column{
+		{title: p.text.T("admin.column_from")},
+		{title: p.text.T("admin.column_sessions"), number: true},
+		{title: p.text.T("admin.column_messages_rate"), number: true},
+		{title: p.text.T("admin.column_delivered_rate"), number: true},
+		{title: p.text.T("admin.column_no_recipient"), number: true},
+		{title: p.text.T("admin.column_refused"), number: true},
+		{title: p.text.T("admin.column_http_refused"), number: true},
+		{title: p.text.T("admin.column_p99"), number: true},
 	}, rows)
 	return nil
 }

@@ -5,9 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // infobasesCommand lists the infobases of an app, or of all.
@@ -30,8 +28,11 @@ func (p *program) infobasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if p.json {
+			switch {
+			case p.json:
 				return p.printJSON(found)
+			case p.onlyNames():
+				return printNames(p, found, func(ib control.Infobase) string { return ib.ID })
 			}
 			p.printInfobases(found, apps, appID == "")
 			return nil
@@ -44,40 +45,40 @@ func (p *program) infobasesCommand() *cobra.Command {
 		}
 		return nil
 	}
-	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return p.completeApps(cmd, args, "")
-	}
-	return cmd
+	cmd.ValidArgsFunction = p.completeFirstApp
+	return withForms(cmd, formWide, formName)
 }
 
 func (p *program) printInfobases(found []control.Infobase, apps []control.App, withApp bool) {
 	words := p.words(apps)
-	header := []string{p.text.T("admin.column_ib_name")}
+	columns := []column{{title: p.text.T("admin.column_ib_name")}}
 	if withApp {
-		header = append(header, p.text.T("admin.column_app"))
+		columns = append(columns, column{title: p.text.T("admin.column_app")})
 	}
-	for _, id := range []string{"sessions", "users", "groups", "messages", "unmatched", "last_message", "name_id"} {
-		header = append(header, p.text.T("admin.column_"+id))
-	}
+	columns = append(columns,
+		column{title: p.text.T("admin.column_sessions"), number: true},
+		column{title: p.text.T("admin.column_users"), number: true},
+		column{title: p.text.T("admin.column_groups"), number: true, spare: true},
+		column{title: p.text.T("admin.column_messages"), number: true},
+		column{title: p.text.T("admin.column_unmatched"), number: true},
+		column{title: p.text.T("admin.column_last_message"), spare: true},
+		column{title: p.text.T("admin.column_name_id")})
 	rows := make([][]string, len(found))
 	for i, ib := range found {
 		last := p.text.T("live.never")
 		if ib.LastMessageAt != nil {
 			last = formatTime(*ib.LastMessageAt)
 		}
-		name := shortText(locale.Clean(ib.Name))
+		name := p.shortID(ib.Name)
 		if name == "" {
 			name = "—"
 		}
 		row := []string{name}
 		if withApp {
-			row = append(row, cells.Truncate(words.App(ib.AppID), maxTitleWidth))
+			row = append(row, p.shortTitle(words.App(ib.AppID)))
 		}
 		rows[i] = append(row, fmt.Sprint(ib.Sessions), fmt.Sprint(ib.Users), fmt.Sprint(ib.Groups), fmt.Sprint(ib.Messages),
-			fmt.Sprint(ib.Unmatched), last, shortID(ib.ID))
+			fmt.Sprint(ib.Unmatched), last, p.shortID(ib.ID))
 	}
-	p.printTable(header, rows)
+	p.printTable(columns, rows)
 }

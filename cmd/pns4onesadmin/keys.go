@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
@@ -89,7 +90,7 @@ func (p *program) rotateCommand() *cobra.Command {
 		switch {
 		case do.all == (len(args) > 0):
 			return wrongUsage("admin.rotate_whom")
-		case do.olderThan < 0 || do.grace < 0:
+		case do.olderThan < 0 || do.grace < 0 || do.grace > app.MaxGrace:
 			return wrongUsage("admin.negative_time")
 		case do.grace == 0 && !do.yes && !p.onTerminal():
 			return wrongUsage("admin.rotate_needs_yes")
@@ -106,6 +107,7 @@ func (p *program) rotateCommand() *cobra.Command {
 	})
 	cmd.Use = "rotate <" + p.text.T("admin.arg_app") + ">… | --all"
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.ValidArgsFunction = p.completeApps
 	flags := cmd.Flags()
 	flags.BoolVar(&do.all, "all", false, p.text.T("admin.flag_all_apps"))
 	durationFlag(flags, &do.olderThan, "older-than", p.text.T("admin.flag_older_than"))

@@ -17,10 +17,14 @@ import (
 
 // keysFileCommands carry apps from and to the old product's keys file.
 func (p *program) keysFileCommands() []*cobra.Command {
-	return []*cobra.Command{
+	commands := []*cobra.Command{
 		p.withRegistry("import", []string{"file"}, p.importKeys),
 		p.withRegistry("export", []string{"file"}, p.exportKeys),
 	}
+	for _, cmd := range commands {
+		cmd.ValidArgsFunction = nil // files
+	}
+	return commands
 }
 
 func (p *program) importKeys(ctx context.Context, r registry, args []string) error {
@@ -43,10 +47,10 @@ func (p *program) importKeys(ctx context.Context, r registry, args []string) err
 		return err
 	}
 	for _, problem := range report.Problems {
-		p.say("admin.import_problem", "line", problem.Line, "what", p.importProblem(problem))
+		p.warn("admin.import_problem", "line", problem.Line, "what", p.importProblem(problem))
 	}
 	if report.Omitted > 0 {
-		p.say("admin.import_omitted", "N", report.Omitted)
+		p.warn("admin.import_omitted", "N", report.Omitted)
 	}
 	p.say("admin.imported", "N", len(report.Imported))
 	if len(report.Present) > 0 {

@@ -60,6 +60,7 @@ func (p *program) listenCommand() *cobra.Command {
 		}
 		return err
 	})
+	cmd.Use = "listen --app … --ib … [--user …] [--group …]"
 	flags := cmd.Flags()
 	flags.StringVar(&l.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&l.registration.IbID, "ib", "", p.text.T("admin.flag_ib"))
@@ -70,6 +71,7 @@ func (p *program) listenCommand() *cobra.Command {
 	flags.StringVar(&l.service, "service", "", p.text.T("admin.flag_service"))
 	flags.StringVar(&l.clientKey, "client-key", "", p.text.T("admin.flag_client_key"))
 	flags.IntVar(&l.count, "count", 0, p.text.T("admin.flag_count"))
+	cmd.RegisterFlagCompletionFunc("app", p.completeApps)
 	return cmd
 }
 
@@ -285,7 +287,7 @@ func (p *program) printMessages(count int, unconfirmed bool, messages <-chan []b
 			case errors.Is(err, io.EOF):
 				return failure("admin.session_ended")
 			}
-			return failure("admin.session_broken", "error", err.Error())
+			return failure("admin.session_broken", "error", err)
 		}
 	}
 	return nil
@@ -299,7 +301,7 @@ func (p *program) printMessage(text []byte) error {
 	}
 	m, err := parseMessage(text)
 	if err != nil {
-		return failure("admin.session_broken", "error", err.Error())
+		return failure("admin.session_broken", "error", err)
 	}
 	head := time.Now().Format("15:04:05")
 	if m.Topic != "" {

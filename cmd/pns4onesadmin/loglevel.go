@@ -13,6 +13,13 @@ import (
 // logLevelCommand changes the level of the daemon's log, or shows it.
 func (p *program) logLevelCommand() *cobra.Command {
 	cmd := p.command("loglevel", []string{"level"}, func(cmd *cobra.Command, args []string) error {
+		var level config.Level
+		if len(args) == 1 {
+			var err error
+			if level, err = config.ParseLevel(args[0]); err != nil {
+				return usageError{locale.NewText("admin.bad_level", "what", err)}
+			}
+		}
 		return p.withDaemon(func(client *control.Client) error {
 			if len(args) == 0 {
 				status, err := client.Status(cmd.Context())
@@ -20,10 +27,6 @@ func (p *program) logLevelCommand() *cobra.Command {
 					return err
 				}
 				return p.printLogLevel(status.LogLevel)
-			}
-			level, err := config.ParseLevel(args[0])
-			if err != nil {
-				return usageError{locale.NewText("admin.bad_level", "what", err)}
 			}
 			if err := client.SetLogLevel(cmd.Context(), level.String()); err != nil {
 				return err
@@ -37,7 +40,7 @@ func (p *program) logLevelCommand() *cobra.Command {
 	})
 	cmd.Use = "loglevel [" + p.text.T("admin.arg_level") + "]"
 	cmd.Args = atMostOne(cmd)
-	cmd.ValidArgs = config.LevelNames()
+	cmd.ValidArgsFunction = completions(config.LevelNames()...)
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +18,27 @@ import (
 func (p *program) logsCommand() *cobra.Command {
 	var query control.LogQuery
 	var follow bool
+	var since string
 	cmd := p.command("logs", nil, func(cmd *cobra.Command, _ []string) error {
 		if err := noEmptyFlags(cmd); err != nil {
 			return err
 		}
 		if query.Tail < 0 {
 			return wrongUsage("admin.bad_tail")
+		}
+		if query.Level != "" {
+			if _, err := config.ParseLevel(query.Level); err != nil {
+				return usageError{locale.NewText("admin.bad_level", "what", err)}
+			}
+		}
+		if since != "" {
+			var known bool
+			if query.Since, known = parseSince(since, time.Now()); !known {
+				return wrongUsage("admin.bad_since", "since", locale.Clean(since))
+			}
+			if !cmd.Flags().Changed("tail") {
+				query.Tail = allRecords
+			}
 		}
 		return p.withDaemon(func(client *control.Client) error {
 			return untilInterrupted(cmd.Context(), func(ctx context.Context) error {
@@ -33,11 +49,43 @@ func (p *program) logsCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&follow, "follow", "f", false, p.text.T("admin.flag_follow"))
 	flags.IntVarP(&query.Tail, "tail", "n", 100, p.text.T("admin.flag_tail"))
+	flags.StringVar(&since, "since", "", p.text.T("admin.flag_since"))
 	levels := strings.Join(config.LevelNames(), ", ")
 	flags.StringVar(&query.Level, "level", "", p.text.T("admin.flag_level", "levels", levels))
 	flags.StringVar(&query.Text, "grep", "", p.text.T("admin.flag_grep"))
 	p.completeLevels(cmd, "level")
 	return cmd
+}
+
+// allRecords is more than a daemon keeps.
+const allRecords = 100_000
+
+// sinceForms are how a moment may be written; without a day it is the last such time.
+var sinceForms = []string{time.DateTime, "2006-01-02 15:04", time.DateOnly, time.RFC3339, "2006-01-02T15:04:05",
+	"2006-01-02T15:04"}
+
+// parseSince reads how long ago something was, or when.
+func parseSince(text string, now time.Time) (time.Time, bool) {
+	if d, err := config.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), true
+	}
+	for _, form := range sinceForms {
+		if t, err := time.ParseInLocation(form, text, now.Location()); err == nil {
+			return t, true
+		}
+	}
+	for _, form := range []string{time.TimeOnly, "15:04"} {
+		clock, err := time.Parse(form, text)
+		if err != nil {
+			continue
+		}
+		t := time.Date(now.Year(), now.Month(), now.Day(), clock.Hour(), clock.Minute(), clock.Second(), 0, now.Location())
+		if t.After(now) {
+			t = t.AddDate(0, 0, -1)
+		}
+		return t, true
+	}
+	return time.Time{}, false
 }
 
 // completeLevels has the shell know the levels.

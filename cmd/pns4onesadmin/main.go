@@ -42,8 +42,10 @@ type program struct {
 	text           *locale.Localizer
 
 	control, db, lang string
-	json              bool
-	person            bool // reads what is written to stdout
+	json, quiet       bool
+	form              string // of the output; see form.go
+	person            bool   // reads what is written to stdout
+	screenWidth       int    // of the terminal that a buffer is going to be shown on; 0: none
 
 	tried []string // where a daemon was looked for in vain
 }
@@ -101,7 +103,14 @@ func langFlag(args []string) string {
 	return ""
 }
 
-// say writes to the person something that is not a result.
+// say writes to the person something that is not a result, unless -q asks for silence.
 func (p *program) say(id string, args ...any) {
+	if !p.quiet {
+		p.warn(id, args...)
+	}
+}
+
+// warn says what not even -q keeps from the person.
+func (p *program) warn(id string, args ...any) {
 	fmt.Fprintln(p.stderr, p.text.T(id, args...))
 }

@@ -61,6 +61,7 @@ func (p *program) manCommand() *cobra.Command {
 		return nil
 	})
 	cmd.Hidden = true
+	cmd.ValidArgsFunction = nil // folders
 	return cmd
 }
 
@@ -138,7 +139,7 @@ type describedCommand struct {
 type describedFlag struct{ Shorthand, Name, Value, Meaning, Default string }
 
 // exitStatuses are the exit statuses of the admin program.
-type exitStatuses struct{ Done, Failed, Usage, Unreachable, NotFound int }
+type exitStatuses struct{ Done, Failed, Usage, Unreachable, NotFound, Undelivered int }
 
 func manDataIn(lang locale.Lang) manData {
 	text := locale.New(lang)
@@ -156,7 +157,7 @@ func manDataIn(lang locale.Lang) manData {
 		Settings:    config.DescribeSettings(text, config.ServicePaths()),
 		OtherFlags:  config.DescribeOtherFlags(text),
 		Paths:       config.ServicePaths(),
-		Exit:        exitStatuses{exitDone, exitFailed, exitUsage, exitUnreachable, exitNotFound},
+		Exit:        exitStatuses{exitDone, exitFailed, exitUsage, exitUnreachable, exitNotFound, exitUndelivered},
 	}
 	for _, cmd := range root.Commands() {
 		if !cmd.Hidden {

@@ -76,10 +76,14 @@ func (p *program) namesCommand() *cobra.Command {
 		return nil // Args lets no other through
 	}
 	cmd.Flags().BoolVar(&merge, "merge", false, p.text.T("admin.flag_merge"))
-	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	cmd.ValidArgsFunction = func(
+		cmd *cobra.Command, args []string, begun string,
+	) ([]string, cobra.ShellCompDirective) {
 		switch {
 		case len(args) == 0:
 			return words, cobra.ShellCompDirectiveNoFileComp
+		case len(args) == 1:
+			return p.completeApps(cmd, args, begun)
 		case len(args) == 2 && (args[0] == "import" || args[0] == "export"):
 			return nil, cobra.ShellCompDirectiveDefault
 		case len(args) == 2 && args[0] == "set":
@@ -87,7 +91,7 @@ func (p *program) namesCommand() *cobra.Command {
 		}
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return cmd
+	return withForms(cmd, formWide, formName)
 }
 
 func (p *program) importNames(ctx context.Context, r registry, a control.App, path string, merge bool) error {
@@ -139,8 +143,11 @@ func (p *program) listNames(ctx context.Context, r registry, a control.App, _ []
 	if err != nil {
 		return err
 	}
-	if p.json {
+	switch {
+	case p.json:
 		return p.printJSON(all)
+	case p.onlyNames():
+		return printNames(p, all, func(n control.Name) string { return n.ID })
 	}
 	if len(all) == 0 {
 		p.say("admin.names_nobody", "title", locale.Clean(a.Title))
@@ -148,10 +155,13 @@ func (p *program) listNames(ctx context.Context, r registry, a control.App, _ []
 	}
 	rows := make([][]string, len(all))
 	for i, n := range all {
-		rows[i] = []string{locale.Clean(n.Kind), shortID(n.ID), locale.Clean(n.Name)}
+		rows[i] = []string{locale.Clean(n.Kind), p.shortID(n.ID), locale.Clean(n.Name)}
 	}
-	p.printTable([]string{p.text.T("admin.column_kind"), p.text.T("admin.column_name_id"), p.text.T("admin.column_name")},
-		rows)
+	p.printTable([]column{
+		{title: p.text.T("admin.column_kind")},
+		{title: p.text.T("admin.column_name_id")},
+		{title: p.text.T("admin.column_name")},
+	}, rows)
 	return nil
 }
 

@@ -13,5 +13,8 @@ func networkError(err error) any {
 	if unknown, ok := errors.AsType[*net.DNSError](err); ok {
 		return locale.NewText("admin.unknown_host", "name", locale.Clean(unknown.Name))
 	}
-	return err.Error()
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op // without our own words before it, which are in English too
+	}
+	return err
 }

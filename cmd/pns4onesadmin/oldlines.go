@@ -16,7 +16,7 @@ import (
 // terminal, and with --json, it is ours that is printed.
 
 // forScripts reports whether stdout is to have the old product's lines.
-func (p *program) forScripts() bool { return !p.json && !p.person }
+func (p *program) forScripts() bool { return !p.json && !p.person && p.form == "" }
 
 // isTerminal reports whether a person reads what is written there.
 func isTerminal(w io.Writer) bool {
@@ -25,15 +25,14 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (p *program) printCreatedAsBefore(a control.App) {
-	fmt.Fprintf(p.stdout,
-		"Создано новое приложение %s\nИдентификатор приложения: %s\nКлюч сервера для приложения: %s\nКлюч клиента для приложения: %s\n",
-		a.Title, a.ID, a.ServerKey, a.ClientKey)
+	fmt.Fprintf(p.stdout, "Создано новое приложение %s\nИдентификатор приложения: %s\n", a.Title, a.ID)
+	fmt.Fprintf(p.stdout, "Ключ сервера для приложения: %s\nКлюч клиента для приложения: %s\n", a.ServerKey, a.ClientKey)
 }
 
 func (p *program) printListAsBefore(apps []control.App) {
 	for _, a := range apps {
-		fmt.Fprintf(p.stdout, "%s\nИдентификатор: %s\nКлюч сервера: %s\nКлюч клиента: %s\n\n", a.Title, a.ID, a.ServerKey,
-			a.ClientKey)
+		fmt.Fprintf(p.stdout, "%s\nИдентификатор: %s\n", a.Title, a.ID)
+		fmt.Fprintf(p.stdout, "Ключ сервера: %s\nКлюч клиента: %s\n\n", a.ServerKey, a.ClientKey)
 	}
 	if len(apps) == 0 {
 		fmt.Fprintln(p.stdout, "Клиентские приложения отсутствуют.")

@@ -21,28 +21,6 @@ func (p *program) printJSON(object any) error {
 // lines puts each item on a line of its own.
 func lines(items []string) string { return "  " + strings.Join(items, "\n  ") }
 
-// printTable writes rows below a header, columns apart by two blanks. Widths are
-// cells of the terminal, not letters.
-func (p *program) printTable(header []string, rows [][]string) {
-	widths := make([]int, len(header))
-	all := append([][]string{header}, rows...)
-	for _, row := range all {
-		for i, cell := range row {
-			widths[i] = max(widths[i], cells.Width(cell))
-		}
-	}
-	for _, row := range all {
-		var b strings.Builder
-		for i, cell := range row {
-			b.WriteString(cell)
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-cells.Width(cell)+2))
-			}
-		}
-		fmt.Fprintln(p.stdout, strings.TrimRight(b.String(), " "))
-	}
-}
-
 // field is a line of a block: a name and a value.
 type field struct{ name, value string }
 

@@ -12,7 +12,8 @@ func TestTableColumnsAreAlignedByCells(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	p := &program{stdout: &out}
-	p.printTable([]string{"A", "B"}, [][]string{{"Иванов", "x"}, {"日本語", "x"}, {"e\u0301", "x"}, {"", "x"}})
+	p.printTable([]column{{title: "A"}, {title: "B"}},
+		[][]string{{"Иванов", "x"}, {"日本語", "x"}, {"e\u0301", "x"}, {"", "x"}})
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimRight(line, "\n")
 		before, _, _ := strings.Cut(line, line[len(line)-1:])

@@ -37,11 +37,11 @@ func (p *program) rootCommand() *cobra.Command {
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if _, known := locale.ParseLang(p.lang); !known && p.lang != "" {
 				return wrongUsage("admin.unknown_lang", "lang", locale.Clean(p.lang))
 			}
-			return nil
+			return p.checkForm(cmd)
 		},
 	}
 	root.SetIn(p.stdin)
@@ -52,6 +52,8 @@ func (p *program) rootCommand() *cobra.Command {
 	flags.StringVar(&p.control, "control", "", p.text.T("admin.flag_control"))
 	flags.StringVar(&p.db, "db", "", p.text.T("admin.flag_db"))
 	flags.BoolVar(&p.json, "json", false, p.text.T("admin.flag_json"))
+	flags.StringVarP(&p.form, "output", "o", "", p.text.T("admin.flag_output"))
+	flags.BoolVarP(&p.quiet, "quiet", "q", false, p.text.T("admin.flag_quiet"))
 	flags.StringVar(&p.lang, "lang", "", p.text.T("admin.flag_lang"))
 	root.CompletionOptions.DisableDefaultCmd = true
 	cobra.EnableCommandSorting = false
@@ -77,8 +79,24 @@ func (p *program) rootCommand() *cobra.Command {
 		p.manCommand(),
 		p.versionCommand(),
 	)
+	root.RegisterFlagCompletionFunc("output", func(
+		cmd *cobra.Command, _ []string, _ string,
+	) ([]string, cobra.ShellCompDirective) {
+		return allForms(cmd), cobra.ShellCompDirectiveNoFileComp
+	})
+	root.RegisterFlagCompletionFunc("lang", completions("ru", "en"))
 	help := &cobra.Command{
 		Use: "help [" + p.text.T("admin.arg_command") + "]", Short: p.text.T("admin.cmd_help"),
+		Example: p.text.T("admin.example_help"),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, cmd := range root.Commands() {
+				if len(args) == 0 && !cmd.Hidden {
+					names = append(names, cmd.Name())
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			target, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
@@ -116,21 +134,25 @@ func (p *program) command(
 		use += " <" + p.text.T("admin.arg_"+argument) + ">"
 	}
 	return &cobra.Command{
-		Use: use, Short: p.text.T("admin.cmd_" + name),
-		Args: func(_ *cobra.Command, args []string) error {
+		Use: use, Short: p.text.T("admin.cmd_" + name), Example: p.text.T("admin.example_" + name),
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != len(arguments) {
-				return wrongUsage("admin.wrong_arguments", "usage", commandName+" "+use)
+				return wrongUsage("admin.wrong_arguments", "usage", commandName+" "+cmd.Use)
 			}
 			return nil
 		},
-		RunE: run,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              run,
 	}
 }
 
 // writeHelp writes the help in the form of the old product's manual.
 func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.HasParent() {
-		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Short, p.text.T("admin.usage"), cmd.UseLine())
+		for _, line := range cells.Wrap(cmd.Short, nameWidth+1+helpWidth) {
+			fmt.Fprintln(w, line)
+		}
+		fmt.Fprintf(w, "\n%s\n  %s\n", p.text.T("admin.usage"), cmd.UseLine())
 	} else {
 		usage := p.text.T("admin.usage_line", "program", commandName)
 		fmt.Fprintf(w, "%s\n\n%s\n  %s\n", cmd.Long, p.text.T("admin.usage"), usage)
@@ -142,10 +164,34 @@ func (p *program) writeHelp(w io.Writer, cmd *cobra.Command) {
 		}
 	}
 	p.writeFlags(w, "admin.flags", ownFlags(cmd))
-	p.writeFlags(w, "admin.global_flags", cmd.Root().PersistentFlags())
 	if !cmd.HasParent() {
+		p.writeFlags(w, "admin.global_flags", cmd.Root().PersistentFlags())
 		fmt.Fprintf(w, "\n%s\n", p.text.T("admin.epilogue", "program", commandName))
+		return
 	}
+	fmt.Fprintf(w, "\n%s\n", p.text.T("admin.examples"))
+	for line := range strings.Lines(cmd.Example) {
+		fmt.Fprintf(w, "  %s %s\n", commandName, strings.TrimRight(line, "\n"))
+	}
+	var common []string
+	cmd.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) { common = append(common, flagName(f)) })
+	line := p.text.T("admin.common_flags", "flags", strings.Join(common, ", "), "program", commandName)
+	fmt.Fprintln(w)
+	for _, part := range cells.Wrap(line, nameWidth+1+helpWidth) {
+		fmt.Fprintln(w, part)
+	}
+}
+
+// flagName is a flag as its commands take it, by its shortest name.
+func flagName(f *pflag.Flag) string {
+	name := "--" + f.Name
+	if f.Shorthand != "" {
+		name = "-" + f.Shorthand
+	}
+	if placeholder, _ := pflag.UnquoteUsage(f); f.Value.Type() != "bool" {
+		name += " <" + placeholder + ">"
+	}
+	return name
 }
 
 // ownFlags are the flags of a command alone, in the order in which it has them.
@@ -226,7 +272,7 @@ func (p *program) completionCommand(root *cobra.Command) *cobra.Command {
 		}
 		return write(cmd.OutOrStdout())
 	})
-	cmd.ValidArgs = []string{"bash", "zsh", "fish", "powershell"}
+	cmd.ValidArgsFunction = completions("bash", "zsh", "fish", "powershell")
 	return cmd
 }
 

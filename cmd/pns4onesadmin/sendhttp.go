@@ -20,7 +20,8 @@ import (
 const httpTimeout = 30 * time.Second
 
 // sendOverHTTP goes the way of a sender: /auth, then /sendmessage (protocol.md
-// section 3). It returns the number of sessions that the service names.
+// section 3), with the token that it got for the message before, if there was one. It
+// returns the number of sessions that the service names.
 func sendOverHTTP(ctx context.Context, s *sending) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
 	defer cancel()
@@ -38,29 +39,31 @@ func sendOverHTTP(ctx context.Context, s *sending) (int, error) {
 		base = "http://" + base
 	}
 
-	var answer struct {
-		Token string `json:"access_token"`
-	}
-	response, err := ask(ctx, client, "GET", base+"/auth?server_key="+url.QueryEscape(s.serverKey), "", nil)
-	if err != nil {
-		return 0, err
-	}
-	if err := json.Unmarshal(response.body, &answer); err != nil || answer.Token == "" {
-		return 0, failure("admin.http_not_ours", "url", base)
+	if s.token == "" {
+		var answer struct {
+			Token string `json:"access_token"`
+		}
+		response, err := ask(ctx, client, "GET", base+"/auth?server_key="+url.QueryEscape(s.serverKey), "", nil)
+		if err != nil {
+			return 0, err
+		}
+		if err := json.Unmarshal(response.body, &answer); err != nil || answer.Token == "" {
+			return 0, failure("admin.http_not_ours", "url", base)
+		}
+		s.token = answer.Token
 	}
 
-	message := map[string]json.RawMessage{"Message": s.message.AppendJSON(nil)}
-	message["Recipient"], err = json.Marshal(map[string]string{
+	recipient, err := json.Marshal(map[string]string{
 		"Type": string(s.to.Type), "IbId": s.to.IbID, "UserId": s.to.UserID, "UserGroup": s.to.UserGroup,
 	})
 	if err != nil {
 		return 0, err
 	}
-	body, err := json.Marshal(message)
+	body, err := json.Marshal(map[string]json.RawMessage{"Message": s.message.AppendJSON(nil), "Recipient": recipient})
 	if err != nil {
 		return 0, err
 	}
-	response, err = ask(ctx, client, "POST", base+"/sendmessage", answer.Token, body)
+	response, err := ask(ctx, client, "POST", base+"/sendmessage", s.token, body)
 	if err != nil {
 		return 0, err
 	}
@@ -102,7 +105,7 @@ func ask(ctx context.Context, client *http.Client, method, address, token string
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err != nil {
-		return answer{}, failure("admin.http_failed", "url", shown, "error", err.Error())
+		return answer{}, failure("admin.http_failed", "url", shown, "error", err)
 	}
 	if response.StatusCode != http.StatusOK {
 		status, message := locale.Clean(response.Status), locale.Clean(refusalText(text))

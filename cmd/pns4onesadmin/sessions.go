@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -10,15 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/cells"
-	"github.com/pns4ones/pns4ones/tui/say"
 )
 
-// sessionCommands list the sessions and close one.
+// sessionCommands list the sessions and close some.
 func (p *program) sessionCommands() []*cobra.Command {
 	var query control.SessionQuery
 	var ref string
@@ -30,45 +26,44 @@ func (p *program) sessionCommands() []*cobra.Command {
 		if query.Limit < 0 {
 			return wrongUsage("admin.bad_limit")
 		}
+		if err := checkSort(query.Sort); err != nil {
+			return err
+		}
 		return p.withDaemon(func(client *control.Client) error {
-			if watch {
-				return untilInterrupted(cmd.Context(), func(ctx context.Context) error {
-					return p.watchSessions(ctx, client, ref, query)
-				})
+			if !watch {
+				return p.sessions(cmd.Context(), client, ref, query)
 			}
-			return p.sessions(cmd.Context(), client, ref, query)
+			return p.watch(cmd.Context(), func(ctx context.Context, p *program, height int) error {
+				shown := query
+				if height > 0 && query.Limit == 0 {
+					shown.Limit = height
+				}
+				return p.sessions(ctx, client, ref, shown)
+			})
 		})
 	})
 	flags := sessions.Flags()
 	flags.StringVar(&ref, "app", "", p.text.T("admin.flag_app"))
-	flags.StringVar(&query.IbID, "ib", "", p.text.T("admin.flag_ib"))
-	flags.StringVar(&query.UserID, "user", "", p.text.T("admin.flag_user"))
+	flags.StringVar(&query.IbID, "ib", "", p.text.T("admin.flag_ib_name"))
+	flags.StringVar(&query.UserID, "user", "", p.text.T("admin.flag_user_name"))
 	flags.StringVar(&query.UserGroup, "group", "", p.text.T("admin.flag_group"))
 	flags.StringVar(&query.Text, "search", "", p.text.T("admin.flag_search"))
 	flags.StringVar(&query.Sort, "sort", "", p.text.T("admin.flag_sort"))
 	flags.IntVar(&query.Limit, "limit", 0, p.text.T("admin.flag_limit"))
 	flags.BoolVar(&watch, "watch", false, p.text.T("admin.flag_watch"))
-	p.completeIDs(sessions)
+	p.completeNames(sessions)
 	sessions.RegisterFlagCompletionFunc("sort", completions(control.SessionSortKeys()...))
 
-	var yes bool
-	kick := p.command("kick", []string{"session"}, func(cmd *cobra.Command, args []string) error {
-		if args[0] == "" {
-			return wrongUsage("admin.wrong_arguments", "usage", cmd.UseLine())
-		}
-		return p.withDaemon(func(client *control.Client) error {
-			if err := p.agree(yes, "admin.confirm_kick", "session", locale.Clean(args[0])); err != nil {
-				return err
-			}
-			if err := client.CloseSession(cmd.Context(), args[0], time.Time{}); err != nil {
-				return err
-			}
-			p.say("admin.kicked", "session", locale.Clean(args[0]))
-			return nil
-		})
-	})
-	kick.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
-	return []*cobra.Command{sessions, kick}
+	return []*cobra.Command{withForms(sessions, formWide, formName), p.kickCommand()}
+}
+
+// checkSort refuses an order that there is not, before the daemon is asked.
+func checkSort(order string) error {
+	keys := control.SessionSortKeys()
+	if order != "" && !slices.Contains(keys, strings.TrimPrefix(order, "-")) {
+		return wrongUsage("admin.unknown_sort", "sort", locale.Clean(order), "keys", strings.Join(keys, ", "))
+	}
+	return nil
 }
 
 // noEmptyFlags refuses flags with an empty value: a script whose variable is
@@ -95,8 +90,11 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 	if err != nil {
 		return err
 	}
-	if p.json {
+	switch {
+	case p.json:
 		return p.printJSON(found)
+	case p.onlyNames():
+		return printNames(p, found, func(s control.Session) string { return s.ID })
 	}
 	apps, err := client.Apps(ctx)
 	if err != nil {
@@ -109,18 +107,20 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 	return nil
 }
 
+// maxOfPage is how many sessions the daemon gives at once.
+const maxOfPage = 1000
+
 // allSessions reads page after page, up to query.Limit sessions or all. total is
 // how many there are.
 func allSessions(
 	ctx context.Context, client *control.Client, query control.SessionQuery,
 ) (found []control.Session, total int, err error) {
-	const pageSize = 1000
 	most := query.Limit
 	found = []control.Session{}
 	for {
-		query.Limit = pageSize
+		query.Limit = maxOfPage
 		if most > 0 {
-			query.Limit = min(pageSize, most-len(found))
+			query.Limit = min(maxOfPage, most-len(found))
 		}
 		page, err := client.Sessions(ctx, query)
 		if err != nil {
@@ -134,63 +134,11 @@ func allSessions(
 	}
 }
 
-// watchEvery is how often the sessions are shown anew.
-const watchEvery = time.Second
-
-// watchSessions shows the sessions that match again and again. On a terminal they
-// stay in place and fill the screen; a script gets one list after the other.
-func (p *program) watchSessions(
-	ctx context.Context, client *control.Client, ref string, query control.SessionQuery,
-) error {
-	terminal, onTerminal := p.terminal()
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for {
-		var screen bytes.Buffer
-		shown := query
-		if onTerminal && !p.json && query.Limit == 0 {
-			if _, height, err := term.GetSize(terminal); err == nil {
-				shown.Limit = max(height-screenMargin, 1)
-			}
-		}
-		if err := p.onto(&screen).sessions(ctx, client, ref, shown); err != nil {
-			return err
-		}
-		if onTerminal && !p.json {
-			// Home, and each line wiped behind its text, so that nothing flickers.
-			fmt.Fprint(p.stdout, "\x1b[H", strings.ReplaceAll(screen.String(), "\n", "\x1b[K\n"), "\x1b[J")
-		} else if _, err := p.stdout.Write(screen.Bytes()); err != nil {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// screenMargin is what a screen has beside the rows: the header, the line below
-// them, and the one the cursor is in.
-const screenMargin = 3
-
-// How much of an app's title and of an id a table shows, in cells: one long id would
-// pad every row. A UUID has 36.
-const (
-	maxTitleWidth = 24
-	maxIDWidth    = 40
-)
-
-// shortID is an id as a table shows it.
-func shortID(id string) string { return shortText(locale.Clean(id)) }
-
-// shortText is as much of a text that is harmless as a table shows.
-func shortText(text string) string { return cells.Truncate(text, maxIDWidth) }
-
 // sessionColumn is a column of the table of sessions.
 type sessionColumn struct {
-	title string // in the catalogue
-	cell  func(control.Session) string
+	title         string // in the catalogue
+	number, spare bool   // see column
+	cell          func(control.Session) string
 }
 
 // sessionColumns are the columns of a table: what only newer add-ins say has one if one
@@ -199,23 +147,25 @@ func (p *program) sessionColumns(sessions []control.Session, apps []control.App)
 	words := p.words(apps)
 	titles := make(map[string]string)
 	for _, a := range apps {
-		titles[a.ID] = cells.Truncate(locale.Clean(a.Title), maxTitleWidth)
+		titles[a.ID] = p.shortTitle(a.Title)
 	}
 	columns := []sessionColumn{
-		{"admin.column_id", func(s control.Session) string { return s.ID }},
-		{"admin.column_app", func(s control.Session) string { return titles[s.AppID] }},
-		{"admin.column_ib", func(s control.Session) string { return shortText(say.Name(s.IbID, s.IbName)) }},
-		{"admin.column_user", func(s control.Session) string { return shortText(say.Name(s.UserID, s.UserName)) }},
-		{"admin.column_group", func(s control.Session) string { return shortID(strings.Join(s.InGroups(), ", ")) }},
-		{"admin.column_addr", func(s control.Session) string { return s.Addr }},
-		{"admin.column_age", func(s control.Session) string { return words.Age(time.Since(s.Since)) }},
-		{"admin.column_delivered", func(s control.Session) string { return fmt.Sprint(s.Delivered) }},
-		{"admin.column_queued", func(s control.Session) string { return fmt.Sprint(s.Queued) }},
+		{"admin.column_id", true, false, func(s control.Session) string { return s.ID }},
+		{"admin.column_app", false, false, func(s control.Session) string { return titles[s.AppID] }},
+		{"admin.column_ib", false, false, func(s control.Session) string { return p.named(s.IbID, s.IbName) }},
+		{"admin.column_user", false, false, func(s control.Session) string { return p.named(s.UserID, s.UserName) }},
+		{"admin.column_group", false, true, func(s control.Session) string {
+			return p.shortID(strings.Join(s.InGroups(), ", "))
+		}},
+		{"admin.column_addr", false, true, func(s control.Session) string { return s.Addr }},
+		{"admin.column_age", true, false, func(s control.Session) string { return words.Age(time.Since(s.Since)) }},
+		{"admin.column_delivered", true, false, func(s control.Session) string { return fmt.Sprint(s.Delivered) }},
+		{"admin.column_queued", true, true, func(s control.Session) string { return fmt.Sprint(s.Queued) }},
 	}
 	for _, said := range []sessionColumn{
-		{"admin.column_host", func(s control.Session) string { return shortID(s.Host) }},
-		{"admin.column_agent", func(s control.Session) string { return shortID(s.Agent) }},
-		{"admin.column_state", p.away},
+		{"admin.column_host", false, true, func(s control.Session) string { return p.shortID(s.Host) }},
+		{"admin.column_agent", false, true, func(s control.Session) string { return p.shortID(s.Agent) }},
+		{"admin.column_state", false, false, p.away},
 	} {
 		if slices.ContainsFunc(sessions, func(s control.Session) bool { return said.cell(s) != "" }) {
 			columns = append(columns, said)
@@ -234,18 +184,18 @@ func (p *program) away(s control.Session) string {
 
 // printSessions prints the table of sessions.
 func (p *program) printSessions(sessions []control.Session, apps []control.App) {
-	columns := p.sessionColumns(sessions, apps)
-	header := make([]string, len(columns))
-	for i, c := range columns {
-		header[i] = p.text.T(c.title)
+	of := p.sessionColumns(sessions, apps)
+	columns := make([]column, len(of))
+	for i, c := range of {
+		columns[i] = column{p.text.T(c.title), c.number, c.spare}
 	}
 	var rows [][]string
 	for _, s := range sessions {
-		row := make([]string, len(columns))
-		for i, c := range columns {
+		row := make([]string, len(of))
+		for i, c := range of {
 			row[i] = c.cell(s)
 		}
 		rows = append(rows, row)
 	}
-	p.printTable(header, rows)
+	p.printTable(columns, rows)
 }

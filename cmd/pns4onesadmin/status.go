@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,12 +13,11 @@ import (
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
 // statusCommand shows how the daemon is.
 func (p *program) statusCommand() *cobra.Command {
-	var byApp bool
+	var byApp, watch bool
 	var span time.Duration
 	var ref string
 	cmd := p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
@@ -29,32 +29,47 @@ func (p *program) statusCommand() *cobra.Command {
 			return wrongUsage("admin.history_span")
 		}
 		return p.withDaemon(func(client *control.Client) error {
-			if past {
+			if past && !watch {
 				return p.history(cmd.Context(), client, ref, span)
 			}
-			ask := client.Status
-			if byApp {
-				ask = client.StatusByApp
+			if !watch {
+				return p.status(cmd.Context(), client, byApp)
 			}
-			status, err := ask(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if p.json {
-				return p.printJSON(status)
-			}
-			p.printBlock(p.statusFields(status))
-			if byApp {
-				fmt.Fprintln(p.stdout)
-				p.printAppStatus(status.ByApp)
-			}
-			return nil
+			return p.watch(cmd.Context(), func(ctx context.Context, p *program, _ int) error {
+				if past {
+					return p.history(ctx, client, ref, span)
+				}
+				return p.status(ctx, client, byApp)
+			})
 		})
 	})
 	cmd.Flags().BoolVar(&byApp, "apps", false, p.text.T("admin.flag_by_app"))
 	durationFlag(cmd.Flags(), &span, "history", p.text.T("admin.flag_history"))
 	cmd.Flags().StringVar(&ref, "app", "", p.text.T("admin.flag_history_app"))
-	return cmd
+	cmd.RegisterFlagCompletionFunc("app", p.completeApps)
+	cmd.Flags().BoolVar(&watch, "watch", false, p.text.T("admin.flag_watch"))
+	return withForms(cmd, formWide)
+}
+
+// status prints how the daemon is, and with byApp how each app is.
+func (p *program) status(ctx context.Context, client *control.Client, byApp bool) error {
+	ask := client.Status
+	if byApp {
+		ask = client.StatusByApp
+	}
+	status, err := ask(ctx)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.printJSON(status)
+	}
+	p.printBlock(p.statusFields(status))
+	if byApp {
+		fmt.Fprintln(p.stdout)
+		p.printAppStatus(status.ByApp)
+	}
+	return nil
 }
 
 func (p *program) statusFields(s control.Status) []field {
@@ -153,8 +168,8 @@ func (p *program) handover(h *control.Handover) string {
 	if !h.Done {
 		id = "admin.not_handed_over"
 	}
-	line := p.text.T(id, "time", formatTime(h.At), "way", way, "from", locale.Clean(h.FromVersion), "to", locale.Clean(h.ToVersion),
-		"sessions", h.Sessions, "lost", h.Lost, "took", p.words(nil).Seconds(h.Seconds))
+	line := p.text.T(id, "time", formatTime(h.At), "way", way, "from", locale.Clean(h.FromVersion),
+		"to", locale.Clean(h.ToVersion), "sessions", h.Sessions, "lost", h.Lost, "took", p.words(nil).Seconds(h.Seconds))
 	if h.Revoked > 0 {
 		line += p.text.T("admin.handover_revoked", "revoked", h.Revoked)
 	}
@@ -210,7 +225,7 @@ func (p *program) printAppStatus(apps []control.AppStatus) {
 	rows := [][]string{}
 	for _, a := range apps {
 		rows = append(rows, []string{
-			cells.Truncate(locale.Clean(a.Title), maxTitleWidth),
+			p.shortTitle(a.Title),
 			fmt.Sprint(a.Sessions),
 			fmt.Sprint(a.SessionsOnOldKey),
 			fmt.Sprint(a.Messages),
@@ -223,17 +238,17 @@ func (p *program) printAppStatus(apps []control.AppStatus) {
 			fmt.Sprint(a.RequestsRefused),
 		})
 	}
-	p.printTable([]string{
-		p.text.T("admin.column_app"),
-		p.text.T("admin.column_sessions"),
-		p.text.T("admin.column_old_key"),
-		p.text.T("admin.column_messages"),
-		p.text.T("admin.column_rate"),
-		p.text.T("admin.column_delivered"),
-		p.text.T("admin.column_rate"),
-		p.text.T("admin.column_no_recipient"),
-		p.text.T("admin.column_slow"),
-		p.text.T("admin.column_refused"),
-		p.text.T("admin.column_http_refused"),
+	p.printTable([]column{
+		{title: p.text.T("admin.column_app")},
+		{title: p.text.T("admin.column_sessions"), number: true},
+		{title: p.text.T("admin.column_old_key"), number: true},
+		{title: p.text.T("admin.column_messages"), number: true},
+		{title: p.text.T("admin.column_rate"), number: true, spare: true},
+		{title: p.text.T("admin.column_delivered"), number: true},
+		{title: p.text.T("admin.column_rate"), number: true, spare: true},
+		{title: p.text.T("admin.column_no_recipient"), number: true},
+		{title: p.text.T("admin.column_slow"), number: true, spare: true},
+		{title: p.text.T("admin.column_refused"), number: true},
+		{title: p.text.T("admin.column_http_refused"), number: true, spare: true},
 	}, rows)
 }

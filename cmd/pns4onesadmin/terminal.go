@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -21,16 +20,6 @@ func (p *program) terminal() (fd int, ok bool) {
 		return 0, false
 	}
 	return int(file.Fd()), true
-}
-
-// onto is the program with all that it says going to one place.
-func (p *program) onto(w io.Writer) *program {
-	q := *p
-	q.stdout = w
-	if _, onTerminal := p.terminal(); onTerminal {
-		q.stderr = w
-	}
-	return &q
 }
 
 // terminals are the files that the person sits at, if they do.
