@@ -17,10 +17,9 @@ import (
 // spans are the times that charts can show, the first one first.
 var spans = []time.Duration{10 * time.Minute, time.Hour, 3 * time.Hour, 24 * time.Hour}
 
-// past is what a time up to now was like, for charts: of all apps, or of one.
+// past is what a time up to now was like, for charts: of all apps.
 type past struct {
 	*env
-	appID   string
 	span    int // of spans
 	history control.History
 	asking  bool
@@ -29,7 +28,6 @@ type past struct {
 
 // pastMsg is a history that was asked for.
 type pastMsg struct {
-	appID   string
 	span    int
 	history control.History
 	err     error
@@ -41,17 +39,11 @@ func (p *past) ask() tea.Cmd {
 		return nil
 	}
 	p.asking, p.ticks = true, 0
-	appID, span := p.appID, p.span
+	span := p.span
 	return ask(func(ctx context.Context) tea.Msg {
-		h, err := p.daemon.History(ctx, appID, spans[span])
-		return pastMsg{appID, span, h, err}
+		h, err := p.daemon.History(ctx, "", spans[span])
+		return pastMsg{span, h, err}
 	})
-}
-
-// of shows the past of another app; empty: of all.
-func (p *past) of(appID string) tea.Cmd {
-	p.appID, p.history, p.asking = appID, control.History{}, false
-	return p.ask()
 }
 
 // next shows another span.
@@ -64,7 +56,7 @@ func (p *past) next() tea.Cmd {
 // take takes what came. A daemon of a version before has no history: then there is what was
 // seen here.
 func (p *past) take(msg pastMsg) {
-	if msg.appID != p.appID || msg.span != p.span {
+	if msg.span != p.span {
 		return
 	}
 	p.asking = false
@@ -79,7 +71,7 @@ func (p *past) take(msg pastMsg) {
 // they go on.
 func (p *past) tick(msg tickMsg) tea.Cmd {
 	h := &p.history
-	if p.ticks++; h.StepSeconds != 1 || p.appID != "" {
+	if p.ticks++; h.StepSeconds != 1 {
 		if every := min(max(h.StepSeconds/6, 1), 60); p.ticks >= every {
 			return p.ask()
 		}

@@ -493,6 +493,9 @@ func (l *ledger) report(b balance) {
 	}
 }
 
+// patience bounds how long a test waits for what must happen soon.
+const patience = 2 * time.Minute
+
 // await waits until something holds.
 func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()

@@ -17,9 +17,6 @@ import (
 	"time"
 )
 
-// patience bounds how long a test waits for what must happen soon.
-const patience = 2 * time.Minute
-
 // readmes are README.md and its Russian twin.
 var readmes = map[string]string{"en": "README.md", "ru": "packaging/doc/readme.ru.md"}
 

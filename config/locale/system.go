@@ -19,7 +19,7 @@ func (l *Localizer) system(err error) string {
 	if l.lang == English {
 		return said
 	}
-	cause, id := systemCause(err)
+	id, cause := systemCause(err)
 	if id == "" {
 		return said
 	}
@@ -37,17 +37,17 @@ func (l *Localizer) system(err error) string {
 	return said
 }
 
-// systemCause is the error of the system in err, and the text for it; empty: there is none.
-func systemCause(err error) (cause error, id string) {
+// systemCause is the text for the error of the system in err, empty if there is none, and that error.
+func systemCause(err error) (id string, cause error) {
 	if number, ok := errors.AsType[syscall.Errno](err); ok {
-		return number, systemTexts[number]
+		return systemTexts[number], number
 	}
 	for _, late := range []error{os.ErrDeadlineExceeded, context.DeadlineExceeded} {
 		if errors.Is(err, late) {
-			return late, "system.timed_out"
+			return "system.timed_out", late
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
 // outermost finds the outermost error of the packages os and net that said ends with, and

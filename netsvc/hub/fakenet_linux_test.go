@@ -46,9 +46,9 @@ type pipe struct {
 }
 
 var (
-	pipes     sync.Map // uintptr of the descriptor -> *pipe
-	lastPipe  atomic.Int64
-	endOfPipe = errors.New("the pipe is closed")
+	pipes         sync.Map // uintptr of the descriptor -> *pipe
+	lastPipe      atomic.Int64
+	errPipeClosed = errors.New("the pipe is closed")
 )
 
 func init() {
@@ -250,8 +250,8 @@ func (r rawPipe) Control(do func(fd uintptr)) error {
 	do(r.p.fd)
 	return nil
 }
-func (r rawPipe) Read(func(fd uintptr) bool) error  { return endOfPipe }
-func (r rawPipe) Write(func(fd uintptr) bool) error { return endOfPipe }
+func (r rawPipe) Read(func(fd uintptr) bool) error  { return errPipeClosed }
+func (r rawPipe) Write(func(fd uintptr) bool) error { return errPipeClosed }
 
 // pipeListener gives the hub the connections that it is handed.
 type pipeListener struct {
