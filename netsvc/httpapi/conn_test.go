@@ -140,7 +140,7 @@ func (r *recorder) Read(b []byte) (int, error) {
 
 func TestAHeaderThatDoesNotEndIsRefusedInTime(t *testing.T) {
 	t.Parallel()
-	s := start(t, httpapi.Options{}, within(short, patience, short))
+	s := start(t, httpapi.Options{}, within(2*time.Second, patience, short)) // what is written has to come before
 	c := s.raw()
 	c.write("POST /sendmessage HTTP/1.1\r\nHost: pns\r\nX-")
 	c.read().wantError(t, http.StatusRequestTimeout, "header")
