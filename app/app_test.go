@@ -28,7 +28,8 @@ func TestMatch(t *testing.T) {
 	)
 	apps := []*app.App{
 		{ID: shop, Title: "Магазин"}, {ID: stock, Title: "ffff"}, {ID: office, Title: "Контора"},
-		{ID: double, Title: "Два"}, {ID: second, Title: "Два"}, {ID: loud, Title: "КОНТОРА"}, {ID: prefix, Title: "ffff0"},
+		{ID: double, Title: "Два"}, {ID: second, Title: "Два"}, {ID: loud, Title: "КОНТОРА"},
+		{ID: prefix, Title: "ffff0"},
 	}
 	for _, c := range []struct {
 		name, ref string

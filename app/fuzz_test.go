@@ -113,8 +113,8 @@ func FuzzCheckToken(f *testing.F) {
 			mutated := []byte(token)
 			mutated[int(at)%len(mutated)] ^= flip
 			n := min(len(text), len(token))
-			for _, forged := range []string{string(mutated), text[:n] + token[n:], token[:len(token)-n] + text[:n], token + text,
-				text + token} {
+			for _, forged := range []string{string(mutated), text[:n] + token[n:], token[:len(token)-n] + text[:n],
+				token + text, text + token} {
 				if forged == token {
 					continue
 				}

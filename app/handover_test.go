@@ -439,7 +439,8 @@ func TestHandingOverUnderLoad(t *testing.T) {
 				switch {
 				case err == nil:
 					acknowledged[i][a.ID] = true
-				case errors.Is(err, app.ErrHandingOver), errors.Is(err, app.ErrUnavailable), errors.Is(err, app.ErrOutcomeUnknown):
+				case errors.Is(err, app.ErrHandingOver), errors.Is(err, app.ErrUnavailable),
+					errors.Is(err, app.ErrOutcomeUnknown):
 					runtime.Gosched()
 				default:
 					t.Errorf("create: %v", err)

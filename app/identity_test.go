@@ -128,7 +128,8 @@ func TestOpenThatMustNotCreate(t *testing.T) {
 		"expecting": {Expect: app.Identity{1}},
 	} {
 		folder := t.TempDir()
-		for _, path := range []string{filepath.Join(folder, "pns4ones.db"), filepath.Join(folder, "new", "pns4ones.db")} {
+		for _, path := range []string{filepath.Join(folder, "pns4ones.db"),
+			filepath.Join(folder, "new", "pns4ones.db")} {
 			err := second(app.Open(path, o))
 			want(t, name, err, fs.ErrNotExist)
 		}

@@ -112,7 +112,8 @@ func TestImportFormsOfTheFile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r, _ := newRegistry(t)
 			report := importFile(t, r, c.file)
-			if got := titles(report.Imported); !slices.Equal(got, []string{"A", "B", "C"}) || len(report.Problems) != 0 {
+			if got := titles(report.Imported); !slices.Equal(got, []string{"A", "B", "C"}) ||
+				len(report.Problems) != 0 {
 				t.Errorf("imported %v, problems %v", got, report.Problems)
 			}
 		})
@@ -135,21 +136,25 @@ func TestImportSkipsDamagedEntriesAndNamesTheirLine(t *testing.T) {
 		{"keys swapped", oldEntry("B", idB, clientB, keyB), problem{8, app.ProblemBadServerKey}},
 		{"token instead of client key", oldEntry("B", idB, keyB, "x:1"), problem{9, app.ProblemBadClientKey}},
 		{"id with a wrong letter", oldEntry("B", "g"+idB[1:], keyB, clientB), problem{7, app.ProblemBadID}},
-		{"id without dashes", oldEntry("B", strings.ReplaceAll(idB, "-", ""), keyB, clientB), problem{7, app.ProblemBadID}},
+		{"id without dashes", oldEntry("B", strings.ReplaceAll(idB, "-", ""), keyB, clientB),
+			problem{7, app.ProblemBadID}},
 		{"id in braces", oldEntry("B", "{"+idB+"}", keyB, clientB), problem{7, app.ProblemBadID}},
 		{"short server key", oldEntry("B", idB, keyB[1:], clientB), problem{8, app.ProblemBadServerKey}},
 		{"long server key", oldEntry("B", idB, keyB+"b", clientB), problem{8, app.ProblemBadServerKey}},
 		{"server key with a dash", oldEntry("B", idB, "-"+keyB[1:], clientB), problem{8, app.ProblemBadServerKey}},
-		{"server key with a Cyrillic letter", oldEntry("B", idB, "а"+keyB[2:], clientB), problem{8, app.ProblemBadServerKey}},
+		{"server key with a Cyrillic letter", oldEntry("B", idB, "а"+keyB[2:], clientB),
+			problem{8, app.ProblemBadServerKey}},
 		{"short client key", oldEntry("B", idB, keyB, clientB[4:]), problem{9, app.ProblemBadClientKey}},
 		{"client key not base64", oldEntry("B", idB, keyB, "!"+clientB[1:]), problem{9, app.ProblemBadClientKey}},
-		{"client key with another header", oldEntry("B", idB, keyB, "IQ"+clientB[2:]), problem{9, app.ProblemBadClientKey}},
+		{"client key with another header", oldEntry("B", idB, keyB, "IQ"+clientB[2:]),
+			problem{9, app.ProblemBadClientKey}},
 		{"client key not canonical", oldEntry("B", idB, keyB, clientB[:74]+"9="), problem{9, app.ProblemBadClientKey}},
 		{"extra line", oldEntry("B", idB, keyB, clientB, "what is this"), problem{10, app.ProblemExtraLine}},
 		{"two token lines", oldEntry("B", idB, keyB, clientB, "x:1", "y:2"), problem{11, app.ProblemExtraLine}},
 		{"two entries without a title between", entryB + oldEntry("", idB, keyB, clientB)[1:],
 			problem{11, app.ProblemExtraLine}},
-		{"invalid UTF-8 in the title", oldEntry("\xd1\xea\xeb\xe0\xe4", idB, keyB, clientB), problem{6, app.ProblemBadText}},
+		{"invalid UTF-8 in the title", oldEntry("\xd1\xea\xeb\xe0\xe4", idB, keyB, clientB),
+			problem{6, app.ProblemBadText}},
 		{"invalid UTF-8 in a key", oldEntry("B", idB, keyB[:63]+"\xff", clientB), problem{8, app.ProblemBadText}},
 		{"long title", oldEntry(long, idB, keyB, clientB), problem{6, app.ProblemLineTooLong}},
 		{"long id", oldEntry("B", long, keyB, clientB), problem{7, app.ProblemLineTooLong}},
@@ -164,7 +169,8 @@ func TestImportSkipsDamagedEntriesAndNamesTheirLine(t *testing.T) {
 				t.Errorf("problems %v, want %v", report.Problems, c.want)
 			}
 			for _, p := range report.Problems {
-				if text := fmt.Sprint(p); strings.Contains(text, keyB) || strings.Contains(text, clientB) || len(text) > 1000 {
+				if text := fmt.Sprint(p); strings.Contains(text, keyB) || strings.Contains(text, clientB) ||
+					len(text) > 1000 {
 					t.Errorf("the report shows a secret, or too much: %s", text)
 				}
 			}
@@ -325,7 +331,8 @@ func TestImportBounds(t *testing.T) {
 	t.Run("size of the file", func(t *testing.T) {
 		r, _ := newRegistry(t)
 		rest := strings.NewReader(strings.Repeat("\n", app.MaxImportBytes-len(entryA)))
-		if report, err := r.Import(io.MultiReader(strings.NewReader(entryA), rest)); err != nil || len(report.Imported) != 1 {
+		if report, err := r.Import(io.MultiReader(strings.NewReader(entryA), rest)); err != nil ||
+			len(report.Imported) != 1 {
 			t.Errorf("a file of the largest size: %v, %v", report, err)
 		}
 		rest = strings.NewReader(strings.Repeat("\n", app.MaxImportBytes))

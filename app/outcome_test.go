@@ -73,7 +73,8 @@ func TestWhatAFailedCommitLeftInTheFileHolds(t *testing.T) {
 				err := do(r, a.ID)
 				want(t, "the answer", err, c.want)
 				want(t, "its reason", err, errDisk)
-				if wrong := map[bool]error{true: app.ErrNotStored, false: app.ErrOutcomeUnknown}[c.stored]; errors.Is(err, wrong) {
+				if wrong := map[bool]error{true: app.ErrNotStored,
+					false: app.ErrOutcomeUnknown}[c.stored]; errors.Is(err, wrong) {
 					t.Errorf("the answer is also %v", wrong)
 				}
 				app.BeforeDisk(r, works)

@@ -62,7 +62,8 @@ func TestServerKeyWithGraceKeepsTheOldOneForThatLong(t *testing.T) {
 		t.Errorf("token of the old key: until %v, want the end of the key, %v", capped.Expires, end)
 	}
 	fresh := must[app.Token](t)(r.Authorize(a.ServerKeys[0].Key, 10*hour))
-	for what, token := range map[string]app.Token{"before": before, "within": within, "capped": capped, "fresh": fresh} {
+	for what, token := range map[string]app.Token{"before": before, "within": within, "capped": capped,
+		"fresh": fresh} {
 		if got, err := r.CheckToken(token.Value); got != a || err != nil {
 			t.Errorf("during the grace: token %s: %v, %v", what, got, err)
 		}
@@ -250,8 +251,9 @@ func TestRotateAllRenewsAllOrNone(t *testing.T) {
 	a, b := create(t, r, "a"), create(t, r, "b")
 	told = nil
 	for name, bad := range map[string][]app.Rotation{
-		"an app that is not there": {{ID: a.ID, Server: true}, {ID: "00000000-0000-4000-8000-000000000000", Server: true}},
-		"an app twice":             {{ID: a.ID, Server: true}, {ID: a.ID, Client: true}},
+		"an app that is not there": {{ID: a.ID, Server: true},
+			{ID: "00000000-0000-4000-8000-000000000000", Server: true}},
+		"an app twice": {{ID: a.ID, Server: true}, {ID: a.ID, Client: true}},
 	} {
 		if _, err := r.RotateAll(bad, hour); !errors.Is(err, app.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
@@ -304,7 +306,8 @@ func TestOldKeysAreRevoked(t *testing.T) {
 			}
 			_, keyErr := r.Authorize(old, hour)
 			_, tokenErr := r.CheckToken(token.Value)
-			if errors.Is(keyErr, app.ErrUnknownKey) != want.server || errors.Is(tokenErr, app.ErrTokenInvalid) != want.server {
+			if errors.Is(keyErr, app.ErrUnknownKey) != want.server ||
+				errors.Is(tokenErr, app.ErrTokenInvalid) != want.server {
 				t.Errorf("the old server key: %v; its token: %v", keyErr, tokenErr)
 			}
 			if again := must[*app.App](t)(r.RevokeOld(a.ID, want.server, want.client)); again != a {

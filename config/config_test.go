@@ -90,7 +90,8 @@ func TestReadsTheManualsExample(t *testing.T) {
 			t.Fatalf("%q: %v", variant, err)
 		}
 		c := r.Config
-		if c.Listen != address(t, "localhost:36696") || c.Service != address(t, "192.168.10.0/24:8270") || c.LogLevel != config.LevelError ||
+		if c.Listen != address(t, "localhost:36696") || c.Service != address(t, "192.168.10.0/24:8270") ||
+			c.LogLevel != config.LevelError ||
 			c.SSLMode != config.SSLFromFileWithPrivateKey || c.SSLCertificate != "/etc/pns4ones/cert/pns4ones.crt" ||
 			c.SSLCertificateKey != "/etc/pns4ones/cert/pns4ones.key" || c.SSLCertificatePassword != "password" {
 			t.Errorf("%q gives %+v", variant, c)
@@ -132,11 +133,14 @@ func TestDefaults(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	p := paths(t)
-	if err := os.WriteFile(filepath.Join(p.Settings, "pns4ones.toml"), []byte("listen = 'localhost:1'\nservice = 'localhost:2'\nkeepalive = '5s'\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(p.Settings, "pns4ones.toml"),
+		[]byte("listen = 'localhost:1'\nservice = 'localhost:2'\nkeepalive = '5s'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := map[string]string{"PNS4ONES_LISTEN": "localhost:3", "PNS4ONES_SERVICE": "localhost:4"}
-	r, err := config.Load(config.LoadOptions{Args: []string{"-listen", "localhost:5"}, Getenv: func(k string) string { return env[k] }, Paths: p})
+	r, err := config.Load(config.LoadOptions{Args: []string{"-listen", "localhost:5"}, Getenv: func(k string) string {
+		return env[k]
+	}, Paths: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,11 +161,13 @@ func TestFlagSpellings(t *testing.T) {
 			t.Errorf("%q: %+v, %v", args, r, err)
 		}
 	}
-	r, err := config.Load(config.LoadOptions{Args: []string{"-data_dir", "/srv/data", "-log-level", "none"}, Getenv: noEnv, Paths: paths(t)})
+	r, err := config.Load(config.LoadOptions{Args: []string{"-data_dir", "/srv/data", "-log-level", "none"},
+		Getenv: noEnv, Paths: paths(t)})
 	if err != nil || r.Config.DataDir != "/srv/data" || r.Config.LogLevel != config.LevelNone {
 		t.Errorf("a path as a value, a dash in a name: %+v, %v", r, err)
 	}
-	r, err = config.Load(config.LoadOptions{Args: []string{"-data_dir", "/config", "-control", "/control"}, Getenv: noEnv, Paths: paths(t)})
+	r, err = config.Load(config.LoadOptions{Args: []string{"-data_dir", "/config", "-control", "/control"},
+		Getenv: noEnv, Paths: paths(t)})
 	if err != nil || r.Config.DataDir != "/config" || r.Config.Control != "/control" {
 		t.Errorf("paths with the names of flags: %+v, %v", r, err)
 	}
@@ -169,7 +175,8 @@ func TestFlagSpellings(t *testing.T) {
 	if err != nil || r.Mode != config.ModeHelp {
 		t.Errorf("help for those who got it wrong: %+v, %v", r, err)
 	}
-	for word, mode := range map[string]config.Mode{"-h": config.ModeHelp, "/?": config.ModeHelp, "--help": config.ModeHelp,
+	for word, mode := range map[string]config.Mode{"-h": config.ModeHelp, "/?": config.ModeHelp,
+		"--help":   config.ModeHelp,
 		"-version": config.ModeVersion, "-check": config.ModeCheck, "--print_config": config.ModePrintConfig, "--print-config": config.ModePrintConfig} {
 		r, err := config.Load(config.LoadOptions{Args: []string{word}, Getenv: noEnv, Paths: paths(t)})
 		if err != nil || r.Mode != mode {
@@ -207,7 +214,8 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			want: "FOLDER/pns4ones.toml:1: listen: a text in quotes is needed."},
 		{name: "table", file: "pns4ones.toml", content: "[server]\nlisten = '*'\n",
 			want: "FOLDER/pns4ones.toml:1: server: there are no tables in the settings file: all settings stand at the top level."},
-		{name: "beaten by a flag, still wrong", file: "pns4ones.toml", content: "listen = '!'\n", args: []string{"-listen=*"},
+		{name: "beaten by a flag, still wrong", file: "pns4ones.toml", content: "listen = '!'\n",
+			args: []string{"-listen=*"},
 			want: "FOLDER/pns4ones.toml:1: listen: “!” is not an address. Examples: *, *:8092, localhost, 192.168.10.3:9062, [::1]:36696; for a network 192.168.10.0 or 192.168.10.0/24:8270."},
 		{name: "flag value", args: []string{"-session_queue_size=many"},
 			want: "-session_queue_size: “many” is not a size. Give a number of bytes, or for example 64KiB, 1MiB."},
@@ -241,10 +249,12 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			want: "-listen: “::1:8092”: it is not plain where the port is. An IPv6 address with a port stands in brackets: [::1]:8092; without one: [::1:8092]."},
 		{name: "bits beyond the network", args: []string{"-listen=192.168.10.3/24"},
 			want: "-listen: “192.168.10.3/24”: the address has bits beyond the network. Did you mean “192.168.10.0/24”?"},
-		{name: "a proxy or a network of them", file: "pns4ones.toml", content: "trusted_proxies = ['10.0.0.1', '192.168.10.0']\n",
-			want: "FOLDER/pns4ones.toml:1: trusted_proxies: “192.168.10.0”: is an address that ends in zero a network, or one machine? Give 192.168.10.0/24 or 192.168.10.0/32."},
-		{name: "a path in TOML", file: "pns4ones.toml", content: "ssl_mode = 'None'\nssl_certificate = \"C:\\cert\\a.pfx\"\n",
-			want: "FOLDER/pns4ones.toml:2: a mistake in TOML: invalid escape character U+0063 'c'. A path with backslashes stands in single quotes: 'C:\\folder\\file'."},
+		{name: "a proxy or a network of them", file: "pns4ones.toml",
+			content: "trusted_proxies = ['10.0.0.1', '192.168.10.0']\n",
+			want:    "FOLDER/pns4ones.toml:1: trusted_proxies: “192.168.10.0”: is an address that ends in zero a network, or one machine? Give 192.168.10.0/24 or 192.168.10.0/32."},
+		{name: "a path in TOML", file: "pns4ones.toml",
+			content: "ssl_mode = 'None'\nssl_certificate = \"C:\\cert\\a.pfx\"\n",
+			want:    "FOLDER/pns4ones.toml:2: a mistake in TOML: invalid escape character U+0063 'c'. A path with backslashes stands in single quotes: 'C:\\folder\\file'."},
 		{name: "UTF-16", file: "pns4ones.ini", content: "\xff\xfel\x00=\x00\r\x00\n\x00x\x00",
 			want: "FOLDER/pns4ones.ini:1: the line is not UTF-8. Save the file as UTF-8 (for example: iconv -f CP1251 -t UTF-8; -f UTF-16 for “Unicode” of Notepad)."},
 		{name: "UTF-16 in TOML", file: "pns4ones.toml", content: "\n\x00=\x00",
@@ -267,11 +277,13 @@ func TestSaysWhatIsWrong(t *testing.T) {
 			if _, ok := errors.AsType[*config.Error](err); !ok {
 				t.Fatalf("got %v, want a *config.Error", err)
 			}
-			if got := strings.ReplaceAll(err.Error(), p.Settings+string(filepath.Separator), "FOLDER/"); got != tt.want {
+			if got := strings.ReplaceAll(err.Error(), p.Settings+string(filepath.Separator),
+				"FOLDER/"); got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 			// In Russian it is said too, and differently.
-			if russian := locale.New(locale.Russian).Error(err); russian == err.Error() || strings.Contains(russian, "config.") {
+			if russian := locale.New(locale.Russian).Error(err); russian == err.Error() ||
+				strings.Contains(russian, "config.") {
 				t.Errorf("in Russian it is %s", russian)
 			}
 		})
@@ -301,7 +313,8 @@ func TestTOMLWinsOverINIWithAWarning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Config.Listen.Port != 1 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0].Error(), "pns4ones.ini is not read") {
+	if r.Config.Listen.Port != 1 || len(r.Warnings) != 1 ||
+		!strings.Contains(r.Warnings[0].Error(), "pns4ones.ini is not read") {
 		t.Errorf("listen is %s, warnings %v", r.Config.Listen, r.Warnings)
 	}
 }
@@ -319,7 +332,8 @@ func TestATOMLOfCommentsLeavesTheOldSettingsInForce(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	write("pns4ones.toml", "lissen = '*:36696'\n")
-	if _, err = config.Load(config.LoadOptions{Getenv: noEnv, Paths: p}); err == nil || !strings.Contains(err.Error(), "pns4ones.toml") {
+	if _, err = config.Load(config.LoadOptions{Getenv: noEnv, Paths: p}); err == nil ||
+		!strings.Contains(err.Error(), "pns4ones.toml") {
 		t.Errorf("a mistake in the TOML was passed over: %v", err)
 	}
 }
@@ -353,7 +367,8 @@ func TestAddresses(t *testing.T) {
 		{"::1", "[::1]:36696"}, {"[::1]", "[::1]:36696"}, {"[::1]:1", "[::1]:1"}, {"fd00::5", "[fd00::5]:36696"},
 		{"srv-1.example", "srv-1.example:36696"}, {"SRV", "srv:36696"},
 		{"192.168.10.0", "192.168.10.0/24:36696"}, {"192.168.10.0:8270", "192.168.10.0/24:8270"},
-		{"10.0.0.0", "10.0.0.0/8:36696"}, {"127.1.0.0", "127.1.0.0/16:36696"}, {"0.0.0.0:1", "0.0.0.0/0:1"}, {"[::]:1", "[::/0]:1"},
+		{"10.0.0.0", "10.0.0.0/8:36696"}, {"127.1.0.0", "127.1.0.0/16:36696"}, {"0.0.0.0:1", "0.0.0.0/0:1"},
+		{"[::]:1", "[::/0]:1"},
 		{"192.168.10.0/24:8270", "192.168.10.0/24:8270"}, {"192.168.10.0/32", "192.168.10.0/32:36696"},
 		{"fe80::1", "[fe80::1]:36696"}, {"1:2:3:4:5:6:7:8", "[1:2:3:4:5:6:7:8]:36696"},
 		{"[fd00::/8]:8270", "[fd00::/8]:8270"}, {"fd00::/8", "[fd00::/8]:36696"}, {"*:0", "*:0"}, {":80", "*:80"},
@@ -369,8 +384,10 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s is read as %s, %v", a, again, err)
 		}
 	}
-	for _, text := range []string{"", ":", "[]:80", "*:", "*:65536", "*:-1", "*:+1", "*:01", "*:http", "192.168.10.300", "192.168.10", "1.2.3.4.5", "a b", "http://x",
-		"[::1", "[::1]x", "[localhost]:1", "::1]:5", "192.168.10.3/24", "192.168.10.0/33", "/24", "-x", "x-", "a..b", "*.example",
+	for _, text := range []string{"", ":", "[]:80", "*:", "*:65536", "*:-1", "*:+1", "*:01", "*:http", "192.168.10.300",
+		"192.168.10", "1.2.3.4.5", "a b", "http://x",
+		"[::1", "[::1]x", "[localhost]:1", "::1]:5", "192.168.10.3/24", "192.168.10.0/33", "/24", "-x", "x-", "a..b",
+		"*.example",
 		"::1:8092", "fe80::1:2", "[::ffff:10.0.0.0/104]", "lоcalhost" /* a Cyrillic о */} {
 		if a, err := config.ParseAddress(text, 36696); err == nil {
 			t.Errorf("%q is read as %s", text, a)
@@ -380,18 +397,22 @@ func TestAddresses(t *testing.T) {
 
 func TestSizesAndDurations(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int64{"2048": 2048, "64KiB": 64 << 10, "1MiB": 1 << 20, "1 mib": 1 << 20, "1GiB": 1 << 30} {
-		r, err := config.Load(config.LoadOptions{Args: []string{"-session_queue_size", text}, Getenv: noEnv, Paths: paths(t)})
+	for text, want := range map[string]int64{"2048": 2048, "64KiB": 64 << 10, "1MiB": 1 << 20, "1 mib": 1 << 20,
+		"1GiB": 1 << 30} {
+		r, err := config.Load(config.LoadOptions{Args: []string{"-session_queue_size", text}, Getenv: noEnv,
+			Paths: paths(t)})
 		if err != nil || r.Config.SessionQueueSize != want {
 			t.Errorf("%s: %v, %v", text, r, err)
 		}
 	}
 	for _, text := range []string{"", "KiB", "1KB", "-1", "1.5MiB", "99999999999GiB", "1023"} {
-		if _, err := config.Load(config.LoadOptions{Args: []string{"-session_queue_size=" + text}, Getenv: noEnv, Paths: paths(t)}); err == nil {
+		if _, err := config.Load(config.LoadOptions{Args: []string{"-session_queue_size=" + text}, Getenv: noEnv,
+			Paths: paths(t)}); err == nil {
 			t.Errorf("%q is taken for a size", text)
 		}
 	}
-	for text, want := range map[string]time.Duration{"10s": 10 * time.Second, "1m30s": 90 * time.Second, "24h": 24 * time.Hour} {
+	for text, want := range map[string]time.Duration{"10s": 10 * time.Second, "1m30s": 90 * time.Second,
+		"24h": 24 * time.Hour} {
 		r, err := config.Load(config.LoadOptions{Args: []string{"-keepalive", text}, Getenv: noEnv, Paths: paths(t)})
 		if err != nil || r.Config.KeepAlive != want {
 			t.Errorf("%s: %v, %v", text, r, err)
@@ -418,7 +439,8 @@ func TestHelp(t *testing.T) {
 func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
-		"pns4ones.ini":  manualExample + "trusted_proxies=10.0.0.0/8 192.168.1.1\nmax_unregistered=7\nsession_queue_size=65536\nkeepalive=90s\n",
+		"pns4ones.ini": manualExample +
+			"trusted_proxies=10.0.0.0/8 192.168.1.1\nmax_unregistered=7\nsession_queue_size=65536\nkeepalive=90s\n",
 		"pns4ones.toml": "# nothing\n",
 	} {
 		r, err := load(t, name, content)
@@ -436,7 +458,8 @@ func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 			}
 			want := r.Config
 			want.SSLCertificatePassword = "" // masked
-			if diff := cmp.Diff(want, again.Config, cmpopts.EquateComparable(config.Address{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(want, again.Config, cmpopts.EquateComparable(config.Address{}, netip.Prefix{}),
+				cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if strings.HasSuffix(name, ".ini") {
@@ -452,16 +475,19 @@ func TestLangFlag(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, ""}, {[]string{"-h"}, ""}, {[]string{"--lang", "en", "-h"}, "en"}, {[]string{"/lang=ru"}, "ru"}, {[]string{"-lang"}, ""},
+		{nil, ""}, {[]string{"-h"}, ""}, {[]string{"--lang", "en", "-h"}, "en"}, {[]string{"/lang=ru"}, "ru"},
+		{[]string{"-lang"}, ""},
 	} {
 		if got := config.LangFlag(tt.args); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.args, got, tt.want)
 		}
 	}
-	if r, err := config.Load(config.LoadOptions{Args: []string{"-lang", "EN", "-check"}, Getenv: noEnv, Paths: paths(t)}); err != nil || r.Mode != config.ModeCheck {
+	if r, err := config.Load(config.LoadOptions{Args: []string{"-lang", "EN", "-check"}, Getenv: noEnv,
+		Paths: paths(t)}); err != nil || r.Mode != config.ModeCheck {
 		t.Errorf("got %+v, %v", r, err)
 	}
-	if _, err := config.Load(config.LoadOptions{Args: []string{"-lang=de"}, Getenv: noEnv, Paths: paths(t)}); err == nil || err.Error() != "-lang: “de” is not allowed. Allowed are: ru, en." {
+	if _, err := config.Load(config.LoadOptions{Args: []string{"-lang=de"}, Getenv: noEnv,
+		Paths: paths(t)}); err == nil || err.Error() != "-lang: “de” is not allowed. Allowed are: ru, en." {
 		t.Errorf("got %v", err)
 	}
 }
@@ -480,7 +506,8 @@ func TestPathsInAFileBeginAtItsFolder(t *testing.T) {
 	}
 	c := r.Config
 	got := []string{c.SSLCertificate, c.SSLCertificateKey, c.DataDir, c.Control}
-	want := []string{filepath.Join(folder, "cert", "a.crt"), "/abs/a.key", filepath.Dir(folder), filepath.Join(current, "control.sock")}
+	want := []string{filepath.Join(folder, "cert", "a.crt"), "/abs/a.key", filepath.Dir(folder),
+		filepath.Join(current, "control.sock")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -534,11 +561,13 @@ func TestWarnsOfCertificateSettingsWithoutHTTPS(t *testing.T) {
 
 func TestWarnsOfAMisspeltVariable(t *testing.T) {
 	t.Parallel()
-	r, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: paths(t), Environ: []string{"PNS4ONES_LISTN=localhost", "PNS4ONES_LANG=ru", "PATH=/bin"}})
+	r, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: paths(t),
+		Environ: []string{"PNS4ONES_LISTN=localhost", "PNS4ONES_LANG=ru", "PATH=/bin"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0].Error(), "PNS4ONES_LISTN: there is no such setting. Did you mean “listen”?") {
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0].Error(),
+		"PNS4ONES_LISTN: there is no such setting. Did you mean “listen”?") {
 		t.Errorf("warnings: %v", r.Warnings)
 	}
 }

@@ -34,7 +34,8 @@ func TestDescriptionsAreTrue(t *testing.T) {
 		}
 		for _, value := range values {
 			// With HTTPS certificates would be needed.
-			args := []string{"-" + d.Name, value, "-ssl_certificate=x", "-ssl_certificate_key=x", "-ssl_certificate_password=x"}
+			args := []string{"-" + d.Name, value, "-ssl_certificate=x", "-ssl_certificate_key=x",
+				"-ssl_certificate_password=x"}
 			if _, err := config.Load(config.LoadOptions{Args: args, Getenv: noEnv, Paths: p}); err != nil {
 				t.Errorf("%s=%s: %v", d.Name, value, err)
 			}

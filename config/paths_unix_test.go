@@ -21,7 +21,8 @@ func TestPathsOfAUser(t *testing.T) {
 		env  map[string]string
 		want Paths
 	}{
-		{"XDG", map[string]string{"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d", "XDG_RUNTIME_DIR": "/r"},
+		{"XDG", map[string]string{"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d",
+			"XDG_RUNTIME_DIR": "/r"},
 			Paths{Settings: "/c/pns4ones", Data: "/d/pns4ones", Control: "/r/pns4ones/control.sock"}},
 		{"HOME alone", map[string]string{"HOME": "/h"},
 			Paths{Settings: "/h/.config/pns4ones", Data: "/h/.local/share/pns4ones",

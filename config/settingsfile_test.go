@@ -41,22 +41,37 @@ func TestWhichSettingsFileIsInForce(t *testing.T) {
 		port    int      // of listen
 		notRead []string // named in a warning
 	}{
-		{name: "the old product's own spelling", files: map[string]string{"PNS4OneS.ini": one}, want: "PNS4OneS.ini", port: 1},
+		{name: "the old product's own spelling", files: map[string]string{"PNS4OneS.ini": one}, want: "PNS4OneS.ini",
+			port: 1},
 		{name: "any letter case", files: map[string]string{"PNS4ONES.INI": one}, want: "PNS4ONES.INI", port: 1},
-		{name: "a TOML with settings beats all", files: map[string]string{"pns4ones.toml": "listen='localhost:3'", "pns4ones.ini": one, "PNS4OneS.ini": other},
+		{name: "a TOML with settings beats all", files: map[string]string{"pns4ones.toml": "listen='localhost:3'",
+			"pns4ones.ini": one, "PNS4OneS.ini": other},
 			want: "pns4ones.toml", port: 3, notRead: []string{"pns4ones.ini", "PNS4OneS.ini"}},
-		{name: "the TOML of the packages beats none", files: map[string]string{"pns4ones.toml": "# listen = 'localhost:3'\n", "PNS4OneS.ini": other}, want: "PNS4OneS.ini", port: 2},
-		{name: "nor does one that is empty throughout", files: map[string]string{"pns4ones.toml": "listen = ''\n", "PNS4OneS.ini": other}, want: "PNS4OneS.ini", port: 2},
-		{name: "pns4ones.ini beats other letter cases", files: map[string]string{"pns4ones.ini": one, "PNS4OneS.ini": other}, want: "pns4ones.ini", port: 1, notRead: []string{"PNS4OneS.ini"}},
-		{name: "even an empty one", files: map[string]string{"pns4ones.ini": "", "PNS4OneS.ini": other}, want: "pns4ones.ini", port: 36696, notRead: []string{"PNS4OneS.ini"}},
-		{name: "what says the same is no matter", files: map[string]string{"pns4ones.ini": one, "PNS4OneS.ini": same}, want: "pns4ones.ini", port: 1},
-		{name: "several that say the same", files: map[string]string{"Pns4ones.ini": one, "PNS4OneS.ini": same}, want: "PNS4OneS.ini", port: 1},
-		{name: "a mistake in one that is not in force", files: map[string]string{"pns4ones.ini": one, "PNS4OneS.ini": "lissen=*\n"}, want: "pns4ones.ini", port: 1, notRead: []string{"PNS4OneS.ini"}},
-		{name: "what looks like settings", files: map[string]string{"pns4ones.ini": one, "pns4ones.ini.txt": "", "pns4ones.conf": "", "PNS4OneS.toml": "", "settings.ini": "", "pns4ones.toml.rpmsave": ""},
-			want: "pns4ones.ini", port: 1, notRead: []string{"PNS4OneS.toml", "pns4ones.conf", "pns4ones.ini.txt", "pns4ones.toml.rpmsave", "settings.ini"}},
-		{name: "what else lies there", files: map[string]string{"pns4ones.ini": one, "keys": "", "pns4ones.db": "", "pns4ones.log": "", "pns4ones.crt": "", "pns4ones.key": "", "pns4ones.toml~": "", "pns4ones.toml.dpkg-dist": "", ".pns4ones.ini.swp": ""},
+		{name: "the TOML of the packages beats none",
+			files: map[string]string{"pns4ones.toml": "# listen = 'localhost:3'\n", "PNS4OneS.ini": other},
+			want:  "PNS4OneS.ini", port: 2},
+		{name: "nor does one that is empty throughout", files: map[string]string{"pns4ones.toml": "listen = ''\n",
+			"PNS4OneS.ini": other}, want: "PNS4OneS.ini", port: 2},
+		{name: "pns4ones.ini beats other letter cases", files: map[string]string{"pns4ones.ini": one,
+			"PNS4OneS.ini": other}, want: "pns4ones.ini", port: 1, notRead: []string{"PNS4OneS.ini"}},
+		{name: "even an empty one", files: map[string]string{"pns4ones.ini": "", "PNS4OneS.ini": other},
+			want: "pns4ones.ini", port: 36696, notRead: []string{"PNS4OneS.ini"}},
+		{name: "what says the same is no matter", files: map[string]string{"pns4ones.ini": one, "PNS4OneS.ini": same},
 			want: "pns4ones.ini", port: 1},
-		{name: "what looks like settings, alone", files: map[string]string{"PNS4OneS.ini.txt": one}, port: 36696, notRead: []string{"PNS4OneS.ini.txt"}},
+		{name: "several that say the same", files: map[string]string{"Pns4ones.ini": one, "PNS4OneS.ini": same},
+			want: "PNS4OneS.ini", port: 1},
+		{name: "a mistake in one that is not in force", files: map[string]string{"pns4ones.ini": one,
+			"PNS4OneS.ini": "lissen=*\n"}, want: "pns4ones.ini", port: 1, notRead: []string{"PNS4OneS.ini"}},
+		{name: "what looks like settings", files: map[string]string{"pns4ones.ini": one, "pns4ones.ini.txt": "",
+			"pns4ones.conf": "", "PNS4OneS.toml": "", "settings.ini": "", "pns4ones.toml.rpmsave": ""},
+			want: "pns4ones.ini", port: 1, notRead: []string{"PNS4OneS.toml", "pns4ones.conf", "pns4ones.ini.txt",
+				"pns4ones.toml.rpmsave", "settings.ini"}},
+		{name: "what else lies there", files: map[string]string{"pns4ones.ini": one, "keys": "", "pns4ones.db": "",
+			"pns4ones.log": "", "pns4ones.crt": "", "pns4ones.key": "", "pns4ones.toml~": "",
+			"pns4ones.toml.dpkg-dist": "", ".pns4ones.ini.swp": ""},
+			want: "pns4ones.ini", port: 1},
+		{name: "what looks like settings, alone", files: map[string]string{"PNS4OneS.ini.txt": one}, port: 36696,
+			notRead: []string{"PNS4OneS.ini.txt"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,7 +101,8 @@ func TestWhichSettingsFileIsInForce(t *testing.T) {
 
 func TestRefusesSeveralOldFilesThatDiffer(t *testing.T) {
 	t.Parallel()
-	_, folder, err := loadFolder(t, map[string]string{"PNS4OneS.ini": "listen=localhost:1\n", "PNS4ONES.INI": "listen=localhost:2\n", "Pns4ones.ini": "listen=localhost:1\n"})
+	_, folder, err := loadFolder(t, map[string]string{"PNS4OneS.ini": "listen=localhost:1\n",
+		"PNS4ONES.INI": "listen=localhost:2\n", "Pns4ones.ini": "listen=localhost:1\n"})
 	if err == nil {
 		t.Fatal("one of them was taken")
 	}
@@ -107,8 +123,12 @@ func TestReadsTheFileOfTheOldProduct(t *testing.T) {
 		"listen=\nservice =  \n": func(c config.Config) bool {
 			return c.Listen.Port == 36696 && c.Service.Port == 36695 && c.Listen.Host == ""
 		},
-		"listen=\"\"\ndata_dir=\n":      func(c config.Config) bool { return c.Listen.Port == 36696 && c.DataDir == "/data" },
-		"listen=:8092\nssl_mode=0\n":    func(c config.Config) bool { return c.Listen.Port == 8092 && c.SSLMode == config.SSLNone },
+		"listen=\"\"\ndata_dir=\n": func(c config.Config) bool {
+			return c.Listen.Port == 36696 && c.DataDir == "/data"
+		},
+		"listen=:8092\nssl_mode=0\n": func(c config.Config) bool {
+			return c.Listen.Port == 8092 && c.SSLMode == config.SSLNone
+		},
 		"ssl_mode=1\nssl_certificate=x": func(c config.Config) bool { return c.SSLMode == config.SSLFromStorage },
 		"ssl_mode = 3\nssl_certificate = /a.pfx\nssl_certificate_password =\n": func(c config.Config) bool {
 			return c.SSLMode == config.SSLFromFileWithPassword && c.SSLCertificatePassword == ""
@@ -124,10 +144,12 @@ func TestReadsTheFileOfTheOldProduct(t *testing.T) {
 // TestRefusesAPathThatABackslashSpoiled: "D:\temp" in TOML is a tab and «emp».
 func TestRefusesAPathThatABackslashSpoiled(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"data_dir", "control", "ssl_certificate", "ssl_certificate_key", "ssl_certificate_password"} {
+	for _, name := range []string{"data_dir", "control", "ssl_certificate", "ssl_certificate_key",
+		"ssl_certificate_password"} {
 		for _, escape := range []string{`\t`, `\b`, `\f`, `\n`, `\r`, `\u0001`, `\u007F`, `\u0085`} {
 			_, err := load(t, "pns4ones.toml", name+` = "D:`+escape+`emp"`)
-			if err == nil || !strings.Contains(err.Error(), "pns4ones.toml:1: "+name) || !strings.Contains(err.Error(), `'C:\folder\file'`) {
+			if err == nil || !strings.Contains(err.Error(), "pns4ones.toml:1: "+name) ||
+				!strings.Contains(err.Error(), `'C:\folder\file'`) {
 				t.Errorf("%s with %s: %v", name, escape, err)
 			}
 		}
@@ -141,7 +163,8 @@ func TestRefusesAPathThatABackslashSpoiled(t *testing.T) {
 func TestAProblemStaysOnItsLine(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{
-		`listen = "a\nb"`, `"lis\nten" = "x"`, `log_level = "Err\ror"`, `keepalive = "1\n2s"`, `max_message_size = "\n"`, `trusted_proxies = ["a\nb"]`,
+		`listen = "a\nb"`, `"lis\nten" = "x"`, `log_level = "Err\ror"`, `keepalive = "1\n2s"`,
+		`max_message_size = "\n"`, `trusted_proxies = ["a\nb"]`,
 		"listen = \"\"\"\na\nb\"\"\"", `expires_in_epoch = "auto\u2028"`, `ssl_mode = "No\u0085ne"`,
 	} {
 		_, err := load(t, "pns4ones.toml", content)
@@ -156,12 +179,14 @@ func TestRefusesAControlPathThatNoSocketCanHave(t *testing.T) {
 	t.Parallel()
 	long := "/run/" + strings.Repeat("x", 300)
 	_, err := load(t, "pns4ones.ini", "\ncontrol="+long+"\n")
-	if err == nil || !strings.Contains(err.Error(), "pns4ones.ini:2: control: ") || !strings.Contains(err.Error(), "305 bytes") {
+	if err == nil || !strings.Contains(err.Error(), "pns4ones.ini:2: control: ") ||
+		!strings.Contains(err.Error(), "305 bytes") {
 		t.Errorf("got %v", err)
 	}
 	p := paths(t)
 	p.Control = long // where the user's own folder is that deep
-	if _, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: p}); err == nil || !strings.Contains(err.Error(), "control: ") {
+	if _, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: p}); err == nil ||
+		!strings.Contains(err.Error(), "control: ") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -72,13 +72,16 @@ const (
 
 // settings is the table, in the order of the help and the sample file.
 var settings = []setting{
-	{name: "listen", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Listen }, DefaultSendersPort),
+	{name: "listen", example: "address",
+		set:  addressSetter(func(c *Config) *Address { return &c.Listen }, DefaultSendersPort),
 		get:  func(c *Config) string { return c.Listen.String() },
 		live: sameSocket(func(c *Config) Address { return c.Listen })},
-	{name: "service", example: "address", set: addressSetter(func(c *Config) *Address { return &c.Service }, DefaultSessionsPort),
+	{name: "service", example: "address",
+		set:  addressSetter(func(c *Config) *Address { return &c.Service }, DefaultSessionsPort),
 		get:  func(c *Config) string { return c.Service.String() },
 		live: sameSocket(func(c *Config) Address { return c.Service })},
-	{name: "log_level", example: "level", set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
+	{name: "log_level", example: "level",
+		set: func(c *Config, s string) (err error) { c.LogLevel, err = ParseLevel(s); return err },
 		get: func(c *Config) string { return c.LogLevel.String() }, live: always, limits: limits{choices: levelNames}},
 	alsoByNumber(choiceSetting("ssl_mode", "mode", func(c *Config) *SSLMode { return &c.SSLMode }, certificate,
 		SSLNone, SSLFromStorage, SSLFromFileWithPrivateKey, SSLFromFileWithPassword)),
@@ -232,21 +235,24 @@ func alsoByNumber(s setting) setting {
 }
 
 func durationSetting(name string, field func(*Config) *time.Duration, least, most time.Duration) setting {
-	return setting{name: name, example: "duration", live: always, limits: limits{least: formatDuration(least), most: formatDuration(most)},
-		set: func(c *Config, s string) (err error) { *field(c), err = parseDuration(s, least, most); return err },
-		get: func(c *Config) string { return formatDuration(*field(c)) }}
+	return setting{name: name, example: "duration", live: always,
+		limits: limits{least: formatDuration(least), most: formatDuration(most)},
+		set:    func(c *Config, s string) (err error) { *field(c), err = parseDuration(s, least, most); return err },
+		get:    func(c *Config) string { return formatDuration(*field(c)) }}
 }
 
 func sizeSetting(name string, field func(*Config) *int64, least, most int64) setting {
-	return setting{name: name, example: "size", live: always, kind: size, limits: limits{least: formatSize(least), most: formatSize(most)},
-		set: func(c *Config, s string) (err error) { *field(c), err = parseSize(s, least, most); return err },
-		get: func(c *Config) string { return formatSize(*field(c)) }}
+	return setting{name: name, example: "size", live: always, kind: size,
+		limits: limits{least: formatSize(least), most: formatSize(most)},
+		set:    func(c *Config, s string) (err error) { *field(c), err = parseSize(s, least, most); return err },
+		get:    func(c *Config) string { return formatSize(*field(c)) }}
 }
 
 func countSetting(name string, field func(*Config) *int, least, most int) setting {
-	return setting{name: name, example: "count", live: always, kind: number, limits: limits{least: strconv.Itoa(least), most: strconv.Itoa(most)},
-		set: func(c *Config, s string) (err error) { *field(c), err = parseCount(s, least, most); return err },
-		get: func(c *Config) string { return strconv.Itoa(*field(c)) }}
+	return setting{name: name, example: "count", live: always, kind: number,
+		limits: limits{least: strconv.Itoa(least), most: strconv.Itoa(most)},
+		set:    func(c *Config, s string) (err error) { *field(c), err = parseCount(s, least, most); return err },
+		get:    func(c *Config) string { return strconv.Itoa(*field(c)) }}
 }
 
 func joinNetworks(networks []netip.Prefix) string {

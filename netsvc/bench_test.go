@@ -50,7 +50,8 @@ func runClients(spec string) error {
 		return err
 	}
 	for i := range count {
-		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: app, IbID: "ib", UserID: strconv.Itoa(i)}, key)
+		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: app, IbID: "ib", UserID: strconv.Itoa(i)},
+			key)
 		if err != nil {
 			return err
 		}

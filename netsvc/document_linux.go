@@ -30,13 +30,14 @@ const (
 // document is what one process hands the next: a memory file with the length of the JSON
 // of this as an uvarint, that JSON, and the sessions (hub.State.AppendBinary).
 type document struct {
-	Format   int              `json:"format"`
-	Version  string           `json:"version"`  // of the program that hands over
-	Identity app.Identity     `json:"identity"` // of the database; zero: not known
-	Apps     []byte           `json:"apps"`     // app.EncodeApps: with keys, to serve without the database; empty: not known
-	Sockets  []savedSocket    `json:"sockets"`
-	Chunks   []int            `json:"chunks"` // how many frames each chunk of the queues has
-	Record   control.Handover `json:"record"` // what is known of this hand-over
+	Format   int          `json:"format"`
+	Version  string       `json:"version"`  // of the program that hands over
+	Identity app.Identity `json:"identity"` // of the database; zero: not known
+	// app.EncodeApps: with keys, to serve without the database; empty: not known
+	Apps    []byte           `json:"apps"`
+	Sockets []savedSocket    `json:"sockets"`
+	Chunks  []int            `json:"chunks"` // how many frames each chunk of the queues has
+	Record  control.Handover `json:"record"` // what is known of this hand-over
 	// Attributes are what sessions say of themselves (hub.State.AppendAttributes). A version
 	// that knows nothing of them passes this over.
 	Attributes []byte `json:"attributes,omitempty"`

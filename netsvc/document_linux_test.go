@@ -94,7 +94,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	secret := secretOf(t, apps[0], 1)
 	keys := []hub.Key{{Generation: 1, Secret: secret}}
 	newHub := func() *hub.Hub {
-		h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: hub.Limits{QueueBytes: 64 << 20, WriteTimeout: time.Hour}})
+		h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler),
+			Limits: hub.Limits{QueueBytes: 64 << 20, WriteTimeout: time.Hour}})
 		h.SetApp(apps[0].ID, keys)
 		return h
 	}
@@ -109,7 +110,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	const sessions, messages = 2, 20
 	var clients []*wire.Client
 	for i := range sessions {
-		c, err := wire.Dial(t.Context(), ln.Addr().String(), wire.Registration{AppID: apps[0].ID, IbID: "ib", UserID: fmt.Sprint(i)}, secret)
+		c, err := wire.Dial(t.Context(), ln.Addr().String(), wire.Registration{AppID: apps[0].ID, IbID: "ib",
+			UserID: fmt.Sprint(i)}, secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +122,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	message := func(i, n int) string { return fmt.Sprint(i, " ", n, " ", strings.Repeat("x", 500_000)) }
 	for n := range messages {
 		for i := range sessions {
-			first.Publish(apps[0].ID, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: fmt.Sprint(i)}, &wire.Message{Topic: message(i, n)})
+			first.Publish(apps[0].ID, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: fmt.Sprint(i)},
+				&wire.Message{Topic: message(i, n)})
 		}
 	}
 	listening, err := net.Listen("tcp", "127.0.0.1:0")
@@ -138,14 +141,17 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := document{
-		Format: documentFormat, Version: "1.2.3", Identity: identity, Apps: text, Sockets: []savedSocket{{Setting: "listen", Address: "127.0.0.1:1"}},
-		Record: control.Handover{ID: "id", Way: control.WayUpgrade, FromVersion: "1.2.3", FromPID: 5, Sessions: sessions, At: time.Now().UTC()}, hub: state,
+		Format: documentFormat, Version: "1.2.3", Identity: identity, Apps: text,
+		Sockets: []savedSocket{{Setting: "listen", Address: "127.0.0.1:1"}},
+		Record: control.Handover{ID: "id", Way: control.WayUpgrade, FromVersion: "1.2.3", FromPID: 5,
+			Sessions: sessions, At: time.Now().UTC()}, hub: state,
 		Names: map[string][]byte{apps[0].ID: []byte("names")},
-		Unmet: []history.Unmet{{Recipient: history.Recipient{AppID: "a", IbID: "ib", Type: wire.ToUser, Name: "ann"}, Count: 3,
-			Spans: []history.Span{{First: time.Unix(1, 0).UTC(), Last: time.Unix(2, 5).UTC(), Count: 3}}}},
+		Unmet: []history.Unmet{{Recipient: history.Recipient{AppID: "a", IbID: "ib", Type: wire.ToUser, Name: "ann"},
+			Count: 3, Spans: []history.Span{{First: time.Unix(1, 0).UTC(), Last: time.Unix(2, 5).UTC(), Count: 3}}}},
 		Timeline: []byte("the last day"),
 	}
-	parcel, err := sent.pack([]syscall.Conn{listening.(*net.TCPListener)}, map[uint64]bool{state.Sessions[0].ID: true}, soon())
+	parcel, err := sent.pack([]syscall.Conn{listening.(*net.TCPListener)}, map[uint64]bool{state.Sessions[0].ID: true},
+		soon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +178,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	}
 	// One connection came before; another one did whose session has ended since.
 	early := make(map[uint64]*handover.Socket)
-	for number, conn := range map[uint64]net.Conn{state.Sessions[0].ID: state.Sessions[0].Conn, 1 << 40: state.Sessions[1].Conn} {
+	for number, conn := range map[uint64]net.Conn{state.Sessions[0].ID: state.Sessions[0].Conn,
+		1 << 40: state.Sessions[1].Conn} {
 		file, err := conn.(*net.TCPConn).File()
 		if err != nil {
 			t.Fatal(err)
@@ -191,7 +198,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 		t.Fatalf("%d connections and %d sockets came", in.came(), len(in.sockets))
 	}
 	d := in.document
-	if diff := cmp.Diff(sent.Record, d.Record); diff != "" || d.Version != sent.Version || d.Identity != identity || !cmp.Equal(d.Sockets, sent.Sockets) {
+	if diff := cmp.Diff(sent.Record, d.Record); diff != "" || d.Version != sent.Version || d.Identity != identity ||
+		!cmp.Equal(d.Sockets, sent.Sockets) {
 		t.Errorf("the document is %+v", d)
 	}
 	if again, err := app.EncodeApps(in.apps); err != nil || !bytes.Equal(again, text) {
@@ -200,7 +208,8 @@ func TestADocumentArrivesWithAllThatBelongsToIt(t *testing.T) {
 	if d.Apps != nil {
 		t.Error("secrets are kept twice")
 	}
-	if diff := cmp.Diff(sent.Unmet, d.Unmet) + cmp.Diff(sent.Names, d.Names) + cmp.Diff(sent.Timeline, d.Timeline); diff != "" {
+	if diff := cmp.Diff(sent.Unmet, d.Unmet) + cmp.Diff(sent.Names, d.Names) + cmp.Diff(sent.Timeline,
+		d.Timeline); diff != "" {
 		t.Errorf("other names, other messages without a recipient, or another past came: %s", diff)
 	}
 	relisted, err := net.FileListener(in.sockets[0])
@@ -278,11 +287,14 @@ func someParts(t testing.TB) *parts {
 	}
 	state := &hub.State{
 		LastID: 3, Keys: []hub.SavedKey{{AppID: apps[0].ID, Generation: 1, Fingerprint: "f"}},
-		Frames:   []hub.SavedFrame{{Size: 5, Bytes: []byte("first")}, {Size: 3, Bytes: []byte("and")}, {Size: 2, Bytes: []byte("so")}},
-		Sessions: []hub.SavedSession{{ID: 1, IbID: "ib", Queue: []int{0, 1, 2}, Written: 4, Conn: conns[0]}, {ID: 2, Key: -1, Conn: conns[1]}},
+		Frames: []hub.SavedFrame{{Size: 5, Bytes: []byte("first")}, {Size: 3, Bytes: []byte("and")},
+			{Size: 2, Bytes: []byte("so")}},
+		Sessions: []hub.SavedSession{{ID: 1, IbID: "ib", Queue: []int{0, 1, 2}, Written: 4, Conn: conns[0]},
+			{ID: 2, Key: -1, Conn: conns[1]}},
 	}
 	p := &parts{document: document{
-		Format: documentFormat, Version: "1", Identity: identity, Apps: text, Sockets: []savedSocket{{Setting: "listen", Address: ":1"}}, hub: state,
+		Format: documentFormat, Version: "1", Identity: identity, Apps: text,
+		Sockets: []savedSocket{{Setting: "listen", Address: ":1"}}, hub: state,
 	}}
 	listening, err := conns[2].(*net.UDPConn).File()
 	if err != nil {
@@ -349,9 +361,11 @@ func TestADamagedParcelIsRefused(t *testing.T) {
 		"fewer than no trays":            func(_ *testing.T, p *parts) { p.contents.Trays, p.contents.Sockets = -1, 4 },
 		"fewer than no sockets":          func(_ *testing.T, p *parts) { p.contents.Sockets, p.contents.Trays = -1, 4 },
 		"fewer than no memory files":     func(_ *testing.T, p *parts) { p.contents.Chunks, p.contents.Trays = -1, 5 },
-		"numbers beyond all bounds":      func(_ *testing.T, p *parts) { p.contents.Trays, p.contents.Chunks = 1<<62, 1<<62 },
-		"a socket too many":              func(_ *testing.T, p *parts) { p.contents.Sockets, p.contents.Chunks = 2, 1 },
-		"a memory file too many":         func(_ *testing.T, p *parts) { p.contents.Chunks, p.contents.Trays = 3, 1 },
+		"numbers beyond all bounds": func(_ *testing.T, p *parts) {
+			p.contents.Trays, p.contents.Chunks = 1<<62, 1<<62
+		},
+		"a socket too many":      func(_ *testing.T, p *parts) { p.contents.Sockets, p.contents.Chunks = 2, 1 },
+		"a memory file too many": func(_ *testing.T, p *parts) { p.contents.Chunks, p.contents.Trays = 3, 1 },
 		"a memory file that is none": func(_ *testing.T, p *parts) {
 			p.files[atChunk], p.files[atTray] = p.files[atTray], p.files[atChunk]
 		},
@@ -362,23 +376,49 @@ func TestADamagedParcelIsRefused(t *testing.T) {
 			whole := p.document.encode(t)
 			p.replace(t, 0, whole[:len(whole)-1])
 		},
-		"a document that breaks off early":   func(t *testing.T, p *parts) { p.replace(t, 0, p.document.encode(t)[:50]) },
-		"a document that is no JSON":         func(t *testing.T, p *parts) { p.replace(t, 0, []byte("\x02no")) },
-		"a document of another format":       func(t *testing.T, p *parts) { p.document.Format++; p.rewrite(t) },
-		"apps that cannot be read":           func(t *testing.T, p *parts) { p.document.Apps = []byte("1\n{}\n"); p.rewrite(t) },
-		"a document with more sockets":       func(t *testing.T, p *parts) { p.document.Sockets = make([]savedSocket, 2); p.rewrite(t) },
-		"a document with fewer memory files": func(t *testing.T, p *parts) { p.document.Chunks = []int{3}; p.rewrite(t) },
-		"less than no messages":              func(t *testing.T, p *parts) { p.document.Chunks = []int{-1, 2}; p.rewrite(t) },
-		"more messages than there are":       func(t *testing.T, p *parts) { p.document.Chunks = []int{1, 3}; p.rewrite(t) },
-		"fewer messages than there are":      func(t *testing.T, p *parts) { p.document.Chunks = []int{1, 1}; p.rewrite(t) },
-		"a memory file that is too short":    func(t *testing.T, p *parts) { p.replace(t, atChunk, []byte("firs")) },
-		"a message of more bytes":            func(t *testing.T, p *parts) { p.document.hub.Frames[2].Size = 3; p.rewrite(t) },
+		"a document that breaks off early": func(t *testing.T, p *parts) {
+			p.replace(t, 0, p.document.encode(t)[:50])
+		},
+		"a document that is no JSON":   func(t *testing.T, p *parts) { p.replace(t, 0, []byte("\x02no")) },
+		"a document of another format": func(t *testing.T, p *parts) { p.document.Format++; p.rewrite(t) },
+		"apps that cannot be read": func(t *testing.T, p *parts) {
+			p.document.Apps = []byte("1\n{}\n")
+			p.rewrite(t)
+		},
+		"a document with more sockets": func(t *testing.T, p *parts) {
+			p.document.Sockets = make([]savedSocket, 2)
+			p.rewrite(t)
+		},
+		"a document with fewer memory files": func(t *testing.T, p *parts) {
+			p.document.Chunks = []int{3}
+			p.rewrite(t)
+		},
+		"less than no messages": func(t *testing.T, p *parts) {
+			p.document.Chunks = []int{-1, 2}
+			p.rewrite(t)
+		},
+		"more messages than there are": func(t *testing.T, p *parts) {
+			p.document.Chunks = []int{1, 3}
+			p.rewrite(t)
+		},
+		"fewer messages than there are": func(t *testing.T, p *parts) {
+			p.document.Chunks = []int{1, 1}
+			p.rewrite(t)
+		},
+		"a memory file that is too short": func(t *testing.T, p *parts) { p.replace(t, atChunk, []byte("firs")) },
+		"a message of more bytes": func(t *testing.T, p *parts) {
+			p.document.hub.Frames[2].Size = 3
+			p.rewrite(t)
+		},
 		"a message of no bytes": func(t *testing.T, p *parts) {
 			p.document.hub.Frames[2].Size = 0
 			p.document.hub.Frames[2].Bytes = nil
 			p.rewrite(t)
 		},
-		"a session under a key that is not there": func(t *testing.T, p *parts) { p.document.hub.Sessions[0].Key = 1; p.rewrite(t) },
+		"a session under a key that is not there": func(t *testing.T, p *parts) {
+			p.document.hub.Sessions[0].Key = 1
+			p.rewrite(t)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := someParts(t)
@@ -431,8 +471,10 @@ func someMemories(d document) *document {
 	d.Memories = &hub.SavedMemories{
 		At: 5, Secrets: map[int]string{0: "secret"},
 		Memories: []hub.SavedMemory{
-			{Place: 0, ID: 1, Turn: 2, Begun: 1, Written: 4, Again: 1, Cut: true, Handed: 9, Buffer: 100, Kept: []hub.SavedKept{{Frame: 2, At: 3}}},
-			{Place: -1, Session: &away, Attributes: []byte("turn=1\x00"), Addr: "1.2.3.4:5", Away: 4, ID: 3, Turn: 1, Begun: 1, Missed: 2, Resumed: 3},
+			{Place: 0, ID: 1, Turn: 2, Begun: 1, Written: 4, Again: 1, Cut: true, Handed: 9, Buffer: 100,
+				Kept: []hub.SavedKept{{Frame: 2, At: 3}}},
+			{Place: -1, Session: &away, Attributes: []byte("turn=1\x00"), Addr: "1.2.3.4:5", Away: 4, ID: 3, Turn: 1,
+				Begun: 1, Missed: 2, Resumed: 3},
 		},
 		Ended: []hub.SavedEnd{{AppID: "a", IbID: "ib", UserID: "gone", Session: "s", Turn: 9, At: 1}},
 	}
@@ -534,7 +576,8 @@ func exhaust(t *testing.T, left int) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(openFiles(t) + 100), Max: before.Max}); err != nil {
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(openFiles(t) + 100),
+		Max: before.Max}); err != nil {
 		t.Fatal(err)
 	}
 	var files []*os.File

@@ -53,7 +53,8 @@ func TestKeysEndByTheClockThoughNothingCanBeStored(t *testing.T) {
 	clients := make(map[int]*wire.Client)
 	for generation := 1; generation <= 2; generation++ {
 		c, err := wire.Dial(t.Context(), ln.Addr().String(),
-			wire.Registration{AppID: a.ID, IbID: "ib", UserID: fmt.Sprint(generation)}, secretOf(t, apps[0], generation))
+			wire.Registration{AppID: a.ID, IbID: "ib", UserID: fmt.Sprint(generation)}, secretOf(t, apps[0],
+				generation))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,8 +67,8 @@ func receiveLanded(link *handover.Link, text []byte, files []*os.File) (_ *inher
 	came := files[1:]
 	switch {
 	case d.Format != landedFormat:
-		return nil, fmt.Errorf("taking over: version %s hands over in format %d, this one reads %d", d.Version, d.Format,
-			landedFormat)
+		return nil, fmt.Errorf("taking over: version %s hands over in format %d, this one reads %d", d.Version,
+			d.Format, landedFormat)
 	case d.Hub == nil || !d.Hub.Whole() || len(came) != len(d.Sockets)+len(d.Hub.Sessions):
 		return nil, fmt.Errorf("taking over: %d descriptors do not fit what is said of them", len(came))
 	}

@@ -81,7 +81,8 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 		{"unknown_app", registration(key, 32, "elsewhere", "ib", "u1", ""), "u1"},
 		{"wrong_hmac", registration(other, 32, a.ID, "ib", "u2", ""), "u2"},
 		{"too_many_sessions", registration(key, 32, a.ID, "ib", "u3", ""), "u3"},
-		{"stale", registration(key, 32, a.ID, "ib", "u4", "", "session="+strings.Repeat("s", 22), "turn=2", "received=0", "from=0", "mode=again"), "u4"},
+		{"stale", registration(key, 32, a.ID, "ib", "u4", "", "session="+strings.Repeat("s", 22), "turn=2",
+			"received=0", "from=0", "mode=again"), "u4"},
 		{"registration_timeout", nil, ""},
 	}
 	d.session(a, "u3") // the one it may have
@@ -166,7 +167,9 @@ func TestEveryRefusalIsSeenEverywhere(t *testing.T) {
 			if about.LastRefused != nil {
 				found = append(found, *about.LastRefused)
 			}
-			if !slices.ContainsFunc(found, func(n control.Refusal) bool { return n.Reason == r.reason && n.Count == 1 }) {
+			if !slices.ContainsFunc(found, func(n control.Refusal) bool {
+				return n.Reason == r.reason && n.Count == 1
+			}) {
 				t.Errorf("%s of %s is not explained: %+v", r.reason, r.user, about)
 			}
 		}
@@ -203,7 +206,8 @@ func TestHealthIsBadWhileTheServiceEnds(t *testing.T) {
 		if err := json.NewDecoder(response.Body).Decode(&health); err != nil {
 			t.Fatal(err)
 		}
-		return response.StatusCode == http.StatusServiceUnavailable && health.Status == "stopping" && health.Reason != ""
+		return response.StatusCode == http.StatusServiceUnavailable && health.Status == "stopping" &&
+			health.Reason != ""
 	})
 	sender.Close()
 	if err := <-ended; err != nil {
@@ -327,7 +331,8 @@ func TestOneSenderDoesNotHideAnother(t *testing.T) {
 		}
 	}
 	for _, reason := range []string{"bad_request", "bad_token"} {
-		if want := fmt.Sprintf("reason=%s peer=127.0.0.1 app=%s ", reason, quiet.ID); strings.Count(log.String(), want) != 1 {
+		if want := fmt.Sprintf("reason=%s peer=127.0.0.1 app=%s ", reason, quiet.ID); strings.Count(log.String(),
+			want) != 1 {
 			t.Errorf("%s is not in the log once:\n%s", want, log.String())
 		}
 	}
@@ -345,7 +350,8 @@ func TestOneSenderDoesNotHideAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := about.RefusedRequests
-	if len(r) != 2 || r[0].Reason != "bad_token" || r[0].Count != 1 || r[1].Reason != "bad_request" || r[1].Count != 2 ||
+	if len(r) != 2 || r[0].Reason != "bad_token" || r[0].Count != 1 || r[1].Reason != "bad_request" ||
+		r[1].Count != 2 ||
 		r[1].Addr != "127.0.0.1" ||
 		!strings.Contains(r[1].Detail, "Data") || r[1].Time.Before(r[1].First) {
 		t.Errorf("explained as %+v", r)

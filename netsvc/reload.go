@@ -27,8 +27,8 @@ func (s *Server) reloadForControl(lang locale.Lang) (control.ReloadReport, error
 	report, err := s.reload(lang)
 	if refused, ok := errors.AsType[*reloadError](err); ok {
 		return control.ReloadReport{}, &control.Error{
-			Status: http.StatusConflict, Code: control.CodeBadSettings, Message: s.options.ErrorText(lang, refused.settings,
-				refused.err),
+			Status: http.StatusConflict, Code: control.CodeBadSettings,
+			Message: s.options.ErrorText(lang, refused.settings, refused.err),
 		}
 	}
 	return report, err

@@ -57,7 +57,8 @@ func startReloadable(t *testing.T, settings string) *reloadable {
 		t.Fatal(err)
 	}
 	r.daemon = start(t, netsvc.Options{
-		Config: first.Config, Load: load, Log: slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}),
+		Config: first.Config, Load: load, Log: slog.NewTextHandler(r.log,
+			&slog.HandlerOptions{Level: slog.LevelDebug - 4}),
 		ErrorText: func(lang locale.Lang, _ *config.Result, err error) string { return locale.New(lang).Error(err) },
 	})
 	return r

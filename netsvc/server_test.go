@@ -33,7 +33,8 @@ const patience = 2 * time.Minute
 // settings are those of a daemon on free ports of 127.0.0.1 with all its files
 // in one folder.
 func settings(folder string) config.Config {
-	c := config.Default(config.Paths{Data: filepath.Join(folder, "data"), Control: filepath.Join(folder, "control.sock")})
+	c := config.Default(config.Paths{Data: filepath.Join(folder, "data"),
+		Control: filepath.Join(folder, "control.sock")})
 	c.Listen = config.Address{Host: "127.0.0.1"}
 	c.Service = config.Address{Host: "127.0.0.1"}
 	c.LogLevel = config.LevelTrace
@@ -232,21 +233,23 @@ func TestEndsSessionsWhenTheGraceOfTheirKeyIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := d.session(renewed.App, "newer")
-	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "x"}); err != nil ||
+	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"},
+		wire.Message{Topic: "x"}); err != nil ||
 		n != 2 {
 		t.Fatalf("sent to %d sessions, %v; want 2", n, err)
 	}
 	receive(t, older)
 	receive(t, newer)
 	ends(t, older) // when the grace is over
-	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID + " sessions=1 ",
-		`msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
+	for _, words := range []string{`msg="sessions will be closed when their client key ends" app=` + a.ID +
+		" sessions=1 ", `msg="sessions closed because their key is no longer valid" app=` + a.ID + " sessions=1\n"} {
 		eventually(t, "the log has "+words, func() bool { return strings.Contains(log.String(), words) })
 		if n := strings.Count(log.String(), words); n != 1 {
 			t.Errorf("%d times in the log: %s", n, words)
 		}
 	}
-	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, wire.Message{Topic: "y"}); err != nil ||
+	if n, err := d.Send(ctx, a.ID, wire.Recipient{Type: wire.ToAll, IbID: "ib"},
+		wire.Message{Topic: "y"}); err != nil ||
 		n != 1 {
 		t.Fatalf("sent to %d sessions, %v; want 1", n, err)
 	}
@@ -375,7 +378,8 @@ func TestRefusesToStart(t *testing.T) {
 			if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(c.DataDir, "pns4ones.db"), []byte("not a database"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(c.DataDir, "pns4ones.db"), []byte("not a database"),
+				0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, func(err error) bool { return errors.Is(err, app.ErrDamaged) }},
@@ -531,7 +535,8 @@ func TestLooksForTheOldKeysInSeveralPlaces(t *testing.T) {
 				}
 			}
 			var log lockedBuffer
-			d := start(t, netsvc.Options{Config: settings(folder), OldKeys: places, Log: slog.NewTextHandler(&log, nil)})
+			d := start(t, netsvc.Options{Config: settings(folder), OldKeys: places,
+				Log: slog.NewTextHandler(&log, nil)})
 			old := d.OldKeys()
 			if !slices.Equal(old.Looked, places) {
 				t.Errorf("looked at %q", old.Looked)
@@ -540,7 +545,8 @@ func TestLooksForTheOldKeysInSeveralPlaces(t *testing.T) {
 				if old.Report != nil || old.File != "" {
 					t.Errorf("took over %q", old.File)
 				}
-			} else if old.File != places[tt.file-1] || old.Report == nil || d.Server.Apps() != len(old.Report.Imported) {
+			} else if old.File != places[tt.file-1] || old.Report == nil ||
+				d.Server.Apps() != len(old.Report.Imported) {
 				t.Errorf("took over %q: %+v", old.File, old.Report)
 			}
 			if named := slices.Equal(old.Other, places[1:]); named != tt.other || len(old.Other) > 0 != tt.other {

@@ -81,8 +81,8 @@ func (n Name) Clean() (Name, error) {
 	case len(n.ID) > MaxIDBytes:
 		return n, fmt.Errorf("%w: the id has %d bytes, at most %d are allowed", ErrBadName, len(n.ID), MaxIDBytes)
 	case utf8.RuneCountInString(n.Name) > MaxNameRunes:
-		return n, fmt.Errorf("%w: it has %d characters, at most %d are allowed", ErrBadName, utf8.RuneCountInString(n.Name),
-			MaxNameRunes)
+		return n, fmt.Errorf("%w: it has %d characters, at most %d are allowed", ErrBadName,
+			utf8.RuneCountInString(n.Name), MaxNameRunes)
 	case !utf8.ValidString(n.ID), !utf8.ValidString(n.Name):
 		return n, fmt.Errorf("%w: it is not valid UTF-8", ErrBadName)
 	case strings.ContainsAny(n.ID+n.Name, "\x00\r\n"):

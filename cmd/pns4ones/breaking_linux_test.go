@@ -19,7 +19,8 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-var fireBreaking = flag.Duration("fire.breaking", 0, "how long TestSessionsThatBreakLoseNothing goes on; 0: each thing happens once")
+var fireBreaking = flag.Duration("fire.breaking", 0,
+	"how long TestSessionsThatBreakLoseNothing goes on; 0: each thing happens once")
 
 // crowdThatBreaks are sessions that are remembered (protocol.md section 4.4), break at random, and come back.
 //
@@ -71,7 +72,8 @@ func newCrowd(t *testing.T, i *installation, n int) *crowdThatBreaks {
 	for k := range n {
 		m := &member{
 			crowd: c, session: wire.NewSessionID(), remote: c.network != nil && k%20 == 0,
-			listener: &listener{user: fmt.Sprint("user", k), group: fmt.Sprint("group", k/groupSize), next: make(map[stream]int), missing: make(map[stream][]int)},
+			listener: &listener{user: fmt.Sprint("user", k), group: fmt.Sprint("group", k/groupSize),
+				next: make(map[stream]int), missing: make(map[stream][]int)},
 		}
 		c.members = append(c.members, m)
 		c.sessions = append(c.sessions, m.listener)
@@ -110,7 +112,8 @@ func (m *member) live() {
 		service, key := m.begins()
 		m.turn++
 		said := wire.Attributes{Session: m.session, Turn: m.turn, Received: m.received, From: m.from}
-		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: m.crowd.app.ID, IbID: infobase, UserID: m.user, UserGroup: m.group},
+		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: m.crowd.app.ID, IbID: infobase,
+			UserID: m.user, UserGroup: m.group},
 			key, said.List()...)
 		if err != nil {
 			panic(err)
@@ -336,7 +339,8 @@ func loopback(address string) string {
 
 // lasting are settings under which no bound of what is remembered is reached.
 var lasting = []string{
-	"PNS4ONES_SERVICE=*:0", "PNS4ONES_RESUME_WINDOW=10m", "PNS4ONES_SESSION_QUEUE_SIZE=16MiB", "PNS4ONES_RESUME_BYTES=1MiB",
+	"PNS4ONES_SERVICE=*:0", "PNS4ONES_RESUME_WINDOW=10m", "PNS4ONES_SESSION_QUEUE_SIZE=16MiB",
+	"PNS4ONES_RESUME_BYTES=1MiB",
 }
 
 // checkMissed checks that nothing was missed, and that there are as many sessions as clients.
@@ -402,9 +406,11 @@ func TestSessionsThatBreakLoseNothing(t *testing.T) {
 	c.settle()
 	b := c.balance(func(*listener) bool { return false })
 	c.report(b)
-	t.Logf("%d connections broke; %v; %d messages went with processes that were killed; load %s", c.broken.Load(), count, c.gone(), loadOfMachine())
+	t.Logf("%d connections broke; %v; %d messages went with processes that were killed; load %s", c.broken.Load(),
+		count, c.gone(), loadOfMachine())
 	if b.doubtful > c.doubted {
-		t.Errorf("%d messages were not answered when nobody was killed, among them: %s", b.doubtful-c.doubted, c.aDoubt())
+		t.Errorf("%d messages were not answered when nobody was killed, among them: %s", b.doubtful-c.doubted,
+			c.aDoubt())
 	}
 	c.checkMissed()
 }

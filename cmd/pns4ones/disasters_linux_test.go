@@ -194,7 +194,8 @@ func TestDiskFull(t *testing.T) {
 		for n := range 1000 {
 			if _, err := i.client.CreateApp(ctx, what+strconv.Itoa(n)); err != nil {
 				var answer *control.Error
-				if !errors.As(err, &answer) || answer.Code != control.CodeNotStored || !strings.Contains(err.Error(), why) {
+				if !errors.As(err, &answer) || answer.Code != control.CodeNotStored ||
+					!strings.Contains(err.Error(), why) {
 					t.Errorf("%s: refused with %v", what, err)
 				}
 				t.Logf("%s: %v", what, err)

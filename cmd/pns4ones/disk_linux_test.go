@@ -252,8 +252,8 @@ func TestAChangeIsDoneAmidARestart(t *testing.T) {
 		daemon = i.start(systemd.next(i.program))
 		i.awaitDatabase()
 		if n := len(l.alive()); n != len(l.sessions) {
-			t.Fatalf("of %d other sessions %d are left when the change took %v more (it was answered %v)", len(l.sessions), n,
-				after, err)
+			t.Fatalf("of %d other sessions %d are left when the change took %v more (it was answered %v)",
+				len(l.sessions), n, after, err)
 		}
 		now, err := i.client.App(context.Background(), changing.app.ID)
 		if err != nil {

@@ -123,7 +123,9 @@ func underFire(t *testing.T, n nuisance) {
 	if b.accepted == 0 || f.tried.Load() == 0 {
 		t.Error("nothing was tried")
 	}
-	await(t, "the daemon has let go of all connections", func() bool { return openFiles(t, daemon.Process.Pid) <= files })
+	await(t, "the daemon has let go of all connections", func() bool {
+		return openFiles(t, daemon.Process.Pid) <= files
+	})
 	await(t, "each end of a session has a reason in the log", func() bool {
 		reasons := f.i.endsOfSessions()
 		for addr := range f.sessions {

@@ -155,7 +155,8 @@ func TestAnUpgradeThatFailsUnderAScript(t *testing.T) {
 	defer stop()
 	before := i.status()
 	i.replaceProgram(func(f *os.File) {
-		io.WriteString(f, "#!/bin/bash\ncase \"$*\" in *-check*) exit 0;; esac\n(exec -a pns4ones "+good+" \"$@\")\n:\n")
+		io.WriteString(f,
+			"#!/bin/bash\ncase \"$*\" in *-check*) exit 0;; esac\n(exec -a pns4ones "+good+" \"$@\")\n:\n")
 	})
 	for _, step := range []string{"N.open", "O.close"} {
 		t.Log(step)

@@ -150,7 +150,8 @@ func (i *installation) start(cmd *exec.Cmd) *exec.Cmd {
 	i.t.Cleanup(func() { cmd.Process.Kill() })
 	await(i.t, "the daemon answers", func() bool {
 		var ended unix.Siginfo
-		if unix.Waitid(unix.P_PID, cmd.Process.Pid, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); ended.Signo != 0 {
+		if unix.Waitid(unix.P_PID, cmd.Process.Pid, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT,
+			nil); ended.Signo != 0 {
 			i.t.Fatal("the daemon has ended")
 		}
 		status, err := i.client.Status(context.Background())

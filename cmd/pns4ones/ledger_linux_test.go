@@ -106,7 +106,8 @@ func (l *ledger) open(n int) []*listener {
 	for i := range opened {
 		number := len(l.sessions)
 		s := &listener{
-			user: "user" + strconv.Itoa(number), group: "group" + strconv.Itoa(number/groupSize), late: len(l.senders) > 0,
+			user: "user" + strconv.Itoa(number), group: "group" + strconv.Itoa(number/groupSize),
+			late: len(l.senders) > 0,
 			next: make(map[stream]int), missing: make(map[stream][]int),
 		}
 		registration := wire.Registration{AppID: l.app.ID, IbID: infobase, UserID: s.user, UserGroup: s.group}

@@ -134,7 +134,8 @@ func makeHalfDatabase(ts *testscript.TestScript, _ bool, args []string) {
 // makeCertificate has openssl write NAME.crt and NAME.key.
 func makeCertificate(ts *testscript.TestScript, _ bool, args []string) {
 	name := ts.MkAbs(args[0])
-	out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+	out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+		"-nodes",
 		"-subj", "/CN=localhost", "-days", "365", "-keyout", name+".key", "-out", name+".crt").CombinedOutput()
 	if err != nil {
 		ts.Fatalf("openssl: %v\n%s", err, out)

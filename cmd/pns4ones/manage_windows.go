@@ -182,8 +182,8 @@ func (c *serviceCommand) start() error {
 			return c.didNotStart(before, written)
 		case time.Now().After(deadline):
 			file, _ := logPath()
-			return locale.NewText("service.too_slow_start", "name", serviceName, "seconds", int(serviceTime.Seconds()), "file",
-				file)
+			return locale.NewText("service.too_slow_start", "name", serviceName, "seconds", int(serviceTime.Seconds()),
+				"file", file)
 		}
 		time.Sleep(servicePoll)
 	}

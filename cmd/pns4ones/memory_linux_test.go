@@ -48,7 +48,8 @@ func TestLongQueuesAreHandedOverInLittleMemory(t *testing.T) {
 		}
 		defer conn.Close()
 		await(t, "it is registered", func() bool {
-			body := `{"Recipient":{"Type":"user","IbId":"ib","UserId":"` + user + `"},"Message":{"Topic":"` + strconv.Itoa(n) +
+			body := `{"Recipient":{"Type":"user","IbId":"ib","UserId":"` + user + `"},"Message":{"Topic":"` +
+				strconv.Itoa(n) +
 				strings.Repeat("x", 1000000) + `"}}`
 			if i.status().Sessions != n+1 {
 				return false

@@ -21,7 +21,8 @@ func TestAnUpgradeKeepsNamesAndWhatIsRemembered(t *testing.T) {
 	}
 	send := func() {
 		t.Helper()
-		if n, err := i.client.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "ann"}, wire.Message{Topic: "t"}); err != nil || n != 0 {
+		if n, err := i.client.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "ann"},
+			wire.Message{Topic: "t"}); err != nil || n != 0 {
 			t.Fatalf("sent to %d, %v", n, err)
 		}
 	}

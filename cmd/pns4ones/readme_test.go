@@ -114,7 +114,8 @@ func followReadme(t *testing.T, lang, page, programs string) {
 				if !strings.Contains(out, "X-Delivered-Sessions: 1") {
 					t.Errorf("the sender's answer does not name one session:\n%s", out)
 				}
-				for _, text := range regexp.MustCompile(`"(?:Title|Body)": "([^"]+)"`).FindAllStringSubmatch(command, -1) {
+				for _, text := range regexp.MustCompile(`"(?:Title|Body)": "([^"]+)"`).FindAllStringSubmatch(command,
+					-1) {
 					sent = append(sent, text[1])
 				}
 			}

@@ -77,8 +77,10 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	go func() {
 		log := logFile()
 		sampleSettings()
-		ended <- s.run(ctx, manager{ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {},
-			stdout: log, stderr: log})
+		ended <- s.run(ctx, manager{
+			ready: sync.OnceFunc(func() { close(ready) }), reloading: func() {}, stopping: func() {},
+			stdout: log, stderr: log,
+		})
 	}()
 	for {
 		select {

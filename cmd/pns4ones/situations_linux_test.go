@@ -83,7 +83,8 @@ func (i *installation) refusedUpgrade() error {
 	if now.PID != before.PID || now.Sessions != before.Sessions || len(i.processes()) != 1 {
 		i.t.Errorf("it was %+v and is %+v, with the processes %v", before, now, i.processes())
 	}
-	if (before.LastHandover == nil) != (now.LastHandover == nil) || now.LastHandover != nil && *now.LastHandover != *before.LastHandover {
+	if (before.LastHandover == nil) != (now.LastHandover == nil) || now.LastHandover != nil &&
+		*now.LastHandover != *before.LastHandover {
 		i.t.Errorf("the last hand-over was %+v and is %+v", before.LastHandover, now.LastHandover)
 	}
 	return err
@@ -96,7 +97,8 @@ func TestKeysEndAmidAnUpgrade(t *testing.T) {
 	i := install(t)
 	plan := i.plan("U.O.gate", faultWait)
 	i.start(exec.Command(i.program))
-	l, rotated, graced, removed := newLedger(t, i.client), newLedger(t, i.client), newLedger(t, i.client), newLedger(t, i.client)
+	l, rotated, graced, removed := newLedger(t, i.client), newLedger(t, i.client), newLedger(t, i.client), newLedger(t,
+		i.client)
 	for _, l := range []*ledger{l, rotated, graced, removed} {
 		l.open(20)
 	}
@@ -379,9 +381,11 @@ func (i *installation) bySettings(more string) {
 	i.t.Helper()
 	i.env = slices.DeleteFunc(i.env, func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{"PNS4ONES_LISTEN", "PNS4ONES_SERVICE", "PNS4ONES_DATA_DIR", "PNS4ONES_CONTROL"}, name)
+		return slices.Contains([]string{"PNS4ONES_LISTEN", "PNS4ONES_SERVICE", "PNS4ONES_DATA_DIR", "PNS4ONES_CONTROL"},
+			name)
 	})
-	settings := map[string]string{"listen": "127.0.0.1:0", "service": "127.0.0.1:0", "data_dir": i.folder, "control": filepath.Join(i.folder, "control.sock")}
+	settings := map[string]string{"listen": "127.0.0.1:0", "service": "127.0.0.1:0", "data_dir": i.folder,
+		"control": filepath.Join(i.folder, "control.sock")}
 	for line := range strings.Lines(more) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		settings[name] = value
@@ -391,7 +395,8 @@ func (i *installation) bySettings(more string) {
 		fmt.Fprintf(&text, "%s = %q\n", name, value)
 	}
 	folder := filepath.Join(i.folder, "settings")
-	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "pns4ones.toml"), []byte(text.String()), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "pns4ones.toml"),
+		[]byte(text.String()), 0o600)); err != nil {
 		i.t.Fatal(err)
 	}
 }
@@ -435,7 +440,9 @@ func TestOtherFoldersAtAHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unreachable.Process.Kill() })
-	await(t, "it tries to open the control channel", func() bool { return strings.Contains(i.said(), "the control channel cannot be opened") })
+	await(t, "it tries to open the control channel", func() bool {
+		return strings.Contains(i.said(), "the control channel cannot be opened")
+	})
 	i.bySettings("")
 	unreachable.Process.Signal(syscall.SIGTERM)
 	unreachable.Wait()
@@ -456,7 +463,9 @@ func TestFewerDescriptorsAtAnUpgrade(t *testing.T) {
 	i.start(exec.Command(i.program))
 	l := newLedger(t, i.client)
 	l.open(200)
-	i.replaceProgram(func(f *os.File) { fmt.Fprintf(f, "#!/bin/bash\nulimit -n 150\nexec -a pns4ones %s \"$@\"\n", good) })
+	i.replaceProgram(func(f *os.File) {
+		fmt.Fprintf(f, "#!/bin/bash\nulimit -n 150\nexec -a pns4ones %s \"$@\"\n", good)
+	})
 	i.refusedUpgrade()
 	i.bySettings("listen=localhost:0\nservice=localhost:0")
 	if err := i.refusedUpgrade(); !strings.Contains(err.Error(), "LimitNOFILE") {
@@ -484,7 +493,8 @@ func TestFewerDescriptorsAtARestart(t *testing.T) {
 	status := i.status()
 	last := status.LastHandover
 	switch {
-	case last == nil || !last.Done || last.Sessions != status.Sessions || last.Lost != 200-status.Sessions || last.Lost == 0:
+	case last == nil || !last.Done || last.Sessions != status.Sessions || last.Lost != 200-status.Sessions ||
+		last.Lost == 0:
 		t.Errorf("%d sessions, and the last hand-over is %+v", status.Sessions, last)
 	case status.Sessions < 50:
 		t.Errorf("only %d sessions fit", status.Sessions)
@@ -530,7 +540,9 @@ func TestEveryDescriptorInUse(t *testing.T) {
 			}
 			crowd = append(crowd, conn)
 		}
-		await(t, "every descriptor is in use", func() bool { return strings.Count(i.said(), "cannot accept connections") > before })
+		await(t, "every descriptor is in use", func() bool {
+			return strings.Count(i.said(), "cannot accept connections") > before
+		})
 	}
 	fill()
 	i.upgrade()
@@ -616,8 +628,10 @@ func TestTheRecordOfAHandOver(t *testing.T) {
 	})
 	now := i.status()
 	last := now.LastHandover
-	if last == nil || last.ID != id || last.Way != control.WayUpgrade || last.FromVersion != before.Version || last.ToVersion != now.Version ||
-		last.FromPID != before.PID || last.ToPID != now.PID || last.Seconds <= 0 || last.Sessions != 20 || last.Lost != 0 || !last.Done || last.Why != "" {
+	if last == nil || last.ID != id || last.Way != control.WayUpgrade || last.FromVersion != before.Version ||
+		last.ToVersion != now.Version ||
+		last.FromPID != before.PID || last.ToPID != now.PID || last.Seconds <= 0 || last.Sessions != 20 ||
+		last.Lost != 0 || !last.Done || last.Why != "" {
 		t.Errorf("after upgrade %s the last hand-over is %+v", id, last)
 	}
 	// systemd looks at the status only if it does not follow the other one.
@@ -640,7 +654,8 @@ func TestTheRecordOfAHandOver(t *testing.T) {
 	})
 	again := i.status()
 	last = again.LastHandover
-	if again.PID != now.PID || last == nil || last.ID != id || last.Done || last.Why == "" || last.Lost != 0 || last.FromPID != now.PID {
+	if again.PID != now.PID || last == nil || last.ID != id || last.Done || last.Why == "" || last.Lost != 0 ||
+		last.FromPID != now.PID {
 		t.Errorf("after upgrade %s, which failed, the last hand-over of %d is %+v", id, again.PID, last)
 	}
 	i.replaceProgram(func(f *os.File) { fmt.Fprint(f, "#!/bin/sh\nexit 1\n") })
@@ -650,7 +665,8 @@ func TestTheRecordOfAHandOver(t *testing.T) {
 	i.end()
 	i.start(systemd.next(i.program))
 	last = i.status().LastHandover
-	if last == nil || last.Way != control.WayRestart || last.FromPID != now.PID || last.ToPID != i.status().PID || last.Sessions != 20 || last.Lost != 0 || !last.Done {
+	if last == nil || last.Way != control.WayRestart || last.FromPID != now.PID || last.ToPID != i.status().PID ||
+		last.Sessions != 20 || last.Lost != 0 || !last.Done {
 		t.Errorf("after a restart the last hand-over is %+v", last)
 	}
 	l.settle()
@@ -852,7 +868,10 @@ func TestTheControlChannelIsMadeAgain(t *testing.T) {
 		if err := remove(path); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the channel is there again", func() bool { _, err := i.client.Status(context.Background()); return err == nil })
+		await(t, "the channel is there again", func() bool {
+			_, err := i.client.Status(context.Background())
+			return err == nil
+		})
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -965,7 +984,10 @@ func TestAFreezeThatIsHeldUp(t *testing.T) {
 	i.awaitStep(plan)
 	await(t, "the successor has ended", func() bool { return slices.Equal(i.processes(), []int{daemon.Process.Pid}) })
 	i.goOn(plan)
-	await(t, "the upgrade has failed", func() bool { last := i.status().LastHandover; return last != nil && last.ID == id && !last.Done })
+	await(t, "the upgrade has failed", func() bool {
+		last := i.status().LastHandover
+		return last != nil && last.ID == id && !last.Done
+	})
 	if last := i.status().LastHandover; last.Sessions != 20 || last.Why == "" {
 		t.Errorf("the last hand-over is %+v", last)
 	}

@@ -54,8 +54,8 @@ func (d *daemonRun) sayOldKeys(text *locale.Localizer, old netsvc.OldKeys) {
 		fmt.Fprintln(d.stdout, text.T("daemon.no_old_keys", "places", strings.Join(old.Looked, ", ")))
 	}
 	for _, path := range old.Other {
-		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.other_old_keys", "path", path, "imported",
-			old.File)))
+		fmt.Fprintln(d.stderr, text.T("daemon.warning", "what", text.T("daemon.other_old_keys", "path", path,
+			"imported", old.File)))
 	}
 }
 

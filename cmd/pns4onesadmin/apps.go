@@ -368,7 +368,8 @@ func (p *program) rotateClientKey() *cobra.Command {
 	cmd := p.withApp("upd_cli_key", nil, func(ctx context.Context, r registry, a control.App, _ []string) error {
 		// Scripts of the old product go on as they did; a person is asked.
 		if grace == 0 && a.Sessions > 0 {
-			if err := p.agree(yes, "admin.confirm_client_key", "N", a.Sessions, "title", locale.Clean(a.Title)); err != nil {
+			if err := p.agree(yes, "admin.confirm_client_key", "N", a.Sessions, "title",
+				locale.Clean(a.Title)); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,8 @@ func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 		status int
 		ru, en string // parts of the messages
 	}{
-		{"no daemon", unreachable(control.ConnectMissing, ""), exitUnreachable, "/run/x/control.sock", "is not running"},
+		{"no daemon", unreachable(control.ConnectMissing, ""), exitUnreachable, "/run/x/control.sock",
+			"is not running"},
 		{"a stale socket", unreachable(control.ConnectRefused, ""), exitUnreachable, "/run/x/control.sock", "crashed"},
 		{"no permission", unreachable(control.ConnectDenied, "operators"), exitUnreachable, "operators",
 			"join the group operators"},
@@ -41,7 +42,8 @@ func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 		{"no such app in the database", app.ErrNotFound, exitNotFound, "приложения нет", "no such app"},
 		{"a bad title", refused(control.CodeBadTitle), exitFailed, "Название", "A title"},
 		{"a bad title in the database", fmt.Errorf("creating: %w", app.ErrBadTitle), exitFailed, "Название", "A title"},
-		{"on the way to another process", refused(control.CodeHandingOver), exitFailed, "Повторите команду", "Try again"},
+		{"on the way to another process", refused(control.CodeHandingOver), exitFailed, "Повторите команду",
+			"Try again"},
 		{"no database", refused(control.CodeDatabaseUnavailable), exitFailed, "база недоступна",
 			"the database is not available"},
 		{"an unknown outcome", refused(control.CodeOutcomeUnknown), exitFailed,

@@ -144,8 +144,8 @@ func (p *program) explainPeople(ctx context.Context, client *control.Client, app
 	for i, one := range people {
 		if one.IbID == "" {
 			if !p.json {
-				fmt.Fprintln(p.stdout, words.Text.T("live.explain_only_name", "user", say.InFull(one.UserID, one.UserName), "app",
-					words.App(one.AppID)))
+				fmt.Fprintln(p.stdout, words.Text.T("live.explain_only_name", "user",
+					say.InFull(one.UserID, one.UserName), "app", words.App(one.AppID)))
 			}
 			continue
 		}
@@ -161,7 +161,8 @@ func (p *program) explainPeople(ctx context.Context, client *control.Client, app
 			fmt.Fprintln(p.stdout)
 		}
 		fmt.Fprintln(p.stdout, words.Text.T("live.explain_heading",
-			"user", say.InFull(one.UserID, one.UserName), "ib", say.InFull(one.IbID, one.IbName), "app", words.App(one.AppID)))
+			"user", say.InFull(one.UserID, one.UserName), "ib", say.InFull(one.IbID, one.IbName),
+			"app", words.App(one.AppID)))
 		if err := p.printExplanation(explanation, apps); err != nil {
 			return err
 		}

@@ -38,7 +38,8 @@ func (p *program) history(ctx context.Context, client *control.Client, ref strin
 			slowest = p.words(nil).Seconds(*point.P99)
 		}
 		rows = append(rows, []string{
-			say.Time(point.Time), fmt.Sprint(point.Sessions), rate(point.Messages), rate(point.Delivered), fmt.Sprint(point.NoRecipient),
+			say.Time(point.Time), fmt.Sprint(point.Sessions), rate(point.Messages), rate(point.Delivered),
+			fmt.Sprint(point.NoRecipient),
 			fmt.Sprint(point.Refused), fmt.Sprint(point.RequestsRefused), slowest,
 		})
 	}

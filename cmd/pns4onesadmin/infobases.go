@@ -77,8 +77,8 @@ func (p *program) printInfobases(found []control.Infobase, apps []control.App, w
 		if withApp {
 			row = append(row, p.shortTitle(words.App(ib.AppID)))
 		}
-		rows[i] = append(row, fmt.Sprint(ib.Sessions), fmt.Sprint(ib.Users), fmt.Sprint(ib.Groups), fmt.Sprint(ib.Messages),
-			fmt.Sprint(ib.Unmatched), last, p.shortID(ib.ID))
+		rows[i] = append(row, fmt.Sprint(ib.Sessions), fmt.Sprint(ib.Users), fmt.Sprint(ib.Groups),
+			fmt.Sprint(ib.Messages), fmt.Sprint(ib.Unmatched), last, p.shortID(ib.ID))
 	}
 	p.printTable(columns, rows)
 }

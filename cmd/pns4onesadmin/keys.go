@@ -42,7 +42,8 @@ func (p *program) revokeOldCommand() *cobra.Command {
 		none := (!server || a.OldServerKeyUntil == nil) && (!client || a.OldClientKeyUntil == nil)
 		if none {
 			p.say("admin.no_old_keys", "title", locale.Clean(a.Title))
-		} else if err := p.agree(yes, "admin.confirm_revoke_old", "N", sessions, "title", locale.Clean(a.Title)); err != nil {
+		} else if err := p.agree(yes, "admin.confirm_revoke_old", "N", sessions, "title",
+			locale.Clean(a.Title)); err != nil {
 			return err
 		}
 		change, err := r.RevokeOld(ctx, a.ID, server, client)

@@ -140,7 +140,8 @@ func (p *program) close(ctx context.Context, client *control.Client, chosen []co
 		if len(chosen) == 1 {
 			return &control.Error{Code: control.CodeSessionNotFound}
 		}
-		return notFoundError{locale.NewText("admin.kick_missing", "ids", locale.Clean(strings.Join(done.Missing, ", ")))}
+		return notFoundError{locale.NewText("admin.kick_missing", "ids",
+			locale.Clean(strings.Join(done.Missing, ", ")))}
 	}
 	return nil
 }

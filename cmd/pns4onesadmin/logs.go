@@ -79,7 +79,8 @@ func parseSince(text string, now time.Time) (time.Time, bool) {
 		if err != nil {
 			continue
 		}
-		t := time.Date(now.Year(), now.Month(), now.Day(), clock.Hour(), clock.Minute(), clock.Second(), 0, now.Location())
+		t := time.Date(now.Year(), now.Month(), now.Day(), clock.Hour(), clock.Minute(), clock.Second(), 0,
+			now.Location())
 		if t.After(now) {
 			t = t.AddDate(0, 0, -1)
 		}

@@ -56,7 +56,8 @@ func (p *program) namesCommand() *cobra.Command {
 			}
 			return nil
 		}
-		return wrongUsage("admin.names_unknown_action", "action", locale.Clean(args[0]), "actions", strings.Join(words, ", "))
+		return wrongUsage("admin.names_unknown_action", "action", locale.Clean(args[0]), "actions",
+			strings.Join(words, ", "))
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := p.openRegistry()
@@ -120,8 +121,8 @@ func (p *program) importNames(ctx context.Context, r registry, a control.App, pa
 	if report.Header {
 		p.say("admin.names_header")
 	}
-	p.say("admin.names_imported", "title", locale.Clean(a.Title), "read", report.Read, "users", report.Users, "infobases",
-		report.Infobases)
+	p.say("admin.names_imported", "title", locale.Clean(a.Title), "read", report.Read, "users", report.Users,
+		"infobases", report.Infobases)
 	return p.printNamesReport(report)
 }
 

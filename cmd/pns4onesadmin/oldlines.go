@@ -26,7 +26,8 @@ func isTerminal(w io.Writer) bool {
 
 func (p *program) printCreatedAsBefore(a control.App) {
 	fmt.Fprintf(p.stdout, "Создано новое приложение %s\nИдентификатор приложения: %s\n", a.Title, a.ID)
-	fmt.Fprintf(p.stdout, "Ключ сервера для приложения: %s\nКлюч клиента для приложения: %s\n", a.ServerKey, a.ClientKey)
+	fmt.Fprintf(p.stdout, "Ключ сервера для приложения: %s\nКлюч клиента для приложения: %s\n", a.ServerKey,
+		a.ClientKey)
 }
 
 func (p *program) printListAsBefore(apps []control.App) {

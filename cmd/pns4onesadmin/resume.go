@@ -55,7 +55,8 @@ func (r *resuming) receive(ctx context.Context, session *wire.Client, messages c
 		}
 		stop()
 		if ctx.Err() != nil {
-			session.Register(r.registration, r.key, r.next(wire.ModeEnd)...) // the daemon forgets it in time if this fails
+			// the daemon forgets it in time if this fails
+			session.Register(r.registration, r.key, r.next(wire.ModeEnd)...)
 			session.Close()
 			return ctx.Err()
 		}

@@ -117,7 +117,8 @@ func (p *program) send(ctx context.Context, s *sending) error {
 		n, err := deliver(ctx, to)
 		if err != nil {
 			if len(recipients) > 1 {
-				p.warn("admin.sent_partly", "done", len(results), "all", len(recipients), "at", locale.Clean(nameOf(to)))
+				p.warn("admin.sent_partly", "done", len(results), "all", len(recipients), "at",
+					locale.Clean(nameOf(to)))
 			}
 			return err
 		}

@@ -23,7 +23,8 @@ func printed(width int, form string, columns []column, rows [][]string) string {
 func TestTablesFitTheTerminal(t *testing.T) {
 	t.Parallel()
 	columns := []column{
-		{title: "Name"}, {title: "Id"}, {title: "Sent", number: true}, {title: "Waiting, bytes", number: true, spare: true},
+		{title: "Name"}, {title: "Id"}, {title: "Sent", number: true},
+		{title: "Waiting, bytes", number: true, spare: true},
 		{title: "Empty"},
 	}
 	rows := [][]string{
@@ -64,7 +65,8 @@ There was no room for the columns: Waiting, bytes. The whole table: -o wide.
 			}
 		}
 	}
-	if got, want := printed(35, formWide, columns, rows), printed(0, "", columns, rows); strings.Join(strings.Fields(got), " ") !=
+	if got, want := printed(35, formWide, columns, rows), printed(0, "", columns,
+		rows); strings.Join(strings.Fields(got), " ") !=
 		strings.Join(strings.Fields(want), " ") {
 		t.Errorf("-o wide shows\n%s", got)
 	}

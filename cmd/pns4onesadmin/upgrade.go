@@ -69,8 +69,8 @@ func awaitOutcome(ctx context.Context, client *control.Client, before control.St
 		case err == nil:
 			heard = time.Now()
 		case ctx.Err() == nil && time.Since(heard) >= silence:
-			return status, failure("admin.upgrade_silent", "N", int(time.Since(heard).Seconds()), "pid", before.PID, "before",
-				before.Sessions)
+			return status, failure("admin.upgrade_silent", "N", int(time.Since(heard).Seconds()), "pid", before.PID,
+				"before", before.Sessions)
 		}
 		select {
 		case <-ticker.C:
@@ -101,8 +101,8 @@ func upgradeFailure(before, after control.Status, id string) error {
 	record := recordOf(after, id)
 	switch {
 	case record != nil && record.Lost > 0:
-		return failure("admin.upgrade_lost", "version", version, "lost", record.Lost, "all", record.Lost+record.Sessions,
-			"why", locale.Clean(record.Why))
+		return failure("admin.upgrade_lost", "version", version, "lost", record.Lost, "all",
+			record.Lost+record.Sessions, "why", locale.Clean(record.Why))
 	case record != nil && !record.Done:
 		return goesOn(record.Why)
 	case record != nil:

@@ -174,7 +174,8 @@ func TestCarry(t *testing.T) {
 		{"with keys", keys, []string{"--app", d.app.ID, "--http", d.host, "--service", service}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			status, stdout, stderr := runBench(t, tt.env, append([]string{"carry", "--json", "--up-to", "120"}, tt.args...)...)
+			status, stdout, stderr := runBench(t, tt.env, append([]string{"carry", "--json", "--up-to", "120"},
+				tt.args...)...)
 			if status != exitDone {
 				t.Fatalf("status %d: %s", status, stderr)
 			}
@@ -211,11 +212,12 @@ func TestCarrySaysWhatIsWrong(t *testing.T) {
 		want   string
 	}{
 		{"no app", nil, exitUsage, "--app"},
-		{"no daemon", []string{"--app", "x", "--control", filepath.Join(t.TempDir(), "none.sock")}, exitFailed, "no daemon"},
-		{"wrong server key", []string{"--app", d.app.ID, "--http", d.host, "--service", service, "--server-key", wrongKey,
-			"--client-key", d.app.ClientKey}, exitFailed, "401"},
-		{"not the service", []string{"--app", d.app.ID, "--http", other.URL, "--service", service, "--server-key", wrongKey,
-			"--client-key", d.app.ClientKey}, exitFailed, "404"},
+		{"no daemon", []string{"--app", "x", "--control", filepath.Join(t.TempDir(), "none.sock")}, exitFailed,
+			"no daemon"},
+		{"wrong server key", []string{"--app", d.app.ID, "--http", d.host, "--service", service, "--server-key",
+			wrongKey, "--client-key", d.app.ClientKey}, exitFailed, "401"},
+		{"not the service", []string{"--app", d.app.ID, "--http", other.URL, "--service", service, "--server-key",
+			wrongKey, "--client-key", d.app.ClientKey}, exitFailed, "404"},
 		{"no sessions", []string{"--app", "x", "--up-to", "0"}, exitUsage, "above zero"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -74,8 +74,9 @@ func (b *bench) rootCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.IntVar(&b.sessions, "sessions", 10_000, "sessions")
 	flags.IntVar(&b.frameBytes, "frame", 400, "bytes of a frame, rounded up to the next that encryption makes")
-	flags.BoolVar(&b.attributes, "attributes", false, "sessions say of themselves what newer add-ins say, and are remembered; those of --vs are "+
-		"like the released ones")
+	flags.BoolVar(&b.attributes, "attributes", false,
+		"sessions say of themselves what newer add-ins say, and are remembered; those of --vs are "+
+			"like the released ones")
 	flags.IntVar(&b.runs, "runs", 5, "how often each is measured")
 	flags.StringVar(&b.daemonPath, "daemon", "", "binary of the daemon (`path`); default: beside this program, "+
 		"else built from source, else the installed one")

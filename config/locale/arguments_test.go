@@ -83,7 +83,8 @@ func TestTextsHaveTheFormsOfTheirLanguage(t *testing.T) {
 		want(id, texts, []string{"few", "many", "one", "other"})
 		want(id, english[id], []string{"one", "other"})
 		wanted := make(map[string]bool)
-		for _, text := range slices.Concat(slices.Collect(maps.Values(texts)), slices.Collect(maps.Values(english[id]))) {
+		for _, text := range slices.Concat(slices.Collect(maps.Values(texts)),
+			slices.Collect(maps.Values(english[id]))) {
 			wanted[strings.Join(placeholders(text), " ")] = true
 		}
 		if len(wanted) > 1 {
@@ -116,7 +117,8 @@ func TestCallsGiveWhatTheirTextsWant(t *testing.T) {
 			for _, text := range texts[id] {
 				for _, name := range placeholders(text) {
 					if !slices.Contains(names, name) {
-						t.Errorf("%s: the text %s wants %q, the call gives %q", fileset.Position(n.Pos()), id, name, names)
+						t.Errorf("%s: the text %s wants %q, the call gives %q", fileset.Position(n.Pos()), id, name,
+							names)
 					}
 				}
 			}

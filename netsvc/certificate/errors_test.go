@@ -68,7 +68,8 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 		path    string
 		problem certificate.Problem
 	}{
-		"an unknown mode":       {certificate.Options{Mode: "FromFloppy"}, "FromFloppy", certificate.ProblemUnknownMode},
+		"an unknown mode": {certificate.Options{Mode: "FromFloppy"}, "FromFloppy",
+			certificate.ProblemUnknownMode},
 		"no certificate named":  {pairOf("", keyFile), "", certificate.ProblemNotNamed},
 		"no key named":          {pairOf(crt, ""), "", certificate.ProblemNotNamed},
 		"no PFX named":          {pfxOf("", "x"), "", certificate.ProblemNotNamed},
@@ -86,7 +87,8 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 		"the two files swapped":  {pairOf(keyFile, crt), keyFile, certificate.ProblemNoCertificate},
 		"no key in the key file": {pairOf(crt, crt), crt, certificate.ProblemNoKey},
 		"a damaged certificate": {pairOf(file("bad.crt",
-			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw[:99]})), keyFile), filepath.Join(dir, "bad.crt"),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw[:99]})), keyFile),
+			filepath.Join(dir, "bad.crt"),
 			certificate.ProblemBadCertificate},
 		"a damaged key": {pairOf(crt, file("bad.key", damagedKey)), filepath.Join(dir, "bad.key"),
 			certificate.ProblemBadKey},
@@ -111,7 +113,8 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 			certificate.ProblemDamagedPEM},
 		"a block without an end": {pairOf(file("cut.crt", cutChain), keyFile), filepath.Join(dir, "cut.crt"),
 			certificate.ProblemDamagedPEM},
-		"a curve TLS has not": {pairOf(file("p224.crt", p224Certificate), file("p224.key", certificatetest.KeyPEM(t, p224))),
+		"a curve TLS has not": {pairOf(file("p224.crt", p224Certificate),
+			file("p224.key", certificatetest.KeyPEM(t, p224))),
 			filepath.Join(dir, "p224.key"), certificate.ProblemHandshake},
 		"PEM instead of PFX": {pfxOf(crt, "correct horse"), crt, certificate.ProblemPEMAsPFX},
 	}
@@ -131,7 +134,8 @@ func TestRefusesACertificateThatCannotServe(t *testing.T) {
 			if !strings.Contains(err.Error(), test.path) || len(err.Error()) < len(test.path)+30 {
 				t.Errorf("the message names no file or gives no advice: %v", err)
 			}
-			for _, secret := range []string{"correct horse", "battery staple", strings.Split(string(goodKey), "\n")[1]} {
+			for _, secret := range []string{"correct horse", "battery staple",
+				strings.Split(string(goodKey), "\n")[1]} {
 				if strings.Contains(err.Error(), secret) {
 					t.Errorf("the message shows a secret: %v", err)
 				}
@@ -151,7 +155,8 @@ func TestTellsAFileItMayNotRead(t *testing.T) {
 	}
 	_, err := certificate.Open(o, nil)
 	var problem *certificate.Error
-	if !errors.As(err, &problem) || problem.Problem != certificate.ProblemUnreadable || !errors.Is(err, os.ErrPermission) {
+	if !errors.As(err, &problem) || problem.Problem != certificate.ProblemUnreadable ||
+		!errors.Is(err, os.ErrPermission) {
 		t.Errorf("got %v, want %s with the permission error", err, certificate.ProblemUnreadable)
 	}
 }

@@ -125,7 +125,8 @@ func TestRecoversFromAHalfReplacedPair(t *testing.T) {
 	f := newReplaceable(t, time.Now().Add(year))
 	key := certificatetest.ECDSAKey(t)
 	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.crt"),
-		certificatetest.CertificatePEM(f.authority.Issue(t, "second", key, time.Now().Add(year)), f.authority.Intermediate))
+		certificatetest.CertificatePEM(f.authority.Issue(t, "second", key, time.Now().Add(year)),
+			f.authority.Intermediate))
 	f.clock.Advance(time.Second)
 	f.wantServed(t, "first")
 	certificatetest.WriteFile(t, filepath.Join(f.dir, "a.key"), certificatetest.KeyPEM(t, key))

@@ -114,9 +114,10 @@ type Event struct {
 
 	Peer *Peer `json:"peer,omitempty"`
 
-	AppID  string `json:"app_id,omitempty"`
-	Title  string `json:"title,omitempty"`
-	Change string `json:"change,omitempty"` // created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset
+	AppID string `json:"app_id,omitempty"`
+	Title string `json:"title,omitempty"`
+	// created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset
+	Change string `json:"change,omitempty"`
 
 	// Of message_without_recipient, which has AppID too: whom it was for, and how many
 	// messages for the same there were since the last such event.

@@ -13,11 +13,13 @@ type SessionQuery struct {
 	IbID      string // the infobase's: its id, exactly as it is written, or its name
 	UserID    string // the user's: the id, exactly as it is written, or the name
 	UserGroup string // the group's, exactly as it is written
-	Text      string // words that must all be part of an id, a name, a group or an address, in any letter case; app:, ib:, user:, group:, host:, ip: before one says where, - excludes it
-	Sort      string // one of SessionSortKeys, after a minus for the reverse; empty: by id
-	Limit     int    // the size of the page; 0, or too many: as many as the daemon gives at once
-	Offset    int    // skips that many; for who shows a part of the list as it is now
-	After     string // SessionPage.Next of the page before; excludes Offset
+	// words that must all be part of an id, a name, a group or an address, in any letter case; app:, ib:, user:,
+	// group:, host:, ip: before one says where, - excludes it
+	Text   string
+	Sort   string // one of SessionSortKeys, after a minus for the reverse; empty: by id
+	Limit  int    // the size of the page; 0, or too many: as many as the daemon gives at once
+	Offset int    // skips that many; for who shows a part of the list as it is now
+	After  string // SessionPage.Next of the page before; excludes Offset
 }
 
 // SessionSortKeys returns the words that SessionQuery.Sort takes, but for a minus

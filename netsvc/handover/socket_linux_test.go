@@ -143,7 +143,8 @@ func TestASocketHasDeadlines(t *testing.T) {
 	inEachForm(t, func(t *testing.T, s *handover.Socket, theirs *net.TCPConn) {
 		buf := make([]byte, 1)
 		past := time.Unix(1, 0)
-		for name, set := range map[string]func(time.Time) error{"SetReadDeadline": s.SetReadDeadline, "SetDeadline": s.SetDeadline} {
+		for name, set := range map[string]func(time.Time) error{"SetReadDeadline": s.SetReadDeadline,
+			"SetDeadline": s.SetDeadline} {
 			if err := set(past); err != nil {
 				t.Fatal(err)
 			}
@@ -259,7 +260,8 @@ func TestASocketHasTheAddressesOfItsConnection(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			ours, theirs := tcp(t, address)
 			s := moved(t, ours)
-			for _, pair := range [][2]net.Addr{{s.LocalAddr(), theirs.RemoteAddr()}, {s.RemoteAddr(), theirs.LocalAddr()}} {
+			for _, pair := range [][2]net.Addr{{s.LocalAddr(), theirs.RemoteAddr()},
+				{s.RemoteAddr(), theirs.LocalAddr()}} {
 				got, want := pair[0].(*net.TCPAddr).AddrPort(), pair[1].(*net.TCPAddr).AddrPort()
 				if got.Addr().Unmap() != want.Addr().Unmap() || got.Port() != want.Port() {
 					t.Errorf("it has the address %v, want %v", got, want)
@@ -274,7 +276,9 @@ func TestKeepAliveArrivesAtTheKernel(t *testing.T) {
 		option := func(level, name int) (value int) {
 			t.Helper()
 			var err error
-			if controlErr := s.Control(func(fd uintptr) { value, err = unix.GetsockoptInt(int(fd), level, name) }); controlErr != nil || err != nil {
+			if controlErr := s.Control(func(fd uintptr) {
+				value, err = unix.GetsockoptInt(int(fd), level, name)
+			}); controlErr != nil || err != nil {
 				t.Fatal(controlErr, err)
 			}
 			return value

@@ -141,7 +141,8 @@ func TestUnpackTakesNoMoreThanItMay(t *testing.T) {
 	sockets := listeners(t, 3)
 	leaksNothing(t)
 	const all = 3 * handover.MaxFiles
-	for _, limit := range []int{-1, 0, 1, handover.MaxFiles - 1, handover.MaxFiles, handover.MaxFiles + 1, all, all + 1} {
+	for _, limit := range []int{-1, 0, 1, handover.MaxFiles - 1, handover.MaxFiles, handover.MaxFiles + 1, all,
+		all + 1} {
 		trays, _, err := handover.Pack(connections(sockets, all))
 		if err != nil || len(trays) != 1 {
 			t.Fatalf("%d trays, %v", len(trays), err)
@@ -261,7 +262,9 @@ func TestWhatIsNoTrayIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := handover.Unpack(file, 10, func(_ uint64, s *handover.Socket) { s.Close() }); !errors.Is(err, unix.ENOTSOCK) {
+	if err := handover.Unpack(file, 10, func(_ uint64, s *handover.Socket) {
+		s.Close()
+	}); !errors.Is(err, unix.ENOTSOCK) {
 		t.Errorf("a memory file passes for a tray: %v", err)
 	}
 	// A message that has more descriptors than numbers.
@@ -403,7 +406,9 @@ func BenchmarkPackAndUnpack10000(b *testing.B) {
 		}
 		came := make([]*handover.Socket, 0, n)
 		for _, tray := range trays {
-			if err := handover.Unpack(tray, n, func(_ uint64, s *handover.Socket) { came = append(came, s) }); err != nil {
+			if err := handover.Unpack(tray, n, func(_ uint64, s *handover.Socket) {
+				came = append(came, s)
+			}); err != nil {
 				b.Fatal(err)
 			}
 		}

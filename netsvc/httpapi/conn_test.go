@@ -37,7 +37,8 @@ func TestARequestBeforeTheRoutesLeavesATrace(t *testing.T) {
 		{"an unknown Expect", start1 + "Host: h\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n{}", 417,
 			httpapi.ReasonExpectation, "Expect"},
 		{"another version", "GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505, httpapi.ReasonHTTPVersion, "1.1"},
-		{"a length that is none", start1 + "Host: h\r\nContent-Length: x\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
+		{"a length that is none", start1 + "Host: h\r\nContent-Length: x\r\n\r\n", 400, httpapi.ReasonMalformed,
+			"malformed"},
 		{"a blank in a name", start1 + "Host: h\r\nA b: c\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
 		{"no HTTP at all", "hello\r\n\r\n", 400, httpapi.ReasonMalformed, "malformed"},
 		{"a control character in the URL", "GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400, httpapi.ReasonMalformed,
@@ -163,7 +164,8 @@ func TestHealthChecksAreNoRefusals(t *testing.T) {
 					if method == http.MethodGet && strings.Contains(strings.ToLower(path), "health") {
 						want = `{"status":"ok"}`
 					}
-					if got := s.do(tlsClient(), method, path, nil, nil); got.status != http.StatusOK || got.body != want {
+					if got := s.do(tlsClient(), method, path, nil, nil); got.status != http.StatusOK ||
+						got.body != want {
 						t.Errorf("%s %s is answered with %d %q", method, path, got.status, got.body)
 					}
 				}

@@ -122,8 +122,9 @@ func TestExpect100Continue(t *testing.T) {
 	for status, lines := range map[int][]string{
 		http.StatusUnauthorized:          sendHeader("nonsense", length(toAll), "Expect: 100-continue"),
 		http.StatusRequestEntityTooLarge: sendHeader(token, "Content-Length: 9999999", "Expect: 100-continue"),
-		http.StatusNotFound:              {"POST /elsewhere HTTP/1.1", "Host: pns", length(toAll), "Expect: 100-continue"},
-		http.StatusMethodNotAllowed:      {"POST /auth HTTP/1.1", "Host: pns", length(toAll), "Expect: 100-continue"},
+		http.StatusNotFound: {"POST /elsewhere HTTP/1.1", "Host: pns", length(toAll),
+			"Expect: 100-continue"},
+		http.StatusMethodNotAllowed: {"POST /auth HTTP/1.1", "Host: pns", length(toAll), "Expect: 100-continue"},
 	} {
 		t.Run(fmt.Sprintf("is refused with %d and no 100 before", status), func(t *testing.T) {
 			c := s.raw()
@@ -157,7 +158,8 @@ func TestServesHTTP10(t *testing.T) {
 	t.Run("keep-alive", func(t *testing.T) {
 		c := s.raw()
 		for range 2 {
-			c.writeHeader("POST /sendmessage HTTP/1.0", "Connection: keep-alive", "Authorization: Bearer "+token, length(toAll))
+			c.writeHeader("POST /sendmessage HTTP/1.0", "Connection: keep-alive", "Authorization: Bearer "+token,
+				length(toAll))
 			c.write(toAll)
 			c.read().wantSent(t, 0)
 		}

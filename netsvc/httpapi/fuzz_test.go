@@ -46,7 +46,8 @@ func FuzzSendMessage(f *testing.F) {
 			t.Fatalf("status %d for %d bytes", whole.Code, len(body))
 		}
 		var answer struct{ Error string }
-		if err := json.Unmarshal(whole.Body.Bytes(), &answer); err != nil || answer.Error == "" || len(answer.Error) > 120 {
+		if err := json.Unmarshal(whole.Body.Bytes(), &answer); err != nil || answer.Error == "" ||
+			len(answer.Error) > 120 {
 			t.Errorf("error body %q: %v", whole.Body, err)
 		}
 	})

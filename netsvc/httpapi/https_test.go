@@ -47,7 +47,8 @@ func TestServesHTTPSWithAnyCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		return certificate.Options{
-			Mode: config.SSLFromFileWithPassword, Certificate: certificatetest.WriteFile(t, filepath.Join(dir, name), data),
+			Mode: config.SSLFromFileWithPassword, Certificate: certificatetest.WriteFile(t, filepath.Join(dir, name),
+				data),
 			Password: "пароль",
 		}
 	}
@@ -144,7 +145,8 @@ func TestPlainHTTPOnTheHTTPSPortIsToldSo(t *testing.T) {
 	c, _ := certificatetest.NewAuthority(t).OpenPair(t, "leaf", time.Now().Add(time.Hour))
 	s := start(t, httpapi.Options{Certificate: c}, nil)
 	s.url = strings.Replace(s.url, "https:", "http:", 1)
-	for _, line := range []string{"GET /auth?server_key=x HTTP/1.1", "POST /sendmessage HTTP/1.1", "OPTIONS * HTTP/1.1"} {
+	for _, line := range []string{"GET /auth?server_key=x HTTP/1.1", "POST /sendmessage HTTP/1.1",
+		"OPTIONS * HTTP/1.1"} {
 		conn := s.raw()
 		conn.writeHeader(line, "Host: pns")
 		conn.read().wantError(t, http.StatusBadRequest, "https://")

@@ -34,12 +34,14 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 				strings.Repeat("SECRET", 1<<18),
 			}
 			for _, target := range []string{
-				"/auth?server_key=" + key, "/auth?server_key=" + key + "x", "/auth?key=" + key, "/auth;" + key + "?" + key,
+				"/auth?server_key=" + key, "/auth?server_key=" + key + "x", "/auth?key=" + key, "/auth;" + key + "?" +
+					key,
 				"/auth?a;server_key=" + key, "/auth/" + key, "/auth&server_key=" + key, "/" + key, "/" + token + "/x",
 				"//auth?server_key=" + key,
 				"/sendmessage?token=" + token, "/%2e%2e/" + key, "/auth=" + key, "/auth%20" + key,
 			} {
-				for _, header := range []http.Header{nil, bearer(token), bearer(token + "x"), {"Authorization": {"Basic " + token}},
+				for _, header := range []http.Header{nil, bearer(token), bearer(token + "x"),
+					{"Authorization": {"Basic " + token}},
 					{"Authorization": {key}}} {
 					s.do(tlsClient(), http.MethodGet, target, header, nil)
 					for _, body := range bodies {
@@ -51,7 +53,8 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 				"GET /auth?server_key=" + key + "\r\n\r\n",
 				"GET /auth?server_key=" + key + " HTTP/9.9\r\n\r\n",
 				"GET /auth?server_key=" + key + "\x00 HTTP/1.1\r\n\r\n",
-				"POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\nContent-Length: x\r\n\r\n",
+				"POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token +
+					"\r\nContent-Length: x\r\n\r\n",
 				"POST /sendmessage HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token +
 					"\r\nTransfer-Encoding: chunked\r\n\r\n" + content + "\r\n",
 				"GET /auth?server_key=" + strings.Repeat(key, 400) + " HTTP/1.1\r\n\r\n",
@@ -91,7 +94,8 @@ func TestLogsARefusalWithReasonClientAndPath(t *testing.T) {
 	s.get("/auth?server_key=nonsense")
 	s.send(s.token(a), `{"Recipient":{}}`)
 	for _, want := range [][]string{
-		{"level=WARN", `msg="request refused"`, "reason=unknown_server_key", "peer=127.0.0.1", "path=/auth", "status=401"},
+		{"level=WARN", `msg="request refused"`, "reason=unknown_server_key", "peer=127.0.0.1", "path=/auth",
+			"status=401"},
 		{"level=WARN", "reason=bad_request", "path=/sendmessage", "app=" + a.ID, "Message: is required"},
 	} {
 		found := false
@@ -133,15 +137,16 @@ func TestTakesTheClientsAddressFromTrustedProxiesOnly(t *testing.T) {
 		forwarded []string
 		want      string
 	}{
-		"no proxy":                      {"203.0.113.9:1", nil, "203.0.113.9"},
-		"a stranger who claims":         {"203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
-		"loopback":                      {"127.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		"loopback, IPv6":                {"[::1]:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		"a trusted proxy":               {"10.1.2.3:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		"mapped to IPv6":                {"[::ffff:10.1.2.3]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
-		"a forged one to the left":      {"10.1.2.3:1", []string{"192.0.2.66, 198.51.100.1"}, "198.51.100.1"},
-		"two proxies":                   {"10.1.2.3:1", []string{"192.0.2.66, 198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
-		"two proxies, two fields":       {"10.1.2.3:1", []string{"192.0.2.66,198.51.100.1", "10.9.9.9"}, "198.51.100.1"},
+		"no proxy":                 {"203.0.113.9:1", nil, "203.0.113.9"},
+		"a stranger who claims":    {"203.0.113.9:1", []string{"198.51.100.1"}, "203.0.113.9"},
+		"loopback":                 {"127.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		"loopback, IPv6":           {"[::1]:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		"a trusted proxy":          {"10.1.2.3:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		"mapped to IPv6":           {"[::ffff:10.1.2.3]:1", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
+		"a forged one to the left": {"10.1.2.3:1", []string{"192.0.2.66, 198.51.100.1"}, "198.51.100.1"},
+		"two proxies":              {"10.1.2.3:1", []string{"192.0.2.66, 198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
+		"two proxies, two fields": {"10.1.2.3:1", []string{"192.0.2.66,198.51.100.1", "10.9.9.9"},
+			"198.51.100.1"},
 		"an untrusted proxy in between": {"10.1.2.3:1", []string{"198.51.100.1, 203.0.113.5, 10.9.9.9"}, "203.0.113.5"},
 		"only proxies":                  {"10.1.2.3:1", []string{"10.1.1.1, 10.2.2.2"}, "10.1.1.1"},
 		"with a port, as IIS writes it": {"10.1.2.3:1", []string{"198.51.100.1:50123"}, "198.51.100.1"},
@@ -181,7 +186,8 @@ func TestCountsWhatItAnswers(t *testing.T) {
 	want := fmt.Sprint(httpapi.Stats{
 		Status: map[int]uint64{200: 4, 400: 1, 401: 2, 404: 1},
 		Refused: map[httpapi.Reason]uint64{
-			httpapi.ReasonBadRequest: 1, httpapi.ReasonBadToken: 1, httpapi.ReasonNoServerKey: 1, httpapi.ReasonUnknownPath: 1,
+			httpapi.ReasonBadRequest: 1, httpapi.ReasonBadToken: 1, httpapi.ReasonNoServerKey: 1,
+			httpapi.ReasonUnknownPath: 1,
 		},
 		RefusedByApp: map[string]uint64{a.ID: 1},
 	})

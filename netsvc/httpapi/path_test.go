@@ -21,7 +21,8 @@ func TestTakesTheSpellingsThatTheOldProductTakes(t *testing.T) {
 			"server%5Fkey=" + key, "server_key=" + key + "&server_key=other", "%zz=1&server_key=" + key,
 		} {
 			if got := s.get(path + "?" + query); got.status != http.StatusOK {
-				t.Errorf("%s?%s is answered with %d %s", path, strings.ReplaceAll(query, key, "KEY"), got.status, got.body)
+				t.Errorf("%s?%s is answered with %d %s", path, strings.ReplaceAll(query, key, "KEY"), got.status,
+					got.body)
 			}
 		}
 		// the first one counts
@@ -45,8 +46,9 @@ func TestACompressedBodyIsRefusedByName(t *testing.T) {
 		return h
 	}
 	for want, header := range map[string]http.Header{
-		"gzip": with("gzip"), "br": with("br"), "deflate": with("identity", "deflate"), "gzip, zstd": with("gzip, zstd"),
-		"x…": with("x" + strings.Repeat("y", 500)),
+		"gzip": with("gzip"), "br": with("br"), "deflate": with("identity", "deflate"),
+		"gzip, zstd": with("gzip, zstd"),
+		"x…":         with("x" + strings.Repeat("y", 500)),
 	} {
 		want = strings.TrimSuffix(want, "…")
 		got := s.do(client(), http.MethodPost, "/sendmessage", header, strings.NewReader(toAll))
@@ -80,7 +82,8 @@ func TestWarnsOfKeysThat1CCannotHold(t *testing.T) {
 		}
 	}
 	for _, data := range []string{`{"Ключ":"1","_2":"2"}`, `{"order-id":""}`, `[]`} {
-		if got := s.send(s.token(one), head+data+`}}`); got.status != http.StatusOK || got.header.Get("X-Warning") != "" {
+		if got := s.send(s.token(one), head+data+`}}`); got.status != http.StatusOK ||
+			got.header.Get("X-Warning") != "" {
 			t.Errorf("%s: %d, warning %q", data, got.status, got.header.Get("X-Warning"))
 		}
 	}

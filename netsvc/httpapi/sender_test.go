@@ -41,7 +41,8 @@ func (e *extension) send(recipient, message string) answer {
 	header := platformHeader.Clone()
 	header.Set("Authorization", "Bearer "+e.token)
 	body := "\ufeff" + `{"Recipient": ` + recipient + `, "Message": ` + message + `}`
-	return e.do(client(), http.MethodPost, "/sendmessage", header, strings.NewReader(body)) // a new connection each time
+	// a new connection each time
+	return e.do(client(), http.MethodPost, "/sendmessage", header, strings.NewReader(body))
 }
 
 func TestTheMessagesOfThe1CExtensionArriveWhole(t *testing.T) {
@@ -107,7 +108,8 @@ func TestSendersDoNotDisturbEachOther(t *testing.T) {
 				ready.Done()
 				<-authorised // nobody sends before all have authorised
 				for i := range 20 {
-					body := fmt.Sprintf(`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"%d/%d"}}`, sender, i)
+					body := fmt.Sprintf(`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":"%d/%d"}}`, sender,
+						i)
 					s.send(token, body).wantSent(t, 1)
 				}
 			})

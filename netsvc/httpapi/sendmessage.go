@@ -37,8 +37,9 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if encoding := contentEncoding(r); encoding != "" {
-		s.refuse(w, r, refusal{status: http.StatusUnsupportedMediaType, reason: ReasonContentEncoding, app: sender.ID, detail: "Content-Encoding: " + encoding,
-			text: "Content-Encoding " + encoding + " is not supported: send the body as it is, without compressing it"})
+		s.refuse(w, r, refusal{status: http.StatusUnsupportedMediaType, reason: ReasonContentEncoding, app: sender.ID,
+			detail: "Content-Encoding: " + encoding,
+			text:   "Content-Encoding " + encoding + " is not supported: send the body as it is, without compressing it"})
 		return
 	}
 	if r.ContentLength > limits.MaxMessageBytes {

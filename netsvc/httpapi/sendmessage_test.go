@@ -55,12 +55,13 @@ func TestAcceptsWhateverMeansTheSame(t *testing.T) {
 			`"Notification":null,"Data":null}}`, `{}`},
 		"empty for each field": {`{"Recipient":{"Type":"all","IbId":"ib","UserId":"","UserGroup":""},"Message":{"Topic":"",` +
 			`"Notification":"","Data":""}}`, `{}`},
-		"null within":              {`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Notification":{"Title":null,"Body":"b","Icon":null,"Action":null,"Important":null},"Data":{"a":null,"b":"1"}}}`, `{"notification":{"body":"b","important":false},"data":{"b":"1"}}`},
-		"other letter cases":       {`{"recipient":{"type":"all","IBID":"ib"},"MESSAGE":{"topic":"t","notification":{"TITLE":"h","body":"b","important":true},"data":{"b":"1","a":"2"}}}`, full},
-		"unknown fields":           {`{"Version":2,"Recipient":{"Type":"all","IbId":"ib","Color":[1,{"x":null}]},"Message":{"Topic":"t","Sound":{"a":[]}}}`, `{"topic":"t"}`},
-		"white space around":       {" \r\n\t" + toAll + "\r\n", `{"topic":"t"}`},
-		"an empty message":         {`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{}}`, `{}`},
-		"Message before Recipient": {`{"Message":{"Topic":"t"},"Recipient":{"Type":"all","IbId":"ib"}}`, `{"topic":"t"}`},
+		"null within":        {`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Notification":{"Title":null,"Body":"b","Icon":null,"Action":null,"Important":null},"Data":{"a":null,"b":"1"}}}`, `{"notification":{"body":"b","important":false},"data":{"b":"1"}}`},
+		"other letter cases": {`{"recipient":{"type":"all","IBID":"ib"},"MESSAGE":{"topic":"t","notification":{"TITLE":"h","body":"b","important":true},"data":{"b":"1","a":"2"}}}`, full},
+		"unknown fields":     {`{"Version":2,"Recipient":{"Type":"all","IbId":"ib","Color":[1,{"x":null}]},"Message":{"Topic":"t","Sound":{"a":[]}}}`, `{"topic":"t"}`},
+		"white space around": {" \r\n\t" + toAll + "\r\n", `{"topic":"t"}`},
+		"an empty message":   {`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{}}`, `{}`},
+		"Message before Recipient": {`{"Message":{"Topic":"t"},"Recipient":{"Type":"all","IbId":"ib"}}`,
+			`{"topic":"t"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.send(token, test.body).wantSent(t, 1)
@@ -189,23 +190,25 @@ func TestRefusesABodyThatIsNoMessage(t *testing.T) {
 		"user without UserId":     {with(`{"Type":"user","IbId":"ib"}`, `{}`), "Recipient.UserId"},
 		"user with empty UserId": {with(`{"Type":"user","IbId":"ib","UserId":"","UserGroup":"g"}`, `{}`),
 			"Recipient.UserId"},
-		"group without UserGroup":   {with(`{"Type":"group","IbId":"ib","UserId":"u"}`, `{}`), "Recipient.UserGroup"},
-		"group with UserGroup null": {with(`{"Type":"group","IbId":"ib","UserGroup":null}`, `{}`), "Recipient.UserGroup"},
-		"Topic a number":            {with(all, `{"Topic":1}`), "Message.Topic"},
-		"Notification an array":     {with(all, `{"Notification":[]}`), "Message.Notification"},
-		"Notification a text":       {with(all, `{"Notification":"text"}`), "Message.Notification"},
-		"Title a number":            {with(all, `{"Notification":{"Title":1}}`), "Message.Notification.Title"},
-		"Body an object":            {with(all, `{"Notification":{"Body":{}}}`), "Message.Notification.Body"},
-		"Icon a boolean":            {with(all, `{"Notification":{"Icon":true}}`), "Message.Notification.Icon"},
-		"Action a number":           {with(all, `{"Notification":{"Action":0}}`), "Message.Notification.Action"},
-		"Important a text":          {with(all, `{"Notification":{"Important":"yes"}}`), "Message.Notification.Important"},
-		"Important a number":        {with(all, `{"Notification":{"Important":1}}`), "Message.Notification.Important"},
-		"Data an array":             {with(all, `{"Data":["a"]}`), "Message.Data"},
-		"Data an array of null":     {with(all, `{"Data":[null]}`), "Message.Data"},
-		"Data an array not closed":  {with(all, `{"Data":[`), "body"},
-		"a number in Data":          {with(all, `{"Data":{"a":"x","k":1}}`), "Message.Data"},
-		"a boolean in Data":         {with(all, `{"Data":{"k":false}}`), "Message.Data"},
-		"an object in Data":         {with(all, `{"Data":{"k":{}}}`), "Message.Data"},
+		"group without UserGroup": {with(`{"Type":"group","IbId":"ib","UserId":"u"}`, `{}`), "Recipient.UserGroup"},
+		"group with UserGroup null": {with(`{"Type":"group","IbId":"ib","UserGroup":null}`, `{}`),
+			"Recipient.UserGroup"},
+		"Topic a number":        {with(all, `{"Topic":1}`), "Message.Topic"},
+		"Notification an array": {with(all, `{"Notification":[]}`), "Message.Notification"},
+		"Notification a text":   {with(all, `{"Notification":"text"}`), "Message.Notification"},
+		"Title a number":        {with(all, `{"Notification":{"Title":1}}`), "Message.Notification.Title"},
+		"Body an object":        {with(all, `{"Notification":{"Body":{}}}`), "Message.Notification.Body"},
+		"Icon a boolean":        {with(all, `{"Notification":{"Icon":true}}`), "Message.Notification.Icon"},
+		"Action a number":       {with(all, `{"Notification":{"Action":0}}`), "Message.Notification.Action"},
+		"Important a text": {with(all, `{"Notification":{"Important":"yes"}}`),
+			"Message.Notification.Important"},
+		"Important a number":       {with(all, `{"Notification":{"Important":1}}`), "Message.Notification.Important"},
+		"Data an array":            {with(all, `{"Data":["a"]}`), "Message.Data"},
+		"Data an array of null":    {with(all, `{"Data":[null]}`), "Message.Data"},
+		"Data an array not closed": {with(all, `{"Data":[`), "body"},
+		"a number in Data":         {with(all, `{"Data":{"a":"x","k":1}}`), "Message.Data"},
+		"a boolean in Data":        {with(all, `{"Data":{"k":false}}`), "Message.Data"},
+		"an object in Data":        {with(all, `{"Data":{"k":{}}}`), "Message.Data"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.send(token, test.body).wantError(t, http.StatusBadRequest, test.field)
@@ -224,7 +227,8 @@ func TestRefusesABodyThatIsTooLarge(t *testing.T) {
 	post := func(body string, chunked bool) answer {
 		reader := struct{ *strings.Reader }{strings.NewReader(body)}
 		if chunked {
-			return s.do(client(), http.MethodPost, "/sendmessage", bearer(token), reader) // net/http cannot tell its length
+			// net/http cannot tell its length
+			return s.do(client(), http.MethodPost, "/sendmessage", bearer(token), reader)
 		}
 		return s.send(token, body)
 	}
@@ -292,7 +296,8 @@ func TestRefusesOtherMethodsAndPaths(t *testing.T) {
 	}
 	t.Run("HEAD /auth", func(t *testing.T) {
 		got := s.do(client(), "HEAD", "/auth?server_key="+key, nil, nil)
-		if got.status != 405 || got.header.Get("Allow") != "GET" || got.header.Get("Content-Type") != "application/json" {
+		if got.status != 405 || got.header.Get("Allow") != "GET" ||
+			got.header.Get("Content-Type") != "application/json" {
 			t.Errorf("got %d, Allow %q", got.status, got.header.Get("Allow"))
 		}
 	})

@@ -260,7 +260,8 @@ type authAnswer struct {
 
 func (s *service) authorize(a *app.App, userAgent string) authAnswer {
 	s.t.Helper()
-	got := s.do(client(), http.MethodGet, "/auth?server_key="+a.ServerKeys[0].Key, http.Header{"User-Agent": {userAgent}},
+	got := s.do(client(), http.MethodGet, "/auth?server_key="+a.ServerKeys[0].Key,
+		http.Header{"User-Agent": {userAgent}},
 		nil)
 	if got.status != http.StatusOK {
 		s.t.Fatalf("/auth: %d %s", got.status, got.body)

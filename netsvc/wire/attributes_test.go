@@ -268,7 +268,8 @@ func referenceAttributes(b string) *wire.Attributes {
 			first[name] = value
 		}
 	}
-	a := &wire.Attributes{Groups: groups, User: first["user"], Ib: first["ib"], Host: first["host"], Agent: first["agent"]}
+	a := &wire.Attributes{Groups: groups, User: first["user"], Ib: first["ib"], Host: first["host"],
+		Agent: first["agent"]}
 	if first["session"] != "" && first["turn"] != "" && first["received"] != "" && first["from"] != "" {
 		a.Session, a.Mode = first["session"], wire.Mode(first["mode"])
 		a.Turn, _ = referenceNumber(first["turn"])

@@ -110,7 +110,8 @@ func FuzzRegistrationRoundTrip(f *testing.F) {
 		r := wire.Registration{AppID: app, IbID: ib, UserID: user, UserGroup: group}
 		packet, err := wire.AppendRegistration(nil, r, k)
 		all := app + ib + user + group
-		want := app != "" && ib != "" && !strings.Contains(all, "\x00") && 2+2+32+len(all)+4 <= wire.MaxRegistrationBytes &&
+		want := app != "" && ib != "" && !strings.Contains(all, "\x00") &&
+			2+2+32+len(all)+4 <= wire.MaxRegistrationBytes &&
 			utf8.ValidString(app) && utf8.ValidString(ib) && utf8.ValidString(user) && utf8.ValidString(group)
 		if (err == nil) != want {
 			t.Fatalf("%+v: %v, want accepted: %v", r, err, want)
@@ -267,7 +268,8 @@ func FuzzReadFrame(f *testing.F) {
 			t.Fatalf("%d bytes allocated for %d", n, len(stream))
 		}
 		if err != nil {
-			if !errors.Is(err, wire.ErrBadFrame) && !errors.Is(err, io.ErrUnexpectedEOF) && (err != io.EOF || len(stream) != 0) {
+			if !errors.Is(err, wire.ErrBadFrame) && !errors.Is(err, io.ErrUnexpectedEOF) &&
+				(err != io.EOF || len(stream) != 0) {
 				t.Fatalf("an error of an unknown kind: %v", err)
 			}
 			return

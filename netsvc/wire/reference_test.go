@@ -201,7 +201,8 @@ func referenceJSON(m wire.Message) string {
 	var notification, data string
 	if n := m.Notification; n.Title+n.Body != "" {
 		important := map[bool]string{false: "false", true: "true"}[n.Important]
-		notification = members(wire.Pair{Key: "title", Value: text(n.Title)}, wire.Pair{Key: "body", Value: text(n.Body)},
+		notification = members(wire.Pair{Key: "title", Value: text(n.Title)},
+			wire.Pair{Key: "body", Value: text(n.Body)},
 			wire.Pair{Key: "icon", Value: text(n.Icon)}, wire.Pair{Key: "action", Value: text(n.Action)},
 			wire.Pair{Key: "important", Value: important})
 	}

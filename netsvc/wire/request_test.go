@@ -67,7 +67,8 @@ func TestParseRequestKnowsNamesInAnyCase(t *testing.T) {
 		`{"\u0052ecipient":{"T\u0079pe":"user","Ib\u0049d":"ib","UserId":"u"},"Message":{"Topic":"t","Notification":{"Title":"T","Important":true}}}`,
 	} {
 		to, m := mustParse(t, body)
-		if to.Type != wire.ToUser || to.IbID != "ib" || to.UserID != "u" || m.Topic != "t" || m.Notification.Title != "T" ||
+		if to.Type != wire.ToUser || to.IbID != "ib" || to.UserID != "u" || m.Topic != "t" ||
+			m.Notification.Title != "T" ||
 			!m.Notification.Important {
 			t.Errorf("%s: got %+v, %+v", body, to, m)
 		}
@@ -98,7 +99,8 @@ func TestParseRequestTakesAbsentNullAndEmptyAlike(t *testing.T) {
 				t.Errorf("%s with %s: %s", message, empty, got)
 			}
 		}
-		to, _ := mustParse(t, recipient(fmt.Sprintf(`{"Type":"all","IbId":"ib","UserId":%s,"UserGroup":%s}`, empty, empty)))
+		to, _ := mustParse(t, recipient(fmt.Sprintf(`{"Type":"all","IbId":"ib","UserId":%s,"UserGroup":%s}`, empty,
+			empty)))
 		if want := (wire.Recipient{Type: wire.ToAll, IbID: "ib"}); to != want {
 			t.Errorf("recipient with %s: %+v", empty, to)
 		}
@@ -109,7 +111,8 @@ func TestParseRequestSkipsUnknownFieldsWhateverTheyHold(t *testing.T) {
 	t.Parallel()
 	unknown := `"Unknown":{"Type":1,"Data":[[],{"Topic":{}}],"n":-1.5e300,"t":true}`
 	body := `{` + unknown + `,"Recipient":{` + unknown + `,"Type":"all","IbId":"ib"},"Message":{` + unknown +
-		`,"Notification":{` + unknown + `,"Title":"T"},"NotificationS":1,"` + strings.Repeat("_", 100) + `Topi":1,"":[]}}`
+		`,"Notification":{` + unknown + `,"Title":"T"},"NotificationS":1,"` + strings.Repeat("_", 100) +
+		`Topi":1,"":[]}}`
 	_, m := mustParse(t, body)
 	if want := (wire.Message{Notification: wire.Notification{Title: "T"}}); !reflect.DeepEqual(m, want) {
 		t.Errorf("got %+v", m)
@@ -224,10 +227,12 @@ func TestParseRequestNamesTheFieldThatIsWrong(t *testing.T) {
 		// what a recipient must say
 		{"no Type", recipient(`{"IbId":"ib"}`), `Recipient.Type: is required: user, group or all`},
 		{"a null Type", recipient(`{"Type":null,"IbId":"ib"}`), `Recipient.Type: is required: user, group or all`},
-		{"an unknown Type", recipient(`{"Type":"users","IbId":"ib"}`), `Recipient.Type: is none of user, group and all`},
+		{"an unknown Type", recipient(`{"Type":"users","IbId":"ib"}`),
+			`Recipient.Type: is none of user, group and all`},
 		{"a Type in another case", recipient(`{"Type":"User","IbId":"ib","UserId":"u"}`),
 			`Recipient.Type: is none of user, group and all`},
-		{"a Type with a space", recipient(`{"Type":"all ","IbId":"ib"}`), `Recipient.Type: is none of user, group and all`},
+		{"a Type with a space", recipient(`{"Type":"all ","IbId":"ib"}`),
+			`Recipient.Type: is none of user, group and all`},
 		{"no IbId", recipient(`{"Type":"all"}`), `Recipient.IbId: is required`},
 		{"an empty IbId", recipient(`{"Type":"all","IbId":""}`), `Recipient.IbId: is required`},
 		{"a null IbId", recipient(`{"Type":"all","IbId":null}`), `Recipient.IbId: is required`},
@@ -240,8 +245,10 @@ func TestParseRequestNamesTheFieldThatIsWrong(t *testing.T) {
 		{"an empty UserGroup", recipient(`{"Type":"group","IbId":"ib","UserGroup":""}`),
 			`Recipient.UserGroup: is required when Type is group`},
 		// Data
-		{"a number in Data", request(`{"Data":{"a":"1","b":2}}`), `Message.Data: value 2: expected a string, got a number`},
-		{"a boolean in Data", request(`{"Data":{"a":false}}`), `Message.Data: value 1: expected a string, got a boolean`},
+		{"a number in Data", request(`{"Data":{"a":"1","b":2}}`),
+			`Message.Data: value 2: expected a string, got a number`},
+		{"a boolean in Data", request(`{"Data":{"a":false}}`),
+			`Message.Data: value 1: expected a string, got a boolean`},
 		{"an object in Data", request(`{"Data":{"a":{}}}`), `Message.Data: value 1: expected a string, got an object`},
 		{"an array in Data", request(`{"Data":{"a":null,"b":"","c":[]}}`),
 			`Message.Data: value 3: expected a string, got an array`},
@@ -271,7 +278,8 @@ func TestParseRequestRefusesAWrongTypeAnywhere(t *testing.T) {
 		{"Recipient.Type", `{"Recipient":{"Type":%s,"IbId":"ib"},` + noMessage + `}`, "a string"},
 		{"Recipient.IbId", `{"Recipient":{"Type":"all","IbId":%s},` + noMessage + `}`, "a string"},
 		{"Recipient.UserId", `{"Recipient":{"Type":"all","IbId":"ib","user_id":%s},` + noMessage + `}`, "a string"},
-		{"Recipient.UserGroup", `{"Recipient":{"Type":"all","IbId":"ib","USERGROUP":%s},` + noMessage + `}`, "a string"},
+		{"Recipient.UserGroup", `{"Recipient":{"Type":"all","IbId":"ib","USERGROUP":%s},` + noMessage + `}`,
+			"a string"},
 		{"Message", `{` + toAll + `,"Message":%s}`, "an object"},
 		{"Message.Topic", `{` + toAll + `,"Message":{"Topic":%s}}`, "a string"},
 		{"Message.Notification", `{` + toAll + `,"Message":{"Notification":%s}}`, "an object"},
@@ -279,12 +287,14 @@ func TestParseRequestRefusesAWrongTypeAnywhere(t *testing.T) {
 		{"Message.Notification.Body", `{` + toAll + `,"Message":{"Notification":{"Body":%s}}}`, "a string"},
 		{"Message.Notification.Icon", `{` + toAll + `,"Message":{"Notification":{"Icon":%s}}}`, "a string"},
 		{"Message.Notification.Action", `{` + toAll + `,"Message":{"Notification":{"Action":%s}}}`, "a string"},
-		{"Message.Notification.Important", `{` + toAll + `,"Message":{"Notification":{"Important":%s}}}`, "true or false"},
+		{"Message.Notification.Important", `{` + toAll + `,"Message":{"Notification":{"Important":%s}}}`,
+			"true or false"},
 		{"Message.Data", `{` + toAll + `,"Message":{"Data":%s}}`, "an object"},
 	} {
 		for _, k := range kinds {
-			fits := f.expected == k.got || f.expected == "true or false" && k.got == "a boolean" || f.field == "Message.Data" &&
-				k.got == "an object"
+			fits := f.expected == k.got || f.expected == "true or false" && k.got == "a boolean" ||
+				f.field == "Message.Data" &&
+					k.got == "an object"
 			if fits {
 				continue
 			}
@@ -333,7 +343,8 @@ func TestParseRequestBoundsItsDepth(t *testing.T) {
 		return `{"x":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `,` + toAll + `,` + noMessage + `}`
 	}
 	mustParse(t, nested(9_999))
-	for _, body := range []string{nested(10_000), `{"x":` + strings.Repeat(`{"":`, 500_000), strings.Repeat("[", 1<<20)} {
+	for _, body := range []string{nested(10_000), `{"x":` + strings.Repeat(`{"":`, 500_000),
+		strings.Repeat("[", 1<<20)} {
 		if _, _, err := wire.ParseRequest([]byte(body)); err == nil {
 			t.Errorf("%.20s… of %d bytes: accepted", body, len(body))
 		}

@@ -248,7 +248,8 @@ func TestFrameVectors(t *testing.T) {
 			} else {
 				sum := sha256.Sum256(frame)
 				if len(frame) != v.FrameLength || hex.EncodeToString(sum[:]) != v.FrameSHA256 {
-					t.Errorf("built %d bytes with hash %x, want %d and %s", len(frame), sum, v.FrameLength, v.FrameSHA256)
+					t.Errorf("built %d bytes with hash %x, want %d and %s", len(frame), sum, v.FrameLength,
+						v.FrameSHA256)
 				}
 			}
 			if n := binary.LittleEndian.Uint32(frame); int(n) != len(frame)-4 {

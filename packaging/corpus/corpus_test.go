@@ -22,7 +22,8 @@ func TestRefusesWhatIsNoInput(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{
 		"", "string(\"a\")", "go test fuzz v2\nint(1)", "go test fuzz v1\n5", "go test fuzz v1\nint(\"a\")",
-		"go test fuzz v1\nstring(\"a\", \"b\")", "go test fuzz v1\nint(999999999999999999999)", "go test fuzz v1\nfloat64(1)",
+		"go test fuzz v1\nstring(\"a\", \"b\")", "go test fuzz v1\nint(999999999999999999999)",
+		"go test fuzz v1\nfloat64(1)",
 	} {
 		if values, err := corpus.Values(input); err == nil {
 			t.Errorf("%q is read as %v", input, values)

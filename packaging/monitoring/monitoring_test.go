@@ -286,7 +286,8 @@ type daemon struct {
 func start(t *testing.T) daemon {
 	t.Helper()
 	folder := t.TempDir()
-	c := config.Default(config.Paths{Data: filepath.Join(folder, "data"), Control: filepath.Join(folder, "control.sock")})
+	c := config.Default(config.Paths{Data: filepath.Join(folder, "data"),
+		Control: filepath.Join(folder, "control.sock")})
 	c.Listen, c.Service = config.Address{Host: "127.0.0.1"}, config.Address{Host: "127.0.0.1"}
 	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
 	pair := certificatetest.NewAuthority(t).WritePair(t, folder, "leaf", time.Now().Add(90*24*time.Hour))

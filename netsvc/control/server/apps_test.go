@@ -43,7 +43,8 @@ func TestAppsAreCreatedListedShownAndRenamed(t *testing.T) {
 	}
 	apps, err := d.Apps(ctx)
 	want := []control.App{renamed, second}
-	slices.SortFunc(want, func(a, b control.App) int { return strings.Compare(a.ID, b.ID) }) // created in the same instant
+	// created in the same instant
+	slices.SortFunc(want, func(a, b control.App) int { return strings.Compare(a.ID, b.ID) })
 	if err != nil || !reflect.DeepEqual(apps, want) {
 		t.Errorf("listed %+v and %v, want %+v", apps, err, want)
 	}
@@ -64,7 +65,8 @@ func TestAnAppIsTheObjectOfTheDesign(t *testing.T) {
 		slices.Sort(names)
 		return names, object
 	}
-	plain := []string{"client_key", "client_key_since", "created_at", "id", "server_key", "server_key_since", "server_key_tokens", "sessions", "title"}
+	plain := []string{"client_key", "client_key_since", "created_at", "id", "server_key", "server_key_since",
+		"server_key_tokens", "sessions", "title"}
 	got, object := fields()
 	if !slices.Equal(got, plain) {
 		t.Errorf("has %v, want %v", got, plain)
@@ -79,12 +81,14 @@ func TestAnAppIsTheObjectOfTheDesign(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, object = fields()
-	inGrace := append(slices.Clone(plain), "old_client_key_sessions", "old_client_key_until", "old_client_keys", "old_server_key_until", "old_server_keys")
+	inGrace := append(slices.Clone(plain), "old_client_key_sessions", "old_client_key_until", "old_client_keys",
+		"old_server_key_until", "old_server_keys")
 	slices.Sort(inGrace)
 	if !slices.Equal(got, inGrace) {
 		t.Errorf("in grace it has %v, want %v", got, inGrace)
 	}
-	if object["old_client_key_until"] != "2026-03-02T09:05:00Z" || object["old_server_key_until"] != "2026-03-01T10:05:00Z" {
+	if object["old_client_key_until"] != "2026-03-02T09:05:00Z" ||
+		object["old_server_key_until"] != "2026-03-01T10:05:00Z" {
 		t.Errorf("old keys until %v and %v", object["old_client_key_until"], object["old_server_key_until"])
 	}
 }
@@ -134,7 +138,9 @@ func TestInAGraceTheSessionsUnderTheOldKeyStay(t *testing.T) {
 	if err != nil || shown.Sessions != 2 || shown.OldClientKeySessions == nil || *shown.OldClientKeySessions != 1 {
 		t.Errorf("shown %+v (%v), want two sessions, one of them under the old key", shown, err)
 	}
-	if got := d.do("POST", "/v1/messages", fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{"topic":"t"}}`, a.ID)); got.body != "{\"sessions\":2}\n" {
+	if got := d.do("POST", "/v1/messages",
+		fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{"topic":"t"}}`,
+			a.ID)); got.body != "{\"sessions\":2}\n" {
 		t.Errorf("sent: %s", got.body)
 	}
 	expect(t, old, `{"topic":"t"}`)
@@ -199,7 +205,8 @@ func TestGraceIsADurationOrSeconds(t *testing.T) {
 				if kind == "client-key" {
 					until = change.OldClientKeyUntil
 				}
-				if test.grace == 0 && until != nil || test.grace > 0 && (until == nil || !until.Equal(now.Add(test.grace))) {
+				if test.grace == 0 && until != nil || test.grace > 0 &&
+					(until == nil || !until.Equal(now.Add(test.grace))) {
 					t.Errorf("the old key works until %v, want %v from now", until, test.grace)
 				}
 			})
@@ -229,7 +236,8 @@ func TestResettingTokensEndsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	same, err := d.ResetToken(t.Context(), a.ID)
-	if err != nil || same.ID != a.ID || same.ServerKey != a.ServerKey || same.ClientKey != a.ClientKey || same.ServerKeyTokens != 1 {
+	if err != nil || same.ID != a.ID || same.ServerKey != a.ServerKey || same.ClientKey != a.ClientKey ||
+		same.ServerKeyTokens != 1 {
 		t.Errorf("got %+v and %v, want %+v", same, err, a)
 	}
 	if _, err := d.apps.CheckToken(token.Value); !errors.Is(err, app.ErrTokenInvalid) {
@@ -259,8 +267,10 @@ func TestRemovingAnAppClosesItsSessions(t *testing.T) {
 func TestClosedSessionsAreThoseThatTheChangeClosed(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(d *daemon, id string) (control.AppChange, error){
-		"new client key": func(d *daemon, id string) (control.AppChange, error) { return d.RotateClientKey(t.Context(), id, 0) },
-		"removal":        func(d *daemon, id string) (control.AppChange, error) { return d.RemoveApp(t.Context(), id) },
+		"new client key": func(d *daemon, id string) (control.AppChange, error) {
+			return d.RotateClientKey(t.Context(), id, 0)
+		},
+		"removal": func(d *daemon, id string) (control.AppChange, error) { return d.RemoveApp(t.Context(), id) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -337,7 +347,8 @@ func TestEveryChangeIsLoggedWithWhoMadeItButNoSecret(t *testing.T) {
 		do     func() error
 	}{
 		{"send message", func() error {
-			body := fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{"topic":"сумма-42"}}`, a.ID)
+			body := fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{"topic":"сумма-42"}}`,
+				a.ID)
 			d.do("POST", "/v1/messages", body)
 			d.do("POST", "/v1/messages", body+"x")
 			return nil

@@ -193,7 +193,8 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 		}
 		return got.LastClosed != nil
 	})
-	if e := got.LastClosed; e.Reason != "closed_by_admin" || e.Session.Delivered != 1 || e.Session.LastDeliveryAt == nil ||
+	if e := got.LastClosed; e.Reason != "closed_by_admin" || e.Session.Delivered != 1 ||
+		e.Session.LastDeliveryAt == nil ||
 		e.Time.IsZero() {
 		t.Errorf("closed: %+v", e)
 	}
@@ -217,7 +218,8 @@ func TestExplainsWhatIsSpeltOtherwise(t *testing.T) {
 	d.connect(a, "{IB}", "Ivanov ", "Склад")
 	d.connect(a, "ib2", "ivanov", "")
 	for _, asked := range [][3]string{
-		{"ib", "ivanov", ""}, {"IB", "Ivanov", ""}, {"{IB}", "Ivanov", ""}, {" {ib}", "{IVANOV}", ""}, {"ib", "", "склад"},
+		{"ib", "ivanov", ""}, {"IB", "Ivanov", ""}, {"{IB}", "Ivanov", ""}, {" {ib}", "{IVANOV}", ""},
+		{"ib", "", "склад"},
 		{"{IB}", "", "Склад "}, {"ib", "ivanov", "Склад"},
 	} {
 		got, err := d.Explain(t.Context(), a.ID, asked[0], asked[1], asked[2])

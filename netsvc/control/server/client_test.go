@@ -91,7 +91,8 @@ func TestManyCallersAreServedAtOnce(t *testing.T) {
 func TestARequestThatIsNoHTTPIsRefused(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	for _, text := range []string{"hello\r\n\r\n", "\x16\x03\x01\x00\x05hello\r\n\r\n", "GET /v1/status HTTP/1.1\r\n\r\n",
+	for _, text := range []string{"hello\r\n\r\n", "\x16\x03\x01\x00\x05hello\r\n\r\n",
+		"GET /v1/status HTTP/1.1\r\n\r\n",
 		"GET /v1/status HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"} {
 		conn, err := socket.Dial(t.Context(), d.path)
 		if err != nil {
@@ -100,7 +101,8 @@ func TestARequestThatIsNoHTTPIsRefused(t *testing.T) {
 		conn.SetDeadline(time.Now().Add(patience))
 		go io.WriteString(conn, text) // its end may find nobody reading
 		got, err := io.ReadAll(conn)
-		if err != nil && !errors.Is(err, net.ErrClosed) && len(got) == 0 || !strings.HasPrefix(string(got), "HTTP/1.1 4") {
+		if err != nil && !errors.Is(err, net.ErrClosed) && len(got) == 0 ||
+			!strings.HasPrefix(string(got), "HTTP/1.1 4") {
 			t.Errorf("%.20q: answered %q, %v", text, got, err)
 		}
 		conn.Close()

@@ -104,7 +104,8 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 	})
 	d.history, d.logger, d.stats = past, logger, measured
 	server := server.New(server.Options{
-		Version: "1.2.3", Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info, Logger: logger,
+		Version: "1.2.3", Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info,
+		Logger:      logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
 		HandingOver: d.hub.Frozen, SetLogLevel: func(level config.Level) { d.level = level },
 		Upgrade: func(ctx context.Context) (string, error) { return d.upgrade(ctx) },

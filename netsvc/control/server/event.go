@@ -37,8 +37,8 @@ func (f *eventFilter) keeps(e *history.Event) bool {
 	}
 	has := func(text string) bool { return fold.Contains(text, f.text) }
 	user, ib := f.names(s)
-	return slices.ContainsFunc([]string{user, ib, s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent, e.Title,
-		e.Reason}, has) ||
+	return slices.ContainsFunc([]string{user, ib, s.UserID, s.IbID, s.UserGroup, s.Addr, s.AppID, s.Host, s.Agent,
+		e.Title, e.Reason}, has) ||
 		slices.ContainsFunc(s.Groups, has)
 }
 

@@ -96,7 +96,8 @@ func FuzzNumber(f *testing.F) {
 	d.connect(a, "ib", "ann", "")
 	for where := range numbers {
 		for _, n := range []string{
-			"0", "-1", "1", "1000", "1001", "2147483648", "9223372036854775807", "9223372036854775806", "-9223372036854775808",
+			"0", "-1", "1", "1000", "1001", "2147483648", "9223372036854775807", "9223372036854775806",
+			"-9223372036854775808",
 			"18446744073709551615",
 			"1e18", "1e308", "-1e308", "1.5", "0.0000001", "9223372036.854775807", "106751991167300", "x", "",
 		} {
@@ -110,7 +111,8 @@ func FuzzNumber(f *testing.F) {
 		put := func(text string) string {
 			return strings.NewReplacer("NUMBER", number, "ID", id,
 				"CURSOR",
-				base64.RawURLEncoding.EncodeToString([]byte(strings.ReplaceAll(string(cursor), "0", number)))).Replace(text)
+				base64.RawURLEncoding.EncodeToString([]byte(strings.ReplaceAll(string(cursor), "0",
+					number)))).Replace(text)
 		}
 		method, target, _ := strings.Cut(at.route, " ")
 		target = put(target)
@@ -168,8 +170,9 @@ func TestTheFuzzedRoutesExist(t *testing.T) {
 		if strings.HasSuffix(target, "/") {
 			target += "x"
 		}
-		if got := d.do(method, target, ""); got.status == http.StatusMethodNotAllowed || got.status == http.StatusNotFound &&
-			got.code(t) == control.CodeNotFound {
+		if got := d.do(method, target, ""); got.status == http.StatusMethodNotAllowed ||
+			got.status == http.StatusNotFound &&
+				got.code(t) == control.CodeNotFound {
 			t.Errorf("%s: answered %d", route, got.status)
 		}
 	}

@@ -44,8 +44,8 @@ func TestARefusalTellsWhetherItMayBeTriedAgain(t *testing.T) {
 			control.CodeDatabaseUnavailable, "damaged"},
 		"unknown": {fmt.Errorf("%w: i/o error", app.ErrOutcomeUnknown), http.StatusInternalServerError,
 			control.CodeOutcomeUnknown, "list or show"},
-		"unknown, not stored": {fmt.Errorf("%w: %w", app.ErrOutcomeUnknown, app.ErrNotStored), http.StatusInternalServerError,
-			control.CodeOutcomeUnknown, "list or show"},
+		"unknown, not stored": {fmt.Errorf("%w: %w", app.ErrOutcomeUnknown, app.ErrNotStored),
+			http.StatusInternalServerError, control.CodeOutcomeUnknown, "list or show"},
 		"another reason": {errors.New("another upgrade is under way"), http.StatusConflict, control.CodeCannotUpgrade,
 			"under way"},
 	} {

@@ -22,7 +22,8 @@ func TestHealthIsToldToMonitors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := start(t, func() server.Info { return server.Info{Stopping: want.stopping} })
-			if got := d.do("GET", "/v1/healthz", ""); got.status != want.status || !strings.HasPrefix(got.body, want.body) {
+			if got := d.do("GET", "/v1/healthz", ""); got.status != want.status ||
+				!strings.HasPrefix(got.body, want.body) {
 				t.Errorf("got %d %s, want %d %s…", got.status, got.body, want.status, want.body)
 			}
 			if d.log.String() != "" {

@@ -49,7 +49,8 @@ func parseLevel(name string) (config.Level, error) {
 // listLogs answers with the last records, or goes on with those that come.
 func (s *Server) listLogs(r *http.Request) (reply, error) {
 	values := r.URL.Query()
-	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q")), message: values.Get("message"), names: s.namesIn}
+	filter := logFilter{level: config.LevelTrace.Slog(), text: strings.ToLower(values.Get("q")),
+		message: values.Get("message"), names: s.namesIn}
 	if name := values.Get("level"); name != "" {
 		level, err := parseLevel(name)
 		if err != nil {

@@ -75,7 +75,8 @@ func (s *Server) setName(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.namesChanged(r, "set name", a, names.File{}, slog.String("kind", kind.String()), slog.String("id", body.ID)),
+	return s.namesChanged(r, "set name", a, names.File{}, slog.String("kind", kind.String()),
+			slog.String("id", body.ID)),
 		nil
 }
 

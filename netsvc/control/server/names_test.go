@@ -38,7 +38,8 @@ func TestNamesAreImportedListedAndTakenAway(t *testing.T) {
 	if err := d.ExportNames(t.Context(), a.ID, &file); err != nil || file.Len() != len(namesFile) {
 		t.Errorf("exported: %q, %v", file.String(), err)
 	}
-	if report, err := d.SetName(t.Context(), a.ID, control.Name{Kind: "IB", ID: "ib3", Name: "Цех"}); err != nil || report.Infobases != 4 {
+	if report, err := d.SetName(t.Context(), a.ID, control.Name{Kind: "IB", ID: "ib3", Name: "Цех"}); err != nil ||
+		report.Infobases != 4 {
 		t.Errorf("set: %+v, %v", report, err)
 	}
 	for _, test := range []struct {
@@ -46,7 +47,8 @@ func TestNamesAreImportedListedAndTakenAway(t *testing.T) {
 		line, other int
 	}{
 		{"user;1;\xc8", control.CodeNamesEncoding, 1, 0}, {"user;1;a\nuser;1", control.CodeNamesForm, 2, 0},
-		{"base;1;a", control.CodeNamesKind, 1, 0}, {"user;1;a\nuser;1;b", control.CodeNamesTwice, 2, 1}, {"user;1;", control.CodeBadName, 1, 0},
+		{"base;1;a", control.CodeNamesKind, 1, 0}, {"user;1;a\nuser;1;b", control.CodeNamesTwice, 2, 1},
+		{"user;1;", control.CodeBadName, 1, 0},
 	} {
 		_, err := d.ImportNames(t.Context(), a.ID, strings.NewReader(test.file), true)
 		refused(t, err, http.StatusBadRequest, test.code)
@@ -71,7 +73,8 @@ func TestTheNameOfTheTableWinsOverThatOfTheSession(t *testing.T) {
 	secret := parseKey(t, a.ClientKey)
 	for _, user := range []string{"ann", "zoe"} {
 		said := wire.Attributes{User: "Администратор", Ib: "Главная"}
-		c, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: a.ID, IbID: "ib1", UserID: user}, secret, said.List()...)
+		c, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: a.ID, IbID: "ib1", UserID: user}, secret,
+			said.List()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +107,8 @@ func TestPeopleAreFoundWhoeverKnowsOfThem(t *testing.T) {
 	d, a := named(t)
 	d.connect(a, "ib1", "ann", "")
 	d.connect(a, "ib2", "ann", "")
-	d.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToUser, IbID: "ib1", UserID: "bob"}, wire.Message{Topic: "secret"})
+	d.Send(t.Context(), a.ID, wire.Recipient{Type: wire.ToUser, IbID: "ib1", UserID: "bob"},
+		wire.Message{Topic: "secret"})
 	for text, want := range map[string]string{
 		"":      "ann@ib1 1, ann@ib2 1, bob@ib1 0, eve@ 0, ",
 		"АНН":   "ann@ib1 1, ann@ib2 1, ",
@@ -119,7 +123,8 @@ func TestPeopleAreFoundWhoeverKnowsOfThem(t *testing.T) {
 		}
 		got := ""
 		for _, one := range found.People {
-			got += fmt.Sprintf("%s@%s %d%s, ", one.UserID, one.IbID, one.Sessions, map[bool]string{true: " exact"}[one.Exact])
+			got += fmt.Sprintf("%s@%s %d%s, ", one.UserID, one.IbID, one.Sessions,
+				map[bool]string{true: " exact"}[one.Exact])
 		}
 		if got != want || found.Total != len(found.People) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
@@ -159,19 +164,23 @@ func TestExplainsWhatWasSentMeanwhile(t *testing.T) {
 	if got.UserName != "Анна" || got.IbName != "Склад" {
 		t.Errorf("called %q, %q", got.UserName, got.IbName)
 	}
-	if len(got.Unmet) != 2 || got.Unmet[0].Type != "all" || got.Unmet[1].Count != 2 || got.Unmet[1].UserName != "Анна" || got.Unmet[1].First.After(got.Unmet[1].Last) {
+	if len(got.Unmet) != 2 || got.Unmet[0].Type != "all" || got.Unmet[1].Count != 2 ||
+		got.Unmet[1].UserName != "Анна" || got.Unmet[1].First.After(got.Unmet[1].Last) {
 		t.Errorf("reached nobody: %+v", got.Unmet)
 	}
-	if len(got.UnmetOtherSpelling) != 1 || got.UnmetOtherSpelling[0].UserID != "{Ann}" || got.UnmetOtherSpelling[0].IbID != "IB1 " {
+	if len(got.UnmetOtherSpelling) != 1 || got.UnmetOtherSpelling[0].UserID != "{Ann}" ||
+		got.UnmetOtherSpelling[0].IbID != "IB1 " {
 		t.Errorf("spelt otherwise: %+v", got.UnmetOtherSpelling)
 	}
-	if want := []control.Infobase{{AppID: a.ID, ID: "ib2", Name: "склад", Sessions: 1}}; !cmp.Equal(got.SameName, want) {
+	if want := []control.Infobase{{AppID: a.ID, ID: "ib2", Name: "склад", Sessions: 1}}; !cmp.Equal(got.SameName,
+		want) {
 		t.Errorf("of the same name: %+v, want %+v", got.SameName, want)
 	}
 	if !cmp.Equal(got.InfobaseNames, map[string]string{"ib2": "склад"}) {
 		t.Errorf("names of infobases: %v", got.InfobaseNames)
 	}
-	if got, err = d.Explain(t.Context(), a.ID, "ib2", "eve", ""); err != nil || len(got.Unmet) != 0 || got.ConnectedTotal != 1 || got.Connected[0].UserName != "Ева" {
+	if got, err = d.Explain(t.Context(), a.ID, "ib2", "eve", ""); err != nil || len(got.Unmet) != 0 ||
+		got.ConnectedTotal != 1 || got.Connected[0].UserName != "Ева" {
 		t.Errorf("who is there: %+v, %v", got, err)
 	}
 

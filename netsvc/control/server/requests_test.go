@@ -55,7 +55,8 @@ func TestWrongMethodsAreToldTheRightOnes(t *testing.T) {
 			got := d.do(method, target, "")
 			if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != allow ||
 				got.code(t) != control.CodeMethodNotAllowed {
-				t.Errorf("%s %s: answered %d, Allow %q, %s", method, target, got.status, got.header.Get("Allow"), got.body)
+				t.Errorf("%s %s: answered %d, Allow %q, %s", method, target, got.status, got.header.Get("Allow"),
+					got.body)
 			}
 		}
 	}
@@ -108,7 +109,8 @@ func TestABadBodyIsRefused(t *testing.T) {
 			got := d.do(method, target, body)
 			if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest ||
 				!strings.Contains(got.body, says) {
-				t.Errorf("%s with %.40q: answered %d %s, want a refusal that says %q", route, body, got.status, got.body, says)
+				t.Errorf("%s with %.40q: answered %d %s, want a refusal that says %q", route, body, got.status,
+					got.body, says)
 			}
 		}
 	}
@@ -138,8 +140,8 @@ func TestABodyOverAMebibyteIsTooLarge(t *testing.T) {
 			!strings.Contains(known.body, "1048576") {
 			t.Errorf("%s: answered %d %s", route, known.status, known.body)
 		}
-		for name, text := range map[string][]byte{"one long value": body, "blanks behind": append([]byte(`{"title":"x"}`),
-			bytes.Repeat([]byte(" "), 1<<20)...)} {
+		for name, text := range map[string][]byte{"one long value": body,
+			"blanks behind": append([]byte(`{"title":"x"}`), bytes.Repeat([]byte(" "), 1<<20)...)} {
 			got := d.doReading(method, target, io.MultiReader(bytes.NewReader(text)))
 			if got.status != http.StatusRequestEntityTooLarge || got.code(t) != control.CodeTooLarge {
 				t.Errorf("%s, %s, length not said: answered %d %s", route, name, got.status, got.body)
@@ -220,12 +222,13 @@ func TestCurlCanSpeakToIt(t *testing.T) {
 	if got := run("http://pns/v1/status"); !strings.Contains(got, `"version":"1.2.3"`) {
 		t.Errorf("status: %s", got)
 	}
-	if got := run("http://pns/v1/apps", "--json", `{"title":"Моя база"}`); !strings.Contains(got, `"title":"Моя база"`) {
+	if got := run("http://pns/v1/apps", "--json", `{"title":"Моя база"}`); !strings.Contains(got,
+		`"title":"Моя база"`) {
 		t.Errorf("create: %s", got)
 	}
 	a := d.apps.List()[0]
-	if got := run("-X", "POST", "http://pns/v1/apps/"+a.ID+"/client-key", "-d", `{"grace":"24h"}`); !strings.Contains(got,
-		`"old_client_key_until"`) {
+	if got := run("-X", "POST", "http://pns/v1/apps/"+a.ID+"/client-key", "-d",
+		`{"grace":"24h"}`); !strings.Contains(got, `"old_client_key_until"`) {
 		t.Errorf("client key: %s", got)
 	}
 	if got := run("http://pns/v1/sessions?app=" + a.ID + "&limit=10"); got != "{\"sessions\":[],\"total\":0}\n" {

@@ -65,7 +65,8 @@ func TestStatusIsTheObjectOfTheDesign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"version", "uptime_seconds", "listen", "service", "apps", "sessions", "pid", "memory_bytes", "control", "messages",
+		"version", "uptime_seconds", "listen", "service", "apps", "sessions", "pid", "memory_bytes", "control",
+		"messages",
 		"no_recipient",
 		"delivered", "delivered_bytes", "dropped_as_slow", "refused", "registrations", "unregistered",
 	} {

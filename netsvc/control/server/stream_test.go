@@ -127,7 +127,8 @@ func TestStreamsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		"/v1/events?follow=1&tail=x": "tail: expected",
 	} {
 		got := d.do("GET", target, "")
-		if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest || !strings.Contains(got.body, want) {
+		if got.status != http.StatusBadRequest || got.code(t) != control.CodeBadRequest ||
+			!strings.Contains(got.body, want) {
 			t.Errorf("GET %s: answered %d %s, want 400 with %q", target, got.status, got.body, want)
 		}
 	}
@@ -240,7 +241,8 @@ func TestOneFollowerTooManyIsRefused(t *testing.T) {
 	})
 	err := d.Events(t.Context(), control.EventQuery{}, true, func(control.Event) error { return nil })
 	refusal := refused(t, err, http.StatusServiceUnavailable, control.CodeTooManyFollowers)
-	if runtime.GOOS == "linux" && (len(refusal.Holders) != 1 || refusal.Holders[0].PID != os.Getpid() || refusal.Holders[0].Streams != 64) {
+	if runtime.GOOS == "linux" && (len(refusal.Holders) != 1 || refusal.Holders[0].PID != os.Getpid() ||
+		refusal.Holders[0].Streams != 64) {
 		t.Errorf("the refusal names %+v, want process %d with 64 streams", refusal.Holders, os.Getpid())
 	}
 	d.logs(control.LogQuery{Tail: 1}) // who only looks is no follower
@@ -303,8 +305,8 @@ func TestEventsTellWhatHappens(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- d.Events(ctx, control.EventQuery{Kinds: []string{"session_opened", "session_closed", "registration_refused",
-			"app_changed"}}, true,
+		ended <- d.Events(ctx, control.EventQuery{Kinds: []string{"session_opened", "session_closed",
+			"registration_refused", "app_changed"}}, true,
 			func(e control.Event) error {
 				got <- e
 				return nil
@@ -326,7 +328,8 @@ func TestEventsTellWhatHappens(t *testing.T) {
 		closed.Session.ID != opened.Session.ID {
 		t.Errorf("closed: %+v", closed)
 	}
-	stranger, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: "elsewhere", IbID: "ib", UserID: "ann"},
+	stranger, err := wire.Dial(t.Context(), d.sessions, wire.Registration{AppID: "elsewhere", IbID: "ib",
+		UserID: "ann"},
 		parseKey(t, a.ClientKey))
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,8 @@ var (
 
 // pipeSDDL admits SYSTEM (SY), the Administrators (BA) and the account that the
 // daemon runs as (its SID goes into %[1]s), and nobody else; P keeps inherited rights
-// out. That account is the owner (O), by whom clients know it (checkServer). Callers from other machines are turned away by go-winio
+// out. That account is the owner (O), by whom clients know it (checkServer). Callers from other machines are turned
+// away by go-winio
 // (FILE_PIPE_REJECT_REMOTE_CLIENTS).
 const pipeSDDL = "O:%[1]sD:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;%[1]s)"
 

@@ -35,8 +35,10 @@ func TestCredentialsAreThoseOfTheOtherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, known := credentialsOf(accept(t, ln))
-	if !known || c.uid != os.Getuid() || c.gid != os.Getgid() || c.pid != os.Getpid() || !slices.Equal(c.groups, groups) {
-		t.Errorf("got %+v (%v), want uid %d, gid %d, process %d, groups %v", c, known, os.Getuid(), os.Getgid(), os.Getpid(), groups)
+	if !known || c.uid != os.Getuid() || c.gid != os.Getgid() || c.pid != os.Getpid() ||
+		!slices.Equal(c.groups, groups) {
+		t.Errorf("got %+v (%v), want uid %d, gid %d, process %d, groups %v", c, known, os.Getuid(), os.Getgid(),
+			os.Getpid(), groups)
 	}
 }
 

@@ -41,7 +41,8 @@ func TestNamelessRefusalsAreKeptByAddressAndReason(t *testing.T) {
 	h.Observe(refused(1, "packet_too_large", "10.0.0.8:1", "", "", ""))
 	h.Observe(refused(2, "bad_hash_length", "10.0.0.7:2", "", "", ""))
 	all := h.Nameless()
-	if len(all) != 2 || all[0].Reason != "bad_hash_length" || all[0].Count != 2 || all[0].Session.Addr != "10.0.0.7:2" ||
+	if len(all) != 2 || all[0].Reason != "bad_hash_length" || all[0].Count != 2 ||
+		all[0].Session.Addr != "10.0.0.7:2" ||
 		all[1].Count != 1 {
 		t.Errorf("got %+v", all)
 	}
@@ -70,7 +71,8 @@ func TestRemembersTheLastEndOfASession(t *testing.T) {
 		h.Observe(hub.Event{Time: start, Kind: hub.SessionClosed, Reason: reason,
 			Session: hub.Session{AppID: "a", IbID: "ib", UserID: "u"}})
 	}
-	h.Observe(hub.Event{Time: start, Kind: hub.SessionOpened, Session: hub.Session{AppID: "a", IbID: "ib", UserID: "u"}})
+	h.Observe(hub.Event{Time: start, Kind: hub.SessionOpened,
+		Session: hub.Session{AppID: "a", IbID: "ib", UserID: "u"}})
 	if got, known := h.LastClosed("a", "ib", "u"); !known || got.Reason != "shutdown" {
 		t.Errorf("got %+v", got)
 	}

@@ -120,7 +120,8 @@ func TestAConnectionIsNamedOnce(t *testing.T) {
 	t.Parallel()
 	const row = "   %d: 0909C97F:DFB9 0100007F:%04X %s 00000000:00000000 00:00000000 00000000     0        0 1 1\n"
 	table := "  sl  local_address rem_address   st\n" +
-		fmt.Sprintf(row, 0, 1, "01") + fmt.Sprintf(row, 1, 2, "01") + fmt.Sprintf(row, 2, 1, "01") + fmt.Sprintf(row, 3, 1, "08")
+		fmt.Sprintf(row, 0, 1, "01") + fmt.Sprintf(row, 1, 2, "01") + fmt.Sprintf(row, 2, 1, "01") +
+		fmt.Sprintf(row, 3, 1, "08")
 	h := holders{port: 0xdfb9}
 	h.read(strings.NewReader(table))
 	want := []string{"127.201.9.9:57273 -> 127.0.0.1:1 ESTABLISHED", "127.201.9.9:57273 -> 127.0.0.1:2 ESTABLISHED"}

@@ -181,7 +181,8 @@ func TestMakesRoomWhenDescriptorsRunOut(t *testing.T) {
 			},
 		}}
 		s.network.Store(&netip.Prefix{})
-		g := &guarded{Listener: &shortOf{errs: []error{exhausted, exhausted, exhausted, exhausted}}, service: s, turn: s.turn}
+		g := &guarded{Listener: &shortOf{errs: []error{exhausted, exhausted, exhausted, exhausted}}, service: s,
+			turn: s.turn}
 		if _, err := g.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Fatalf("accept ended with %v", err)
 		}

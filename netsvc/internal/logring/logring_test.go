@@ -112,6 +112,7 @@ func BenchmarkKeep(b *testing.B) {
 	_, logger, _ := newLog(slog.LevelError)
 	b.ReportAllocs()
 	for b.Loop() {
-		logger.Info("session opened", "session", 1, "app", "a", "ib", "b", "user", "u", "group", "", "peer", "127.0.0.1:1")
+		logger.Info("session opened", "session", 1, "app", "a", "ib", "b", "user", "u", "group", "", "peer",
+			"127.0.0.1:1")
 	}
 }

@@ -111,7 +111,8 @@ func TestRatesAreThoseOfTheLastSecond(t *testing.T) {
 		time.Sleep(time.Second + time.Millisecond)
 		<-sampled
 		got := r.Rates()
-		if got.Messages != 100 || got.Delivered != 1000 || got.Refused != 7 || got.Requests != 100 || got.DroppedAsSlow != 0 {
+		if got.Messages != 100 || got.Delivered != 1000 || got.Refused != 7 || got.Requests != 100 ||
+			got.DroppedAsSlow != 0 {
 			t.Errorf("rates are %+v", got)
 		}
 		if apps := r.AppRates(); apps["a"].Messages != 60 || apps["new"].Messages != 40 {

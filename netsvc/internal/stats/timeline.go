@@ -188,7 +188,8 @@ func (t *Timeline) recordApps(before, now *sample, elapsed int64) {
 	}
 	for id, a := range t.apps {
 		was, after := before.apps[id], now.apps[id]
-		wrong, refusals := since(was.Refused, after.Refused), since(before.http.RefusedByApp[id], now.http.RefusedByApp[id])
+		wrong := since(was.Refused, after.Refused)
+		refusals := since(before.http.RefusedByApp[id], now.http.RefusedByApp[id])
 		a.now += activity(was, after)
 		for i := range a.slots {
 			s := &a.slots[i]
@@ -206,7 +207,8 @@ const lookEvery = 5
 
 // activity is how much went on in an app in a second.
 func activity(was, after hub.AppStats) float64 {
-	return float64(since(was.Messages, after.Messages)+since(was.Delivered, after.Delivered)+since(was.Refused, after.Refused)) +
+	return float64(since(was.Messages, after.Messages)+since(was.Delivered, after.Delivered)+
+		since(was.Refused, after.Refused)) +
 		float64(after.Sessions)/60
 }
 
@@ -243,8 +245,12 @@ func (t *Timeline) chooseApps(now *sample) {
 		}
 		a.lately, a.now = a.lately*7/8+a.now/8, 0
 	}
-	quietest := slices.SortedFunc(maps.Keys(t.apps), func(a, b string) int { return cmp.Compare(t.apps[a].lately, t.apps[b].lately) })
-	busiest := slices.SortedFunc(maps.Keys(t.candidates), func(a, b string) int { return cmp.Compare(t.candidates[b], t.candidates[a]) })
+	quietest := slices.SortedFunc(maps.Keys(t.apps), func(a, b string) int {
+		return cmp.Compare(t.apps[a].lately, t.apps[b].lately)
+	})
+	busiest := slices.SortedFunc(maps.Keys(t.candidates), func(a, b string) int {
+		return cmp.Compare(t.candidates[b], t.candidates[a])
+	})
 	for i, id := range busiest[:min(len(busiest), len(quietest))] {
 		if t.candidates[id] <= 2*t.apps[quietest[i]].lately {
 			break

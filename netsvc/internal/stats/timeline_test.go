@@ -89,7 +89,8 @@ func TestTheLastDayIsKeptInStepsThatFit(t *testing.T) {
 		*p.FewestSessions != 5 || !p.Time.Equal(p.Time.Truncate(10*time.Minute)) {
 		t.Errorf("ten minutes are %+v", p)
 	}
-	if p := past.History("a", 4*time.Hour, now).Points[10]; p.Sessions != 6 || p.Messages != 10 || p.FewestSessions != nil || p.P50 != nil {
+	if p := past.History("a", 4*time.Hour, now).Points[10]; p.Sessions != 6 || p.Messages != 10 ||
+		p.FewestSessions != nil || p.P50 != nil {
 		t.Errorf("ten minutes of an app are %+v", p)
 	}
 }
@@ -135,7 +136,8 @@ func TestThePastSurvivesAHandOver(t *testing.T) {
 		}
 		for _, id := range []string{"", "a"} {
 			for _, span := range []time.Duration{10 * time.Minute, 3 * time.Hour, 24 * time.Hour} {
-				want, got := before.Timeline().History(id, span, time.Now()), second.Timeline().History(id, span, time.Now())
+				want, got := before.Timeline().History(id, span, time.Now()), second.Timeline().History(id, span,
+					time.Now())
 				if diff := cmp.Diff(want, got); diff != "" || len(got.Points) == 0 {
 					t.Errorf("%q %v after a hand-over (-before +after):\n%s", id, span, diff)
 				}
@@ -214,7 +216,8 @@ func TestTheBusiestAppsAreKept(t *testing.T) {
 		}
 		d.set(func() { d.apps = map[string]hub.AppStats{"busy": d.apps["busy"]} })
 		after(2 * time.Minute)
-		if r.Timeline().History("quiet0", time.Hour, time.Now()).Kept || r.Timeline().History("quiet149", time.Hour, time.Now()).Kept {
+		if r.Timeline().History("quiet0", time.Hour, time.Now()).Kept ||
+			r.Timeline().History("quiet149", time.Hour, time.Now()).Kept {
 			t.Error("apps that were removed are kept")
 		}
 	})

@@ -125,12 +125,12 @@ func (p *pen) text(w io.Writer, x, y int, text string, t theme) int {
 	}
 	left, top := margin+x*cellWidth, margin+y*cellHeight
 	if back != "" {
-		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top, cells*cellWidth, cellHeight,
-			back)
+		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top, cells*cellWidth,
+			cellHeight, back)
 	}
 	if p.underline {
-		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="1" fill="%s"/>`+"\n", left, top+cellHeight-2, cells*cellWidth,
-			fore)
+		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="1" fill="%s"/>`+"\n", left, top+cellHeight-2,
+			cells*cellWidth, fore)
 	}
 	p.glyphs(w, left, top, text, fore)
 	return cells
@@ -146,7 +146,8 @@ func (p *pen) glyphs(w io.Writer, left, top int, text, fill string) {
 	word, begin := "", left
 	flush := func() {
 		if word != "" {
-			fmt.Fprintf(w, `<text x="%d" y="%d" textLength="%d" lengthAdjust="spacingAndGlyphs" fill="%s"%s>%s</text>`+"\n",
+			fmt.Fprintf(w,
+				`<text x="%d" y="%d" textLength="%d" lengthAdjust="spacingAndGlyphs" fill="%s"%s>%s</text>`+"\n",
 				begin, top+cellHeight-5, runewidth.StringWidth(word)*cellWidth, fill, weight, html.EscapeString(word))
 			word = ""
 		}
@@ -159,8 +160,8 @@ func (p *pen) glyphs(w io.Writer, left, top int, text, fill string) {
 		case r >= '▁' && r <= '█':
 			flush()
 			high := cellHeight * int(r-'▁'+1) / 8
-			fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top+cellHeight-high, width, high,
-				fill)
+			fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top+cellHeight-high,
+				width, high, fill)
 		case strings.ContainsRune("─│┌┐└┘▕", r):
 			flush()
 			line(w, left, top, r, fill)
