@@ -180,7 +180,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Hub: s.hub, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
+		Apps: s.apps, Publish: s.hub.Alone, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
 		Observe: s.history.RequestRefused,
 	})
 	s.stats = stats.New(s.sources(latency))
@@ -190,9 +190,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		upgrade = s.hander.Upgrade
 	}
 	s.control = server.New(server.Options{
-		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Log: s.log, History: s.history, Stats: s.stats,
-		Logger: s.logger,
-		Info:   s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade,
+		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Publish: s.hub.Alone, Log: s.log,
+		History: s.history, Stats: s.stats, Logger: s.logger,
+		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade,
 		HandingOver: s.hub.Frozen,
 	})
 	return s, nil

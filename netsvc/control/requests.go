@@ -61,6 +61,9 @@ type recipientBody struct {
 type Sent struct {
 	Sessions int `json:"sessions"`
 	Waiting  int `json:"waiting,omitempty"` // of these, those that are away and may come back
+	// UnconfirmedNodes are those of the cluster that may or may not have got the message.
+	// Their sessions are not counted.
+	UnconfirmedNodes []string `json:"unconfirmed_nodes,omitempty"`
 	// UnusableKeys are those in Data that are no names in 1C: the released extension
 	// loses the message.
 	UnusableKeys []string `json:"unusable_keys,omitempty"`

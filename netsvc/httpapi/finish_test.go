@@ -48,7 +48,7 @@ func startPausable(t *testing.T) *pausable {
 		service: &service{
 			t: t, apps: s.apps, hub: s.hub, log: s.log, clock: s.clock, sessions: s.sessions,
 			address: ln.Addr().String(), url: "http://" + ln.Addr().String(),
-			http: httpapi.New(httpapi.Options{Apps: s.apps, Hub: s.hub, Limits: complete(httpapi.Limits{})}),
+			http: httpapi.New(httpapi.Options{Apps: s.apps, Publish: s.hub.Alone, Limits: complete(httpapi.Limits{})}),
 		},
 		ln: &pausing{TCPListener: ln.(*net.TCPListener)}, served: make(chan error, 1),
 	}

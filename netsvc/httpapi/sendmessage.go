@@ -18,6 +18,10 @@ const deliveredHeader = "X-Delivered-Sessions"
 // waitingHeader tells how many of these are away and may come back; absent: none (section 4.4).
 const waitingHeader = "X-Waiting-Sessions"
 
+// unconfirmedHeader tells how many nodes of the cluster may or may not have got the message;
+// absent: none, as always on a single node.
+const unconfirmedHeader = "X-Unconfirmed-Nodes"
+
 // warningHeader warns the sender of what may become of a message that was accepted.
 const (
 	warningHeader       = "X-Warning"
@@ -69,10 +73,13 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 				slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 		})
 	}
-	reach := s.hub.Send(sender.ID, recipient, &message)
-	w.Header()[deliveredHeader] = []string{strconv.Itoa(reach.Sessions)}
-	if reach.Waiting > 0 {
-		w.Header()[waitingHeader] = []string{strconv.Itoa(reach.Waiting)}
+	delivery := s.publish(r.Context(), sender.ID, recipient, message)
+	w.Header()[deliveredHeader] = []string{strconv.Itoa(delivery.Sessions)}
+	if delivery.Waiting > 0 {
+		w.Header()[waitingHeader] = []string{strconv.Itoa(delivery.Waiting)}
+	}
+	if n := len(delivery.Unconfirmed); n > 0 {
+		w.Header()[unconfirmedHeader] = []string{strconv.Itoa(n)}
 	}
 	w.WriteHeader(http.StatusOK)
 	succeeds(r)
@@ -80,7 +87,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.log.LogAttrs(r.Context(), slog.LevelDebug, "message accepted",
 			slog.String("app", sender.ID), slog.String("to", string(recipient.Type)),
-			slog.Int("sessions", reach.Sessions),
+			slog.Int("sessions", delivery.Sessions),
 			slog.Int("bytes", len(*buffer)), slog.String("peer", clientAddr(r, limits.TrustedProxies).String()))
 	}
 }

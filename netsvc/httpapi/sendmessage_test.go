@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // The tests of this file are the table of protocol.md section 3.2.
@@ -37,6 +40,27 @@ func TestDeliversToTheSessionsThatMatch(t *testing.T) {
 	}
 	for _, topic := range []string{"1", "3"} {
 		wantReceived(t, bob, `{"topic":"`+topic+`"}`)
+	}
+}
+
+func TestTheAnswerSaysWhatBecameOfAMessage(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		delivery hub.Delivery
+		want     string // delivered, waiting, unconfirmed
+	}{
+		{hub.Delivery{}, "[0] [] []"},
+		{hub.Delivery{Reach: hub.Reach{Sessions: 3, Waiting: 2}}, "[3] [2] []"},
+		{hub.Delivery{Reach: hub.Reach{Sessions: 3}, Unconfirmed: []string{"web2", "web3"}}, "[3] [] [2]"},
+	} {
+		publish := func(context.Context, string, wire.Recipient, wire.Message) hub.Delivery { return test.delivery }
+		s := start(t, httpapi.Options{Publish: publish}, nil)
+		a := s.send(s.token(s.newApp("one")), toAll)
+		a.wantSent(t, test.delivery.Sessions)
+		if got := fmt.Sprint(a.header["X-Delivered-Sessions"], a.header["X-Waiting-Sessions"],
+			a.header["X-Unconfirmed-Nodes"]); got != test.want {
+			t.Errorf("%+v: headers %s, want %s", test.delivery, got, test.want)
+		}
 	}
 }
 

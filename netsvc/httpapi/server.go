@@ -53,7 +53,7 @@ type Limits struct {
 // Options are what a Server needs.
 type Options struct {
 	Apps        *app.Registry
-	Hub         *hub.Hub
+	Publish     hub.Publisher
 	Limits      Limits
 	Certificate *certificate.Certificate // nil: plain HTTP
 	Logger      *slog.Logger             // slog.Default()
@@ -75,7 +75,7 @@ type Refused struct {
 // Shutdown, also if Serve was never called.
 type Server struct {
 	apps        *app.Registry
-	hub         *hub.Hub
+	publish     hub.Publisher
 	log         *slog.Logger
 	observe     func(Refused) // nil: nobody is told
 	limits      atomic.Pointer[Limits]
@@ -110,7 +110,7 @@ func newServer(o Options, t timeouts) *Server {
 	}
 	s := &Server{
 		apps:     o.Apps,
-		hub:      o.Hub,
+		publish:  o.Publish,
 		log:      o.Logger,
 		observe:  o.Observe,
 		counters: newCounters(),

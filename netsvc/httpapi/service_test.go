@@ -54,7 +54,10 @@ func start(t testing.TB, o httpapi.Options, construct func(httpapi.Options) *htt
 		t.Fatalf("opening the registry: %v", err)
 	}
 	s.apps = apps
-	o.Apps, o.Hub, o.Logger, o.Limits = s.apps, s.hub, logger, complete(o.Limits)
+	o.Apps, o.Logger, o.Limits = s.apps, logger, complete(o.Limits)
+	if o.Publish == nil {
+		o.Publish = s.hub.Alone
+	}
 	if construct == nil {
 		construct = httpapi.New
 	}

@@ -11,7 +11,8 @@ import (
 // publication is the working memory of one Publish, reused.
 type publication struct {
 	recipients []*registration
-	plaintext  []byte
+	plaintext  []byte // made here, or empty
+	given      []byte // nil: the plaintext is made here when it is needed
 	delivery   *delivery
 	frames     []*frame // one for each key among the recipients
 }
@@ -38,6 +39,11 @@ type Reach struct {
 
 // Send is Publish that counts those apart that are away.
 func (h *Hub) Send(appID string, to wire.Recipient, m *wire.Message) Reach {
+	return h.publish(appID, to, m, nil)
+}
+
+// publish takes the message, or the plaintext of its frames: the other one is nil.
+func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintext []byte) Reach {
 	h.publishing.RLock()
 	defer h.publishing.RUnlock()
 	if h.silent {
@@ -45,7 +51,7 @@ func (h *Hub) Send(appID string, to wire.Recipient, m *wire.Message) Reach {
 	}
 	p := publications.Get().(*publication)
 	defer p.release()
-	p.delivery = h.begin()
+	p.delivery, p.given = h.begin(), plaintext
 	var sender *tenant
 	var ib *infobaseTraffic
 	p.recipients, sender, ib = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
@@ -76,6 +82,9 @@ func (h *Hub) Send(appID string, to wire.Recipient, m *wire.Message) Reach {
 	}
 	if p.delivery.counted(reached) {
 		h.finished(p.delivery)
+	}
+	if m == nil && reached == 0 {
+		return Reach{}
 	}
 	h.countPublished(sender, reached)
 	if ib == nil {
@@ -197,10 +206,14 @@ func (p *publication) frame(k *key, m *wire.Message) *frame {
 			return f
 		}
 	}
-	if len(p.plaintext) == 0 {
-		p.plaintext = m.AppendJSON(p.plaintext)
+	plaintext := p.given
+	if plaintext == nil {
+		if len(p.plaintext) == 0 {
+			p.plaintext = m.AppendJSON(p.plaintext)
+		}
+		plaintext = p.plaintext
 	}
-	f := &frame{key: k, delivery: p.delivery, bytes: k.Secret.AppendFrame(nil, p.plaintext)}
+	f := &frame{key: k, delivery: p.delivery, bytes: k.Secret.AppendFrame(nil, plaintext)}
 	p.frames = append(p.frames, f)
 	return f
 }
@@ -210,7 +223,7 @@ func (p *publication) release() {
 	clear(p.frames)
 	p.recipients = p.recipients[:0]
 	p.frames = p.frames[:0]
-	p.delivery = nil
+	p.delivery, p.given = nil, nil
 	// Message contents do not outlive their delivery here.
 	clear(p.plaintext)
 	p.plaintext = p.plaintext[:0]

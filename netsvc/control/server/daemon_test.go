@@ -52,6 +52,7 @@ type daemon struct {
 	level    config.Level // as it was set
 	reload   func(locale.Lang) (control.ReloadReport, error)
 	upgrade  func(context.Context) (id string, err error)
+	publish  hub.Publisher // nil: by the hub alone
 	stop     func()
 	// told is called before the hub is told of a change; nil: nothing is.
 	told func()
@@ -103,9 +104,15 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 		UpgradeFailed: func() bool { return false },
 	})
 	d.history, d.logger, d.stats = past, logger, measured
+	publish := func(ctx context.Context, appID string, to wire.Recipient, m wire.Message) hub.Delivery {
+		if d.publish != nil {
+			return d.publish(ctx, appID, to, m)
+		}
+		return d.hub.Alone(ctx, appID, to, m)
+	}
 	server := server.New(server.Options{
-		Version: "1.2.3", Apps: d.apps, Hub: d.hub, Log: records, History: past, Stats: measured, Info: info,
-		Logger:      logger,
+		Version: "1.2.3", Apps: d.apps, Hub: d.hub, Publish: publish, Log: records, History: past, Stats: measured,
+		Info: info, Logger: logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
 		HandingOver: d.hub.Frozen, SetLogLevel: func(level config.Level) { d.level = level },
 		Upgrade: func(ctx context.Context) (string, error) { return d.upgrade(ctx) },

@@ -25,10 +25,10 @@ func (s *Server) sendMessage(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	reach := s.hub.Send(a.ID, to, &message)
-	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", reach.Sessions))
-	return object(control.Sent{Sessions: reach.Sessions, Waiting: reach.Waiting,
-		UnusableKeys: message.UnusableKeys()}), nil
+	delivery := s.publish(r.Context(), a.ID, to, message)
+	s.auditApp(r, "send message", a, slog.String("to", string(to.Type)), slog.Int("sessions", delivery.Sessions))
+	return object(control.Sent{Sessions: delivery.Sessions, Waiting: delivery.Waiting,
+		UnconfirmedNodes: delivery.Unconfirmed, UnusableKeys: message.UnusableKeys()}), nil
 }
 
 // sender finds the app that a message is sent for. Its name has two spellings, as

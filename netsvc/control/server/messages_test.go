@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -74,6 +76,20 @@ func TestNamesInAMessageHaveBothSpellings(t *testing.T) {
 			t.Fatalf("%s: answered %d %s", body, got.status, got.body)
 		}
 		expect(t, c, `{"notification":{"title":"T","important":false}}`)
+	}
+}
+
+func TestTheAnswerNamesNodesThatDidNotConfirm(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil)
+	a := d.newApp("one")
+	d.publish = func(context.Context, string, wire.Recipient, wire.Message) hub.Delivery {
+		return hub.Delivery{Reach: hub.Reach{Sessions: 5, Waiting: 1}, Unconfirmed: []string{"web3"}}
+	}
+	body := fmt.Sprintf(`{"app_id":%q,"recipient":{"type":"all","ib_id":"ib"},"message":{}}`, a.ID)
+	const want = `{"sessions":5,"waiting":1,"unconfirmed_nodes":["web3"]}` + "\n"
+	if got := d.do("POST", "/v1/messages", body); got.status != http.StatusOK || got.body != want {
+		t.Errorf("answered %d %s, want %s", got.status, got.body, want)
 	}
 }
 

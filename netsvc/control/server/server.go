@@ -49,6 +49,7 @@ type Options struct {
 	Version string
 	Apps    *app.Registry // lets the hub itself know of what changes
 	Hub     *hub.Hub
+	Publish hub.Publisher
 	Log     *logring.Log
 	History *history.History
 	Stats   *stats.Recorder
@@ -71,6 +72,7 @@ type Server struct {
 	version        string
 	apps           *app.Registry
 	hub            *hub.Hub
+	publish        hub.Publisher
 	log            *logring.Log
 	history        *history.History
 	stats          *stats.Recorder
@@ -94,7 +96,7 @@ type Server struct {
 // New returns a server that waits for Serve.
 func New(o Options) *Server {
 	s := &Server{
-		version: o.Version, apps: o.Apps, hub: o.Hub, log: o.Log, history: o.History, stats: o.Stats,
+		version: o.Version, apps: o.Apps, hub: o.Hub, publish: o.Publish, log: o.Log, history: o.History, stats: o.Stats,
 		metricsHandler: o.Stats.Handler(),
 		info:           o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade,
 		handingOver: o.HandingOver, logger: o.Logger,

@@ -77,7 +77,7 @@ func TestShutdownLetsARequestFinish(t *testing.T) {
 func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	d := start(t, nil)
-	server := server.New(server.Options{Apps: d.apps, Hub: d.hub, Stats: d.stats, Logger: discard(),
+	server := server.New(server.Options{Apps: d.apps, Hub: d.hub, Publish: d.hub.Alone, Stats: d.stats, Logger: discard(),
 		HandingOver: d.hub.Frozen, Info: func() server.Info { return server.Info{} }})
 	path := sockettest.Path(t)
 	ln, err := socket.Listen(path)
