@@ -136,16 +136,15 @@ func (r *Registry) Create(title string) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating an app: making an id: %w", err)
 	}
-	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+	a, err := r.change(id.String(), func(*App) (*App, error) {
 		now := r.now().UTC().Round(0)
-		a := &App{
+		return &App{
 			ID:         id.String(),
 			Title:      title,
 			CreatedAt:  now,
 			ServerKeys: []ServerKey{{Key: newServerKey(), Since: now, tokenSecret: newTokenSecret()}},
 			ClientKeys: []ClientKey{{Key: clientkey.New(), Generation: 1, Since: now}},
-		}
-		return a, r.commit(change{put: []*App{a}})
+		}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating an app: %w", err)
@@ -176,12 +175,11 @@ func (r *Registry) ResetToken(id string) (*App, error) {
 // Remove removes the app with its keys and tokens. The error is ErrNotFound, or why
 // it could not be stored.
 func (r *Registry) Remove(id string) error {
-	_, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
-		a, ok := r.Get(id)
-		if !ok {
+	_, err := r.change(id, func(old *App) (*App, error) {
+		if old == nil {
 			return nil, ErrNotFound
 		}
-		return nil, r.commit(change{remove: []string{a.ID}})
+		return nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("removing an app: %s: %w", quoteShort(id), err)
@@ -189,23 +187,41 @@ func (r *Registry) Remove(id string) error {
 	return nil
 }
 
-// edit stores a copy of the app after edit has worked on it.
+// edit stores a copy of the app after edit has worked on it. If it is the same as before
+// nothing is stored.
 func (r *Registry) edit(doing, id string, edit func(*App) error) (*App, error) {
-	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
-		old, ok := r.Get(id)
-		if !ok {
+	a, err := r.change(id, func(old *App) (*App, error) {
+		if old == nil {
 			return nil, ErrNotFound
 		}
 		a := old.clone()
-		if err := edit(a); err != nil {
-			return nil, err
+		if err := edit(a); err != nil || sameApp(a, old) {
+			return old, err
 		}
-		return a, r.commit(change{put: []*App{a}})
+		return a, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", doing, quoteShort(id), err)
 	}
 	return a, nil
+}
+
+// change makes one change of one app. become works out what the app becomes: old is what
+// it is, nil if there is none; old itself leaves everything as it is, nil removes it.
+func (r *Registry) change(id string, become func(old *App) (*App, error)) (*App, error) {
+	return withFile(r, ErrOutcomeUnknown, func() (*App, error) {
+		old, _ := r.Get(id)
+		a, err := become(old)
+		switch {
+		case err != nil:
+			return nil, err
+		case a == old:
+			return a, nil
+		case a == nil:
+			return nil, r.commit(change{remove: []string{old.ID}})
+		}
+		return a, r.commit(change{put: []*App{a}})
+	})
 }
 
 // withFile does work in the writer's turn, if there is a file to work with. When it

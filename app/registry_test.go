@@ -266,3 +266,13 @@ func TestReadersWhileKeysRotate(t *testing.T) {
 		t.Errorf("%d server keys after 8 rotations", n)
 	}
 }
+
+func TestARenameToTheSameTitleIsNoChange(t *testing.T) {
+	t.Parallel()
+	told := 0
+	r := open(t, dbPath(t), app.Options{Changed: func(string, *app.App) { told++ }})
+	a := create(t, r, "a")
+	if same := must[*app.App](t)(r.Rename(a.ID, " a ")); same != a || told != 1 {
+		t.Errorf("got another app: %v, told %d times, want 1", same != a, told)
+	}
+}

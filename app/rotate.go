@@ -71,27 +71,15 @@ func (r *Registry) RotateAll(rotations []Rotation, grace time.Duration) ([]*App,
 // time, and the tokens with them. If there are none, nothing changes. The error is
 // ErrNotFound, or why it could not be stored.
 func (r *Registry) RevokeOld(id string, server, client bool) (*App, error) {
-	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
-		old, ok := r.Get(id)
-		if !ok {
-			return nil, ErrNotFound
-		}
-		a := old.clone()
+	return r.edit("revoking old keys", id, func(a *App) error {
 		if server {
 			a.ServerKeys = a.ServerKeys[:1]
 		}
 		if client {
 			a.ClientKeys = a.ClientKeys[:1]
 		}
-		if sameApp(a, old) {
-			return old, nil
-		}
-		return a, r.commit(change{put: []*App{a}})
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("revoking old keys: %s: %w", quoteShort(id), err)
-	}
-	return a, nil
 }
 
 // rotate renews keys of an app that is not published yet.
