@@ -12,31 +12,41 @@ type change struct {
 	names    []*App   // of put, those whose names are other ones
 	remove   []string // ids
 	identity Identity // zero: it stays
+	// agreed is what others have agreed on: versions with what the apps are now, of put,
+	// of remove, and of apps that stay. What it does not name is changed alone.
+	agreed []Change
+	member *Membership // nil: it stays
+	joins  bool        // agreed is all that was ever agreed on
 }
 
 // commit makes one change in three steps: on disk, visible, told. It is called in
 // the writer's turn. After an error, what is in the file holds: that is what readers
 // see and what was told.
 func (r *Registry) commit(c change) error {
-	next := r.current.Load().with(c.put, c.remove)
+	before := r.current.Load()
+	next := before.with(c.put, c.remove)
+	next.versions = before.versionsAfter(c)
 	began := time.Now()
 	r.inDisk.Store(&began)
-	there, err := r.store.commit(c, r.current.Load().list)
+	there, err := r.store.commit(c, before.list)
 	r.inDisk.Store(nil)
 	switch {
 	case err == nil:
 		r.setIdentity(c.identity)
+		r.setMembership(c.member)
 		r.publish(next, c.put, c.remove)
 	case errors.Is(err, ErrOutcomeUnknown) && there != nil:
 		r.setIdentity(there.identity)
-		r.replace(there.apps)
+		r.replace(there)
 	}
 	return err
 }
 
-// replace makes apps what readers see, and returns what differs from what they saw.
-// An app that does not differ stays the same *App.
-func (r *Registry) replace(apps []*App) {
+// replace makes what is in the file what readers see, and announces what differs from
+// what they saw. An app that does not differ stays the same *App.
+func (r *Registry) replace(there *contents) {
+	r.setMembership(&there.member)
+	apps := there.apps
 	before := r.current.Load()
 	var put []*App
 	kept := make(map[string]bool, len(apps))
@@ -52,7 +62,9 @@ func (r *Registry) replace(apps []*App) {
 			remove = append(remove, a.ID)
 		}
 	}
-	r.publish(before.with(put, remove), put, remove)
+	next := before.with(put, remove)
+	next.versions = there.versions
+	r.publish(next, put, remove)
 }
 
 // publish shows readers the next state, and announces what is new in it.

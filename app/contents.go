@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
 
 	"github.com/pns4ones/pns4ones/app/names"
@@ -19,6 +20,11 @@ import (
 // first versions do not have, with the 16 bytes of the [Identity] under id; bucket names,
 // which is there as soon as an app has had some, with a names.Table.Encode under its id.
 // Versions that know no names leave those of an app behind that they remove.
+//
+// Bucket cluster is there as soon as the database was in a cluster, or is about to be:
+// cluster and node with their UUIDs, and app.ID with the version of an app, a space, and
+// the checksum of the record that was agreed on, or «removed». Who changes an app without
+// knowing of the bucket gives its record another checksum.
 const schemaVersion = 1
 
 var (
@@ -28,12 +34,17 @@ var (
 	bucketNames      = []byte("names")
 	keySchemaVersion = []byte("schema_version")
 	keyIdentity      = []byte("id")
+	bucketCluster    = []byte("cluster")
+	keyCluster       = []byte("cluster")
+	keyNode          = []byte("node")
 )
 
 // contents is what a database holds.
 type contents struct {
 	apps     []*App // by CreatedAt, then ID
 	identity Identity
+	member   Membership
+	versions map[uuid.UUID]version
 }
 
 // pairs passes on the keys and values of a bucket.
@@ -54,6 +65,10 @@ func readContents(bucket func(name []byte) pairs) (*contents, error) {
 	if records == nil {
 		return nil, fmt.Errorf("%w: it has no list of apps", ErrDamaged)
 	}
+	cluster, err := readCluster(bucket(bucketCluster))
+	if err != nil {
+		return nil, err
+	}
 	var apps appSet
 	for id, line := range records {
 		a, err := decodeApp(line)
@@ -63,6 +78,9 @@ func readContents(bucket func(name []byte) pairs) (*contents, error) {
 		if err == nil {
 			err = apps.add(a)
 		}
+		if err == nil {
+			cluster.found(a.ID, line)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: record of app %s: %w", ErrDamaged, quoteShort(string(id)), err)
 		}
@@ -70,7 +88,8 @@ func readContents(bucket func(name []byte) pairs) (*contents, error) {
 	if err := readNames(bucket(bucketNames), apps.apps); err != nil {
 		return nil, err
 	}
-	return &contents{apps: apps.sorted(), identity: identity}, nil
+	return &contents{apps: apps.sorted(), identity: identity, member: cluster.member,
+		versions: cluster.versions()}, nil
 }
 
 // readNames gives the apps their names.
@@ -213,6 +232,9 @@ func (c change) write(tx *bbolt.Tx) error {
 		}
 	}
 	if err := c.writeNames(tx); err != nil {
+		return err
+	}
+	if err := c.writeCluster(tx); err != nil {
 		return err
 	}
 	if c.identity.IsZero() {

@@ -10,6 +10,9 @@
 // be written down, for another process to take over; when that is done is the
 // server's business.
 //
+// Registries of several nodes can keep the same apps. How they agree on a change is told
+// by [Options.Agree], and what others changed comes by [Registry.Apply].
+//
 // It must not know any network: no requests, no sessions, no wire formats beyond
 // the textual form of the keys and tokens (protocol.md, sections 2 and 3.1).
 package app

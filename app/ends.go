@@ -54,7 +54,7 @@ func (r *Registry) Expire() (next time.Time, err error) {
 			put = append(put, b)
 		}
 		if put != nil {
-			if err := r.commit(change{put: put}); err != nil {
+			if err := r.commit(change{put: put, agreed: r.current.Load().stillAgreed(put)}); err != nil {
 				return time.Time{}, err
 			}
 		}

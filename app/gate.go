@@ -18,14 +18,20 @@ type gate struct {
 	why       error         // nil while the gate is open
 	shut      chan struct{} // closed while the gate is shut
 	abandoned chan struct{} // closed from abandon until the gate is opened
+
+	enlisted int           // changes under way that do without the turn for a time
+	idle     chan struct{} // closed while there are none
 }
 
 func newGate() *gate {
-	return &gate{
+	g := &gate{
 		turn:      make(chan struct{}, 1),
 		shut:      make(chan struct{}),
 		abandoned: make(chan struct{}),
+		idle:      make(chan struct{}),
 	}
+	close(g.idle)
+	return g
 }
 
 // enter waits for the turn, and returns what is closed once the caller is not to
@@ -112,6 +118,46 @@ func (g *gate) reason() error {
 	return g.why
 }
 
+// enlist lets in a change that first does without the turn, and takes it later whether or
+// not the gate is shut by then. It returns what enter returns.
+func (g *gate) enlist() (abandoned <-chan struct{}, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.why != nil {
+		return nil, g.why
+	}
+	if g.enlisted == 0 {
+		g.idle = make(chan struct{})
+	}
+	g.enlisted++
+	return g.abandoned, nil
+}
+
+// discharge says that a change which was enlisted has ended.
+func (g *gate) discharge() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.enlisted--; g.enlisted == 0 {
+		close(g.idle)
+	}
+}
+
+// discharged waits until no change is enlisted. The error is that of ctx.
+func (g *gate) discharged(ctx context.Context) error {
+	g.mu.Lock()
+	idle := g.idle
+	g.mu.Unlock()
+	if isClosed(idle) { // also when ctx has ended
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // closeOnce closes an event that may have come already; a lock must keep others off.
 func closeOnce(event chan struct{}) {
 	if !isClosed(event) {
@@ -143,7 +189,12 @@ func inTurn[T any](g *gate, left error, work func() (T, error)) (T, error) {
 	if err != nil {
 		return none, err
 	}
-	done := begin(g, work)
+	return await(begin(g, work), abandoned, left)
+}
+
+// await waits for an outcome, or until the caller is not to wait any longer and gets left.
+func await[T any](done <-chan outcome[T], abandoned <-chan struct{}, left error) (T, error) {
+	var none T
 	select {
 	case o := <-done:
 		return o.value, o.err

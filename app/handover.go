@@ -12,7 +12,11 @@ import (
 // The gate stays shut either way, until [Registry.Resume].
 func (r *Registry) Pause(ctx context.Context) error {
 	r.gate.close(ErrHandingOver)
-	if err := r.gate.take(ctx); err != nil {
+	err := r.gate.discharged(ctx)
+	if err == nil {
+		err = r.gate.take(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("waiting for the change under way: %w", err)
 	}
 	r.gate.leave()

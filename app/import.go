@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -74,6 +75,9 @@ type ImportReport struct {
 // entry without one is its id. The error is ErrImportTooLarge, that of reading rd, or
 // why the apps could not be stored; then nothing was imported, unless it is
 // ErrOutcomeUnknown.
+//
+// With [Options.Agree] each app is a change of its own. After an error the report has
+// those that were imported nevertheless.
 func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	content, err := io.ReadAll(io.LimitReader(rd, MaxImportBytes+1))
 	if err != nil {
@@ -82,6 +86,13 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 	if len(content) > MaxImportBytes {
 		return ImportReport{}, fmt.Errorf("importing keys: %w: at most %d bytes are read", ErrImportTooLarge,
 			MaxImportBytes)
+	}
+	if r.agree != nil {
+		report, err := r.importTogether(content)
+		if err != nil {
+			err = fmt.Errorf("importing keys: %w", err)
+		}
+		return report, err
 	}
 	report, err := withFile(r, ErrOutcomeUnknown, func() (ImportReport, error) {
 		report := r.planImport(content)
@@ -94,6 +105,52 @@ func (r *Registry) Import(rd io.Reader) (ImportReport, error) {
 		return ImportReport{}, fmt.Errorf("importing keys: %w", err)
 	}
 	return report, nil
+}
+
+// importTogether is Import in a cluster.
+func (r *Registry) importTogether(content []byte) (ImportReport, error) {
+	return together(r, func(ctx context.Context) (ImportReport, error) {
+		var imported []*App
+		ours := make(map[string]bool)
+		for range agreeTimes {
+			report := r.planImport(content)
+			made, met, err := r.proposeNew(ctx, report.Imported)
+			err = errors.Join(err, r.storeAgreed(made...))
+			for _, one := range made {
+				imported = append(imported, one.App)
+				ours[one.ID] = true
+			}
+			if err == nil && met {
+				continue // somebody else imports as well: what there is now is looked at again
+			}
+			report.Imported = imported
+			report.Present = slices.DeleteFunc(report.Present, func(a *App) bool { return ours[a.ID] })
+			return report, err
+		}
+		return ImportReport{Imported: imported}, ErrConflict
+	})
+}
+
+// proposeNew has apps agreed on one after the other. It stops at the first error; met
+// reports whether some are there by now, which somebody else has made.
+func (r *Registry) proposeNew(ctx context.Context, apps []*App) (made []Change, met bool, err error) {
+	for _, fresh := range apps {
+		_, proposed, err := r.propose(ctx, fresh.ID, func(old *App) (*App, error) {
+			if old != nil {
+				return old, nil
+			}
+			return fresh, nil
+		})
+		if err != nil {
+			return made, met, fmt.Errorf("app %s: %w", fresh.ID, err)
+		}
+		if proposed == nil {
+			met = true
+			continue
+		}
+		made = append(made, *proposed)
+	}
+	return made, met, nil
 }
 
 // WouldImport reports whether a keys file holds apps that are not here, or that are

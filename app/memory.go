@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -14,12 +15,13 @@ func FromMemory(apps []*App, identity Identity, o Options) *Registry {
 	r := newRegistry(o)
 	r.identity = identity
 	r.away = ErrUnavailable
-	r.current.Store(newSnapshot(apps))
+	r.current.Store(newSnapshot(apps, nil))
 	return r
 }
 
 func newRegistry(o Options) *Registry {
-	r := &Registry{now: o.Now, changed: o.Changed, lockWait: o.lockWait(), gate: newGate()}
+	r := &Registry{now: o.Now, changed: o.Changed, agree: o.Agree, lockWait: o.lockWait(), gate: newGate()}
+	r.closing, r.close = context.WithCancel(context.Background())
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -89,6 +91,6 @@ func (r *Registry) reopen(path string) error {
 	r.setIdentity(f.identity)
 	r.inDoubt.Store(f.inDoubt)
 	r.setAway(nil)
-	r.replace(f.apps)
+	r.replace(&f.contents)
 	return nil
 }

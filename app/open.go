@@ -42,7 +42,8 @@ func Open(path string, o Options) (*Registry, error) {
 	r.store, r.created = f.store, f.created
 	r.identity = cmp.Or(f.identity, o.Expect)
 	r.inDoubt.Store(f.inDoubt)
-	r.current.Store(newSnapshot(f.apps))
+	r.setMembership(&f.member)
+	r.current.Store(newSnapshot(f.apps, f.versions))
 	return r, nil
 }
 

@@ -41,6 +41,16 @@ type clientKeyRecord struct {
 }
 
 func encodeApp(a *App) ([]byte, error) {
+	text, err := encodeRecord(a)
+	if err != nil {
+		return nil, err
+	}
+	line := make([]byte, 0, sumLen+1+len(text))
+	line = fmt.Appendf(line, "%08x ", crc32.Checksum(text, castagnoli))
+	return append(line, text...), nil
+}
+
+func encodeRecord(a *App) ([]byte, error) {
 	rec := appRecord{ID: a.ID, Title: a.Title, CreatedAt: a.CreatedAt}
 	for i := range a.ServerKeys {
 		k := &a.ServerKeys[i]
@@ -49,13 +59,7 @@ func encodeApp(a *App) ([]byte, error) {
 	for _, k := range a.ClientKeys {
 		rec.ClientKeys = append(rec.ClientKeys, clientKeyRecord(k))
 	}
-	text, err := json.Marshal(&rec)
-	if err != nil {
-		return nil, err
-	}
-	line := make([]byte, 0, sumLen+1+len(text))
-	line = fmt.Appendf(line, "%08x ", crc32.Checksum(text, castagnoli))
-	return append(line, text...), nil
+	return json.Marshal(&rec)
 }
 
 // decodeApp keeps nothing of line, which may be mapped memory. Its errors never
@@ -69,6 +73,13 @@ func decodeApp(line []byte) (*App, error) {
 	if err != nil || uint32(want) != crc32.Checksum(text, castagnoli) {
 		return nil, errors.New("its checksum does not match")
 	}
+	return decodeRecord(text)
+}
+
+// sumOf is the checksum of a line, as it stands there.
+func sumOf(line []byte) string { return string(line[:sumLen]) }
+
+func decodeRecord(text []byte) (*App, error) {
 	var rec appRecord
 	if err := json.Unmarshal(text, &rec); err != nil {
 		return nil, errors.New("it is not the JSON of an app")

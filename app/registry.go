@@ -36,6 +36,14 @@ type Options struct {
 	// registry but must not change it. It is not called for what Open finds, but
 	// for what Reopen finds changed.
 	Changed func(id string, a *App)
+	// Agree, if it is not nil, has each change of an app agreed on by all nodes of a
+	// cluster before it is stored, but neither names nor the end of keys. It is called
+	// from goroutines of the registry, of several changes at once, without the writer's
+	// turn, so [Registry.Apply] can be called meanwhile. ErrConflict says that somebody
+	// else was faster, and that his change was applied: then the change is made anew, at
+	// most 10 times. Any other error is the answer to who made it. When ctx ends it
+	// returns soon; whether it was agreed on is then not known.
+	Agree func(ctx context.Context, c Change) error
 }
 
 const defaultLockWait = 500 * time.Millisecond
@@ -52,13 +60,16 @@ var ErrClosed = errors.New("the database is closed")
 //
 // Besides what is said with each of them, methods that change something fail with
 // ErrNotStored, ErrOutcomeUnknown, ErrUnavailable, ErrHandingOver, ErrClosed or
-// ErrDamaged.
+// ErrDamaged. With [Options.Agree], those that change an app fail with its errors, too.
 //
 // All methods are safe for concurrent use. Each change runs in a goroutine that ends
 // with it; behind a stalled disk it may outlive its caller, and even Close.
 type Registry struct {
 	now      func() time.Time
 	changed  func(id string, a *App)
+	agree    func(ctx context.Context, c Change) error
+	closing  context.Context // ends when Close begins
+	close    context.CancelFunc
 	lockWait time.Duration
 	created  bool
 
@@ -75,6 +86,7 @@ type Registry struct {
 	mu       sync.Mutex
 	away     error // why there is no file; nil while there is one
 	identity Identity
+	member   Membership
 }
 
 // Created reports whether this Open made the database.
@@ -98,9 +110,13 @@ const closeWait = 2 * time.Second
 func (r *Registry) Close() error {
 	r.setAway(ErrClosed)
 	r.gate.close(ErrClosed)
+	r.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
-	err := r.closeFile(ctx, ErrClosed)
+	err := r.gate.discharged(ctx)
+	if err == nil {
+		err = r.closeFile(ctx, ErrClosed)
+	}
 	if err != nil && !errors.Is(err, ErrDamaged) { // a broken file is closed by the end of the process
 		return fmt.Errorf("closing the database: %w", err)
 	}
@@ -209,6 +225,9 @@ func (r *Registry) edit(doing, id string, edit func(*App) error) (*App, error) {
 // change makes one change of one app. become works out what the app becomes: old is what
 // it is, nil if there is none; old itself leaves everything as it is, nil removes it.
 func (r *Registry) change(id string, become func(old *App) (*App, error)) (*App, error) {
+	if r.agree != nil {
+		return r.changeTogether(id, become)
+	}
 	return withFile(r, ErrOutcomeUnknown, func() (*App, error) {
 		old, _ := r.Get(id)
 		a, err := become(old)

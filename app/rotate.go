@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -40,7 +42,17 @@ type Rotation struct {
 // RotateAll renews keys of several apps, of all or of none, as
 // [Registry.RotateServerKey] and [Registry.RotateClientKey] do, and returns the apps in
 // that order. An app may be named once. Errors are as there, and name the app.
+//
+// With [Options.Agree] each app is a change of its own, in that order: after an error the
+// apps that are returned have their new keys, the others have not.
 func (r *Registry) RotateAll(rotations []Rotation, grace time.Duration) ([]*App, error) {
+	if r.agree != nil {
+		apps, err := r.rotateTogether(rotations, grace)
+		if err != nil {
+			err = fmt.Errorf("making new keys: %w", err)
+		}
+		return apps, err
+	}
 	apps, err := withFile(r, ErrOutcomeUnknown, func() ([]*App, error) {
 		apps := make([]*App, 0, len(rotations))
 		seen := make(map[string]bool)
@@ -65,6 +77,42 @@ func (r *Registry) RotateAll(rotations []Rotation, grace time.Duration) ([]*App,
 		return nil, fmt.Errorf("making new keys: %w", err)
 	}
 	return apps, nil
+}
+
+// rotateTogether is RotateAll in a cluster.
+func (r *Registry) rotateTogether(rotations []Rotation, grace time.Duration) ([]*App, error) {
+	// All are tried first: what can be known to be refused changes no app at all.
+	seen := make(map[string]bool)
+	for _, rotation := range rotations {
+		old, ok := r.Get(rotation.ID)
+		if !ok || seen[old.ID] {
+			return nil, fmt.Errorf("%s: %w", quoteShort(rotation.ID), ErrNotFound)
+		}
+		seen[old.ID] = true
+		if err := old.clone().rotate(rotation, r.now(), grace); err != nil {
+			return nil, fmt.Errorf("%s: %w", old.ID, err)
+		}
+	}
+	return together(r, func(ctx context.Context) ([]*App, error) {
+		apps := make([]*App, 0, len(rotations))
+		var agreed []Change
+		var failed error
+		for _, rotation := range rotations {
+			a, proposed, err := r.propose(ctx, rotation.ID, func(old *App) (*App, error) {
+				if old == nil {
+					return nil, ErrNotFound
+				}
+				a := old.clone()
+				return a, a.rotate(rotation, r.now(), grace)
+			})
+			if err != nil {
+				failed = fmt.Errorf("%s: %w", quoteShort(rotation.ID), err)
+				break
+			}
+			apps, agreed = append(apps, a), append(agreed, *proposed)
+		}
+		return apps, errors.Join(failed, r.storeAgreed(agreed...))
+	})
 }
 
 // RevokeOld ends the old keys of an app, server keys, client keys or both, before their

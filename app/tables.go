@@ -49,7 +49,8 @@ func (r *Registry) editNames(doing, id string, edit func(have *names.Table) (*na
 		}
 		a := old.clone()
 		a.names = table
-		return a, r.commit(change{put: []*App{a}, names: []*App{a}})
+		put := []*App{a}
+		return a, r.commit(change{put: put, names: put, agreed: r.current.Load().stillAgreed(put)})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", doing, quoteShort(id), err)
