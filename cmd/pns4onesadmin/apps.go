@@ -135,7 +135,7 @@ func (p *program) printAppTable(apps []control.App) {
 	var rows [][]string
 	for _, a := range apps {
 		rows = append(rows, []string{
-			p.shortTitle(a.Title), a.ID, fmt.Sprint(a.Sessions), age(a.ServerKeySince), age(a.ClientKeySince),
+			p.shortTitle(a.Title), a.ID, count(p, a.Sessions), age(a.ServerKeySince), age(a.ClientKeySince),
 		})
 	}
 	p.printTable([]column{
@@ -301,7 +301,7 @@ func (p *program) appFields(a control.App) []field {
 		{p.text.T("admin.field_server_key"), a.ServerKey},
 		{p.text.T("admin.field_client_key"), a.ClientKey},
 		{p.text.T("admin.field_created"), formatTime(a.CreatedAt)},
-		{p.text.T("admin.field_sessions"), fmt.Sprint(a.Sessions)},
+		{p.text.T("admin.field_sessions"), count(p, a.Sessions)},
 	}
 	fields = append(fields, p.keyFields(a)...)
 	return fields

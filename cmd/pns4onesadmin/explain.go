@@ -138,6 +138,9 @@ func (p *program) explainPeople(ctx context.Context, client *control.Client, app
 		if err := p.printPeople(people, words); err != nil {
 			return err
 		}
+		if more := total - len(people); more > 0 && !p.json {
+			p.say("live.and_more", "N", more)
+		}
 		return failure("admin.many_of_this_name", "N", total)
 	}
 	explanations := []control.Explanation{}
@@ -193,7 +196,7 @@ func (p *program) printPeople(people []control.Person, words say.Words) error {
 	for i, one := range people {
 		rows[i] = []string{
 			p.named(one.UserID, one.UserName), p.named(one.IbID, one.IbName), words.App(one.AppID),
-			fmt.Sprint(one.Sessions), p.shortID(one.UserID),
+			count(p, one.Sessions), p.shortID(one.UserID),
 		}
 	}
 	p.printTable([]column{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -32,15 +31,14 @@ func (p *program) history(ctx context.Context, client *control.Client, ref strin
 	}
 	rows := [][]string{}
 	for _, point := range h.Points {
-		rate := func(n uint64) string { return formatRate(float64(n) / float64(max(point.Seconds, 1))) }
+		rate := func(n uint64) string { return p.words(nil).Rate(float64(n) / float64(max(point.Seconds, 1))) }
 		slowest := ""
 		if point.P99 != nil {
 			slowest = p.words(nil).Seconds(*point.P99)
 		}
 		rows = append(rows, []string{
-			say.Time(point.Time), fmt.Sprint(point.Sessions), rate(point.Messages), rate(point.Delivered),
-			fmt.Sprint(point.NoRecipient),
-			fmt.Sprint(point.Refused), fmt.Sprint(point.RequestsRefused), slowest,
+			say.Time(point.Time), count(p, point.Sessions), rate(point.Messages), rate(point.Delivered),
+			count(p, point.NoRecipient), count(p, point.Refused), count(p, point.RequestsRefused), slowest,
 		})
 	}
 	p.printTable([]column{

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -77,8 +75,8 @@ func (p *program) printInfobases(found []control.Infobase, apps []control.App, w
 		if withApp {
 			row = append(row, p.shortTitle(words.App(ib.AppID)))
 		}
-		rows[i] = append(row, fmt.Sprint(ib.Sessions), fmt.Sprint(ib.Users), fmt.Sprint(ib.Groups),
-			fmt.Sprint(ib.Messages), fmt.Sprint(ib.Unmatched), last, p.shortID(ib.ID))
+		rows[i] = append(row, count(p, ib.Sessions), count(p, ib.Users), count(p, ib.Groups), count(p, ib.Messages),
+			count(p, ib.Unmatched), last, p.shortID(ib.ID))
 	}
 	p.printTable(columns, rows)
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/tui/cells"
+	"github.com/pns4ones/pns4ones/tui/say"
 )
 
 // logsCommand shows the daemon's log.
 func (p *program) logsCommand() *cobra.Command {
 	var query control.LogQuery
-	var follow bool
+	var follow, raw bool
 	var since string
 	cmd := p.command("logs", nil, func(cmd *cobra.Command, _ []string) error {
 		if err := noEmptyFlags(cmd); err != nil {
@@ -41,8 +42,16 @@ func (p *program) logsCommand() *cobra.Command {
 			}
 		}
 		return p.withDaemon(func(client *control.Client) error {
+			print := p.printLogRecord
+			if p.person && !p.json && !raw {
+				apps, err := client.Apps(cmd.Context())
+				if err != nil {
+					return err
+				}
+				print = func(r control.LogRecord) error { return p.printLogSentence(p.words(apps), r) }
+			}
 			return untilInterrupted(cmd.Context(), func(ctx context.Context) error {
-				return client.Logs(ctx, query, follow, p.printLogRecord)
+				return client.Logs(ctx, query, follow, print)
 			})
 		})
 	})
@@ -52,6 +61,7 @@ func (p *program) logsCommand() *cobra.Command {
 	flags.StringVar(&since, "since", "", p.text.T("admin.flag_since"))
 	levels := strings.Join(config.LevelNames(), ", ")
 	flags.StringVar(&query.Level, "level", "", p.text.T("admin.flag_level", "levels", levels))
+	flags.BoolVar(&raw, "raw", false, p.text.T("admin.flag_raw"))
 	flags.StringVar(&query.Text, "grep", "", p.text.T("admin.flag_grep"))
 	p.completeLevels(cmd, "level")
 	return cmd
@@ -97,6 +107,17 @@ func (p *program) completeLevels(cmd *cobra.Command, flag string) {
 // levelWidth fits the longest name of a level.
 const levelWidth = len("Information")
 
+// printLogSentence writes a record for a person: what happened, in a sentence.
+func (p *program) printLogSentence(words say.Words, r control.LogRecord) error {
+	sentence, _, known := words.Record(r)
+	if !known || r.Lost > 0 {
+		return p.printLogRecord(r)
+	}
+	_, err := fmt.Fprintln(p.stdout, formatTime(r.Time)+"  "+cells.Left(r.Level, levelWidth)+"  "+locale.Clean(sentence))
+	return err
+}
+
+// printLogRecord writes a record as the log has it.
 func (p *program) printLogRecord(r control.LogRecord) error {
 	if p.json {
 		return p.printJSON(r)

@@ -53,7 +53,9 @@ type program struct {
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, p *program) int {
 	p.text = locale.New(locale.Detect(p.getenv, langFlag(p.args)))
-	p.person = isTerminal(p.stdout)
+	if p.person = isTerminal(p.stdout); p.person {
+		p.text = p.text.ForPeople()
+	}
 	results := &output{w: p.stdout}
 	p.stdout = results
 	root := p.rootCommand()

@@ -51,3 +51,6 @@ func formatTime(t time.Time) string { return say.Time(t) }
 func (p *program) words(apps []control.App) say.Words {
 	return say.Words{Text: p.text, Titles: say.TitlesOf(apps)}
 }
+
+// count writes a whole number.
+func count[T int | uint64](p *program, n T) string { return p.text.Number(fmt.Sprint(n)) }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -102,7 +101,7 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 	}
 	p.printSessions(found, apps)
 	if total > len(found) {
-		p.say("admin.more_sessions", "shown", len(found), "total", total)
+		p.say("admin.more_sessions", "shown", count(p, len(found)), "total", count(p, total))
 	}
 	return nil
 }
@@ -159,8 +158,8 @@ func (p *program) sessionColumns(sessions []control.Session, apps []control.App)
 		}},
 		{"admin.column_addr", false, true, func(s control.Session) string { return s.Addr }},
 		{"admin.column_age", true, false, func(s control.Session) string { return words.Age(time.Since(s.Since)) }},
-		{"admin.column_delivered", true, false, func(s control.Session) string { return fmt.Sprint(s.Delivered) }},
-		{"admin.column_queued", true, true, func(s control.Session) string { return fmt.Sprint(s.Queued) }},
+		{"admin.column_delivered", true, false, func(s control.Session) string { return count(p, s.Delivered) }},
+		{"admin.column_queued", true, true, func(s control.Session) string { return count(p, s.Queued) }},
 	}
 	for _, said := range []sessionColumn{
 		{"admin.column_host", false, true, func(s control.Session) string { return p.shortID(s.Host) }},

@@ -75,11 +75,11 @@ func (p *program) status(ctx context.Context, client *control.Client, byApp bool
 func (p *program) statusFields(s control.Status) []field {
 	words := p.words(nil)
 	var fields []field
-	add := func(name string, value any) {
-		fields = append(fields, field{p.text.T("admin.status_" + name), fmt.Sprint(value)})
+	add := func(name, value string) {
+		fields = append(fields, field{p.text.T("admin.status_" + name), value})
 	}
 	rate := func(n uint64, perSecond float64) string {
-		return fmt.Sprint(n) + "  " + p.text.T("admin.per_second", "rate", formatRate(perSecond))
+		return count(p, n) + "  " + p.text.T("admin.per_second", "rate", words.Rate(perSecond))
 	}
 	if s.DatabaseUnavailable != "" {
 		add("database_unavailable", p.text.T("admin.database_unavailable", "why", locale.Clean(s.DatabaseUnavailable)))
@@ -108,17 +108,17 @@ func (p *program) statusFields(s control.Status) []field {
 		add("tls_failure", locale.Clean(s.TLSFailure))
 	}
 	add("log_level", s.LogLevel)
-	add("apps", s.Apps)
-	add("sessions", fmt.Sprint(s.Sessions)+"  "+p.text.T("admin.opened_closed",
-		"opened", formatRate(s.Rates.Opened),
-		"closed", formatRate(s.Rates.Closed)))
+	add("apps", count(p, s.Apps))
+	add("sessions", count(p, s.Sessions)+"  "+p.text.T("admin.opened_closed",
+		"opened", words.Rate(s.Rates.Opened),
+		"closed", words.Rate(s.Rates.Closed)))
 	if s.Detached > 0 {
-		add("detached", s.Detached)
+		add("detached", count(p, s.Detached))
 	}
 	if s.Missed > 0 {
-		add("missed", s.Missed)
+		add("missed", count(p, s.Missed))
 	}
-	add("unregistered", s.Unregistered)
+	add("unregistered", count(p, s.Unregistered))
 	add("registrations", rate(s.Registrations, s.Rates.Registrations))
 	add("messages", rate(s.Messages, s.Rates.Messages))
 	add("delivered", rate(s.Delivered, s.Rates.Delivered))
@@ -128,22 +128,22 @@ func (p *program) statusFields(s control.Status) []field {
 			"p95", words.Seconds(*l.P95),
 			"p99", words.Seconds(*l.P99)))
 	}
-	add("no_recipient", s.NoRecipient)
-	add("slow", s.DroppedAsSlow)
-	add("refused", total(s.Refused))
-	add("closed", total(s.Closed))
-	add("http", total(s.HTTP.Status))
+	add("no_recipient", count(p, s.NoRecipient))
+	add("slow", count(p, s.DroppedAsSlow))
+	add("refused", p.total(s.Refused))
+	add("closed", p.total(s.Closed))
+	add("http", p.total(s.HTTP.Status))
 	if len(positive(s.HTTP.Refused)) > 0 {
-		add("http_refused", total(s.HTTP.Refused))
+		add("http_refused", p.total(s.HTTP.Refused))
 	}
 	if s.HTTP.TLSHandshakeFailures > 0 {
-		add("handshakes", s.HTTP.TLSHandshakeFailures)
+		add("handshakes", count(p, s.HTTP.TLSHandshakeFailures))
 	}
 	if s.HTTP.HealthChecks > 0 {
-		add("health_checks", s.HTTP.HealthChecks)
+		add("health_checks", count(p, s.HTTP.HealthChecks))
 	}
 	if len(positive(s.Rejected)) > 0 {
-		add("rejected", total(s.Rejected))
+		add("rejected", p.total(s.Rejected))
 	}
 	add("memory", words.Bytes(s.MemoryBytes))
 	if len(s.RestartNeeded) > 0 {
@@ -169,7 +169,8 @@ func (p *program) handover(h *control.Handover) string {
 		id = "admin.not_handed_over"
 	}
 	line := p.text.T(id, "time", formatTime(h.At), "way", way, "from", locale.Clean(h.FromVersion),
-		"to", locale.Clean(h.ToVersion), "sessions", h.Sessions, "lost", h.Lost, "took", p.words(nil).Seconds(h.Seconds))
+		"to", locale.Clean(h.ToVersion), "sessions", count(p, h.Sessions), "lost", count(p, h.Lost),
+		"took", p.words(nil).Seconds(h.Seconds))
 	if h.Revoked > 0 {
 		line += p.text.T("admin.handover_revoked", "revoked", h.Revoked)
 	}
@@ -193,17 +194,17 @@ func (p *program) expiry(at, now time.Time) string {
 }
 
 // total writes the sum of counts, and what it consists of.
-func total(counts map[string]uint64) string {
+func (p *program) total(counts map[string]uint64) string {
 	sum := uint64(0)
 	var parts []string
 	for _, word := range positive(counts) {
 		sum += counts[word]
-		parts = append(parts, fmt.Sprintf("%s %d", word, counts[word]))
+		parts = append(parts, word+" "+count(p, counts[word]))
 	}
 	if len(parts) == 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%d  (%s)", sum, strings.Join(parts, ", "))
+	return count(p, sum) + "  (" + strings.Join(parts, ", ") + ")"
 }
 
 // positive returns the words whose count is not 0, in their order.
@@ -211,31 +212,21 @@ func positive(counts map[string]uint64) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(word string) bool { return counts[word] == 0 })
 }
 
-func formatRate(perSecond float64) string {
-	if perSecond == 0 {
-		return "0"
-	}
-	if perSecond < 10 {
-		return fmt.Sprintf("%.1f", perSecond)
-	}
-	return fmt.Sprintf("%.0f", perSecond)
-}
-
 func (p *program) printAppStatus(apps []control.AppStatus) {
-	rows := [][]string{}
+	rows, rate := [][]string{}, p.words(nil).Rate
 	for _, a := range apps {
 		rows = append(rows, []string{
 			p.shortTitle(a.Title),
-			fmt.Sprint(a.Sessions),
-			fmt.Sprint(a.SessionsOnOldKey),
-			fmt.Sprint(a.Messages),
-			formatRate(a.Rates.Messages),
-			fmt.Sprint(a.Delivered),
-			formatRate(a.Rates.Delivered),
-			fmt.Sprint(a.NoRecipient),
-			fmt.Sprint(a.DroppedAsSlow),
-			fmt.Sprint(a.Refused),
-			fmt.Sprint(a.RequestsRefused),
+			count(p, a.Sessions),
+			count(p, a.SessionsOnOldKey),
+			count(p, a.Messages),
+			rate(a.Rates.Messages),
+			count(p, a.Delivered),
+			rate(a.Rates.Delivered),
+			count(p, a.NoRecipient),
+			count(p, a.DroppedAsSlow),
+			count(p, a.Refused),
+			count(p, a.RequestsRefused),
 		})
 	}
 	p.printTable([]column{

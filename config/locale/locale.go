@@ -65,6 +65,7 @@ func load(files fs.FS) (*i18n.Bundle, error) {
 // Localizer gives the texts of one language. It may be used concurrently.
 type Localizer struct {
 	lang      Lang
+	people    bool // see ForPeople
 	localizer *i18n.Localizer
 }
 
@@ -92,10 +93,13 @@ func (l *Localizer) T(id string, args ...any) string {
 			if !ok {
 				continue
 			}
-			if name == PluralKey {
-				config.PluralCount = pluralCount(args[i+1])
-			}
 			values[name] = l.value(args[i+1])
+			if name != PluralKey {
+				continue
+			}
+			if count, counts := pluralCount(args[i+1]); counts {
+				config.PluralCount, values[name] = count, l.Number(count)
+			}
 		}
 		config.TemplateData = values
 	}
@@ -120,14 +124,15 @@ func (l *Localizer) value(v any) any {
 	return v
 }
 
-// pluralCount returns an integer in the form the plural rules take, or nil.
-func pluralCount(v any) any {
+// pluralCount returns an integer in the form the plural rules take, and reports whether
+// it is one.
+func pluralCount(v any) (count string, counts bool) {
 	switch reflect.ValueOf(v).Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return fmt.Sprintf("%d", v)
+		return fmt.Sprintf("%d", v), true
 	default:
-		return nil
+		return "", false
 	}
 }
 

@@ -2,7 +2,9 @@ package say
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
@@ -91,6 +93,9 @@ func (w Words) Record(r control.LogRecord) (sentence, advice string, known bool)
 		return "", "", false
 	}
 	args := w.recordArgs(r)
+	if text == "administration" {
+		args = append(args, "what", w.deed(r, args))
+	}
 	sentence = w.Text.T("live.record_"+text, args...)
 	if again {
 		sentence += w.Text.T("live.record_again", args...)
@@ -100,6 +105,42 @@ func (w Words) Record(r control.LogRecord) (sentence, advice string, known bool)
 		advice = ""
 	}
 	return sentence, advice, true
+}
+
+// deed is what an administrator has done, by the action that the record names; one of a
+// newer daemon is said as the log has it.
+func (w Words) deed(r control.LogRecord, args []any) string {
+	action := Attr(r, "action")
+	var keys []string
+	for _, which := range []string{"server", "client"} {
+		if Attr(r, which) == "true" {
+			keys = append(keys, w.Text.T("live.deed_key_"+which))
+		}
+	}
+	grace := ""
+	if seconds, err := strconv.ParseFloat(Attr(r, "grace"), 64); err == nil && seconds > 0 {
+		grace = w.Age(time.Duration(seconds * float64(time.Second)))
+	}
+	closed := Attr(r, "closed_sessions")
+	if closed == "0" {
+		closed = ""
+	}
+	args = append(args, "keys", strings.Join(keys, ", "), "grace", grace, "closed", w.Text.Number(closed),
+		"id", locale.Clean(Attr(r, "id")), "size", w.recordSize(r))
+	id := "live.deed_" + strings.ReplaceAll(action, " ", "_")
+	if text := w.Text.T(id, args...); text != id {
+		return text
+	}
+	return locale.Clean(action)
+}
+
+// recordSize is how large what a record is about is, empty if it does not say.
+func (w Words) recordSize(r control.LogRecord) string {
+	n, err := strconv.ParseUint(Attr(r, "bytes"), 10, 64)
+	if err != nil {
+		return ""
+	}
+	return w.Bytes(n)
 }
 
 // Attr is the value of an attribute of a record, as text; empty: it has none.
@@ -118,13 +159,16 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 	value := func(name string) string { return locale.Clean(Attr(r, name)) }
 	var args []any
 	for _, name := range []string{
-		"session", "delivered", "missed", "messages", "more", "sessions", "apps", "problems", "lost", "to", "to_version", "from_version", "not_after",
-		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied", "restart_needed", "service", "allowed",
-		"port", "connection", "at", "keys", "error", "method",
+		"session", "problems", "to", "to_version", "from_version", "not_after",
+		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied", "restart_needed",
+		"service", "allowed", "port", "connection", "at", "keys", "error", "method",
 	} {
 		args = append(args, name, value(name))
 	}
-	user := value("user")
+	for _, name := range []string{"delivered", "missed", "messages", "more", "sessions", "apps", "lost"} {
+		args = append(args, name, w.Text.Number(value(name)))
+	}
+	user := ""
 	if id := Attr(r, "user_id"); id != "" || Attr(r, "session") != "" {
 		user = w.user(id, Attr(r, "user_name"))
 	}
@@ -157,5 +201,6 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 	if addr == "others" {
 		addr = w.Text.T("live.record_others")
 	}
-	return append(args, "user", user, "where", where, "who", who, "whom", to, "addr", addr, "reason", reason)
+	return append(args, "by", value("user"), "user", user, "where", where, "who", who, "whom", to, "addr", addr,
+		"reason", reason)
 }

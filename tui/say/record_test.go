@@ -60,6 +60,38 @@ func TestEachRecordOfTheLogHasASentence(t *testing.T) {
 	}
 }
 
+// deeds are the actions in Go code that records of administration name.
+var deeds = regexp.MustCompile(`(?:audit|auditApp|namesChanged)\(r, "([^"]+)"`)
+
+func TestEachDeedOfAnAdministratorIsSaid(t *testing.T) {
+	t.Parallel()
+	found := 0
+	files, err := filepath.Glob("../../netsvc/control/server/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		code, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range deeds.FindAllSubmatch(code, -1) {
+			action := string(m[1])
+			found++
+			record := control.LogRecord{Message: "administration", Attrs: control.LogAttrs{{Name: "action", Value: action}}}
+			for _, lang := range []locale.Lang{locale.Russian, locale.English} {
+				sentence, _, _ := say.Words{Text: locale.New(lang)}.Record(record)
+				if strings.Contains(sentence, action+"}") || sentence == ": "+action || strings.Contains(sentence, "<no value>") {
+					t.Errorf("%s: %q is said as %q in %s", path, action, sentence, lang)
+				}
+			}
+		}
+	}
+	if found < 18 {
+		t.Errorf("%d actions found", found)
+	}
+}
+
 func TestRecordsSayWhoAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	words := say.Words{Text: locale.New(locale.Russian), Titles: map[string]string{"id1": "Склад"}}
@@ -68,6 +100,9 @@ func TestRecordsSayWhoAndWhatToDo(t *testing.T) {
 			attrs = append(attrs, control.LogAttr{Name: pairs[i], Value: pairs[i+1]})
 		}
 		return attrs
+	}
+	administration := func(pairs ...string) control.LogRecord {
+		return control.LogRecord{Message: "administration", Attrs: attr(append(pairs, "user", "root")...)}
 	}
 	for _, tt := range []struct {
 		record       control.LogRecord
@@ -85,6 +120,14 @@ func TestRecordsSayWhoAndWhatToDo(t *testing.T) {
 			"сообщение никто не получил: группа «Склад», база demo, приложение «Склад»; таких 3", "не подключён"},
 		{control.LogRecord{Message: "session closed", Attrs: attr("session", "7", "app", "id1", "ib", "demo", "user_id", "u\x1b[2J", "peer", "10.0.0.7:1", "reason", "goodbye", "delivered", "5")},
 			`сеанс 7 закрыт: u\x1b[2J, база demo, приложение «Склад»; клиент 1С завершён (goodbye); доставлено 5`, ""},
+		{administration("action", "new client key", "app", "id1", "title", "Склад", "grace", "86400",
+			"closed_sessions", "0"), "root: новый ключ клиента приложения «Склад», прежний работает ещё 1 д 0 ч", ""},
+		{administration("action", "revoke old keys", "app", "id1", "title", "Склад", "server", "true", "client", "true",
+			"closed_sessions", "3"),
+			"root: отозваны прежние ключи приложения «Склад»: сервера, клиента; отключено сеансов: 3", ""},
+		{administration("action", "close session", "session", "7", "app", "id1", "ib", "demo", "user_id", "ivanov"),
+			"root: отключён сеанс 7: ivanov, база demo, приложение «Склад»", ""},
+		{administration("action", "something new"), "root: something new", ""},
 		{control.LogRecord{Lost: 5}, "потеряно 5 записей", ""},
 	} {
 		sentence, advice, known := words.Record(tt.record)

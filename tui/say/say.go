@@ -70,11 +70,11 @@ func (w Words) Age(d time.Duration) string {
 func (w Words) Seconds(s float64) string {
 	switch {
 	case s < 0.001:
-		return w.Text.T("live.microseconds", "n", fmt.Sprintf("%.0f", s*1e6))
+		return w.Text.T("live.microseconds", "n", w.Text.Number(fmt.Sprintf("%.0f", s*1e6)))
 	case s < 1:
-		return w.Text.T("live.milliseconds", "n", fmt.Sprintf("%.3g", s*1e3))
+		return w.Text.T("live.milliseconds", "n", w.Text.Number(fmt.Sprintf("%.3g", s*1e3)))
 	}
-	return w.Text.T("live.seconds", "n", fmt.Sprintf("%.3g", s))
+	return w.Text.T("live.seconds", "n", w.Text.Number(fmt.Sprintf("%.3g", s)))
 }
 
 // Bytes writes a size in binary units.
@@ -88,8 +88,22 @@ func (w Words) Bytes(n uint64) string {
 		value /= step
 		unit++
 	}
-	return w.Text.T("live.size_"+string("kmgtp"[unit]), "n", fmt.Sprintf("%.1f", value))
+	return w.Text.T("live.size_"+string("kmgtp"[unit]), "n", w.Text.Number(fmt.Sprintf("%.1f", value)))
 }
+
+// Rate writes how often something happens in a second.
+func (w Words) Rate(perSecond float64) string {
+	switch {
+	case perSecond == 0:
+		return "0"
+	case perSecond < 9.95:
+		return w.Text.Number(fmt.Sprintf("%.1f", perSecond))
+	}
+	return w.Text.Number(fmt.Sprintf("%.0f", perSecond))
+}
+
+// count writes a whole number.
+func count[T int | uint32 | uint64](w Words, n T) string { return w.Text.Number(fmt.Sprint(n)) }
 
 // user is how a session's user is called.
 func (w Words) user(id, name string) string {
@@ -129,19 +143,17 @@ func (w Words) Event(e control.Event) string {
 	case e.Statistics != nil:
 		s := e.Statistics
 		return w.Text.T("live.statistics",
-			"sessions", s.Sessions,
-			"messages", rate(s.Rates.Messages),
-			"delivered", rate(s.Rates.Delivered),
-			"opened", rate(s.Rates.Opened),
-			"closed", rate(s.Rates.Closed),
+			"sessions", count(w, s.Sessions),
+			"messages", w.Rate(s.Rates.Messages),
+			"delivered", w.Rate(s.Rates.Delivered),
+			"opened", w.Rate(s.Rates.Opened),
+			"closed", w.Rate(s.Rates.Closed),
 			"memory", w.Bytes(s.MemoryBytes))
 	case e.Change != "":
 		return w.Text.T("live.app_changed", "app", locale.Clean(e.Title), "change", w.Text.T("live.change_"+e.Change))
 	}
 	return locale.Clean(e.Event)
 }
-
-func rate(r float64) string { return fmt.Sprintf("%.0f", r) }
 
 func (w Words) sessionEvent(e control.Event) string {
 	s := e.Session
@@ -153,7 +165,7 @@ func (w Words) sessionEvent(e control.Event) string {
 		"app", w.App(s.AppID),
 		"addr", s.Addr,
 		"reason", w.Reason(e.Reason),
-		"delivered", s.Delivered,
+		"delivered", count(w, s.Delivered),
 	}
 	if e.AgeSeconds != nil {
 		args = append(args, "age", w.Age(time.Duration(*e.AgeSeconds)*time.Second))
@@ -194,7 +206,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 		say("last_closed",
 			"time", Time(c.Time),
 			"reason", w.Reason(c.Reason),
-			"delivered", c.Session.Delivered,
+			"delivered", count(w, c.Session.Delivered),
 			"last", w.lastDelivery(*c.Session))
 	}
 	if r := e.LastRefused; r != nil {
@@ -288,7 +300,7 @@ func (w Words) refusals(all []control.Refusal, heading string, say func(string, 
 			text += "  " + w.Text.T("live.claimed", "ib", Called(r.Peer.IbID, r.Peer.IbName), "app", w.App(r.Peer.AppID))
 		}
 		if r.Count > 1 {
-			text += "  ×" + fmt.Sprint(r.Count)
+			text += "  ×" + count(w, r.Count)
 		}
 		detail(text)
 	}
@@ -300,7 +312,7 @@ func (w Words) refusedRequest(r control.RefusedRequest) string {
 		text += ": " + locale.Clean(r.Detail)
 	}
 	if r.Count > 1 {
-		text += "  ×" + fmt.Sprint(r.Count)
+		text += "  ×" + count(w, r.Count)
 	}
 	return text
 }
@@ -312,7 +324,7 @@ func (w Words) session(s control.Session, now time.Time) string {
 		"addr", s.Addr,
 		"age", w.Age(now.Sub(s.Since)),
 		"generation", s.KeyGeneration,
-		"delivered", s.Delivered,
+		"delivered", count(w, s.Delivered),
 		"last", w.lastDelivery(s))
 }
 
