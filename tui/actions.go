@@ -85,9 +85,10 @@ func (e *env) copied(what, text string) {
 	e.tell(e.t("tui.copied", "what", what))
 }
 
-// askCopy lets the person choose which of the fields is copied.
+// askCopy lets the person choose which of the fields is copied, and goes back to the dialog
+// in which that was asked for.
 func (e *env) askCopy(fields []field) tea.Cmd {
-	q := &question{env: e, title: e.t("tui.copy_title")}
+	q := &question{env: e, title: e.t("tui.copy_title"), under: e.dialog}
 	names := nameWidth(fields)
 	for _, f := range fields {
 		if f.value == "" {

@@ -80,7 +80,7 @@ func (a *appsScreen) askRemove(one control.App) tea.Cmd {
 	return a.open(&prompt{
 		env:    a.env,
 		title:  a.t("tui.remove_title", "title", title),
-		text:   a.t("tui.remove_text", "title", title, "id", one.ID, "sessions", a.cutsOff(one)),
+		text:   a.t("tui.remove_text", "title", title, "id", one.ID, "sessions", a.cutsOff(one.Sessions)),
 		input:  newInput(""),
 		want:   []string{one.Title, title, one.ID, one.ID[:min(len(one.ID), shortID)]},
 		accept: remove,

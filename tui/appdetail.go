@@ -33,6 +33,7 @@ func (a *appsScreen) detailKeys() keyTable {
 		{keys: "o", text: "tui.key_sessions_of", do: a.withApp(sessionsOf)},
 		{keys: "i", text: "tui.key_infobases", do: a.withApp(a.showInfobases)},
 		{keys: "w", text: "tui.key_write", do: a.withApp(writeTo)},
+		{keys: "h", text: "tui.key_span", do: a.past.next},
 		{keys: "up down k j", doKey: a.moveField},
 	}
 }
@@ -40,7 +41,7 @@ func (a *appsScreen) detailKeys() keyTable {
 // openDetail shows an app in detail, keys masked.
 func (a *appsScreen) openDetail(one control.App) tea.Cmd {
 	a.opened, a.selected, a.field, a.visible = one.ID, one.ID, 0, false
-	return nil
+	return a.past.of(one.ID)
 }
 
 func (a *appsScreen) closeDetail() tea.Cmd {
@@ -152,12 +153,40 @@ func (a *appsScreen) detail(one control.App) []string {
 		where = append(where, a.style.dim.Render(line))
 	}
 	// Where there is no room for all keys, the footer has some and the help all.
-	for _, more := range [][]string{a.listKeys(width), where} {
-		if len(lines)+1+len(more) <= a.height {
-			lines = append(append(lines, ""), indent(more)...)
+	room := a.height - len(lines) - chartFrame - leastChart
+	var below []string
+	for _, more := range [][]string{where, a.listKeys(width)} {
+		if len(below)+1+len(more) <= room {
+			below = append(append(below, ""), indent(more)...)
 		}
 	}
-	return lines
+	lines = append(lines, indent(a.charts(width, a.height-len(lines)-len(below)))...)
+	return append(lines, below...)
+}
+
+// Lines of a chart: those around its bars, with the one before it, and its bars.
+const (
+	chartFrame   = 3
+	leastChart   = 3
+	highestChart = 12
+)
+
+// charts are what went on in the app lately, in at most height lines; none if that is too
+// few.
+func (a *appsScreen) charts(width, height int) []string {
+	p := &a.past
+	bars := min(height-chartFrame, highestChart)
+	switch {
+	case bars < leastChart || p.appID != a.opened || p.history.To.IsZero():
+		return nil
+	case !p.history.Kept:
+		return append([]string{""}, a.style.dim.Render(cells.Truncate(a.t("tui.history_not_kept"), width)))
+	}
+	third := (width - 2*chartGap) / 3
+	return append([]string{""}, row(
+		p.chart(a.t("tui.column_sessions"), "", sessionsAt, third, bars),
+		p.chart(a.t("tui.delivered_in_a_minute"), "", deliveredInAMinute, third, bars),
+		p.chart(a.t("tui.refused_in_a_minute"), "", refusedInAMinute, third, bars))...)
 }
 
 // facts are what is known of an app besides its id and keys.

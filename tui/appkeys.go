@@ -71,7 +71,7 @@ func (a *appsScreen) askClientKey(one control.App) tea.Cmd {
 	return a.askKey(renewal{
 		title: a.t("tui.client_key_title"),
 		text:  a.t("tui.client_key_text", "title", cells.Plain(one.Title), "id", one.ID),
-		now:   a.t("tui.client_key_now", "sessions", a.cutsOff(one)),
+		now:   a.t("tui.client_key_now", "sessions", a.cutsOff(one.Sessions)),
 		rotate: func(ctx context.Context, grace time.Duration) (control.AppChange, error) {
 			return a.daemon.RotateClientKey(ctx, one.ID, grace)
 		},
@@ -100,11 +100,11 @@ func (a *appsScreen) askRevoke(one control.App) tea.Cmd {
 		options = append(options, option{a.t("tui.revoke_server"), revoke(true, false)})
 	}
 	if client {
-		n := 0
-		if one.OldClientKeySessions != nil {
-			n = *one.OldClientKeySessions
+		sessions := ""
+		if n := one.OldClientKeySessions; n != nil {
+			sessions = a.cutsOff(*n)
 		}
-		options = append(options, option{a.t("tui.revoke_client", "sessions", a.t("live.n_sessions", "N", n)), revoke(false, true)})
+		options = append(options, option{a.t("tui.revoke_client", "sessions", sessions), revoke(false, true)})
 	}
 	switch {
 	case !server && !client:
@@ -167,10 +167,10 @@ func (a *appsScreen) askResetToken(one control.App) tea.Cmd {
 	})
 }
 
-// cutsOff says how many sessions an app loses, and nothing if it has none.
-func (a *appsScreen) cutsOff(one control.App) string {
-	if one.Sessions == 0 {
+// cutsOff says how many sessions an app loses, and nothing if it loses none.
+func (a *appsScreen) cutsOff(sessions int) string {
+	if sessions == 0 {
 		return ""
 	}
-	return a.t("tui.cuts_off", "N", one.Sessions)
+	return a.t("tui.cuts_off", "N", sessions)
 }

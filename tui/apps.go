@@ -22,13 +22,14 @@ type appsScreen struct {
 	selected      string // the id of the row, which stays selected when others come
 
 	opened  string // the id of the app in detail; empty: the table
+	past    past   // of that app
 	field   int    // of the detail, which can be copied
 	visible bool   // keys are shown
 	known   bool
 }
 
 func newApps(e *env) *appsScreen {
-	a := &appsScreen{env: e}
+	a := &appsScreen{env: e, past: past{env: e}}
 	a.filter = newFilter(e, func() tea.Cmd {
 		a.settle()
 		return nil
@@ -57,7 +58,7 @@ func (a *appsScreen) keys() keyTable {
 	case a.filter.typing:
 		return a.filter.keys()
 	case a.opened != "":
-		back := keyRow{keys: "esc left h", shown: "esc", text: "tui.key_back", do: a.closeDetail}
+		back := keyRow{keys: "esc left", shown: "esc", text: "tui.key_back", do: a.closeDetail}
 		return append(keyTable{back}, a.detailKeys()...)
 	}
 	return append(keyTable{
@@ -188,19 +189,28 @@ func (a *appsScreen) settle() {
 }
 
 func (a *appsScreen) update(msg tea.Msg) tea.Cmd {
-	if msg, ok := msg.(openAppMsg); ok {
+	switch msg := msg.(type) {
+	case openAppMsg:
 		if one, there := a.appByID(msg.id); there {
 			a.filter.clear()
 			a.settle()
 			return a.openDetail(one)
 		}
-	}
-	if msg, ok := msg.(appsMsg); ok && msg.err == nil {
+	case appsMsg:
+		if msg.err != nil {
+			return nil
+		}
 		a.known = true
 		if _, there := a.appByID(a.opened); !there {
 			a.opened, a.visible = "", false
 		}
 		a.settle()
+	case pastMsg:
+		a.past.take(msg)
+	case tickMsg:
+		if a.opened != "" {
+			return a.past.tick(msg)
+		}
 	}
 	return nil
 }
@@ -252,7 +262,8 @@ func (a *appsScreen) view() []string {
 		return a.detail(one)
 	}
 	shown := a.matching()
-	lines := []string{a.filter.view(a.t("tui.apps_count", "N", len(shown)), a.width)}
+	title := a.t("tui.apps_count", "N", len(shown)) + a.below(a.at, len(shown), a.rows())
+	lines := []string{a.filter.view(title, a.width)}
 	switch {
 	case len(shown) > 0:
 	case !a.known:
@@ -262,14 +273,12 @@ func (a *appsScreen) view() []string {
 	default:
 		return append(append(lines, ""), indent(cells.Wrap(a.t("tui.no_apps"), a.width-2*markWidth))...)
 	}
-	side := sideWidth(a.width)
-	if side == 0 {
-		return append(lines, a.list(shown, a.width)...)
-	}
-	list := a.list(shown, a.width-side-1)
-	one := shown[min(a.at.pos, len(shown)-1)]
-	details := append([]field{{a.t("tui.column_title"), cells.Plain(one.Title)}, {a.t("tui.app_id"), one.ID}}, a.facts(one)...)
-	return append(lines, a.beside(list, a.block(details, side-4), a.width-side, a.height-1)...)
+	list := func(width int) []string { return a.list(shown, width) }
+	return append(lines, a.withDetails(a.width, a.height-1, list, func(width int) []string {
+		one := shown[min(a.at.pos, len(shown)-1)]
+		names := []field{{a.t("tui.column_title"), cells.Plain(one.Title)}, {a.t("tui.app_id"), one.ID}}
+		return a.block(append(names, a.facts(one)...), width)
+	})...)
 }
 
 // list is the table of the apps.

@@ -14,6 +14,7 @@ type chooser struct {
 	*env
 	title, text string
 	input       input
+	problem     string // with what was written last
 	options     []option
 	hints       []string // what stands at the right of the options; nil: nothing
 	at          scroll
@@ -80,7 +81,10 @@ func (c *chooser) complete() tea.Cmd {
 func (c *chooser) typing() bool { return true }
 
 func (c *chooser) write(k tea.KeyMsg) {
-	c.input.press(k)
+	c.problem = ""
+	if !c.input.press(k) {
+		c.problem = c.t("tui.not_all", "n", number(maxInput))
+	}
 	c.at = scroll{}
 }
 
@@ -91,7 +95,8 @@ func (c *chooser) view(width, height int) (string, []string) {
 	if c.text != "" {
 		lines = append(cells.Wrap(c.text, width), "")
 	}
-	lines = append(shorten(lines, height-4), c.input.view(c.style, width, true), "")
+	problem := c.style.bad.Render(cells.Truncate(c.problem, width))
+	lines = append(shorten(lines, height-4), c.input.view(c.style, width, true), problem)
 	found := c.found()
 	c.height = max(height-len(lines), 1)
 	c.at.fit(len(found), c.height)

@@ -39,7 +39,10 @@ type question struct {
 	options     []option
 	// table is nil, or says what a table of the options has above them, and what it has
 	// instead of their texts.
-	table  func(width int) (head string, row func(i int) string)
+	table func(width int) (head string, row func(i int) string)
+	// copies is nil, or gives what can be copied of an option.
+	copies func(i int) []field
+	under  dialog // that it came from, and goes back to; nil: the screen
 	at     scroll
 	height int // of the options
 }
@@ -49,16 +52,21 @@ func (q *question) keys() keyTable {
 		q.at.move(name, len(q.options), max(q.height, 1))
 		return nil
 	})
-	return append(keyTable{
-		table[0],
-		{keys: "enter", text: "tui.key_choose", do: q.choose},
-		{keys: "esc q", shown: "esc", text: "tui.key_cancel", do: q.close},
-	}, table[1:].unseen()...)
+	keys := keyTable{table[0], {keys: "enter", text: "tui.key_choose", do: q.choose}}
+	if q.copies != nil {
+		ask := func() tea.Cmd { return q.askCopy(q.copies(q.at.pos)) }
+		keys = append(keys, keyRow{keys: "c", text: "tui.key_copy", do: ask})
+	}
+	keys = append(keys, keyRow{keys: "esc q", shown: "esc", text: "tui.key_cancel", do: q.leave})
+	return append(keys, table[1:].unseen()...)
 }
+
+// leave goes back to where the question came from.
+func (q *question) leave() tea.Cmd { return q.open(q.under) }
 
 // choose ends the question with the answer that is selected.
 func (q *question) choose() tea.Cmd {
-	q.close()
+	q.leave()
 	if choose := q.options[q.at.pos].choose; choose != nil {
 		return choose()
 	}

@@ -71,7 +71,20 @@ func (e *env) choosePerson(found control.People, one bool, chosen func(control.P
 	if one && (len(people) == 1 || people[0].Exact && !people[1].Exact) {
 		return chosen(people[0])
 	}
-	q := &question{env: e, title: e.t("tui.found_title", "N", found.Total)}
+	title := e.t("tui.found_title", "N", found.Total)
+	if more := found.Total - len(people); more > 0 {
+		title += " · " + e.t("tui.more", "N", more)
+	}
+	q := &question{env: e, title: title, copies: func(i int) []field {
+		who := people[i]
+		return []field{
+			{e.t("tui.user_id"), who.UserID},
+			{e.t("tui.column_user"), who.UserName},
+			{e.t("tui.ib_id"), who.IbID},
+			{e.t("tui.column_ib"), who.IbName},
+			{e.t("tui.app_id"), who.AppID},
+		}
+	}}
 	for _, who := range people {
 		q.options = append(q.options, option{e.personLine(who), func() tea.Cmd { return chosen(who) }})
 	}

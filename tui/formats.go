@@ -6,31 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/tui/cells"
 )
 
-// thinSpace stands between thousands: narrow, and never at the end of a line.
-const thinSpace = "\u202f"
-
 // number writes a count with its thousands apart.
-func number[T int | int64 | uint64](n T) string {
-	digits := fmt.Sprint(n)
-	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
-		digits = digits[:at] + thinSpace + digits[at:]
-	}
-	return digits
-}
-
-// perSecond writes a rate.
-func perSecond(rate float64) string {
-	switch {
-	case rate == 0:
-		return "0"
-	case rate < 9.95:
-		return fmt.Sprintf("%.1f", rate)
-	}
-	return number(int64(rate + 0.5))
-}
+func number[T int | int64 | uint64](n T) string { return locale.Thousands(fmt.Sprint(n)) }
 
 // shortAge is a duration in its largest unit.
 func (e *env) shortAge(d time.Duration) string {

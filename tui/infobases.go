@@ -57,7 +57,9 @@ func (e *env) chooseInfobase(title string, found []control.Infobase, chosen func
 	if len(found) == 0 {
 		return e.open(&reader{env: e, title: title, lines: []string{e.t("tui.no_infobases")}})
 	}
-	q := &question{env: e, title: title}
+	q := &question{env: e, title: title, copies: func(i int) []field {
+		return []field{{e.t("tui.ib_id"), found[i].ID}, {e.t("tui.column_ib"), found[i].Name}}
+	}}
 	for _, ib := range found {
 		q.options = append(q.options, option{ib.ID, func() tea.Cmd { return chosen(ib) }})
 	}

@@ -416,14 +416,26 @@ func (j *journalScreen) view() []string {
 	default:
 		return append(lines, "", j.style.dim.Render("  "+j.t("tui.no_records")))
 	}
-	for n := j.at.top; n < min(len(j.records), j.at.top+j.visible()); n++ {
+	return append(lines, j.withDetails(j.width, j.height-1, j.list, func(width int) (lines []string) {
+		for _, line := range j.recordText(j.records[min(j.at.pos, len(j.records)-1)]) {
+			lines = append(lines, cells.Wrap(line, width)...)
+		}
+		return lines
+	})...)
+}
+
+// list are the records that there is room for.
+func (j *journalScreen) list(width int) (lines []string) {
+	end := min(len(j.records), j.at.top+j.visible())
+	form := j.recordForm(j.records[j.at.top:end], j.raw)
+	for n := j.at.top; n < end; n++ {
 		r := j.records[n]
 		if n == j.at.pos {
-			at, level, text := j.recordParts(r, j.raw)
-			lines = append(lines, j.selectable(at+"  "+cells.Left(level, levelWidth)+"  "+text, true, j.width))
+			at, level, text := j.recordParts(r, form)
+			lines = append(lines, j.selectable(at+"  "+cells.Left(level, levelWidth)+"  "+text, true, width))
 			continue
 		}
-		lines = append(lines, "  "+j.recordLine(r, j.raw, j.width-markWidth))
+		lines = append(lines, "  "+j.recordLine(r, form, width-markWidth))
 	}
 	return lines
 }

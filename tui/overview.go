@@ -46,6 +46,7 @@ func (o *overviewScreen) keys() keyTable {
 		{keys: "h", text: "tui.key_span", do: o.past.next},
 		{keys: "right left down up l j k", shown: "right left", text: "tui.key_counters", doKey: o.choose},
 		{keys: "r", text: "tui.key_reload", do: o.reload},
+		{keys: "c", text: "tui.key_copy", do: o.askCopyAddress},
 		{keys: "tab", text: "tui.key_next"},
 	}
 }
@@ -87,6 +88,17 @@ func (o *overviewScreen) update(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
+// askCopyAddress copies something of where the daemon is.
+func (o *overviewScreen) askCopyAddress() tea.Cmd {
+	s := o.status
+	return o.askCopy([]field{
+		{o.t("tui.address_senders"), o.reachable(s.Listen)},
+		{o.t("tui.address_sessions"), o.reachable(s.Service)},
+		{o.t("tui.control"), s.Control},
+		{o.t("tui.version"), s.Version},
+	})
+}
+
 // reload has the daemon read its settings again.
 func (o *overviewScreen) reload() tea.Cmd {
 	return o.act(func(ctx context.Context) doneMsg {
@@ -125,14 +137,18 @@ func (o *overviewScreen) view() []string {
 	if n := len(o.status.ByApp); n > 1 && left >= 24 {
 		apps = min(n, mostApps)
 		reserved += apps + 2 // a blank line and the heads
+		if n > mostApps {
+			reserved++ // how many more there are
+		}
 	}
 	chartHeight := max(min(left-reserved, highest), 3)
 	lines = append(append(lines, ""), indent(o.charts(width, chartHeight))...)
 	lines = append(append(lines, ""), counts...)
 	left -= chartHeight
 	if apps > 0 {
-		lines = append(append(lines, ""), indent(o.byApp(width, apps))...)
-		left -= apps + 2
+		table := o.byApp(width, apps)
+		lines = append(append(lines, ""), indent(table)...)
+		left -= len(table) + 1
 	}
 	return append(append(lines, ""), indent(o.lastWarnings(width, left))...)
 }
@@ -204,33 +220,27 @@ func (o *overviewScreen) senders() (text string, style lipgloss.Style) {
 // charts are the sessions at the left and the messages at the right, and where there is
 // room refusals and latency below them; height is that of all but the first heading.
 func (o *overviewScreen) charts(width, height int) []string {
-	const gap, twoRows = 3, 15
-	half := (width - gap) / 2
+	const twoRows = 15
+	half := (width - chartGap) / 2
 	st := o.latest
 	if !o.ticked {
 		st.Sessions, st.Rates = o.status.Sessions, o.status.Rates
 	}
-	pair := func(left, right []string) (lines []string) {
-		for i := range left {
-			lines = append(lines, left[i]+strings.Repeat(" ", gap)+right[i])
-		}
-		return lines
-	}
-	comeAndGo := o.t("tui.opened_closed", "opened", perSecond(st.Rates.Opened), "closed", perSecond(st.Rates.Closed))
-	delivered := o.t("tui.chart_delivered", "n", perSecond(st.Rates.Delivered))
-	accepted := o.t("tui.accepted", "n", perSecond(st.Rates.Messages))
+	comeAndGo := o.t("tui.opened_closed", "opened", o.words.Rate(st.Rates.Opened), "closed", o.words.Rate(st.Rates.Closed))
+	delivered := o.t("tui.chart_delivered", "n", o.words.Rate(st.Rates.Delivered))
+	accepted := o.t("tui.accepted", "n", o.words.Rate(st.Rates.Messages))
 	bars := height - 1 // below them stands the time
 	if height >= twoRows {
 		bars = (height - 4) / 2
 	}
-	lines := pair(
+	lines := row(
 		o.past.chart(o.t("tui.chart_sessions", "n", number(st.Sessions)), comeAndGo, sessionsAt, half, bars),
 		o.past.chart(delivered, accepted, deliveredAt, half, bars))
 	if height < twoRows {
 		return lines
 	}
 	bars = height - 4 - bars
-	return append(append(lines, ""), pair(
+	return append(append(lines, ""), row(
 		o.past.chart(o.t("tui.chart_refused"), "", refusedAt, half, bars),
 		o.past.chart(o.t("tui.chart_latency"), "", latencyAt, half, bars))...)
 }
@@ -338,6 +348,9 @@ func (o *overviewScreen) byApp(width, n int) []string {
 			number(a.NoRecipient),
 		}))
 	}
+	if more := len(apps) - n; more > 0 {
+		lines = append(lines, o.style.dim.Render("… "+o.t("tui.more", "N", more)))
+	}
 	return lines
 }
 
@@ -352,9 +365,14 @@ func (o *overviewScreen) lastWarnings(width, room int) []string {
 	} else if room < 2 {
 		return []string{o.style.warn.Render(cells.Truncate("▲ "+o.t("tui.last_warnings"), width))}
 	}
+	if more := len(o.warnings) - max(room-1, 0); more > 0 {
+		heading += o.style.dim.Render(cells.Truncate(" · "+o.t("tui.more", "N", more), width-ansi.StringWidth(heading)))
+	}
 	lines := []string{heading}
-	for _, r := range o.warnings[max(len(o.warnings)-max(room-1, 0), 0):] {
-		lines = append(lines, o.recordLine(r, false, width))
+	shown := o.warnings[max(len(o.warnings)-max(room-1, 0), 0):]
+	form := o.recordForm(shown, false)
+	for _, r := range shown {
+		lines = append(lines, o.recordLine(r, form, width))
 	}
 	return lines
 }

@@ -61,10 +61,11 @@ type span struct{ from, to int }
 
 // New returns a panel that shows the overview.
 func New(c Config) *Panel {
+	text := c.Text.ForPeople()
 	e := &env{
 		daemon: c.Daemon,
-		text:   c.Text,
-		words:  say.Words{Text: c.Text, Titles: map[string]string{}},
+		text:   text,
+		words:  say.Words{Text: text, Titles: map[string]string{}},
 		style:  newStyles(c.Renderer, c.Colourless),
 		now:    c.Now,
 		copy:   c.Copy,

@@ -126,7 +126,7 @@ func TestRevokesOldKeys(t *testing.T) {
 	t.Parallel()
 	d, daemon := connected(t)
 	d.press("2", "enter", "R")
-	d.sees("Отозвать прежние ключи?", "отозвать прежний ключ клиента немедленно, отключится 1204 сеанса", "-отозвать оба")
+	d.sees("Отозвать прежние ключи?", "отозвать прежний ключ клиента немедленно, отключатся 1 204 сеанса", "-отозвать оба")
 	d.press("enter")
 	d.sees("Прежний ключ клиента") // nothing was chosen
 	d.press("R", "down", "enter")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,10 +18,11 @@ import (
 // spans are the times that charts can show, the first one first.
 var spans = []time.Duration{10 * time.Minute, time.Hour, 3 * time.Hour, 24 * time.Hour}
 
-// past is what a time up to now was like, for charts: of all apps.
+// past is what a time up to now was like, for charts.
 type past struct {
 	*env
-	span    int // of spans
+	appID   string // empty: of all apps
+	span    int    // of spans
 	history control.History
 	asking  bool
 	ticks   int // since it was asked for
@@ -28,6 +30,7 @@ type past struct {
 
 // pastMsg is a history that was asked for.
 type pastMsg struct {
+	appID   string
 	span    int
 	history control.History
 	err     error
@@ -39,10 +42,10 @@ func (p *past) ask() tea.Cmd {
 		return nil
 	}
 	p.asking, p.ticks = true, 0
-	span := p.span
+	span, appID := p.span, p.appID
 	return ask(func(ctx context.Context) tea.Msg {
-		h, err := p.daemon.History(ctx, "", spans[span])
-		return pastMsg{span, h, err}
+		h, err := p.daemon.History(ctx, appID, spans[span])
+		return pastMsg{appID, span, h, err}
 	})
 }
 
@@ -53,16 +56,22 @@ func (p *past) next() tea.Cmd {
 	return p.ask()
 }
 
+// of turns to another app.
+func (p *past) of(appID string) tea.Cmd {
+	p.appID, p.history, p.asking = appID, control.History{}, false
+	return p.ask()
+}
+
 // take takes what came. A daemon of a version before has no history: then there is what was
 // seen here.
 func (p *past) take(msg pastMsg) {
-	if msg.span != p.span {
+	if msg.span != p.span || msg.appID != p.appID {
 		return
 	}
 	p.asking = false
 	if msg.err == nil {
 		p.history = msg.history
-	} else if refusal := new(control.Error); errors.As(msg.err, &refusal) && p.history.StepSeconds == 0 {
+	} else if refusal := new(control.Error); errors.As(msg.err, &refusal) && p.history.StepSeconds == 0 && p.appID == "" {
 		p.history.StepSeconds = 1
 	}
 }
@@ -71,7 +80,7 @@ func (p *past) take(msg pastMsg) {
 // they go on.
 func (p *past) tick(msg tickMsg) tea.Cmd {
 	h := &p.history
-	if p.ticks++; h.StepSeconds != 1 {
+	if p.ticks++; h.StepSeconds != 1 || p.appID != "" {
 		if every := min(max(h.StepSeconds/6, 1), 60); p.ticks >= every {
 			return p.ask()
 		}
@@ -104,6 +113,10 @@ func latencyAt(p control.HistoryPoint) float64 {
 	}
 	return *p.P99 * 1000
 }
+
+// Of an app there are minutes at the shortest, and its numbers are those of a minute.
+func deliveredInAMinute(p control.HistoryPoint) float64 { return 60 * deliveredAt(p) }
+func refusedInAMinute(p control.HistoryPoint) float64   { return 60 * refusedAt(p) }
 
 func perSecondOf(p control.HistoryPoint, n uint64) float64 {
 	return float64(n) / float64(max(p.Seconds, 1))
@@ -160,6 +173,20 @@ func (p *past) chart(heading, detail string, value func(control.HistoryPoint) fl
 	}
 	return append(lines, p.style.dim.Render(cells.Left("", axis)+p.timeAxis(width-axis)))
 }
+
+// row sets charts of one height side by side.
+func row(charts ...[]string) []string {
+	lines := slices.Clone(charts[0])
+	for _, chart := range charts[1:] {
+		for i := range lines {
+			lines[i] += strings.Repeat(" ", chartGap) + chart[i]
+		}
+	}
+	return lines
+}
+
+// chartGap is what stands between two charts.
+const chartGap = 3
 
 // known leaves out what is not known.
 func known(values []float64) []float64 {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,20 @@ var levelNames = map[string]string{"Information": "Info", "Warning": "Warn", "Cr
 // levelWidth fits them all.
 const levelWidth = 5
 
-// recordLine is a record of the log in a line of at most width cells: in a sentence, or as
-// the log has it.
-func (e *env) recordLine(r control.LogRecord, raw bool, width int) string {
+// recordForm is how records are shown: in a sentence or as the log has them, and with the
+// day where those that are to be seen are not all of today.
+type recordForm struct{ raw, dated bool }
+
+// recordForm is the form for these records.
+func (e *env) recordForm(shown []control.LogRecord, raw bool) recordForm {
+	today := e.now().Local().Format(time.DateOnly)
+	return recordForm{raw, slices.ContainsFunc(shown, func(r control.LogRecord) bool {
+		return r.Time.Local().Format(time.DateOnly) != today
+	})}
+}
+
+// recordLine is a record of the log in a line of at most width cells.
+func (e *env) recordLine(r control.LogRecord, form recordForm, width int) string {
 	style := e.style.plain
 	switch r.Level {
 	case "Warning":
@@ -30,7 +42,7 @@ func (e *env) recordLine(r control.LogRecord, raw bool, width int) string {
 	case "Debug", "Trace":
 		style = e.style.dim
 	}
-	at, level, text := e.recordParts(r, raw)
+	at, level, text := e.recordParts(r, form)
 	level = style.Render(cells.Left(level, levelWidth))
 	text = cells.Truncate(text, width-cells.Width(at)-2-levelWidth-2)
 	return e.style.dim.Render(at) + "  " + level + "  " + text
@@ -40,8 +52,11 @@ func (e *env) recordLine(r control.LogRecord, raw bool, width int) string {
 var nameOfID = map[string]string{"user_id": "user_name", "ib": "ib_name"}
 
 // recordParts are the time, the level and the rest of a record, plain.
-func (e *env) recordParts(r control.LogRecord, raw bool) (at, level, text string) {
+func (e *env) recordParts(r control.LogRecord, form recordForm) (at, level, text string) {
 	at = r.Time.Local().Format(time.TimeOnly)
+	if form.dated {
+		at = say.Time(r.Time)
+	}
 	if r.Lost > 0 {
 		return at, "", e.t("live.lost", "N", r.Lost)
 	}
@@ -49,7 +64,7 @@ func (e *env) recordParts(r control.LogRecord, raw bool) (at, level, text string
 	if short := levelNames[level]; short != "" {
 		level = short
 	}
-	if sentence, _, known := e.words.Record(r); known && !raw {
+	if sentence, _, known := e.words.Record(r); known && !form.raw {
 		return at, level, cells.Plain(sentence)
 	}
 	var b strings.Builder
@@ -125,11 +140,17 @@ func (j *journalScreen) copyRecord(r control.LogRecord) tea.Cmd {
 	return nil
 }
 
-// openRecord shows a record whole: what it means, what to do, and what the log has.
+// openRecord shows a record whole.
 func (j *journalScreen) openRecord(r control.LogRecord) tea.Cmd {
+	with := func(do func(control.LogRecord) tea.Cmd) func() tea.Cmd { return func() tea.Cmd { return do(r) } }
+	return j.open(&reader{env: j.env, title: j.t("tui.record_title"), lines: j.recordText(r), more: j.recordKeys(with)})
+}
+
+// recordText is a record whole: what it means, what to do, and what the log has.
+func (e *env) recordText(r control.LogRecord) []string {
 	at := r.Time.Local().Format("2006-01-02 15:04:05.000")
 	lines := []string{at + "  " + cells.Plain(r.Level), ""}
-	if sentence, advice, known := j.words.Record(r); known {
+	if sentence, advice, known := e.words.Record(r); known {
 		lines = append(lines, cells.Plain(sentence), "")
 		if advice != "" {
 			lines = append(lines, "→ "+cells.Plain(advice), "")
@@ -142,12 +163,9 @@ func (j *journalScreen) openRecord(r control.LogRecord) tea.Cmd {
 	for _, a := range r.Attrs {
 		value := cells.Plain(fmt.Sprint(a.Value))
 		if a.Name == "reason" {
-			value = cells.Plain(j.words.Reason(fmt.Sprint(a.Value)))
+			value = cells.Plain(e.words.Reason(fmt.Sprint(a.Value)))
 		}
 		fields = append(fields, field{cells.Plain(a.Name), value})
 	}
-	with := func(do func(control.LogRecord) tea.Cmd) func() tea.Cmd { return func() tea.Cmd { return do(r) } }
-	return j.open(&reader{
-		env: j.env, title: j.t("tui.record_title"), lines: append(lines, plainBlock(fields)...), more: j.recordKeys(with),
-	})
+	return append(lines, plainBlock(fields)...)
 }

@@ -19,6 +19,16 @@ func (s *scroll) fit(total, height int) {
 	s.top = max(min(s.top, total-height), 0)
 }
 
+// below says how many of total rows are cut off below a window of height rows, for a title;
+// nothing if none is.
+func (e *env) below(at scroll, total, height int) string {
+	hidden := total - at.top - height
+	if hidden <= 0 {
+		return ""
+	}
+	return " · " + e.t("tui.more_below", "n", number(hidden))
+}
+
 // moving is the table of the keys that move in rows.
 func moving(move func(name string) tea.Cmd) keyTable {
 	return keyTable{

@@ -371,6 +371,7 @@ func (s *sessionsScreen) view() []string {
 	if s.ib != (called{}) {
 		title += " · " + s.ib.plain()
 	}
+	title += s.below(s.at, s.total, s.visible())
 	lines := []string{s.filter.view(title, s.width)}
 	switch {
 	case s.total > 0:
@@ -386,16 +387,13 @@ func (s *sessionsScreen) view() []string {
 	if n := len(s.marked); n > 0 {
 		lines[0] += "   " + s.style.tab.Render(s.t("tui.marked", "N", n))
 	}
-	side := sideWidth(s.width)
-	if side == 0 {
-		return append(lines, s.list(s.width)...)
-	}
-	list := s.list(s.width - side - 1)
-	var details []string
-	if one, there := s.selectedRow(); there {
-		details = s.block(s.sessionFields(one), side-4)
-	}
-	return append(lines, s.beside(list, details, s.width-side, s.height-1)...)
+	return append(lines, s.withDetails(s.width, s.height-1, s.list, func(width int) []string {
+		one, there := s.selectedRow()
+		if !there {
+			return nil
+		}
+		return s.block(s.sessionFields(one), width)
+	})...)
 }
 
 // list is the table of the sessions.

@@ -176,6 +176,16 @@ func sideWidth(width int) int {
 	return min(width*2/5, 76)
 }
 
+// withDetails is a list, and beside it the details of its selected row where there is room
+// for them. Both are given the width that they may take.
+func (e *env) withDetails(width, height int, list, details func(width int) []string) []string {
+	side := sideWidth(width)
+	if side == 0 {
+		return list(width)
+	}
+	return e.beside(list(width-side-1), details(side-4), width-side, height)
+}
+
 // beside sets lines at the right of others, which are in styles and take width cells,
 // with a rule between.
 func (e *env) beside(left, right []string, width, height int) []string {
