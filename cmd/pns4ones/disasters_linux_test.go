@@ -30,8 +30,7 @@ import (
 func TestUpgradesDuringUpgrades(t *testing.T) {
 	i := install(t)
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	for range *fireRounds {
@@ -72,8 +71,7 @@ func TestKillsDuringUpgrades(t *testing.T) {
 func killDuringUpgrade(t *testing.T, killNew bool, after time.Duration) balance {
 	i := install(t)
 	old := i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	if _, err := i.client.Upgrade(context.Background()); err != nil {
@@ -147,8 +145,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	i := install(t)
 	daemon := exec.Command("/bin/sh", "-c", `ulimit -n 250; exec "$0"`, i.program)
 	i.start(daemon)
-	l := newLedger(t, i.client)
-	l.open(100)
+	l := openLedger(t, i.client, 100)
 	stop := l.sendAllAround(1, time.Millisecond)
 	defer stop()
 	var crowd []net.Conn
@@ -182,8 +179,7 @@ func TestDiskFull(t *testing.T) {
 	daemon := exec.Command(i.program)
 	daemon.Args[0] = "pns4ones"
 	i.start(daemon)
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	ctx := context.Background()

@@ -20,8 +20,7 @@ import (
 func TestUpgradesLoseNothing(t *testing.T) {
 	i := install(t)
 	first := i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, 0)
 	defer stop()
 	var notServed []time.Duration
@@ -50,8 +49,7 @@ func TestAProgramThatCannotTakeOverDoesNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, 0)
 	defer stop()
 
@@ -115,8 +113,7 @@ func TestASlowUpgradeHasItsTime(t *testing.T) {
 	i := install(t)
 	plan := i.plan("U.O.gate", faultWait)
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	before := i.status()
 	asked := make(chan error, 1)
 	go func() {
@@ -149,8 +146,7 @@ func TestAnUpgradeThatFailsUnderAScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	before := i.status()
@@ -179,10 +175,8 @@ func TestAnUpgradeThatFailsUnderAScript(t *testing.T) {
 
 func TestSystemdRestartsLoseNothing(t *testing.T) {
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	daemon := i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, daemon := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, 0)
 	defer stop()
 	var notServed []time.Duration
@@ -266,8 +260,7 @@ func TestEveryFaultOfAnUpgrade(t *testing.T) {
 			systemd := newServiceManager(t, i)
 			plan := i.plan(fault.step, fault.kind)
 			daemon := i.start(systemd.next(i.program))
-			l := newLedger(t, i.client)
-			l.open(*fireSessions)
+			l := openLedger(t, i.client, *fireSessions)
 			stop := l.sendAllAround(2, time.Millisecond)
 			defer stop()
 			i.client.Upgrade(context.Background()) // may be refused
@@ -283,10 +276,8 @@ func TestEveryFaultOfARestart(t *testing.T) {
 	for _, fault := range aSample(t, restartFaults(), 2) {
 		t.Run(fault.step+" "+fault.kind, func(t *testing.T) {
 			i := install(t)
-			systemd := newServiceManager(t, i)
-			daemon := i.start(systemd.next(i.program))
-			l := newLedger(t, i.client)
-			l.open(*fireSessions)
+			systemd, daemon := i.startUnderSystemd(t)
+			l := openLedger(t, i.client, *fireSessions)
 			stop := l.sendAllAround(2, time.Millisecond)
 			defer stop()
 			plan := i.plan(fault.step, fault.kind)

@@ -217,6 +217,13 @@ type storedFile struct {
 	file *os.File
 }
 
+// startUnderSystemd starts the daemon under a service manager, which it returns with it.
+func (i *installation) startUnderSystemd(t *testing.T) (*serviceManager, *exec.Cmd) {
+	t.Helper()
+	m := newServiceManager(t, i)
+	return m, i.start(m.next(i.program))
+}
+
 // storeMax is FileDescriptorStoreMax of the unit: systemd drops what comes beyond it.
 const storeMax = 4
 

@@ -22,10 +22,8 @@ func installLanded(t *testing.T) *installation {
 
 func TestUpgradesFromTheLandedVersion(t *testing.T) {
 	i := installLanded(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	i.putProgram(thisProgram(t))
@@ -42,10 +40,8 @@ func TestUpgradesFromTheLandedVersion(t *testing.T) {
 
 func TestRestartsFromTheLandedVersion(t *testing.T) {
 	i := installLanded(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	i.end()
@@ -94,8 +90,7 @@ func TestAnUpgradeToTheLandedVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
 	i.putProgram(*fireLanded)

@@ -95,6 +95,14 @@ type listener struct {
 	ended    error // how it ended; nil: it goes on
 }
 
+// openLedger makes an app on a daemon and opens sessions of it.
+func openLedger(t testing.TB, client *control.Client, sessions int) *ledger {
+	t.Helper()
+	l := newLedger(t, client)
+	l.open(sessions)
+	return l
+}
+
 // open opens sessions.
 func (l *ledger) open(n int) []*listener {
 	l.t.Helper()

@@ -146,10 +146,8 @@ func TestKeysEndAmidAnUpgrade(t *testing.T) {
 func TestAppsChangeAllThrough(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	stop := l.sendAllAround(1, time.Millisecond)
 	defer stop()
 
@@ -308,8 +306,7 @@ func TestAnUpgradeLooksAtTheDatabase(t *testing.T) {
 	situation(t)
 	i := install(t)
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	l := openLedger(t, i.client, *fireSessions)
 	i.awaitIdentity()
 	for _, trouble := range databaseTroubles {
 		t.Log(trouble.name)
@@ -337,10 +334,8 @@ func (i *installation) awaitIdentity() {
 func TestARestartWithoutItsDatabase(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	i.awaitIdentity()
 	ctx := context.Background()
 	for _, trouble := range databaseTroubles {
@@ -406,10 +401,8 @@ func TestOtherFoldersAtAHandOver(t *testing.T) {
 	situation(t)
 	i := install(t)
 	i.bySettings("")
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	i.awaitIdentity()
 
 	elsewhere := filepath.Join(i.folder, "elsewhere")
@@ -461,8 +454,7 @@ func TestFewerDescriptorsAtAnUpgrade(t *testing.T) {
 	}
 	i.bySettings("")
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(200)
+	l := openLedger(t, i.client, 200)
 	i.replaceProgram(func(f *os.File) {
 		fmt.Fprintf(f, "#!/bin/bash\nulimit -n 150\nexec -a pns4ones %s \"$@\"\n", good)
 	})
@@ -481,10 +473,8 @@ func TestFewerDescriptorsAtARestart(t *testing.T) {
 	situation(t)
 	i := install(t)
 	i.bySettings("")
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(200)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, 200)
 	i.end()
 	i.bySettings("listen=localhost:0\nservice=localhost:0")
 	poor := systemd.next(i.program)
@@ -520,8 +510,7 @@ func TestEveryDescriptorInUse(t *testing.T) {
 		return cmd
 	}
 	i.start(poor())
-	l := newLedger(t, i.client)
-	l.open(100)
+	l := openLedger(t, i.client, 100)
 	stop := l.sendAllAround(1, time.Millisecond)
 	defer stop()
 	var crowd []net.Conn
@@ -574,8 +563,7 @@ func TestMetricsAreNeverRefused(t *testing.T) {
 	situation(t)
 	i := install(t)
 	i.env = append(i.env, "PNS4ONES_METRICS_LISTEN=127.0.0.1:0")
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
+	systemd, _ := i.startUnderSystemd(t)
 	address := i.status().MetricsListen
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -613,10 +601,8 @@ func TestMetricsAreNeverRefused(t *testing.T) {
 func TestTheRecordOfAHandOver(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	first := i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	systemd, first := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, 20)
 	before := i.status()
 	id, err := i.client.Upgrade(context.Background())
 	if err != nil {
@@ -697,8 +683,7 @@ func TestTheSuccessorDiesAtOnce(t *testing.T) {
 		}
 		i.awaitNone()
 		i.start(systemd.next(i.program))
-		l := newLedger(t, i.client)
-		l.open(1)
+		l := openLedger(t, i.client, 1)
 		l.settle()
 		l.check()
 	}
@@ -708,10 +693,8 @@ func TestTheSuccessorDiesAtOnce(t *testing.T) {
 func TestTwoRestartsAtOnce(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	for range moments() {
 		i.end()
 		short := systemd.next(i.program)
@@ -735,10 +718,8 @@ func TestTwoRestartsAtOnce(t *testing.T) {
 func TestBothProcessesOfAnUpgradeAreStopped(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	for range moments() {
 		asked := make(chan struct{})
 		go func() {
@@ -788,10 +769,8 @@ func TestSystemdIsBusyForLong(t *testing.T) {
 func systemdIsBusy(t *testing.T, busy time.Duration, env ...string) {
 	i := install(t)
 	i.env = append(i.env, env...)
-	systemd := newServiceManager(t, i)
-	first := i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	systemd, first := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, 20)
 	systemd.busyFor(busy)
 	i.upgrade()
 	first.Wait()
@@ -835,8 +814,7 @@ func TestAnOrdinaryUser(t *testing.T) {
 		return cmd
 	}
 	i.start(next())
-	l := newLedger(t, i.client)
-	l.open(sessions)
+	l := openLedger(t, i.client, sessions)
 	stop := l.sendAllAround(1, 10*time.Millisecond)
 	defer stop()
 	i.upgrade()
@@ -861,8 +839,7 @@ func TestTheControlChannelIsMadeAgain(t *testing.T) {
 	i.client = control.NewClient(path)
 	defer func() { i.client.Close() }()
 	i.start(exec.Command(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	l := openLedger(t, i.client, 20)
 	for _, remove := range []func(string) error{os.Remove, func(string) error { return os.RemoveAll(folder) }} {
 		i.client.Close() // what is idle
 		if err := remove(path); err != nil {
@@ -894,8 +871,7 @@ func TestTheControlChannelIsMadeAgain(t *testing.T) {
 func TestKeysThatAreGoneAfterARestart(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
+	systemd, _ := i.startUnderSystemd(t)
 	l, gone := newLedger(t, i.client), newLedger(t, i.client)
 	l.open(20)
 	gone.open(30)
@@ -928,8 +904,7 @@ func TestASuccessorThatIsStartedTooLate(t *testing.T) {
 	systemd := newServiceManager(t, i)
 	plan := i.plan("U.O.spawn", faultWait)
 	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	l := openLedger(t, i.client, 20)
 	i.refusedUpgrade()
 	before := i.status()
 	i.goOn(plan)
@@ -947,10 +922,8 @@ func TestASuccessorThatIsStartedTooLate(t *testing.T) {
 func TestADatabaseThatIsOpenTooLate(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	systemd, _ := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, 20)
 	i.end()
 	plan := i.plan("N.open", faultWait)
 	i.start(systemd.next(i.program))
@@ -975,8 +948,7 @@ func TestAFreezeThatIsHeldUp(t *testing.T) {
 	systemd := newServiceManager(t, i)
 	plan := i.plan("U.O.freeze", faultWait)
 	daemon := i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	l := openLedger(t, i.client, 20)
 	id, err := i.client.Upgrade(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -1001,13 +973,10 @@ func TestAFreezeThatIsHeldUp(t *testing.T) {
 func TestAKeyEndsAtTheVeryRestart(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	daemon := i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(*fireSessions)
+	systemd, daemon := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, *fireSessions)
 	for range moments() {
-		ending := newLedger(t, i.client)
-		ending.open(50)
+		ending := openLedger(t, i.client, 50)
 		const grace = time.Second
 		if _, err := i.client.RotateClientKey(context.Background(), ending.app.ID, grace); err != nil {
 			t.Fatal(err)
@@ -1029,10 +998,8 @@ func TestAKeyEndsAtTheVeryRestart(t *testing.T) {
 func TestASuccessorThatSaysReadyAndDies(t *testing.T) {
 	situation(t)
 	i := install(t)
-	systemd := newServiceManager(t, i)
-	daemon := i.start(systemd.next(i.program))
-	l := newLedger(t, i.client)
-	l.open(20)
+	systemd, daemon := i.startUnderSystemd(t)
+	l := openLedger(t, i.client, 20)
 	i.replaceProgram(func(f *os.File) {
 		fmt.Fprint(f, "#!/bin/bash\ncase \"$*\" in *-check*) exit 0;; esac\nprintf ready >&3; exit 0\n")
 	})
