@@ -8,65 +8,18 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"runtime"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/netsvc/wire"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testsessions"
 )
 
-// The benchmark's sessions live in a process of their own, this test binary run
-// again.
-const clientsEnv = "NETSVC_BENCH_CLIENTS"
-
-func TestMain(m *testing.M) {
-	if spec := os.Getenv(clientsEnv); spec != "" {
-		if err := runClients(spec); err != nil {
-			fmt.Fprintln(os.Stderr, "clients:", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// runClients opens sessions as «address app key count» says, reads and forgets
-// what they get, and ends with stdin.
-func runClients(spec string) error {
-	var addr, app, text string
-	var count int
-	if _, err := fmt.Sscan(spec, &addr, &app, &text, &count); err != nil {
-		return err
-	}
-	key, err := wire.ParseClientKey(text)
-	if err != nil {
-		return err
-	}
-	for i := range count {
-		packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: app, IbID: "ib", UserID: strconv.Itoa(i)},
-			key)
-		if err != nil {
-			return err
-		}
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			return err
-		}
-		if _, err := conn.Write(packet); err != nil {
-			return err
-		}
-		go io.Copy(io.Discard, conn)
-	}
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
-}
+func TestMain(m *testing.M) { testsessions.Main(m) }
 
 // BenchmarkFollowers shows what it costs that three follow the log, three the
 // events, and one follows without ever reading: messages to one of 10 000 sessions,
@@ -95,7 +48,7 @@ func BenchmarkFollowers(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	clients(b, fmt.Sprintf("127.0.0.1:%d %s %s %d", server.SessionsPort(), a.ID, a.ClientKey, sessions))
+	testsessions.Start(b, fmt.Sprintf("127.0.0.1:%d", server.SessionsPort()), a.ID, a.ClientKey, sessions)
 	for n := 0; n < sessions; time.Sleep(10 * time.Millisecond) {
 		status, err := client.Status(ctx)
 		if err != nil {
@@ -131,23 +84,6 @@ func BenchmarkFollowers(b *testing.B) {
 func median(all []float64) float64 {
 	slices.Sort(all)
 	return all[len(all)/2]
-}
-
-func clients(b *testing.B, spec string) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), clientsEnv+"="+spec)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		stdin.Close()
-		cmd.Wait()
-	})
 }
 
 // follow has three follow the log, three the events, and one that never reads.

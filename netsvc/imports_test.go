@@ -32,6 +32,7 @@ var rooms = []string{
 	"netsvc/internal/fold",
 	"netsvc/internal/testlog",
 	"netsvc/internal/testclock",
+	"netsvc/internal/testsessions",
 	"netsvc/wire",
 	"app",
 	"app/names",

@@ -5,92 +5,20 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/internal/testsessions"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// The benchmarks' sessions live in a process of their own, this test binary
-// run again: so neither their memory nor their descriptors count as the hub's.
-const clientsEnv = "HUB_BENCH_CLIENTS"
-
-func TestMain(m *testing.M) {
-	if spec := os.Getenv(clientsEnv); spec != "" {
-		if err := runClients(spec); err != nil {
-			fmt.Fprintln(os.Stderr, "clients:", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// runClients opens sessions as «address count key» says, two at a time, reads
-// and forgets what they get, and ends with stdin.
-func runClients(spec string) error {
-	var addr, key string
-	var count int
-	if _, err := fmt.Sscan(spec, &addr, &count, &key); err != nil {
-		return err
-	}
-	k, err := wire.ParseClientKey(key)
-	if err != nil {
-		return err
-	}
-	// One identity for all but the user's number; made once, for this is not what
-	// is measured.
-	conns := make([]net.Conn, count)
-	var wg sync.WaitGroup
-	errs := make(chan error, 2)
-	for half := range 2 {
-		wg.Go(func() {
-			var packet []byte
-			for i := half; i < count; i += 2 {
-				packet, err := wire.AppendRegistration(packet[:0],
-					wire.Registration{AppID: appID, IbID: "ib", UserID: strconv.Itoa(i)}, k)
-				if err == nil {
-					conns[i], err = net.Dial("tcp", addr)
-				}
-				if err == nil {
-					_, err = conns[i].Write(packet)
-				}
-				if err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return err
-	default:
-	}
-	for _, c := range conns {
-		go func() {
-			buf := make([]byte, 4096)
-			for {
-				if _, err := c.Read(buf); err != nil {
-					return
-				}
-			}
-		}()
-	}
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
-}
+func TestMain(m *testing.M) { testsessions.Main(m) }
 
 // clients starts a process with that many sessions and returns when all are
 // registered.
@@ -100,21 +28,7 @@ func (s *service) clients(b *testing.B, count int) {
 	for i := range 48 {
 		raw[8+i] = 1
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", clientsEnv, s.addr, count,
-		base64.StdEncoding.EncodeToString(raw)))
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		stdin.Close()
-		cmd.Wait()
-	})
+	testsessions.Start(b, s.addr, appID, base64.StdEncoding.EncodeToString(raw), count)
 	for deadline := time.Now().Add(patience); s.Stats().Sessions < count; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("%d of %d sessions registered within a minute", s.Stats().Sessions, count)
