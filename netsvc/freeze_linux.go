@@ -48,11 +48,8 @@ func (s *Server) thaw() {
 	for _, f := range s.fronts() {
 		f.service.Resume()
 	}
-	if ln := socket.Underlying(s.currentControl()); ln != nil {
-		again, err := socket.Attach(ln, s.options.Config.Control, socket.FileOf(s.currentControl()))
-		if err != nil { // its file is gone
-			ln.Close()
-		}
+	if ln := s.currentControl(); ln != nil {
+		again, _ := socket.Resume(ln) // nil: its file is gone, and is made again
 		s.setControl(again)
 	}
 	s.shutControl(false)
@@ -79,17 +76,16 @@ func (s *Server) stopAccepting() {
 // locked by somebody, or lie on a disk that does not answer: then that is done later.
 func (s *Server) closeControl(until time.Time) {
 	before := s.currentControl()
-	detached := socket.Underlying(before)
 	s.setControl(nil)
-	if detached == nil {
+	if before == nil {
 		return
 	}
 	bounded(until, func() (struct{}, error) {
-		ln, err := socket.Attach(detached, s.options.Config.Control, socket.FileOf(before))
-		if err != nil { // its file is gone
-			ln = detached
+		again, err := socket.Resume(before)
+		if err == nil {
+			err = again.Close()
 		}
-		return struct{}{}, ln.Close()
+		return struct{}{}, err
 	}, func(struct{}) {})
 }
 

@@ -246,6 +246,18 @@ func Attach(ln *net.UnixListener, path, file string) (net.Listener, error) {
 	return &socket{UnixListener: ln, path: path, file: info}, nil
 }
 
+// Resume goes on, in this process, with a channel that Detach ended. If its file is no longer
+// there, the socket is closed and the error says so. ln is what Listen, Attach or Resume gave.
+func Resume(ln net.Listener) (net.Listener, error) {
+	s := ln.(*socket)
+	again, err := Attach(s.UnixListener, s.path, identity(s.file))
+	if err != nil {
+		s.UnixListener.Close()
+		return nil, err
+	}
+	return again, nil
+}
+
 // FileOf names the file of a channel as no other file is named, before or after it; empty
 // if ln is of another kind.
 func FileOf(ln net.Listener) string {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket/sockettest"
@@ -363,13 +364,13 @@ func TestASocketIsTakenBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	ln := listen(t, path)
 	for range 3 {
-		detached := socket.Detach(ln)
+		socket.Detach(ln)
 		caller, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer caller.Close()
-		again, err := socket.Attach(detached, path, "")
+		again, err := socket.Resume(ln)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,13 +395,19 @@ func TestASocketIsTakenBack(t *testing.T) {
 func TestASocketWhoseFileIsGoneIsNotAttached(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
-	detached := socket.Detach(listen(t, path))
-	defer detached.Close()
+	ln := listen(t, path)
+	detached := socket.Detach(ln)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := socket.Attach(detached, path, ""); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("attaching it: %v", err)
+	}
+	if _, err := socket.Resume(ln); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("going on with it: %v", err)
+	}
+	if err := detached.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it was not closed: %v", err)
 	}
 }
 
