@@ -21,7 +21,8 @@ sections() {
 		/^$/ { flush(); next }
 		/^\* / { flush(); sub(/^\* /, "") }
 		{ sub(/^ +/, ""); text = text (text == "" ? "" : " ") $0 }
-		END { flush() }' CHANGELOG.md | sed -E '/^T /{ s/\[([^]]*)\]\([^)]*\)/\1/g; s/\*\*//g; s/`//g; }' | sed -n '/^V /,$p'
+		END { flush() }' CHANGELOG.md | sed -E '/^T /{ s/\[([^]]*)\]\([^)]*\)/\1/g; s/\*\*//g; s/`//g; }' |
+			sed -n '/^V /,$p'
 }
 
 case ${1:-} in
@@ -50,7 +51,8 @@ rpm)
 		if [ "$kind" = V ]; then
 			date=@$SOURCE_DATE_EPOCH
 			[ -n "$first" ] || date=${text#* }
-			printf -- '- semver: "%s-1"\n  date: %s\n  packager: %s\n  changes:\n' "${first:-${text% *}}" "$(date +%Y-%m-%dT%H:%M:%SZ -d "$date")" "$packager"
+			printf -- '- semver: "%s-1"\n  date: %s\n  packager: %s\n  changes:\n' "${first:-${text% *}}" \
+				"$(date +%Y-%m-%dT%H:%M:%SZ -d "$date")" "$packager"
 			first=
 		else
 			printf '    - note: %s\n' "$(jq -R . <<<"$text")"

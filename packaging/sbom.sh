@@ -11,7 +11,8 @@ shift 3
 sum=$(sha256sum "$package" | cut -d' ' -f1)
 # The number names this document: it is that of the package.
 serial=$(sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-5\3-8\4-\5/' <<<"$sum")
-go version -m "$@" | jq -Rn --arg file "$(basename "$package")" --arg version "$version" --arg addin "$addin" --arg sum "$sum" --arg serial "$serial" \
+go version -m "$@" | jq -Rn --arg file "$(basename "$package")" --arg version "$version" --arg addin "$addin" \
+	--arg sum "$sum" --arg serial "$serial" \
 	--arg time "$(date -u +%Y-%m-%dT%H:%M:%SZ -d "@$SOURCE_DATE_EPOCH")" '
 	def library($path; $v): ("pkg:golang/" + $path + "@" + $v | gsub("\\+"; "%2B")) as $purl |
 		{type: "library", "bom-ref": $purl, name: $path, version: $v, purl: $purl};

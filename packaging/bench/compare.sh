@@ -51,7 +51,8 @@ once() { # NAME
 	local package
 	for package in $packages; do
 		(cd "$(cat "$work/$1/$package/folder")" &&
-			"$work/$1/$package/test" -test.run '^$' -test.short -test.bench "$bench" -test.benchtime "$benchtime") >>"$work/$1.txt"
+			"$work/$1/$package/test" -test.run '^$' -test.short -test.bench "$bench" -test.benchtime "$benchtime") \
+			>>"$work/$1.txt"
 	done
 }
 

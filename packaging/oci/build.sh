@@ -32,7 +32,8 @@ blob() {
 	local digest
 	digest=$(sha256sum "$1" | cut -d' ' -f1)
 	cp "$1" "$layout/blobs/sha256/$digest"
-	jq -nc --arg type "$2" --arg digest "sha256:$digest" --argjson size "$(stat -c %s "$1")" '{mediaType: $type, digest: $digest, size: $size}'
+	jq -nc --arg type "$2" --arg digest "sha256:$digest" --argjson size "$(stat -c %s "$1")" \
+		'{mediaType: $type, digest: $digest, size: $size}'
 }
 
 # A tag has no + and no ~.
@@ -48,7 +49,8 @@ labels=$(jq -nc --arg version "$version" --arg created "$created" '{
 	"org.opencontainers.image.licenses": "Apache-2.0",
 	"org.opencontainers.image.source": "https://github.com/pns4ones/pns4ones"}')
 # OCI's own configuration has no health check; Docker and Podman look for it here.
-jq -nc --arg arch "$arch" --arg created "$created" --arg diff "$diff_id" --arg id $id --arg data "/$data" --argjson labels "$labels" '{
+jq -nc --arg arch "$arch" --arg created "$created" --arg diff "$diff_id" --arg id $id --arg data "/$data" \
+	--argjson labels "$labels" '{
 	created: $created, architecture: $arch, os: "linux",
 	config: {
 		User: "\($id):\($id)",

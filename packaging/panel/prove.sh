@@ -50,7 +50,8 @@ eventually() {
 }
 
 start_daemon() {
-	"$work/pns4ones" -listen "localhost:$http" -service "localhost:$tcp" -data_dir "$work/data" -control "$work/control.sock" -log_level Information >>"$work/log" 2>&1 &
+	"$work/pns4ones" -listen "localhost:$http" -service "localhost:$tcp" -data_dir "$work/data" \
+		-control "$work/control.sock" -log_level Information >>"$work/log" 2>&1 &
 	daemon=$!
 	eventually admin status || { cat "$work/log" >&2; fail "the daemon does not start"; }
 }
@@ -85,7 +86,8 @@ open() {
 picture() {
 	[ -n "$pictures" ] || return 0
 	sleep 0.3 # what is being painted
-	tmux capture-pane -e -N -p -t panel | "$work/svg" -width "$columns" -height "$lines" -theme "$theme" >"$pictures/$1.svg"
+	tmux capture-pane -e -N -p -t panel |
+		"$work/svg" -width "$columns" -height "$lines" -theme "$theme" >"$pictures/$1.svg"
 }
 
 start_daemon
@@ -187,10 +189,12 @@ if [ -n "$pictures" ]; then
 	admin upd_cli_key "Склад" --grace 24h >/dev/null 2>&1
 	for user in ivanov petrova sidorov kuznetsova smirnov popova vasiliev sokolova mikhailov novikova fedorov morozova; do
 		for app in "Склад" "Бухгалтерия предприятия"; do
-			admin listen --app "$app" --ib "$([ "$app" = "Склад" ] && echo warehouse || echo accounting)" --user "$user" >/dev/null 2>&1 &
+			admin listen --app "$app" --ib "$([ "$app" = "Склад" ] && echo warehouse || echo accounting)" \
+				--user "$user" >/dev/null 2>&1 &
 		done
 	done
-	admin listen --app "Склад" --client-key "$(admin show "Интернет-магазин" --json | jq -r .client_key)" --ib warehouse --user guest >/dev/null 2>&1 || true # a warning
+	admin listen --app "Склад" --client-key "$(admin show "Интернет-магазин" --json | jq -r .client_key)" \
+		--ib warehouse --user guest >/dev/null 2>&1 || true # a warning
 	draw() { # NAME KEYS...
 		press "${@:2}"
 		sleep 1

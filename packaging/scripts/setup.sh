@@ -103,7 +103,8 @@ check_settings() {
 # being installed. The old product's may start a program of the same path, but does
 # not know our manual.
 own_unit() {
-	grep -q "^ExecStart=$program/pns4ones" "/etc/systemd/system/$unit" && grep -q '^Documentation=.*man:pns4ones(8)' "/etc/systemd/system/$unit"
+	grep -q "^ExecStart=$program/pns4ones" "/etc/systemd/system/$unit" &&
+		grep -q '^Documentation=.*man:pns4ones(8)' "/etc/systemd/system/$unit"
 }
 
 # foreign_unit tells whether a unit of our name in /etc hides the one that is being

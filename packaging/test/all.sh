@@ -15,7 +15,8 @@ trap 'rm -rf "$work"' EXIT
 new=$work/new old=$work/old
 packaging/1c/addin/toolchain.sh install
 DIST=$new packaging/build.sh
-VERSION=0.0.0 ARCHES=amd64 DIST=$old ADDIN_BUNDLE=$(echo "$new"/pns4ones-addin-*.zip) packaging/build.sh deb rpm tar >/dev/null
+VERSION=0.0.0 ARCHES=amd64 DIST=$old ADDIN_BUNDLE=$(echo "$new"/pns4ones-addin-*.zip) packaging/build.sh deb rpm tar \
+	>/dev/null
 proven "built: $(cd "$new" && du -h --apparent-size -- *amd64* *x86_64* | tr '\n\t' '; ')"
 
 if [ "${1:-}" != short ]; then

@@ -23,7 +23,8 @@ boot() {
 	cp "$tar" "$root/packages/new.tar.gz"
 	cp "$here/use.sh" "$here/testdata/keys" "$fire" "$root/packages"
 	[ -z "${ADDIN:-}" ] || cp "$ADDIN"/PNS4OneSComp_Lin64_*.so "$ADDIN/host" "$root/packages"
-	UNIFIED_CGROUP_HIERARCHY=no setsid systemd-nspawn -q -D "$root" -M "pns4ones-$$" --boot --register=no --keep-unit --private-network \
+	UNIFIED_CGROUP_HIERARCHY=no setsid systemd-nspawn -q -D "$root" -M "pns4ones-$$" \
+		--boot --register=no --keep-unit --private-network \
 		--console=read-only >"$work/boot.log" 2>&1 </dev/null &
 	nspawn=$!
 	for _ in $(seq 300); do
@@ -45,7 +46,8 @@ halt() {
 
 # inside runs a command in the booted container.
 inside() {
-	nsenter --target "$leader" --all env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 LANG=C.UTF-8 \
+	nsenter --target "$leader" --all env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		HOME=/root LC_ALL=C.UTF-8 LANG=C.UTF-8 \
 		PNS4ONES_LANG=en DEBIAN_FRONTEND=noninteractive "$@"
 }
 view=inside
@@ -74,11 +76,14 @@ expect_files "running" <<-FILES
 FILES
 # A container may have a lower limit that it cannot raise: only what is asked for is
 # looked at.
-[ "$(inside systemctl show --property LimitNOFILE --value pns4ones)" = 1000000 ] || fail "the unit asks for another limit of open files"
+[ "$(inside systemctl show --property LimitNOFILE --value pns4ones)" = 1000000 ] ||
+	fail "the unit asks for another limit of open files"
 inside grep -q '^NoNewPrivs:\s*1' "/proc/$(main_pid)/status" || fail "the service can get privileges"
-inside grep -q '^CapEff:\s*0000000000000400' "/proc/$(main_pid)/status" || fail "the service has other privileges than its ports"
+inside grep -q '^CapEff:\s*0000000000000400' "/proc/$(main_pid)/status" ||
+	fail "the service has other privileges than its ports"
 for property in FileDescriptorStoreMax=4 NotifyAccess=all OOMPolicy=continue; do
-	[ "$(inside systemctl show --property "${property%=*}" pns4ones)" = "$property" ] || fail "systemd does not take $property"
+	[ "$(inside systemctl show --property "${property%=*}" pns4ones)" = "$property" ] ||
+		fail "systemd does not take $property"
 done
 exposure=$(inside systemd-analyze security --no-pager pns4ones.service | tail -n 1)
 case $exposure in
@@ -131,7 +136,8 @@ hold_addin() {
 	inside sh -c 'exec /packages/host /packages/PNS4OneSComp_Lin64_*.so - </packages/steps' >"$work/said" 2>&1 &
 	adding=$!
 	exec 7>"$root/packages/steps"
-	printf 'new\t1\nconnect\t1\tlocalhost\t36695\t%s\tdemo\tbob\t\t%s\nstate\t1\tconnected\t20000\n' "$(of_app id)" "$(of_app client_key)" >&7
+	printf 'new\t1\nconnect\t1\tlocalhost\t36695\t%s\tdemo\tbob\t\t%s\nstate\t1\tconnected\t20000\n' "$(of_app id)" \
+		"$(of_app client_key)" >&7
 	eventually "the connection of the add-in" grep -q '"did":"state".*"connected"' "$work/said"
 }
 release_addin() {
@@ -165,7 +171,8 @@ status=0
 inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 || status=$?
 [ "$status" = 1 ] || fail "an upgrade to a program that ends has status $status: $(cat "$work/upgrade")"
 expect "$work/upgrade" "cannot take over" "an upgrade to a program that ends"
-[ "$(main_pid)" = "$pid" ] && active || fail "after a failed upgrade the service is $(inside systemctl is-active pns4ones)"
+[ "$(main_pid)" = "$pid" ] && active ||
+	fail "after a failed upgrade the service is $(inside systemctl is-active pns4ones)"
 sh_inside 'mv /usr/bin/pns4ones.good /usr/bin/pns4ones'
 inside systemctl restart pns4ones
 release "three restarts, an upgrade, one that fails, a restart"
@@ -175,7 +182,8 @@ hold
 for _ in 1 2 3; do
 	pid=$(main_pid)
 	inside pns4onesadmin upgrade >"$work/upgrade" 2>&1 || fail "an upgrade in a row: $(cat "$work/upgrade")"
-	eventually "systemd follows the new process" sh_inside "[ \$(systemctl show -P MainPID pns4ones) != $pid ] && systemctl is-active pns4ones"
+	eventually "systemd follows the new process" sh_inside \
+		"[ \$(systemctl show -P MainPID pns4ones) != $pid ] && systemctl is-active pns4ones"
 	inside systemctl reload pns4ones
 	inside test -d "/proc/$(main_pid)" || fail "systemd follows a process that is gone"
 done
@@ -251,12 +259,14 @@ proven "a port below 1024"
 ### removing, and a port that is taken
 inside dpkg -P pns4ones >/dev/null 2>&1
 inside systemctl --quiet is-active pns4ones && fail "the service runs after its removal"
-inside systemctl list-units --all --no-pager 'pns4ones*' | grep -q 'pns4ones.service' && fail "systemd still knows the unit"
+inside systemctl list-units --all --no-pager 'pns4ones*' | grep -q 'pns4ones.service' &&
+	fail "systemd still knows the unit"
 inside systemd-socket-activate --listen=36696 sleep 600 >/dev/null 2>&1 &
 eventually "the port is taken" sh_inside 'grep -q ":8F58 .* 0A " /proc/net/tcp /proc/net/tcp6'
 install new.deb
 expect "$work/install.log" "36696" "the log of an installation whose port is taken"
-[ "$(inside dpkg-query -W -f '${Status}' pns4ones)" = "install ok installed" ] || fail "a taken port left the package half installed"
+[ "$(inside dpkg-query -W -f '${Status}' pns4ones)" = "install ok installed" ] ||
+	fail "a taken port left the package half installed"
 sh_inside 'for p in /proc/[0-9]*; do case $(cat $p/comm) in systemd-socket-*|sleep) kill ${p#/proc/};; esac; done'
 eventually "the service starts when the port is free" inside systemctl is-active pns4ones
 inside /packages/use.sh
@@ -283,7 +293,8 @@ inside dpkg -P pns4ones >/dev/null 2>&1
 sh_inside 'rm -rf /etc/pns4ones /etc/systemd/system/pns4ones.service.replaced /opt/pns4ones; systemctl daemon-reload'
 
 ### install.sh
-sh_inside 'tar xzf /packages/new.tar.gz -C /opt/; /opt/pns4ones/install.sh' >"$work/install.log" 2>&1 || fail "install.sh: $(cat "$work/install.log")"
+sh_inside 'tar xzf /packages/new.tar.gz -C /opt/; /opt/pns4ones/install.sh' >"$work/install.log" 2>&1 ||
+	fail "install.sh: $(cat "$work/install.log")"
 active || fail "install.sh did not start the service"
 inside /packages/use.sh before
 pid=$(main_pid)

@@ -26,7 +26,8 @@ fresh_deb_root() {
 }
 
 ### lintian
-lintian --allow-root --fail-on error,warning --profile debian "$new" >"$work/lintian" 2>&1 || fail "lintian: $(cat "$work/lintian")"
+lintian --allow-root --fail-on error,warning --profile debian "$new" >"$work/lintian" 2>&1 ||
+	fail "lintian: $(cat "$work/lintian")"
 proven "lintian: $(grep -c . "$work/lintian" || true) tags"
 
 ### man pages
@@ -90,10 +91,12 @@ start_daemon
 in_root /run/use.sh before
 key=$(in_root pns4onesadmin show before --json | keys)
 install new
-in_root pns4onesadmin status --json | grep -qF "\"$(version "$old")\"" || fail "the upgrade stopped a daemon that it does not manage"
+in_root pns4onesadmin status --json | grep -qF "\"$(version "$old")\"" ||
+	fail "the upgrade stopped a daemon that it does not manage"
 stop_daemon
 start_daemon
-[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the upgrade left $(in_root pns4ones -version)"
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] ||
+	fail "the upgrade left $(in_root pns4ones -version)"
 [ "$(in_root pns4onesadmin show before --json | keys)" = "$key" ] || fail "the upgrade changed the keys"
 in_root /run/use.sh before
 stop_daemon
@@ -114,7 +117,8 @@ head -c 100m /dev/zero >"$root/filler" 2>/dev/null || true
 in_root dpkg -i /run/new.deb >"$work/install.log" 2>&1 && fail "the disk was not full"
 expect "$work/install.log" "No space left on device" "a full disk"
 rm "$root/filler"
-[ "$(in_root pns4ones -version)" = "pns4ones $(version "$old")" ] || fail "a full disk left $(in_root pns4ones -version)"
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$old")" ] ||
+	fail "a full disk left $(in_root pns4ones -version)"
 start_daemon
 in_root /run/use.sh before
 stop_daemon
@@ -144,7 +148,8 @@ expect "$work/install.log" "not started" "the log of the installation says that 
 in_root pns4ones -check >"$work/check" 2>&1 && fail "-check passes an unknown key"
 expect "$work/check" "pns4ones.ini:2" "-check"
 [ "$(in_root dpkg-query -W -f '${Status}' pns4ones)" = "install ok installed" ] || fail "the package is half installed"
-[ "$(cat "$root/etc/pns4ones/pns4ones.ini")" = "$(printf 'listen=localhost\nlissen=*')" ] || fail "the old settings were changed"
+[ "$(cat "$root/etc/pns4ones/pns4ones.ini")" = "$(printf 'listen=localhost\nlissen=*')" ] ||
+	fail "the old settings were changed"
 sed -i 2d "$root/etc/pns4ones/pns4ones.ini"
 in_root pns4ones -check >/dev/null || fail "the mended settings are refused"
 proven "an unknown key in the old settings is named; nothing is lost or half done"

@@ -74,7 +74,8 @@ install_missing() {
 			printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && ours=1
 		fi
 		DEBIAN_FRONTEND=noninteractive timeout 300 apt-get update -qq || true
-		DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout 300 apt-get install -y -qq --no-install-recommends "${packages[@]}"
+		DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout 300 apt-get install \
+			-y -qq --no-install-recommends "${packages[@]}"
 		[ -z "$ours" ] || rm -f $policy
 	} >"$work/apt.log" 2>&1 || fail "could not install ${packages[*]}; see $work/apt.log"
 }
@@ -109,7 +110,8 @@ received() { # DAEMON COMMAND...
 	listener=$!
 	within grep -q 'waiting for messages' "$work/listen.err"
 	(cd "$work" && timeout 20 "$@" >"$work/sent" 2>&1) || { cat "$work/sent" >&2; fail "$*"; }
-	grep -qiE '(X-Delivered-Sessions|sessions): 1' "$work/sent" || { cat "$work/sent" >&2; fail "not told of one session: $*"; }
+	grep -qiE '(X-Delivered-Sessions|sessions): 1' "$work/sent" ||
+		{ cat "$work/sent" >&2; fail "not told of one session: $*"; }
 	wait $listener || { cat "$work/listen.err" >&2; fail "no message for: $*"; }
 	jq -e '.notification.title == "Новый заказ" and .notification.body == "№ 00-013390"' "$work/message" >/dev/null ||
 		fail "another message: $(cat "$work/message")"
@@ -134,7 +136,8 @@ new_app() { # DAEMON
 }
 
 # local_names puts this machine in place of the names and addresses of the manual.
-local_names() { sed -e 's/push\.example\.com/localhost/g' -e 's/192\.168\.10\.3/127.0.0.1/g' -e "s,/etc/[a-z0-9]*/tls/,$1/,g"; }
+local_names() { sed -e 's/push\.example\.com/localhost/g' -e 's/192\.168\.10\.3/127.0.0.1/g' \
+	-e "s,/etc/[a-z0-9]*/tls/,$1/,g"; }
 
 # ---------------------------------------------------------------- pages
 
@@ -146,7 +149,8 @@ check_pages() {
 		diff <(grep -o '^<!-- test: .* -->' "$page") <(grep -o '^<!-- test: .* -->' "$doc/en/$name") ||
 			fail "$name: different examples in ru and en"
 		diff <(grep -c '^#' "$page") <(grep -c '^#' "$doc/en/$name") || fail "$name: different structure in ru and en"
-		grep -q "ru/$name" "$doc/README.md" && grep -q "en/$name" "$doc/README.md" || fail "README.md does not list $name"
+		grep -q "ru/$name" "$doc/README.md" && grep -q "en/$name" "$doc/README.md" ||
+			fail "README.md does not list $name"
 	done
 	ok "ru and en have the same pages, sections and examples"
 
@@ -186,7 +190,8 @@ PY
 	ok "settings.md tells of each setting of pns4ones -print_config"
 	for command in $("$work/bin/pns4onesadmin" --help | sed -n 's/^  \([a-z_]\{3,\}\) .*/\1/p'); do
 		for lang in ru en; do
-			grep -qE "\`$command[\` ]|pns4onesadmin $command( |\$)" "$doc/$lang/admin.md" || fail "$lang/admin.md does not tell of $command"
+			grep -qE "\`$command[\` ]|pns4onesadmin $command( |\$)" "$doc/$lang/admin.md" ||
+				fail "$lang/admin.md does not tell of $command"
 		done
 	done
 	ok "admin.md tells of each command of pns4onesadmin"
@@ -271,7 +276,8 @@ check_reasons() {
 	admin http status --json | jq -r .control >"$work/socket"
 	curl -s --unix-socket "$(cat "$work/socket")" http://pns/v1/metrics >"$work/metrics"
 	for name in $(grep -oh 'pns4ones_[a-z_]*[a-z]' "$doc"/*/admin.md | sort -u); do
-		grep -q "$name" "$work/metrics" || grep -rqs --include='*.go' "\"${name#pns4ones_}\"\|\"$name\"" netsvc || fail "admin.md: no metric $name"
+		grep -q "$name" "$work/metrics" || grep -rqs --include='*.go' "\"${name#pns4ones_}\"\|\"$name\"" netsvc ||
+			fail "admin.md: no metric $name"
 	done
 	ok "the metrics in admin.md exist"
 }
@@ -284,8 +290,10 @@ check_settings() {
 		block $lang settings sample >"$work/sample.toml"
 		"$work/bin/pns4ones" -config "$work/sample.toml" -check >/dev/null || fail "$lang/settings.md: the sample"
 		block $lang migrate ini >"$work/old.ini"
-		"$work/bin/pns4ones" -config "$work/old.ini" -print_config >"$work/from-ini.toml" 2>/dev/null || fail "$lang/migrate.md: the old ini"
-		grep -q '^listen = "localhost:36696"' "$work/from-ini.toml" && grep -q '^service = "192.168.10.0/24:8270"' "$work/from-ini.toml" ||
+		"$work/bin/pns4ones" -config "$work/old.ini" -print_config >"$work/from-ini.toml" 2>/dev/null ||
+			fail "$lang/migrate.md: the old ini"
+		grep -q '^listen = "localhost:36696"' "$work/from-ini.toml" &&
+			grep -q '^service = "192.168.10.0/24:8270"' "$work/from-ini.toml" ||
 			fail "$lang/migrate.md: the old ini is read wrongly"
 	done
 	ok "the sample settings are correct, an old ini becomes TOML"
@@ -294,7 +302,8 @@ check_settings() {
 # wrapped makes the programs of the manual those of this run.
 wrapped() {
 	mkdir -p "$work/wrapped"
-	printf '#!/bin/sh\nexec %q --control %q "$@"\n' "$work/bin/pns4onesadmin" "$work/http/control.sock" >"$work/wrapped/pns4onesadmin"
+	printf '#!/bin/sh\nexec %q --control %q "$@"\n' "$work/bin/pns4onesadmin" "$work/http/control.sock" \
+		>"$work/wrapped/pns4onesadmin"
 	printf '#!/bin/sh\nexec "$@"\n' >"$work/wrapped/sudo"
 	chmod 755 "$work/wrapped"/*
 }
@@ -304,19 +313,24 @@ check_commands() {
 	for lang in ru en; do
 		mkdir -p "$work/commands.$lang"
 		block $lang admin script | sed "s,http://localhost:36696,http://localhost:$http_port,g" >"$work/script.sh"
-		(cd "$work/commands.$lang" && PATH=$work/wrapped:$PATH PNS4ONES_LANG=$lang timeout 30 bash -euo pipefail "$work/script.sh" >"$work/script.out" 2>&1) ||
+		(cd "$work/commands.$lang" &&
+			PATH=$work/wrapped:$PATH PNS4ONES_LANG=$lang timeout 30 bash -euo pipefail "$work/script.sh" >"$work/script.out" 2>&1) ||
 			{ cat "$work/script.out" >&2; fail "$lang/admin.md: the script"; }
 	done
 	ok "the scripts of admin.md run (create, keys, backup, --json with jq)"
 	for lang in ru en; do
-		block $lang protocol client | sed -e "s,push\.example\.com,localhost,g" -e "s,36695,$(admin http status --json | jq -r '.service | split(":") | last'),g" >"$work/client.py"
-		APP_ID=$(admin http show Manual --json | jq -r .id) CLIENT_KEY=$(admin http show Manual --json | jq -r .client_key) \
+		block $lang protocol client |
+			sed -e "s,push\.example\.com,localhost,g" -e "s,36695,$(admin http status --json |
+			jq -r '.service | split(":") | last'),g" >"$work/client.py"
+		APP_ID=$(admin http show Manual --json | jq -r .id) \
+			CLIENT_KEY=$(admin http show Manual --json | jq -r .client_key) \
 			timeout 20 python3 "$work/client.py" >"$work/client.out" 2>&1 &
 		local client=$!
 		within sh -c "'$work/bin/pns4onesadmin' --control '$work/http/control.sock' sessions --user $user --json | grep -q $user"
 		admin http send --app Manual --ib $ib --user $user --title Привет --body 'Из протокола' 2>/dev/null
 		wait $client || { cat "$work/client.out" >&2; fail "$lang/protocol.md: the client"; }
-		grep -q 'Привет' "$work/client.out" || { cat "$work/client.out" >&2; fail "$lang/protocol.md: the client got something else"; }
+		grep -q 'Привет' "$work/client.out" ||
+			{ cat "$work/client.out" >&2; fail "$lang/protocol.md: the client got something else"; }
 	done
 	ok "the TCP client of protocol.md registers and receives"
 }
@@ -325,7 +339,8 @@ check_commands() {
 migration() {
 	local here=$work/migration started
 	mkdir -p "$here/settings"
-	block ru migrate ini | sed 's/:8270/:0/; s/192.168.10.0/127.0.0.0/; s/^listen=.*/listen=localhost:0/' >"$here/settings/pns4ones.ini"
+	block ru migrate ini | sed 's/:8270/:0/; s/192.168.10.0/127.0.0.0/; s/^listen=.*/listen=localhost:0/' \
+		>"$here/settings/pns4ones.ini"
 	admin http export "$here/settings/keys" 2>/dev/null
 	"$work/bin/pns4ones" -print_config >"$here/settings/pns4ones.toml" # comments alone
 	(
@@ -337,11 +352,14 @@ migration() {
 	within admin migration list
 	within grep -q 'taken over from the old service' "$here/out"
 	grep -q 'pns4ones.ini' "$here/out" || fail "the old ini is not in force beside a TOML of comments"
-	diff <(admin http show Manual --json | jq '[.id, .server_key, .client_key]') <(admin migration show Manual --json | jq '[.id, .server_key, .client_key]') ||
+	diff <(admin http show Manual --json | jq '[.id, .server_key, .client_key]') <(admin migration show Manual --json |
+		jq '[.id, .server_key, .client_key]') ||
 		fail "the old keys are not the same"
 	echo 'log_level = "Error"' >>"$here/settings/pns4ones.toml"
-	CONFIGURATION_DIRECTORY=$here/settings STATE_DIRECTORY=$here/data RUNTIME_DIRECTORY=$here "$work/bin/pns4ones" -lang en -check >"$here/check" 2>&1
-	grep -q 'there are two settings files with different settings' "$here/check" || fail "no warning of two settings files"
+	CONFIGURATION_DIRECTORY=$here/settings STATE_DIRECTORY=$here/data RUNTIME_DIRECTORY=$here "$work/bin/pns4ones" \
+		-lang en -check >"$here/check" 2>&1
+	grep -q 'there are two settings files with different settings' "$here/check" ||
+		fail "no warning of two settings files"
 	ok "old pns4ones.ini and keys are taken over; a TOML that sets something wins, with a warning"
 }
 
@@ -352,18 +370,21 @@ again() { # LANG
 		block "$lang" senders python
 		printf 'os.system("""%s""")\nprint(push.send({"Type": "all", "IbId": "demo"}, {}), "after a reset")\n' "$reset"
 	} | sed "s,http://push\.example\.com:36696,http://localhost:$http_port,g" >"$work/again.py"
-	SERVER_KEY=$http_key timeout 20 python3 "$work/again.py" | grep -q '^0 after a reset' || fail "$lang: Python does not authorise again"
+	SERVER_KEY=$http_key timeout 20 python3 "$work/again.py" | grep -q '^0 after a reset' ||
+		fail "$lang: Python does not authorise again"
 	{
 		block "$lang" senders php
 		printf 'shell_exec("%s");\necho send(getenv("SERVER_KEY"), ["Type" => "all", "IbId" => "demo"], ["Topic" => "x"]), " after a reset\\n";\n' "$reset"
 	} | sed "s,http://push\.example\.com:36696,http://localhost:$http_port,g" >"$work/again.php"
-	SERVER_KEY=$http_key timeout 20 php "$work/again.php" | grep -q '^0 after a reset' || fail "$lang: PHP does not authorise again"
+	SERVER_KEY=$http_key timeout 20 php "$work/again.php" | grep -q '^0 after a reset' ||
+		fail "$lang: PHP does not authorise again"
 	ok "$lang: Python and PHP authorise again when the tokens were reset"
 }
 
 # ---------------------------------------------------------------- HTTPS
 
-served() { openssl s_client -connect "127.0.0.1:$1" -servername localhost </dev/null 2>/dev/null | openssl x509 -noout -serial; }
+served() { openssl s_client -connect "127.0.0.1:$1" -servername localhost </dev/null 2>/dev/null |
+	openssl x509 -noout -serial; }
 
 own_certificate() { # LANG
 	local lang=$1 tls=$work/tls-$1 port before
@@ -391,13 +412,15 @@ own_certificate() { # LANG
 	"$work/bin/pns4ones" -config "$tls/pfx.toml" -check >/dev/null || fail "$lang/https.md: FromFileWithPassword"
 	daemon "pfx-$lang" -config "$tls/pfx.toml" -listen localhost:0
 	new_app "pfx-$lang"
-	CURL_CA_BUNDLE=$tls/ca.crt SSL_CERT_FILE=$tls/ca.crt senders "pfx-$lang" "$lang" "https://localhost:$(senders_port "pfx-$lang")"
+	CURL_CA_BUNDLE=$tls/ca.crt SSL_CERT_FILE=$tls/ca.crt senders "pfx-$lang" "$lang" \
+		"https://localhost:$(senders_port "pfx-$lang")"
 	ok "$lang: a certificate of an own CA, FromFileWithPassword (PFX): curl, Python and PHP deliver over HTTPS"
 }
 
 through_proxy() { # KIND LANG PORT
 	local kind=$1 lang=$2 port=$3
-	CURL_CA_BUNDLE=$work/tls-$lang/ca.crt SSL_CERT_FILE=$work/tls-$lang/ca.crt senders http "$lang" "https://localhost:$port"
+	CURL_CA_BUNDLE=$work/tls-$lang/ca.crt SSL_CERT_FILE=$work/tls-$lang/ca.crt senders http "$lang" \
+		"https://localhost:$port"
 	if grep -rqs 'server_key=' "$work/$kind-$lang/log"; then fail "$kind logged the server key"; fi
 	[ -n "$(grep -rs sendmessage "$work/$kind-$lang/log")" ] || fail "$kind logged nothing"
 	ok "$lang: behind $kind with TLS: curl, Python and PHP deliver; its log holds no key"
@@ -420,7 +443,8 @@ nginx_proxy() { # LANG
 		echo "daemon off; worker_processes 1; pid $here/pid; error_log $here/log/main.log; events {}"
 		echo "http { client_body_temp_path $here/tmp/b; proxy_temp_path $here/tmp/p; fastcgi_temp_path $here/tmp/f; uwsgi_temp_path $here/tmp/u; scgi_temp_path $here/tmp/s;"
 		block "$lang" https nginx | local_names "$work/tls-$lang" |
-			sed -e "s/listen 443/listen 127.0.0.1:$port/" -e '/\[::\]/d' -e "s,/var/log/nginx,$here/log,; s,127.0.0.1:36696,${2:-127.0.0.1}:$http_port,"
+			sed -e "s/listen 443/listen 127.0.0.1:$port/" -e '/\[::\]/d' \
+			-e "s,/var/log/nginx,$here/log,; s,127.0.0.1:36696,${2:-127.0.0.1}:$http_port,"
 		echo '}'
 	} >"$here/nginx.conf"
 	nginx -p "$here" -e "$here/log/main.log" -c "$here/nginx.conf" >"$here/out" 2>&1 &
@@ -434,7 +458,8 @@ apache_proxy() { # LANG
 	port=$(free_port)
 	mkdir -p "$here/log"
 	program=$(command -v apache2 || command -v httpd)
-	for modules in /usr/lib/apache2/modules /usr/lib64/httpd/modules /etc/httpd/modules; do [ ! -d $modules ] || break; done
+	for modules in /usr/lib/apache2/modules /usr/lib64/httpd/modules /etc/httpd/modules; do [ ! -d $modules ] ||
+		break; done
 	{
 		echo "ServerRoot $here"
 		echo "ServerName localhost"

@@ -6,7 +6,8 @@
 set -Eeuo pipefail
 # What ends a script without a word of its own says at least where it was. In a command
 # substitution nothing ends, and nothing is said.
-where() { case $- in *e*) printf '%s: FAILED: %s, line %s: %s\n' "$proof" "$(basename "${BASH_SOURCE[1]}")" "$1" "$2" >&2 ;; esac; }
+where() { case $- in *e*) printf '%s: FAILED: %s, line %s: %s\n' "$proof" "$(basename "${BASH_SOURCE[1]}")" "$1" "$2" \
+	>&2 ;; esac; }
 trap 'where "$LINENO" "$BASH_COMMAND"' ERR
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$here/../.." && pwd)
@@ -28,7 +29,8 @@ need() {
 	done
 	[ ${#missing[@]} -eq 0 ] && return
 	apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null
-	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 install \
+		-y -q --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # base_root makes the root that all proofs begin with, once.
@@ -50,7 +52,8 @@ base_root() {
 own_namespaces() {
 	if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 		base_root
-		PNS4ONES_TEST_INSIDE=$proof exec unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$@"
+		PNS4ONES_TEST_INSIDE=$proof exec unshare --mount --propagation private \
+			--net --pid --fork --kill-child --mount-proc "$0" "$@"
 	fi
 	ip link set lo up 2>/dev/null || python3 - <<-'PYTHON'
 		import fcntl, socket, struct
@@ -83,7 +86,8 @@ mount_system() {
 
 # in_root runs a command in the root.
 in_root() {
-	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 LANG=C.UTF-8 PNS4ONES_LANG=en \
+	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 LANG=C.UTF-8 \
+		PNS4ONES_LANG=en \
 		DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
 }
 
@@ -127,7 +131,8 @@ eventually() {
 start_daemon() {
 	in_root install -d -o pns4ones -g pns4ones -m 0750 /run/pns4ones
 	in_root install -d -o pns4ones -g pns4ones -m 0700 /var/lib/pns4ones
-	in_root setpriv --reuid pns4ones --regid pns4ones --init-groups env STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones pns4ones >"$work/daemon.log" 2>&1 &
+	in_root setpriv --reuid pns4ones --regid pns4ones --init-groups env STATE_DIRECTORY=/var/lib/pns4ones \
+		RUNTIME_DIRECTORY=/run/pns4ones pns4ones >"$work/daemon.log" 2>&1 &
 	daemon=$!
 	eventually "the start of the daemon" in_root pns4onesadmin status
 }
@@ -146,7 +151,8 @@ old_product() {
 	cp "$here/testdata/keys" "$root/etc/pns4ones/keys"
 	in_root chown -R pns4ones:pns4ones /etc/pns4ones
 	in_root chmod -R go= /etc/pns4ones
-	printf '[Service]\nExecStart=/opt/pns4ones/pns4ones\n[Install]\nWantedBy=multi-user.target\n' >"$root/etc/systemd/system/pns4ones.service"
+	printf '[Service]\nExecStart=/opt/pns4ones/pns4ones\n[Install]\nWantedBy=multi-user.target\n' \
+		>"$root/etc/systemd/system/pns4ones.service"
 	ln -s /etc/systemd/system/pns4ones.service "$root/etc/systemd/system/multi-user.target.wants/pns4ones.service"
 }
 

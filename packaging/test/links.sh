@@ -14,13 +14,15 @@ fail() { echo "links.sh: $*" >&2; exit 1; }
 # victim is a file of root's that nobody may read.
 victim=$work/shadow
 new_victim() { rm -f "$victim"; echo secret >"$victim"; chmod 600 "$victim"; }
-untouched() { [ "$(stat -c '%U:%G %a %s' "$victim")" = "root:root 600 7" ] || fail "$1: the file behind it is now $(stat -c '%U:%G %a %s' "$victim")"; }
+untouched() { [ "$(stat -c '%U:%G %a %s' "$victim")" = "root:root 600 7" ] ||
+	fail "$1: the file behind it is now $(stat -c '%U:%G %a %s' "$victim")"; }
 
 # run has a function of the scripts do its work in the folder, with nobody for the
 # service's user.
 run() {
 	new=$work/settings
-	sh -ec ". packaging/scripts/setup.sh; user=nobody; group=nogroup; settings=$new; $1" >"$work/out" 2>&1 || { cat "$work/out" >&2; fail "$1 failed"; }
+	sh -ec ". packaging/scripts/setup.sh; user=nobody; group=nogroup; settings=$new; $1" >"$work/out" 2>&1 ||
+		{ cat "$work/out" >&2; fail "$1 failed"; }
 }
 fresh() { rm -rf "$work/settings"; mkdir "$work/settings"; chown nobody:nogroup "$work/settings"; new_victim; }
 says() { grep -qF -- "$1" "$work/out" || { cat "$work/out" >&2; fail "it does not say: $1"; }; }
@@ -54,11 +56,14 @@ echo x >"$work/settings/pns4ones.ini"
 chown nobody "$work/settings/pns4ones.ini"
 chmod 600 "$work/settings/pns4ones.ini"
 run secure_settings
-[ "$(stat -c '%U:%G %a' "$work/settings")" = "root:nogroup 750" ] || fail "the folder is $(stat -c '%U:%G %a' "$work/settings")"
+[ "$(stat -c '%U:%G %a' "$work/settings")" = "root:nogroup 750" ] ||
+	fail "the folder is $(stat -c '%U:%G %a' "$work/settings")"
 for name in PNS4ONES.INI keys; do
-	[ "$(stat -c '%U:%G %a' "$work/settings/$name")" = "root:nogroup 640" ] || fail "$name is $(stat -c '%U:%G %a' "$work/settings/$name")"
+	[ "$(stat -c '%U:%G %a' "$work/settings/$name")" = "root:nogroup 640" ] ||
+		fail "$name is $(stat -c '%U:%G %a' "$work/settings/$name")"
 done
-[ "$(stat -c '%U %a' "$work/settings/pns4ones.ini")" = "nobody 600" ] || fail "the old product's file is not whose it was"
+[ "$(stat -c '%U %a' "$work/settings/pns4ones.ini")" = "nobody 600" ] ||
+	fail "the old product's file is not whose it was"
 
 fresh
 rm -rf "$work/settings"

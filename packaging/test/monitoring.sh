@@ -24,7 +24,8 @@ done
 proven "$(grep -c -- '- alert:' alerts.yml) alerts come when they should, and not on a quiet day"
 
 cd "$work"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=localhost \
+	-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null
 cat >pns4ones.toml <<-TOML
 	listen = "127.0.0.1:36696"
 	service = "127.0.0.1:36695"
@@ -56,7 +57,8 @@ prometheus --config.file=prometheus.yml --storage.tsdb.path=tsdb --web.listen-ad
 eventually curl -sf http://127.0.0.1:9090/-/ready || fail "prometheus: $(tail -n 3 prometheus.log)"
 
 app=$(admin create --json Load | jq -r .id)
-SSL_CERT_FILE=cert.pem ./pns4onesbench carry --control control.sock --app "$app" --up-to 100 >carry.log 2>&1 || fail "the load: $(cat carry.log)"
+SSL_CERT_FILE=cert.pem ./pns4onesbench carry --control control.sock --app "$app" --up-to 100 >carry.log 2>&1 ||
+	fail "the load: $(cat carry.log)"
 admin listen --app "$app" --ib one --user ann >listen.log 2>&1 &
 eventually sh -c './pns4onesadmin --control control.sock --json status | jq -e ".sessions == 1"' || fail 'no session'
 admin upgrade >/dev/null 2>upgrade.log || fail "the upgrade: $(cat upgrade.log)"

@@ -10,7 +10,8 @@ need runc jq docker-compose
 own_namespaces "$image" "$other"
 
 ### the compose file; docker-compose has the schema, and asks no engine for this
-TAG=1 docker-compose -f "$project/packaging/oci/compose.yaml" config >"$work/compose" 2>&1 || fail "compose.yaml: $(cat "$work/compose")"
+TAG=1 docker-compose -f "$project/packaging/oci/compose.yaml" config >"$work/compose" 2>&1 ||
+	fail "compose.yaml: $(cat "$work/compose")"
 expect "$work/compose" "image: pns4ones:1" "the compose file"
 sed 's/read_only: true/read_onyl: true/' "$project/packaging/oci/compose.yaml" >"$work/slip.yaml"
 docker-compose -f "$work/slip.yaml" config >"$work/out" 2>&1 && fail "docker-compose passes over a slip"
@@ -24,20 +25,24 @@ look() {
 	tar xf "$1" -C "$layout"
 	local blob manifest
 	for blob in "$layout"/blobs/sha256/*; do
-		[ "$(sha256sum <"$blob" | cut -d' ' -f1)" = "$(basename "$blob")" ] || fail "$2: $(basename "$blob") is something else"
+		[ "$(sha256sum <"$blob" | cut -d' ' -f1)" = "$(basename "$blob")" ] ||
+			fail "$2: $(basename "$blob") is something else"
 	done
-	jq -e --arg arch "$2" '.manifests | length == 1 and (.[0].platform == {os: "linux", architecture: $arch})' "$layout/index.json" >/dev/null || fail "$2: the index"
+	jq -e --arg arch "$2" '.manifests | length == 1 and (.[0].platform == {os: "linux", architecture: $arch})' \
+		"$layout/index.json" >/dev/null || fail "$2: the index"
 	manifest=$layout/blobs/$(jq -r '.manifests[0].digest | sub(":"; "/")' "$layout/index.json")
 	config=$layout/blobs/$(jq -r '.config.digest | sub(":"; "/")' "$manifest")
 	layer=$layout/blobs/$(jq -r '.layers[0].digest | sub(":"; "/")' "$manifest")
 	[ "$(jq '[.config.size, .layers[0].size] | @text' "$manifest")" = "\"[$(stat -c %s "$config"),$(stat -c %s "$layer")]\"" ] || fail "$2: sizes"
-	[ "sha256:$(gzip -dc "$layer" | sha256sum | cut -d' ' -f1)" = "$(jq -r '.rootfs.diff_ids[0]' "$config")" ] || fail "$2: the layer unpacked"
+	[ "sha256:$(gzip -dc "$layer" | sha256sum | cut -d' ' -f1)" = "$(jq -r '.rootfs.diff_ids[0]' "$config")" ] ||
+		fail "$2: the layer unpacked"
 	[ "$(jq -r .architecture "$config")" = "$2" ] || fail "$2: the configuration"
 	[ "$layout/$(jq -r '.[0].Config' "$layout/manifest.json")" = "$config" ] || fail "$2: what docker load reads"
 }
 look "$other" arm64
 gzip -dc "$layer" | tar x -C "$work" ./usr/bin/pns4ones
-[ "$(od -An -tx1 -j18 -N2 "$work/usr/bin/pns4ones")" = ' b7 00' ] || fail "what is in the image for arm64 is for something else"
+[ "$(od -An -tx1 -j18 -N2 "$work/usr/bin/pns4ones")" = ' b7 00' ] ||
+	fail "what is in the image for arm64 is for something else"
 look "$image" amd64
 proven "two images, whole: $(gzip -dc "$layer" | tar t | grep -vc '/$') files, $(($(stat -c %s "$image") >> 20)) MiB"
 
@@ -45,7 +50,8 @@ proven "two images, whole: $(gzip -dc "$layer" | tar t | grep -vc '/$') files, $
 bundle=$work/bundle
 mkdir -p "$bundle/rootfs" "$work/data"
 gzip -dc "$layer" | tar xp --numeric-owner -C "$bundle/rootfs"
-[ "$(stat -c '%a %u' "$bundle/rootfs/var/lib/pns4ones")" = '700 36695' ] || fail "the folder of the data is $(stat -c '%a %u' "$bundle/rootfs/var/lib/pns4ones")"
+[ "$(stat -c '%a %u' "$bundle/rootfs/var/lib/pns4ones")" = '700 36695' ] ||
+	fail "the folder of the data is $(stat -c '%a %u' "$bundle/rootfs/var/lib/pns4ones")"
 cp -a "$bundle/rootfs/var/lib/pns4ones" "$work/data/volume" # as an engine makes a volume
 mkdir -p "$bundle/rootfs"/{proc,sys,dev}
 (cd "$bundle" && runc spec)
@@ -84,9 +90,12 @@ start
 first=$(runc --root "$work/runc" state "$box" | jq .pid)
 grep -qP '^Uid:\t36695\t36695' "/proc/$first/status" || fail "it runs as $(grep Uid "/proc/$first/status")"
 grep -q '^CapEff:	0000000000000000$' "/proc/$first/status" || fail "it has rights: $(grep Cap "/proc/$first/status")"
-grep -q '^CapBnd:	0000000000000000$' "/proc/$first/status" || fail "it may get rights: $(grep Cap "/proc/$first/status")"
+grep -q '^CapBnd:	0000000000000000$' "/proc/$first/status" ||
+	fail "it may get rights: $(grep Cap "/proc/$first/status")"
 grep -qP '^NoNewPrivs:\t1' "/proc/$first/status" || fail "it may get rights"
-grep -qE ' / / ro[ ,]' "/proc/$first/mountinfo" || grep -qE '^[0-9]+ [0-9]+ [0-9:]+ [^ ]+ / ro[ ,]' "/proc/$first/mountinfo" || fail "its root can be written: $(cat "/proc/$first/mountinfo")"
+grep -qE ' / / ro[ ,]' "/proc/$first/mountinfo" ||
+	grep -qE '^[0-9]+ [0-9]+ [0-9:]+ [^ ]+ / ro[ ,]' "/proc/$first/mountinfo" ||
+	fail "its root can be written: $(cat "/proc/$first/mountinfo")"
 [ "$(in_box /usr/bin/pns4ones -version)" = "pns4ones $(jq -r '.config.Labels["org.opencontainers.image.version"]' "$config")" ] || fail "another version"
 admin create Container >/dev/null 2>&1
 key=$(admin show Container --field server_key)
@@ -106,4 +115,5 @@ runc --root "$work/runc" list -q | grep -q . && runc --root "$work/runc" delete 
 start
 [ "$(admin show Container --field server_key)" = "$key" ] || fail "another container has other keys"
 stop
-proven "it runs in runc $(runc --version | sed -n 's/^runc version //p') without root and rights on a root that is read-only; is healthy, delivers, keeps its data"
+proven "it runs in runc $(runc --version |
+	sed -n 's/^runc version //p') without root and rights on a root that is read-only; is healthy, delivers, keeps its data"

@@ -19,7 +19,8 @@ if [ ! -e "$archive" ]; then
 	(cd "$work" && npm pack --silent "$library" >/dev/null)
 	mv "$work"/*.tgz "$archive"
 fi
-[ "sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$integrity" ] || fail "$archive is not what it was"
+[ "sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$integrity" ] ||
+	fail "$archive is not what it was"
 tar xzf "$archive" -C "$work" package/res/schema
 
 count=0
@@ -27,9 +28,11 @@ for package in "$dist"/*.{deb,rpm,tar.gz,exe} "$dist"/*-oci-*.tar "$dist"/pns4on
 	[ -e "$package" ] || continue
 	list=$package.cdx.json
 	[ -s "$list" ] || fail "$(basename "$package") has no list"
-	[ "$(jq -r '.metadata.component.hashes[0].content' "$list")" = "$(sha256sum "$package" | cut -d' ' -f1)" ] || fail "$(basename "$list") is about another package"
+	[ "$(jq -r '.metadata.component.hashes[0].content' "$list")" = "$(sha256sum "$package" | cut -d' ' -f1)" ] ||
+		fail "$(basename "$list") is about another package"
 	for module in go.etcd.io/bbolt github.com/gorilla/mux github.com/charmbracelet/bubbletea std; do
-		jq -e --arg name "$module" '.components | any(.name == $name and (.version | length > 0))' "$list" >/dev/null || fail "$(basename "$list") does not name $module"
+		jq -e --arg name "$module" '.components | any(.name == $name and (.version | length > 0))' "$list" >/dev/null ||
+			fail "$(basename "$list") does not name $module"
 	done
 	count=$((count + 1))
 done

@@ -12,9 +12,11 @@ export GNUPGHOME=$work/gnupg
 mkdir -m 0700 "$GNUPGHOME"
 trap 'gpgconf --kill all' EXIT
 for name in packager stranger; do
-	gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key "$name@example.com" rsa3072 sign never 2>"$work/gpg.log" || fail "no key: $(cat "$work/gpg.log")"
+	gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key "$name@example.com" rsa3072 sign \
+		never 2>"$work/gpg.log" || fail "no key: $(cat "$work/gpg.log")"
 done
-publish() { DIST=$1 "$project/packaging/repository.sh" "$2@example.com" "$work/repository" "file:///repository" >"$work/publish.log" 2>&1 || fail "repository.sh: $(cat "$work/publish.log")"; }
+publish() { DIST=$1 "$project/packaging/repository.sh" "$2@example.com" "$work/repository" "file:///repository" \
+	>"$work/publish.log" 2>&1 || fail "repository.sh: $(cat "$work/publish.log")"; }
 
 # What an rpm distribution would have, as in rpm.sh.
 {
@@ -23,7 +25,8 @@ publish() { DIST=$1 "$project/packaging/repository.sh" "$2@example.com" "$work/r
 	printf '%%description\nAn rpm distribution.\n%%files\n'
 } >"$work/stand-in.spec"
 mkdir "$work/old" "$work/new"
-rpmbuild --quiet --define "_rpmdir $work/stand-in" --define "_topdir $work/build" -bb "$work/stand-in.spec" >/dev/null 2>&1 || fail "no stand-in"
+rpmbuild --quiet --define "_rpmdir $work/stand-in" --define "_topdir $work/build" -bb "$work/stand-in.spec" \
+	>/dev/null 2>&1 || fail "no stand-in"
 cp "$work"/stand-in/*/*.rpm "${debs[1]}" "${rpms[1]}" "$work/old"
 cp "${debs[0]}" "${rpms[0]}" "$work/new"
 publish "$work/old" packager
@@ -39,12 +42,15 @@ cp "$work/repository/pns4ones.sources" "$root/etc/apt/sources.list.d"
 apt_in_root() { in_root apt-get -q -y -o APT::Sandbox::User=root "$@" >"$work/apt.log" 2>&1; }
 apt_in_root update || fail "apt-get update: $(cat "$work/apt.log")"
 apt_in_root install --no-install-recommends pns4ones || fail "apt-get install: $(cat "$work/apt.log")"
-[ "$(in_root pns4ones -version)" = "pns4ones $(dpkg-deb -f "${debs[1]}" Version)" ] || fail "apt installed $(in_root pns4ones -version)"
+[ "$(in_root pns4ones -version)" = "pns4ones $(dpkg-deb -f "${debs[1]}" Version)" ] ||
+	fail "apt installed $(in_root pns4ones -version)"
 publish "$work/new" packager
 apt_in_root update || fail "apt-get update: $(cat "$work/apt.log")"
 apt_in_root upgrade || fail "apt-get upgrade: $(cat "$work/apt.log")"
-[ "$(in_root pns4ones -version)" = "pns4ones $(dpkg-deb -f "${debs[0]}" Version)" ] || fail "apt upgraded to $(in_root pns4ones -version)"
-in_root apt-cache madison pns4ones | grep -q "$(dpkg-deb -f "${debs[1]}" Version)" || fail "the version before is not there any more"
+[ "$(in_root pns4ones -version)" = "pns4ones $(dpkg-deb -f "${debs[0]}" Version)" ] ||
+	fail "apt upgraded to $(in_root pns4ones -version)"
+in_root apt-cache madison pns4ones | grep -q "$(dpkg-deb -f "${debs[1]}" Version)" ||
+	fail "the version before is not there any more"
 proven "apt installs and upgrades, signed-by the packager's key"
 
 ### dnf
@@ -70,13 +76,16 @@ proven "dnf installs and upgrades, packages and lists signed"
 
 ### what is refused
 echo >>"$work/repository/deb/dists/stable/InRelease"
-sed -i 's/^Suite: stable/Suite: stabel/' "$work/repository/deb/dists/stable/InRelease" "$work/repository/deb/dists/stable/Release"
+sed -i 's/^Suite: stable/Suite: stabel/' "$work/repository/deb/dists/stable/InRelease" \
+	"$work/repository/deb/dists/stable/Release"
 root=$work/apt/root
 in_root sh -c 'rm -rf /var/lib/apt/lists/*'
-apt_in_root update && ! grep -q '^[EW]: .*sign' "$work/apt.log" && fail "apt takes a list that was touched: $(cat "$work/apt.log")"
+apt_in_root update && ! grep -q '^[EW]: .*sign' "$work/apt.log" &&
+	fail "apt takes a list that was touched: $(cat "$work/apt.log")"
 publish "$work/new" stranger # signs all lists anew
 in_root sh -c 'rm -rf /var/lib/apt/lists/*'
-apt_in_root update && ! grep -q 'NO_PUBKEY' "$work/apt.log" && fail "apt takes the list of a stranger: $(cat "$work/apt.log")"
+apt_in_root update && ! grep -q 'NO_PUBKEY' "$work/apt.log" &&
+	fail "apt takes the list of a stranger: $(cat "$work/apt.log")"
 gpg --armor --export packager@example.com >"$work/repository/pns4ones.asc"
 fresh_root dnf-again
 mount_system

@@ -22,7 +22,8 @@ mkdir -p "$work/stand-in"
 	rpm -qp --requires "$new" | grep -v '^rpmlib' | sed 's/^/Provides: /'
 	printf '%%description\nAn rpm distribution.\n%%files\n'
 } >"$work/stand-in.spec"
-rpmbuild --quiet --define "_rpmdir $work/stand-in" --define "_topdir $work/build" -bb "$work/stand-in.spec" >/dev/null 2>&1 || fail "no stand-in"
+rpmbuild --quiet --define "_rpmdir $work/stand-in" --define "_topdir $work/build" -bb "$work/stand-in.spec" \
+	>/dev/null 2>&1 || fail "no stand-in"
 standin=$(find "$work/stand-in" -name '*.rpm')
 
 rpm_in_root() { env LC_ALL=C.UTF-8 PNS4ONES_LANG=en rpm --force-debian --root "$root" "$@"; }
@@ -30,7 +31,8 @@ rpm_in_root() { env LC_ALL=C.UTF-8 PNS4ONES_LANG=en rpm --force-debian --root "$
 # install installs or upgrades.
 install() {
 	cp "$1" "$root/run/package.rpm"
-	rpm_in_root -U "$root/run/package.rpm" >"$work/install.log" 2>&1 || fail "rpm -U $(basename "$1"): $(cat "$work/install.log")"
+	rpm_in_root -U "$root/run/package.rpm" >"$work/install.log" 2>&1 ||
+		fail "rpm -U $(basename "$1"): $(cat "$work/install.log")"
 }
 
 fresh_rpm_root() {
@@ -87,7 +89,8 @@ cp "$old" "$standin" "$work/repo"
 dnf_in_root() {
 	createrepo_c -q "$work/repo" >/dev/null
 	PNS4ONES_LANG=en dnf -q -y --installroot="$root" --releasever=1 --repofrompath="local,$work/repo" --repo=local --nogpgcheck \
-		--setopt=cachedir="$work/dnf" --setopt=metadata_expire=0 "$@" >"$work/install.log" 2>&1 || fail "dnf $*: $(cat "$work/install.log")"
+		--setopt=cachedir="$work/dnf" --setopt=metadata_expire=0 "$@" >"$work/install.log" 2>&1 ||
+		fail "dnf $*: $(cat "$work/install.log")"
 }
 dnf_in_root install pns4ones
 printf 'log_level = "Error"\n' >>"$root/etc/pns4ones/pns4ones.toml"
@@ -98,7 +101,8 @@ cp "$new" "$work/repo"
 dnf_in_root upgrade pns4ones
 stop_daemon
 start_daemon
-[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the upgrade left $(in_root pns4ones -version)"
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] ||
+	fail "the upgrade left $(in_root pns4ones -version)"
 [ "$(in_root pns4onesadmin show before --json | keys)" = "$key" ] || fail "the upgrade changed the keys"
 in_root /run/use.sh before
 stop_daemon

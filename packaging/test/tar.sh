@@ -21,7 +21,8 @@ version() { basename "$1" | sed 's/^pns4ones-\(.*\)-linux-.*/\1/'; }
 unpack() { tar xzf "$1" -C "$root/opt/"; }
 
 # install runs install.sh; what it says is in install.log.
-install() { in_root /opt/pns4ones/install.sh "$@" >"$work/install.log" 2>&1 || fail "install.sh $*: $(cat "$work/install.log")"; }
+install() { in_root /opt/pns4ones/install.sh "$@" >"$work/install.log" 2>&1 ||
+	fail "install.sh $*: $(cat "$work/install.log")"; }
 
 refuses() {
 	local what=$1
@@ -61,10 +62,12 @@ printf 'log_level = "Error"\n' >>"$root/etc/pns4ones/pns4ones.toml"
 stop_daemon
 unpack "$old"
 install
-[ "$(in_root pns4ones -version)" = "pns4ones $(version "$old")" ] || fail "the older version is $(in_root pns4ones -version)"
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$old")" ] ||
+	fail "the older version is $(in_root pns4ones -version)"
 unpack "$new"
 install
-[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] || fail "the upgrade left $(in_root pns4ones -version)"
+[ "$(in_root pns4ones -version)" = "pns4ones $(version "$new")" ] ||
+	fail "the upgrade left $(in_root pns4ones -version)"
 start_daemon
 [ "$(in_root pns4onesadmin show before --json | keys)" = "$key" ] || fail "the upgrade changed the keys"
 in_root /run/use.sh before

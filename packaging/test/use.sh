@@ -19,7 +19,8 @@ until pns4onesadmin sessions --json | grep -q '"user_id": *"ann"'; do
 	[ "$n" -lt 100 ] || { cat "$out/log" >&2; echo "use: no session" >&2; exit 1; }
 	sleep 0.1
 done
-pns4onesadmin send --http "http://localhost:$listen" --server-key "$key" --ib demo --user ann --title 'It works' >"$out/sent" 2>&1 || { cat "$out/sent" >&2; exit 1; }
+pns4onesadmin send --http "http://localhost:$listen" --server-key "$key" --ib demo --user ann --title 'It works' \
+	>"$out/sent" 2>&1 || { cat "$out/sent" >&2; exit 1; }
 n=0
 until grep -q 'It works' "$out/got"; do
 	n=$((n + 1))

@@ -41,7 +41,8 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then
 	done
 	GOOS=windows GOARCH=amd64 go test -c -o "$builds/pns4ones.test.exe" ./cmd/pns4ones
 
-	PNS4ONES_TEST_INSIDE=$proof timeout 500 unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$builds"
+	PNS4ONES_TEST_INSIDE=$proof timeout 500 unshare --mount --propagation private \
+		--net --pid --fork --kill-child --mount-proc "$0" "$builds"
 	exit
 fi
 builds=$1
@@ -68,7 +69,8 @@ menu="$drive/ProgramData/Microsoft/Windows/Start Menu/Programs/PNS4OneS"
 # Windows makes a profile for each account; Wine does not.
 virtual=S-1-5-80-$(python3 -c 'import hashlib, struct; print(*struct.unpack("<5I", hashlib.sha1("PNS4ONES".encode("utf-16le")).digest()), sep="-")')
 for sid in "$virtual" S-1-5-18; do
-	wine reg add "HKLM\\Software\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\$sid" /v ProfileImagePath /d 'C:\users\root' /f >/dev/null
+	wine reg add "HKLM\\Software\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\$sid" /v ProfileImagePath \
+		/d 'C:\users\root' /f >/dev/null
 done
 
 # A prefix that has just been made is started anew. Then one program is kept running:
@@ -123,14 +125,18 @@ release() {
 # from Linux, to the programs in a folder.
 use() {
 	local programs=$1 title=$2 key token
-	win "$programs/pns4onesadmin.exe" show "$title" >/dev/null || win "$programs/pns4onesadmin.exe" create "$title" >/dev/null || fail "no app: $(cat "$work/out")"
+	win "$programs/pns4onesadmin.exe" show "$title" >/dev/null ||
+		win "$programs/pns4onesadmin.exe" create "$title" >/dev/null || fail "no app: $(cat "$work/out")"
 	key=$(win "$programs/pns4onesadmin.exe" show "$title" --json | jq -r .server_key)
-	wine "$programs/pns4onesadmin.exe" listen --app "$title" --ib demo --user ann --json >"$work/got" 2>"$work/listen.log" </dev/null &
+	wine "$programs/pns4onesadmin.exe" listen --app "$title" --ib demo --user ann \
+		--json >"$work/got" 2>"$work/listen.log" </dev/null &
 	listening=$!
 	registered() { win "$programs/pns4onesadmin.exe" sessions --json | jq -e 'any(.user_id == "ann")'; }
 	eventually "a session" registered
-	win "$programs/pns4onesadmin.exe" send --app "$title" --ib demo --user ann --title 'through the pipe' >/dev/null || fail "send: $(cat "$work/out")"
-	win "$programs/pns4onesadmin.exe" send --http http://localhost:36696 --server-key "$key" --ib demo --user ann --title 'over HTTP' >/dev/null || fail "send --http: $(cat "$work/out")"
+	win "$programs/pns4onesadmin.exe" send --app "$title" --ib demo --user ann --title 'through the pipe' >/dev/null ||
+		fail "send: $(cat "$work/out")"
+	win "$programs/pns4onesadmin.exe" send --http http://localhost:36696 --server-key "$key" --ib demo --user ann \
+		--title 'over HTTP' >/dev/null || fail "send --http: $(cat "$work/out")"
 	token=$(curl -sS "http://127.0.0.1:36696/auth?server_key=$key" | jq -r .access_token)
 	curl -sS -f -o /dev/null -H "Authorization: Bearer $token" http://127.0.0.1:36696/sendmessage \
 		-d '{"Recipient": {"Type": "user", "IbId": "demo", "UserId": "ann"}, "Message": {"Notification": {"Title": "from Linux"}}}'
@@ -173,8 +179,10 @@ expect "$work/said" "Did you mean “listen”" "install with an unknown flag"
 win "$zip/pns4ones.exe" install -log_level=Information >"$work/said" || fail "install: $(cat "$work/said")"
 expect "$work/said" 'NT SERVICE\PNS4OneS' "the account"
 expect "$work/said" 'C:\users\root\AppData\Local\PNS4OneS' "the folder"
-[ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' ObjectName)" = 'NT SERVICE\PNS4OneS' ] || fail "another account"
-[ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' Start)" = 0x2 ] || fail "the service does not start with Windows"
+[ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' ObjectName)" = 'NT SERVICE\PNS4OneS' ] ||
+	fail "another account"
+[ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' Start)" = 0x2 ] ||
+	fail "the service does not start with Windows"
 win "$zip/pns4ones.exe" start >"$work/said" || fail "start: $(cat "$work/said")"
 running || fail "the service does not run"
 [ "$(win "$zip/pns4ones.exe" where)" = 'C:\users\root\AppData\Local\PNS4OneS' ] || fail "where"
@@ -209,7 +217,8 @@ setup 0 "$builds/pns4ones-0.0.1-windows-amd64-setup.exe" /S
 running || fail "the service does not run"
 [ "$(image)" = '"C:\Program Files\pns4ones\pns4ones.exe"' ] || fail "the service starts $(image)"
 [ "$(version)" = 0.0.1 ] || fail "it is $(version)"
-[ "$(registry 'Software\Microsoft\Windows\CurrentVersion\Uninstall\PNS4OneS' DisplayVersion)" = 0.0.1 ] || fail "Windows is told another version"
+[ "$(registry 'Software\Microsoft\Windows\CurrentVersion\Uninstall\PNS4OneS' DisplayVersion)" = 0.0.1 ] ||
+	fail "Windows is told another version"
 [ "$(find "$menu" -name '*.lnk' | wc -l)" = 4 ] || fail "the start menu has $(ls "$menu")"
 expect <(tr -d '\0' <"$menu/Settings folder.lnk") 'C:\users\root\AppData\Local\PNS4OneS' "the link to the settings"
 expect "$work/setup.log" 'localport=36695,36696 program="C:\Program Files\pns4ones\pns4ones.exe"' "the firewall rule"
@@ -258,7 +267,8 @@ win sc query PNS4OneS >/dev/null && fail "the service is still there"
 [ -s "$folder/pns4ones.db" ] || fail "the keys are gone"
 [ "$(ls "$program")" = "$(printf 'mine.txt\nuninstall.exe')" ] || fail "left in the program folder: $(ls "$program")"
 [ ! -e "$menu" ] || fail "left in the start menu: $(ls "$menu")"
-win reg query 'HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall\PNS4OneS' >/dev/null && fail "Windows still lists it"
+win reg query 'HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall\PNS4OneS' >/dev/null &&
+	fail "Windows still lists it"
 proven "uninstalled: settings and keys are kept, and what is not ours"
 
 take 36696
@@ -283,7 +293,8 @@ win sc create PNS4OneS binPath= "$old" start= demand obj= LocalSystem >/dev/null
 win sc start PNS4OneS >/dev/null || fail "sc start: $(cat "$work/out")"
 setup 2 "$builds/pns4ones-99.0.0-windows-amd64-setup.exe" /S
 [ "$(image)" = "$old" ] || fail "the service starts $(image)"
-[ "$(win "$builds/0.0.1/pns4onesadmin.exe" status --json | jq -r .version)" = 0.0.1 ] || fail "the old product does not run: $(cat "$work/out")"
+[ "$(win "$builds/0.0.1/pns4onesadmin.exe" status --json | jq -r .version)" = 0.0.1 ] ||
+	fail "the old product does not run: $(cat "$work/out")"
 [ "$(ls "$program")" = "$(printf 'mine.txt\nuninstall.exe')" ] || fail "left: $(ls "$program")"
 proven "a new version that does not start beside the old product: that runs again"
 
@@ -293,8 +304,10 @@ eventually "the end of the old product" stopped
 rm "$folder/pns4ones.db"
 setup 0 "$builds/new-setup.exe" /S
 expect "$work/setup.log" 'C:\old product\PNS4OneS.exe' "taking over"
-[ "$(image)" = '"C:\Program Files\pns4ones\pns4ones.exe" -service=localhost:8270' ] || fail "the service starts $(image)"
-[ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' ObjectName)" = LocalSystem ] || fail "the account was changed"
+[ "$(image)" = '"C:\Program Files\pns4ones\pns4ones.exe" -service=localhost:8270' ] ||
+	fail "the service starts $(image)"
+[ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' ObjectName)" = LocalSystem ] ||
+	fail "the account was changed"
 [ "$(registry 'SYSTEM\CurrentControlSet\Services\PNS4OneS' Start)" = 0x3 ] || fail "the start type was changed"
 service start >/dev/null || fail "start: $(cat "$work/out")"
 admin list | grep -q 'Склад' || fail "the old keys were not taken over"

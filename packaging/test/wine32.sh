@@ -17,10 +17,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{etc,state/lists/partial,cache/archives/partial,debs}
 : >"$work/state/status"
-printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm main\n' "${MIRROR:-http://deb.debian.org/debian}" >"$work/etc/sources.list"
+printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm main\n' \
+	"${MIRROR:-http://deb.debian.org/debian}" >"$work/etc/sources.list"
 of_i386() {
 	apt-get -q -o Dir::Etc::sourcelist="$work/etc/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State="$work/state" \
-		-o Dir::State::status="$work/state/status" -o Dir::Cache="$work/cache" -o APT::Architecture=i386 -o APT::Architectures=i386 \
+		-o Dir::State::status="$work/state/status" -o Dir::Cache="$work/cache" -o APT::Architecture=i386 \
+		-o APT::Architectures=i386 \
 		-o APT::Sandbox::User=root "$@"
 }
 of_i386 update >"$work/log" 2>&1 && (

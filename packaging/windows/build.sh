@@ -52,14 +52,18 @@ PYTHON
 	done
 	echo '!macroend'
 	echo '!macro RemoveFiles'
-	find . -type f -printf '%P\n' | sort | tr / '\\' | while read -r path; do printf 'Delete "$INSTDIR\\%s"\n' "$path"; done
-	find . -mindepth 1 -type d -printf '%P\n' | sort -r | tr / '\\' | while read -r path; do printf 'RMDir "$INSTDIR\\%s"\n' "$path"; done
+	find . -type f -printf '%P\n' | sort | tr / '\\' |
+		while read -r path; do printf 'Delete "$INSTDIR\\%s"\n' "$path"; done
+	find . -mindepth 1 -type d -printf '%P\n' | sort -r | tr / '\\' |
+		while read -r path; do printf 'RMDir "$INSTDIR\\%s"\n' "$path"; done
 	echo '!macroend'
 ) >"$work/files.nsh"
 
 # The version of a file is four numbers.
 numbers=$(grep -oE '^[0-9]+(\.[0-9]+)*' <<<"$version" || echo 0)
 numbers=$(printf '%s.0.0.0\n' "$numbers" | cut -d. -f1-4)
-makensis -V2 -WX -NOCD -INPUTCHARSET UTF8 "-DVERSION=$version" "-DNUMBERS=$numbers" "-DFOLDER=$work/pns4ones" "-DFILES=$work/files.nsh" \
-	"-DSIZE_KB=$(find "$work/pns4ones" -type f -printf '%s\n' | awk '{ sum += $1 } END { print int(sum / 1024) }')" "-DOUTFILE=$out/$name-setup.exe" "$here/pns4ones.nsi"
+makensis -V2 -WX -NOCD -INPUTCHARSET UTF8 "-DVERSION=$version" "-DNUMBERS=$numbers" "-DFOLDER=$work/pns4ones" \
+	"-DFILES=$work/files.nsh" \
+	"-DSIZE_KB=$(find "$work/pns4ones" -type f -printf '%s\n' | awk '{ sum += $1 } END { print int(sum / 1024) }')" \
+	"-DOUTFILE=$out/$name-setup.exe" "$here/pns4ones.nsi"
 chmod 644 "$out/$name.zip" "$out/$name-setup.exe"
