@@ -13,20 +13,28 @@ const (
 	Server             Context = iota // the server's side, of server modules and forms
 	Client                            // thin client with managed forms
 	ExternalConnection                // a COM connection
+	WebClient                         // a browser
+	MobileClient                      // the mobile client
 )
 
 func (c Context) String() string {
-	return [...]string{"server", "client", "external connection"}[c]
+	return [...]string{"server", "client", "external connection", "web client", "mobile client"}[c]
 }
+
+// AtClient reports whether the modules of the client's side are compiled there.
+func (c Context) AtClient() bool { return c == Client || c == WebClient || c == MobileClient }
+
+var anyClient = []Context{Client, WebClient, MobileClient}
 
 // symbols that the preprocessor knows, by both names, and in which context they are
 // true: none of those here where no context is named.
 var symbols = map[string][]Context{
 	"сервер": {Server}, "server": {Server}, "насервере": {Server}, "atserver": {Server},
-	"клиент": {Client}, "client": {Client}, "наклиенте": {Client}, "atclient": {Client},
+	"клиент": anyClient, "client": anyClient, "наклиенте": anyClient, "atclient": anyClient,
 	"тонкийклиент": {Client}, "thinclient": {Client},
 	"внешнеесоединение": {ExternalConnection}, "externalconnection": {ExternalConnection},
-	"вебклиент": nil, "webclient": nil, "мобильныйклиент": nil, "mobileclient": nil,
+	"вебклиент": {WebClient}, "webclient": {WebClient},
+	"мобильныйклиент": {MobileClient}, "mobileclient": {MobileClient},
 	"мобильноеприложениеклиент": nil, "мобильноеприложениесервер": nil, "мобильныйавтономныйсервер": nil,
 	"толстыйклиентуправляемоеприложение": nil, "thickclientmanagedapplication": nil,
 	"толстыйклиентобычноеприложение": nil, "thickclientordinaryapplication": nil,

@@ -119,8 +119,9 @@ func (h *helper) follow(ctx context.Context, c connection) {
 
 // session is one connection; it reports whether the service took it.
 func (h *helper) session(ctx context.Context, c connection) bool {
-	cmd := exec.CommandContext(ctx, filepath.Join(h.programs, "pns4onesadmin"), "--json", "--lang", "en", "--control", h.control(),
-		"listen", "--app", c.App, "--ib", c.Ib, "--user", c.User, "--group", c.Group, "--service", net.JoinHostPort(c.Host, c.Port))
+	cmd := exec.CommandContext(ctx, filepath.Join(h.programs, "pns4onesadmin"),
+		"--json", "--lang", "en", "--control", h.control(), "listen", "--app", c.App, "--ib", c.Ib, "--user", c.User,
+		"--group", c.Group, "--service", net.JoinHostPort(c.Host, c.Port))
 	cmd.Env = append(os.Environ(), "PNS4ONES_CLIENT_KEY="+c.Key)
 	messages, err := cmd.StdoutPipe()
 	if err != nil {
@@ -182,51 +183,53 @@ func has(list any, c connection) bool {
 	return false
 }
 
-// events returns what add-ins have raised, and waits for the first one.
+// events returns what add-ins have raised since it was asked last, and waits for the first
+// one. The real add-in and its stand-in may both be there.
 func (h *helper) events(ctx context.Context, _ json.RawMessage) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	if h.raised != "" {
-		return h.realEvents(ctx)
-	}
-	select {
-	case first := <-h.addins.events:
-		return []addinEvent{first}, nil
-	case <-ctx.Done():
-		return []addinEvent{}, nil
+	for {
+		found, err := h.realEvents()
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+		var again <-chan time.Time // the file has to be read again and again
+		if h.raised != "" {
+			again = time.After(20 * time.Millisecond)
+		}
+		select {
+		case first := <-h.addins.events:
+			return []addinEvent{first}, nil
+		case <-ctx.Done():
+			return found, nil
+		case <-again:
+		}
 	}
 }
 
-// realEvents returns what the real add-in has raised since it was asked last, and waits
-// for the first one. OneScript writes a line for each: ["event", source, name, data].
-func (h *helper) realEvents(ctx context.Context) (any, error) {
+// realEvents returns what the real add-in has raised since it was asked last. OneScript
+// writes a line for each: ["event", source, name, data].
+func (h *helper) realEvents() ([]addinEvent, error) {
+	found := []addinEvent{}
+	if h.raised == "" {
+		return found, nil
+	}
+	written, err := os.ReadFile(h.raised)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	for {
-		written, err := os.ReadFile(h.raised)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		found := []addinEvent{}
-		for {
-			line, _, whole := bytes.Cut(written[min(h.read, int64(len(written))):], []byte("\n"))
-			if !whole {
-				break
-			}
-			h.read += int64(len(line)) + 1
-			var fields []any
-			if err := json.Unmarshal(bytes.TrimPrefix(line, []byte("\ufeff")), &fields); err != nil {
-				return nil, fmt.Errorf("an event of the add-in is %q: %w", line, err)
-			}
-			if len(fields) == 4 && fields[0] == "event" {
-				found = append(found, addinEvent{fmt.Sprint(fields[1]), fmt.Sprint(fields[2]), fmt.Sprint(fields[3])})
-			}
-		}
-		if len(found) > 0 {
+		line, _, whole := bytes.Cut(written[min(h.read, int64(len(written))):], []byte("\n"))
+		if !whole {
 			return found, nil
 		}
-		select {
-		case <-ctx.Done():
-			return found, nil
-		case <-time.After(20 * time.Millisecond):
+		h.read += int64(len(line)) + 1
+		var fields []any
+		if err := json.Unmarshal(bytes.TrimPrefix(line, []byte("\ufeff")), &fields); err != nil {
+			return nil, fmt.Errorf("an event of the add-in is %q: %w", line, err)
+		}
+		if len(fields) == 4 && fields[0] == "event" {
+			found = append(found, addinEvent{fmt.Sprint(fields[1]), fmt.Sprint(fields[2]), fmt.Sprint(fields[3])})
 		}
 	}
 }

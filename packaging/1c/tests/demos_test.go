@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,45 +16,50 @@ import (
 	"github.com/pns4ones/pns4ones/packaging/1c/bsl/onescript"
 )
 
-// demos are the files of demos/, each with how many users play it.
-var demos = []struct {
+// demo is a file of demos/, and how many users play it.
+type demo struct {
 	file  string
 	users int
-}{{"чат", 2}, {"чат", 3}, {"игра-двое", 2}, {"игра-трое", 3}, {"длительная-операция", 2}}
+}
+
+var demos = []demo{{"чат", 2}, {"чат", 3}, {"игра-двое", 2}, {"игра-трое", 3}, {"длительная-операция", 2}}
+
+func (d demo) name() string { return fmt.Sprintf("%s %d", d.file, d.users) }
 
 // TestDemonstrations plays each file of demos/ to its end: every user in a process of
 // their own, all with one daemon. Whatever they know of each other went through it.
 func TestDemonstrations(t *testing.T) {
 	t.Parallel()
-	oscript := engine(t)
-	programs := build(t)
-	library := prepare(t)
-	for _, demo := range demos {
-		t.Run(fmt.Sprintf("%s %d", demo.file, demo.users), func(t *testing.T) {
+	s := theStage(t)
+	for _, d := range demos {
+		t.Run(d.name(), func(t *testing.T) {
 			t.Parallel()
-			play(t, oscript, programs, library, demo.file, demo.users)
+			s.play(t, d, false)
 		})
 	}
 }
 
-// play runs one file for each of the users.
-func play(t *testing.T, oscript, programs, library, file string, users int) {
+// play runs one file for each of the users, with the real add-in or its stand-in.
+func (s stage) play(t *testing.T, d demo, real bool) {
 	t.Helper()
-	first := startHelper(t, programs)
+	first := startHelper(t, s.programs)
 	app, err := first.app(t.Context(), json.RawMessage(`"общая"`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	meeting := &meetings{users: users, places: map[string]*place{}}
+	meeting := &meetings{users: d.users, places: map[string]*place{}}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	errs := make([]error, users)
+	errs := make([]error, d.users)
 	var playing sync.WaitGroup
-	for i := range users {
+	for i := range d.users {
 		h, folder := first.another(t, app, meeting), t.TempDir()
+		if real {
+			h.raised = filepath.Join(folder, "events")
+		}
 		playing.Go(func() {
-			errs[i] = runScript(ctx, folder, oscript, library, filepath.Join("demos", file+".os"), h,
-				fmt.Sprintf("PNS4ONES_PLAYER=%d", i+1), fmt.Sprintf("PNS4ONES_PLAYERS=%d", users))
+			errs[i] = runScript(ctx, folder, s.oscript, s.library, filepath.Join("demos", d.file+".os"), h,
+				fmt.Sprintf("PNS4ONES_PLAYER=%d", i+1), fmt.Sprintf("PNS4ONES_PLAYERS=%d", d.users))
 			if errs[i] != nil {
 				cancel() // the others would wait for this one
 			}
@@ -68,7 +74,9 @@ func play(t *testing.T, oscript, programs, library, file string, users int) {
 // another is a helper for one more user of the same infobase and daemon.
 func (h *helper) another(t *testing.T, app any, meeting *meetings) *helper {
 	t.Helper()
-	other := &helper{programs: h.programs, folder: h.folder, fake: h.fake, trusted: h.trusted, given: app, meeting: meeting}
+	other := &helper{
+		programs: h.programs, folder: h.folder, fake: h.fake, trusted: h.trusted, given: app, meeting: meeting,
+	}
 	other.serve(t)
 	return other
 }
@@ -113,6 +121,7 @@ func (h *helper) meet(ctx context.Context, question json.RawMessage) (any, error
 
 // formXML is as much of a form's description as a stand-in needs.
 type formXML struct {
+	Events     []formEvent `xml:"Events>Event"`
 	Attributes []struct {
 		Name    string `xml:"name,attr"`
 		Type    string `xml:"Type>Type"`
@@ -121,18 +130,36 @@ type formXML struct {
 			Type string `xml:"Type>Type"`
 		} `xml:"Columns>Column"`
 	} `xml:"Attributes>Attribute"`
+	Commands []struct {
+		Name   string `xml:"name,attr"`
+		Action string `xml:"Action"`
+	} `xml:"Commands>Command"`
 	Items formItems `xml:"ChildItems"`
 }
 
+type formEvent struct {
+	Name    string `xml:"name,attr"`
+	Handler string `xml:",chardata"`
+}
+
+type formItem struct {
+	Name     string      `xml:"name,attr"`
+	DataPath string      `xml:"DataPath"`
+	Events   []formEvent `xml:"Events>Event"`
+	Items    formItems   `xml:"ChildItems"`
+}
+
 type formItems struct {
-	List []struct {
-		Name  string    `xml:"name,attr"`
-		Items formItems `xml:"ChildItems"`
-	} `xml:",any"`
+	List []formItem `xml:",any"`
+}
+
+// formVariables are what platform/form.os needs of a form's module.
+var formVariables = []string{
+	"Элементы", "Параметры", "тест_Показывается", "тест_Обработчики", "тест_Вызванные", "тест_Данные",
 }
 
 // forms makes a class of each form of the extension: Форма and its name.
-func forms(t *testing.T, library, appended string) {
+func forms(t *testing.T, library, appended string, client bsl.Context) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(extension, "DataProcessors/*/Forms/*/Ext/Form.xml"))
 	if err != nil || len(files) == 0 {
@@ -143,7 +170,7 @@ func forms(t *testing.T, library, appended string) {
 		if err := xml.Unmarshal([]byte(strings.TrimPrefix(read(t, file), "\ufeff")), &form); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		variables := []string{"Элементы", "Параметры", "тест_Показывается"}
+		variables := slices.Clone(formVariables)
 		var body strings.Builder
 		for _, attribute := range form.Attributes {
 			variables = append(variables, attribute.Name)
@@ -152,21 +179,34 @@ func forms(t *testing.T, library, appended string) {
 				fmt.Fprintf(&body, "%s.Колонки.Добавить(%q);\n", attribute.Name, column.Name)
 			}
 		}
-		form.Items.each(func(name string) {
-			fmt.Fprintf(&body, "Элементы.Вставить(%q, Новый Структура(\"Имя, Видимость, Доступность, ТекущиеДанные, ЦветТекста, ЦветТекстаЗаголовка\", %q, Истина, Истина));\n", name, name)
+		handler := func(what, procedure string) {
+			fmt.Fprintf(&body, "тест_Обработчики.Вставить(%q, %q);\n", what, procedure)
+		}
+		for _, event := range form.Events {
+			handler("."+event.Name, event.Handler)
+		}
+		for _, command := range form.Commands {
+			handler(command.Name, command.Action)
+		}
+		form.Items.each(func(item formItem) {
+			fmt.Fprintf(&body, "Элементы.Вставить(%q, тест_Элемент(%[1]q));\n", item.Name)
+			fmt.Fprintf(&body, "тест_Данные.Вставить(%q, %q);\n", item.Name, item.DataPath)
+			for _, event := range item.Events {
+				handler(item.Name+"."+event.Name, event.Handler)
+			}
 		})
 		module := filepath.Join(filepath.Dir(file), "Form", "Module.bsl")
 		name := filepath.Base(filepath.Dir(filepath.Dir(file)))
 		write(t, library, "Классы", "Форма"+name, onescript.Module{
-			File: module, Source: read(t, module), Context: bsl.Client, Twice: []string{shared}, Variables: variables,
+			File: module, Source: read(t, module), Context: client, Twice: []string{shared}, Variables: variables,
 			Appended: appended + read(t, "platform/form.os") + body.String(),
 		})
 	}
 }
 
-func (f formItems) each(do func(name string)) {
+func (f formItems) each(do func(formItem)) {
 	for _, item := range f.List {
-		do(item.Name)
+		do(item)
 		item.Items.each(do)
 	}
 }

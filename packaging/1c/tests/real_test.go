@@ -1,34 +1,38 @@
 package tests
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
-// TestWithTheAddIn is the first scenario once more with the real add-in: OneScript loads it
-// from the bundle that ADDIN_BUNDLE names.
+// withTheAddIn are the scenarios in which a client has a connection.
+var withTheAddIn = []string{"01-первая-отправка", "07-начало-работы", "08-связь", "11-бсп", "14-формы"}
+
+// TestWithTheAddIn is the client's half once more, and all demonstrations, with the real
+// add-in: OneScript loads it from the bundle that ADDIN_BUNDLE names.
 func TestWithTheAddIn(t *testing.T) {
 	t.Parallel()
 	bundle := os.Getenv("ADDIN_BUNDLE")
 	if bundle == "" {
-		t.Skip("the add-in is not here: packaging/1c/addin/build.sh bundle FOLDER makes it, then set ADDIN_BUNDLE to the zip file")
+		t.Skip("the add-in is not here: set ADDIN_BUNDLE to the zip file that packaging/1c/addin/build.sh bundle FOLDER makes")
 	}
 	if !filepath.IsAbs(bundle) {
 		t.Fatalf("ADDIN_BUNDLE must be an absolute path, not %s", bundle)
 	}
-	oscript := engine(t)
-	programs := build(t)
-	library := prepare(t)
-	t.Run("01-первая-отправка", func(t *testing.T) {
-		t.Parallel()
-		h, folder := startHelper(t, programs), t.TempDir()
-		h.raised = filepath.Join(folder, "events")
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		defer cancel()
-		if err := runScript(ctx, folder, oscript, library, "scenarios/01-первая-отправка.os", h); err != nil {
-			t.Errorf("%v\nlog of the daemon:\n%s", err, h.daemonLog())
-		}
-	})
+	s := theStage(t)
+	for _, name := range withTheAddIn {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := startHelper(t, s.programs)
+			h.raised = filepath.Join(t.TempDir(), "events")
+			s.perform(t, s.library, filepath.Join("scenarios", name+".os"), h)
+		})
+	}
+	for _, d := range demos {
+		t.Run(d.name(), func(t *testing.T) {
+			t.Parallel()
+			s.play(t, d, true)
+		})
+	}
 }

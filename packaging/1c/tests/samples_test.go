@@ -25,7 +25,7 @@ var pages = map[string][]struct {
 }{
 	"1c.md": {
 		{"Модули", "ОбразецОтправки", true, []string{"Договор"}, bsl.Server},
-		{"Классы", "ОбразецОбработчика", false, []string{"Элементы", "Параметры", "тест_Показывается"}, bsl.Client},
+		{"Классы", "ОбразецОбработчика", false, formVariables, bsl.Client},
 		{"Модули", "ОбразецПереопределения", false, nil, bsl.Server},
 	},
 	"names.md":   {{"Модули", "ОбразецИмен", true, nil, bsl.Server}},
@@ -62,7 +62,8 @@ func samples(t *testing.T, library, appended string) {
 				more += read(t, "platform/form.os")
 			}
 			write(t, library, part.kind, part.name, onescript.Module{
-				File: page, Source: source, Context: part.context, Twice: []string{shared}, Variables: part.variables, Appended: more,
+				File: page, Source: source, Context: part.context, Twice: []string{shared},
+				Variables: part.variables, Appended: more,
 			})
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,23 +45,73 @@ func engine(t *testing.T) string {
 // TestScenarios runs each file of scenarios/ in a process and with a daemon of its own.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	oscript := engine(t)
+	s := theStage(t)
 	files, err := filepath.Glob("scenarios/*.os")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
-	programs := build(t)
-	library := prepare(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".os"), func(t *testing.T) {
 			t.Parallel()
-			h := startHelper(t, programs)
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			if err := runScript(ctx, t.TempDir(), oscript, library, file, h); err != nil {
-				t.Errorf("%v\nlog of the daemon:\n%s", err, h.daemonLog())
-			}
+			s.perform(t, s.library, file, startHelper(t, s.programs))
 		})
+	}
+}
+
+// TestOtherClients runs the one scenario of a client that knows no add-ins.
+func TestOtherClients(t *testing.T) {
+	t.Parallel()
+	s := theStage(t)
+	for _, client := range []bsl.Context{bsl.WebClient, bsl.MobileClient} {
+		t.Run(client.String(), func(t *testing.T) {
+			t.Parallel()
+			s.perform(t, prepare(t, t.TempDir(), client), "other/клиент-без-компоненты.os", startHelper(t, s.programs))
+		})
+	}
+}
+
+// stage is what all scenarios are run with.
+type stage struct{ oscript, programs, library string }
+
+var (
+	folder    string // of the stage, which the tests share
+	makeStage sync.Once
+	made      stage
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if folder != "" {
+		_ = os.RemoveAll(folder)
+	}
+	os.Exit(code)
+}
+
+// theStage is made once: to build the daemon and to copy the modules takes long.
+func theStage(t *testing.T) stage {
+	t.Helper()
+	oscript := engine(t)
+	makeStage.Do(func() {
+		var err error
+		if folder, err = os.MkdirTemp("", "pns4ones-1c-"); err != nil {
+			t.Fatal(err)
+		}
+		library := filepath.Join(folder, "library")
+		made = stage{oscript, build(t, filepath.Join(folder, "programs")), prepare(t, library, bsl.Client)}
+	})
+	if made.oscript == "" {
+		t.Fatal("the test that was to build the daemon and copy the modules failed")
+	}
+	return made
+}
+
+// perform runs a scenario, with a daemon.
+func (s stage) perform(t *testing.T, library, file string, h *helper) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	if err := runScript(ctx, t.TempDir(), s.oscript, library, file, h); err != nil {
+		t.Errorf("%v\nlog of the daemon:\n%s", err, h.daemonLog())
 	}
 }
 
@@ -95,10 +146,9 @@ func runScript(ctx context.Context, folder, oscript, library, file string, h *he
 }
 
 // build makes the programs of the daemon.
-func build(t *testing.T) string {
+func build(t *testing.T, folder string) string {
 	t.Helper()
-	folder := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", folder, "./cmd/pns4ones", "./cmd/pns4onesadmin")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", folder+"/", "./cmd/pns4ones", "./cmd/pns4onesadmin")
 	cmd.Dir = "../../.."
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the daemon: %v\n%s", err, said)
@@ -107,10 +157,9 @@ func build(t *testing.T) string {
 }
 
 // prepare puts stand-ins and copies of the modules into a folder, which OneScript takes
-// as a library.
-func prepare(t *testing.T) string {
+// as a library; client is which one the modules of the client are copied for.
+func prepare(t *testing.T, library string, client bsl.Context) string {
 	t.Helper()
-	library := t.TempDir()
 	if err := os.CopyFS(library, os.DirFS("platform")); err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +174,12 @@ func prepare(t *testing.T) string {
 		{"pns4ones_СервисУведомленийПереопределяемый", "", bsl.Server},
 		{"pns4ones_СервисУведомленийБСП", "", bsl.Server},
 		{"pns4ones_СервисУведомленийПовтИсп", "ПовтИспСервера", bsl.Server},
-		{shared, shared + onescript.ClientSuffix, bsl.Client},
-		{"pns4ones_СервисУведомленийКлиент", "", bsl.Client},
-		{"pns4ones_СервисУведомленийГлобальный", "", bsl.Client},
-		{"pns4ones_СервисУведомленийКлиентПовтИсп", "", bsl.Client},
+		{shared, shared + onescript.ClientSuffix, client},
+		{"pns4ones_СервисУведомленийКлиент", "", client},
+		{"pns4ones_СервисУведомленийГлобальный", "", client},
+		{"pns4ones_СервисУведомленийКлиентПовтИсп", "", client},
 		{"pns4ones_Демонстрация", "", bsl.Server},
-		{"pns4ones_ДемонстрацияКлиент", "", bsl.Client},
+		{"pns4ones_ДемонстрацияКлиент", "", client},
 	} {
 		file := filepath.Join(extension, "CommonModules", c.module, "Ext", "Module.bsl")
 		if c.name == "" {
@@ -143,9 +192,10 @@ func prepare(t *testing.T) string {
 	}
 	file := filepath.Join(extension, "Ext", "ManagedApplicationModule.bsl")
 	write(t, library, "Модули", "ПриложениеКлиента", onescript.Module{
-		File: file, Source: withBody(read(t, file), read(t, "platform/application.os")), Context: bsl.Client, Application: true,
+		File: file, Source: withBody(read(t, file), read(t, "platform/application.os")), Context: client,
+		Application: true,
 	})
-	forms(t, library, appended)
+	forms(t, library, appended, client)
 	bsp(t, library, appended)
 	samples(t, library, appended)
 	// They are read while the library is prepared; in it they would be modules.
@@ -171,7 +221,8 @@ func bsp(t *testing.T, library, appended string) {
 		variables                  []string
 	}{
 		{"Модули", "pns4onesБСП_Уведомления", "CommonModules/pns4onesБСП_Уведомления/Ext/Module.bsl", "", nil},
-		{"Модули", "УправлениеЭлектроннойПочтой", "CommonModules/УправлениеЭлектроннойПочтой/Ext/Module.bsl", "platform/mail.os", nil},
+		{"Модули", "УправлениеЭлектроннойПочтой", "CommonModules/УправлениеЭлектроннойПочтой/Ext/Module.bsl",
+			"platform/mail.os", nil},
 		{"Классы", "ОбъектЗадачаИсполнителя", "Tasks/ЗадачаИсполнителя/Ext/ObjectModule.bsl", "platform/object.os",
 			[]string{"Ссылка", "ДополнительныеСвойства", "ОбменДанными"}},
 	} {

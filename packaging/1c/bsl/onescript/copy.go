@@ -86,7 +86,7 @@ func (m Module) replacement(at bsl.Identifier) (string, bool) {
 		with, ok := replacedMembers[at.Name]
 		return with, ok
 	}
-	if m.Context == bsl.Client {
+	if m.Context.AtClient() {
 		for _, name := range m.Twice {
 			if bsl.Same(name, at.Name) {
 				return name + ClientSuffix, true
