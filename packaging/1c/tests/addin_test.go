@@ -183,13 +183,13 @@ func has(list any, c connection) bool {
 	return false
 }
 
-// events returns what add-ins have raised since it was asked last, and waits for the first
-// one. The real add-in and its stand-in may both be there.
+// events returns what an add-in has raised, one event at a time, and waits for it: none
+// where nothing comes. The real add-in and its stand-in may both be there.
 func (h *helper) events(ctx context.Context, _ json.RawMessage) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
-		found, err := h.realEvents()
+		found, err := h.realEvent()
 		if err != nil || len(found) > 0 {
 			return found, err
 		}
@@ -207,29 +207,28 @@ func (h *helper) events(ctx context.Context, _ json.RawMessage) (any, error) {
 	}
 }
 
-// realEvents returns what the real add-in has raised since it was asked last. OneScript
-// writes a line for each: ["event", source, name, data].
-func (h *helper) realEvents() ([]addinEvent, error) {
-	found := []addinEvent{}
+// realEvent returns the first event of the real add-in that has not been told, if there is
+// one. OneScript writes a line for each: ["event", source, name, data].
+func (h *helper) realEvent() ([]addinEvent, error) {
 	if h.raised == "" {
-		return found, nil
+		return []addinEvent{}, nil
 	}
 	written, err := os.ReadFile(h.raised)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for {
-		line, _, whole := bytes.Cut(written[min(h.read, int64(len(written))):], []byte("\n"))
+		line, _, whole := bytes.Cut(written[min(h.read, len(written)):], []byte("\n"))
 		if !whole {
-			return found, nil
+			return []addinEvent{}, nil
 		}
-		h.read += int64(len(line)) + 1
+		h.read += len(line) + 1
 		var fields []any
 		if err := json.Unmarshal(bytes.TrimPrefix(line, []byte("\ufeff")), &fields); err != nil {
 			return nil, fmt.Errorf("an event of the add-in is %q: %w", line, err)
 		}
 		if len(fields) == 4 && fields[0] == "event" {
-			found = append(found, addinEvent{fmt.Sprint(fields[1]), fmt.Sprint(fields[2]), fmt.Sprint(fields[3])})
+			return []addinEvent{{fmt.Sprint(fields[1]), fmt.Sprint(fields[2]), fmt.Sprint(fields[3])}}, nil
 		}
 	}
 }

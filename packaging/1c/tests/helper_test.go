@@ -26,7 +26,7 @@ import (
 // daemon and its commands, the add-in's connection, and a service that answers as told.
 type helper struct {
 	port     int
-	read     int64 // how much of raised has been told
+	read     int // how much of raised has been told
 	programs string
 	folder   string
 	fake     *fake
@@ -165,7 +165,8 @@ func ignoreExit(err error) error {
 
 // command runs pns4onesadmin with --json and returns what it says.
 func (h *helper) command(ctx context.Context, args ...string) (any, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(h.programs, "pns4onesadmin"), append([]string{"--json", "--control", h.control()}, args...)...)
+	words := append([]string{"--json", "--control", h.control()}, args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(h.programs, "pns4onesadmin"), words...)
 	var said, complained bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &complained
 	if err := cmd.Run(); err != nil {

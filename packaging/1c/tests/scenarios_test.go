@@ -58,14 +58,23 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestOtherClients runs the one scenario of a client that knows no add-ins.
-func TestOtherClients(t *testing.T) {
+// TestElsewhere runs the scenarios of other/, each with the modules as they are compiled
+// there: for clients that have no add-in, and for an external connection.
+func TestElsewhere(t *testing.T) {
 	t.Parallel()
 	s := theStage(t)
-	for _, client := range []bsl.Context{bsl.WebClient, bsl.MobileClient} {
-		t.Run(client.String(), func(t *testing.T) {
+	for _, one := range []struct {
+		file           string
+		server, client bsl.Context
+	}{
+		{"клиент-без-компоненты", bsl.Server, bsl.WebClient},
+		{"клиент-без-компоненты", bsl.Server, bsl.MobileClient},
+		{"внешнее-соединение", bsl.ExternalConnection, bsl.Client},
+	} {
+		t.Run(one.file+" "+one.server.String()+" "+one.client.String(), func(t *testing.T) {
 			t.Parallel()
-			s.perform(t, prepare(t, t.TempDir(), client), "other/клиент-без-компоненты.os", startHelper(t, s.programs))
+			library := prepare(t, t.TempDir(), one.server, one.client)
+			s.perform(t, library, filepath.Join("other", one.file+".os"), startHelper(t, s.programs))
 		})
 	}
 }
@@ -97,7 +106,7 @@ func theStage(t *testing.T) stage {
 			t.Fatal(err)
 		}
 		library := filepath.Join(folder, "library")
-		made = stage{oscript, build(t, filepath.Join(folder, "programs")), prepare(t, library, bsl.Client)}
+		made = stage{oscript, build(t, filepath.Join(folder, "programs")), prepare(t, library, bsl.Server, bsl.Client)}
 	})
 	if made.oscript == "" {
 		t.Fatal("the test that was to build the daemon and copy the modules failed")
@@ -157,8 +166,8 @@ func build(t *testing.T, folder string) string {
 }
 
 // prepare puts stand-ins and copies of the modules into a folder, which OneScript takes
-// as a library; client is which one the modules of the client are copied for.
-func prepare(t *testing.T, library string, client bsl.Context) string {
+// as a library; server and client are where they are compiled.
+func prepare(t *testing.T, library string, server, client bsl.Context) string {
 	t.Helper()
 	if err := os.CopyFS(library, os.DirFS("platform")); err != nil {
 		t.Fatal(err)
@@ -168,17 +177,17 @@ func prepare(t *testing.T, library string, client bsl.Context) string {
 		module, name string
 		context      bsl.Context
 	}{
-		{"pns4ones_СервисУведомлений", "", bsl.Server},
-		{"pns4ones_СервисУведомленийВызовСервера", "", bsl.Server},
-		{shared, "", bsl.Server},
-		{"pns4ones_СервисУведомленийПереопределяемый", "", bsl.Server},
-		{"pns4ones_СервисУведомленийБСП", "", bsl.Server},
-		{"pns4ones_СервисУведомленийПовтИсп", "ПовтИспСервера", bsl.Server},
+		{"pns4ones_СервисУведомлений", "", server},
+		{"pns4ones_СервисУведомленийВызовСервера", "", server},
+		{shared, "", server},
+		{"pns4ones_СервисУведомленийПереопределяемый", "", server},
+		{"pns4ones_СервисУведомленийБСП", "", server},
+		{"pns4ones_СервисУведомленийПовтИсп", "ПовтИспСервера", server},
 		{shared, shared + onescript.ClientSuffix, client},
 		{"pns4ones_СервисУведомленийКлиент", "", client},
 		{"pns4ones_СервисУведомленийГлобальный", "", client},
 		{"pns4ones_СервисУведомленийКлиентПовтИсп", "", client},
-		{"pns4ones_Демонстрация", "", bsl.Server},
+		{"pns4ones_Демонстрация", "", server},
 		{"pns4ones_ДемонстрацияКлиент", "", client},
 	} {
 		file := filepath.Join(extension, "CommonModules", c.module, "Ext", "Module.bsl")
