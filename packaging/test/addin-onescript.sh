@@ -5,17 +5,17 @@
 #
 #   addin-onescript.sh PROGRAMS BUNDLE ONESCRIPT [COUNT]
 #
-# PROGRAMS has the daemon and the admin program, ONESCRIPT the packed engine.
+# PROGRAMS has the daemon and the admin program, ONESCRIPT is the program oscript.
 . "$(dirname "$0")/lib.sh"
-programs=$(realpath "$1") bundle=$(realpath "$2") packed=$(realpath "$3") count=${4:-10000}
-need libicu72 xz-utils jq curl
+programs=$(realpath "$1") bundle=$(realpath "$2") oscript=$(realpath "$3") count=${4:-10000}
+need libicu72 jq curl
 work=$(mktemp -d)
 trap 'kill $daemon $script 2>/dev/null || true; rm -rf "$work"' EXIT
 daemon='' script=''
-tar xf "$packed/onescript-2.0.0-linux-x64.tar.xz" -C "$work"
 http=$((21000 + RANDOM % 5000)) tcp=$((26001 + RANDOM % 5000))
 admin() { "$programs/pns4onesadmin" --control "$work/control.sock" --json "$@"; }
-XDG_CONFIG_HOME=$work "$programs/pns4ones" -listen "127.0.0.1:$http" -service "127.0.0.1:$tcp" -data_dir "$work" -control "$work/control.sock" >"$work/daemon.log" 2>&1 &
+XDG_CONFIG_HOME=$work "$programs/pns4ones" -listen "127.0.0.1:$http" -service "127.0.0.1:$tcp" -data_dir "$work" \
+	-control "$work/control.sock" >"$work/daemon.log" 2>&1 &
 daemon=$!
 eventually "the start of the daemon" admin status
 admin create proof >"$work/app.json" 2>/dev/null
@@ -23,7 +23,8 @@ word() { jq -r ".$1" "$work/app.json"; }
 
 # OneScript forgets to hold the function that an add-in calls for an event: once its
 # memory has been collected, the next event kills it. So it is given enough not to.
-DOTNET_GCgen0size=80000000 ONESCRIPT_ADDIN_EVENTS=$work/events "$work/onescript/oscript" "$here/testdata/addin.os" "$bundle" 127.0.0.1 "$tcp" "$(word id)" "$(word client_key)" "$work/stop" >"$work/said" 2>&1 &
+DOTNET_GCgen0size=80000000 ONESCRIPT_ADDIN_EVENTS=$work/events "$oscript" "$here/testdata/addin.os" "$bundle" \
+	127.0.0.1 "$tcp" "$(word id)" "$(word client_key)" "$work/stop" >"$work/said" 2>&1 &
 script=$!
 connected() { grep -q подключены "$work/said" || ! kill -0 "$script"; }
 eventually "the connection of OneScript's objects" connected
@@ -31,9 +32,11 @@ expect "$work/said" подключены "OneScript"
 token=$(curl -sS "http://127.0.0.1:$http/auth?server_key=$(word server_key)" | jq -r .access_token)
 # send posts to a recipient, and wants a number of sessions.
 send() {
-	local want=$1 recipient=$2 topic=$3 got
+	local want=$1 recipient=$2 topic=$3 message got
+	message="{\"Topic\": \"$topic\", \"Data\": {\"к\": \"в кавычках 😀\"}}"
 	got=$(curl -sS -D - -o /dev/null -H "Authorization: Bearer $token" "http://127.0.0.1:$http/sendmessage" \
-		-d "{\"Recipient\": {$recipient, \"IbId\": \"ib\"}, \"Message\": {\"Topic\": \"$topic\", \"Data\": {\"к\": \"в кавычках 😀\"}}}" | tr -d '\r' | sed -n 's/^X-Delivered-Sessions: //p')
+		-d "{\"Recipient\": {$recipient, \"IbId\": \"ib\"}, \"Message\": $message}" |
+		tr -d '\r' | sed -n 's/^X-Delivered-Sessions: //p')
 	[ "$got" = "$want" ] || fail "$topic: $got sessions, want $want"
 }
 send 1 '"Type": "user", "UserId": "user-1"' 'пользователю'
@@ -57,8 +60,10 @@ touch "$work/stop"
 wait "$script" || fail "OneScript: $(cat "$work/said")"
 expect "$work/said" отключены "OneScript"
 grep -q '"error"' <(jq -r '.[0]' "$work/events") && fail "the add-in raises errors: $(cat "$work/events")"
-[ "$(jq -r '.[3] | fromjson | .topic' "$work/events" | grep -v '^[0-9]' | sort | xargs)" = "$(printf '%s\n' пользователю группе всем всем | sort | xargs)" ] ||
+jq -r '.[3] | fromjson | .topic' "$work/events" >"$work/topics"
+[ "$(grep -v '^[0-9]' "$work/topics" | sort | xargs)" = "$(printf '%s\n' пользователю группе всем всем | sort | xargs)" ] ||
 	fail "events: $(head -n 8 "$work/events")"
-[ "$(jq -r '.[3] | fromjson | .data["к"] // empty' "$work/events" | sort -u)" = 'в кавычках 😀' ] || fail "a text has changed: $(head -n 4 "$work/events")"
-diff <(seq 0 $((count - 1))) <(jq -r '.[3] | fromjson | .topic' "$work/events" | grep '^[0-9]') >/dev/null || fail "messages are missing or out of order"
+[ "$(jq -r '.[3] | fromjson | .data["к"] // empty' "$work/events" | sort -u)" = 'в кавычках 😀' ] ||
+	fail "a text has changed: $(head -n 4 "$work/events")"
+diff <(seq 0 $((count - 1))) <(grep '^[0-9]' "$work/topics") >/dev/null || fail "messages are missing or out of order"
 proven "OneScript: every property and method by both names, two objects, user, group, all, $count messages in order"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves the native add-in for 1C: the files, its behaviour on Linux and under Wine
 # against a service that misbehaves and against the real daemon, under sanitizers and
-# a fuzzer, and in a host that is not ours.
+# a fuzzer, in a host that is not ours, and with the extension.
 #
 #   addin.sh [long]       long: thousands of messages and clients, ten minutes of
 #                         fuzzing for each target, links that go down for minutes
@@ -179,17 +179,28 @@ under_wine32() {
 	fi
 }
 
-# A host that is not ours.
-in_onescript() {
-	if [ -f "$shared/onescript/onescript-2.0.0-linux-x64.tar.xz" ]; then
-		"$here/addin-onescript.sh" "$work" "$built/pns4ones-addin-$version.zip" "$shared/onescript"
-	else
-		proven "left out: OneScript is not beside the project"
-	fi
+# A host that is not ours, and the extension in it: its client's half with this add-in.
+engine=$shared/onescript/onescript-2.0.0-linux-x64.tar.xz
+bundle=$built/pns4ones-addin-$version.zip
+if [ -f "$engine" ]; then
+	need libicu72
+	tar xf "$engine" -C "$work"
+	oscript=$work/onescript/oscript
+else
+	oscript=''
+	proven "left out: OneScript is not beside the project"
+fi
+in_onescript() { [ -z "$oscript" ] || "$here/addin-onescript.sh" "$work" "$bundle" "$oscript"; }
+in_the_extension() {
+	local log=$work/extension.log
+	[ -n "$oscript" ] || return 0
+	ONESCRIPT=$oscript ADDIN_BUNDLE=$bundle go test -count=1 -v -run TestWithTheAddIn ./packaging/1c/tests >"$log" 2>&1 ||
+		fail "the extension: $(grep -v '^ *=== ' "$log" | tail -n 60)"
+	proven "the extension: $(grep -c '^ *--- PASS: TestWithTheAddIn/' "$log") scenarios and demonstrations"
 }
 
 lanes=()
-for lane in on_linux under_sanitizers fuzzed under_wine64 under_wine32 in_onescript; do
+for lane in on_linux under_sanitizers fuzzed under_wine64 under_wine32 in_onescript in_the_extension; do
 	("$lane") >"$work/$lane.said" 2>&1 &
 	lanes+=("$!:$lane")
 done

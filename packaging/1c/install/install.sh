@@ -40,6 +40,22 @@ usage() {
 	exit 2
 }
 
+# shown prints the parameters without passwords.
+shown() {
+	local word hide=
+	for word; do
+		case $hide,$word in
+		yes,*) printf '*** ' ;;
+		,--*password=* | ,--*pwd=*) printf '%s=*** ' "${word%%=*}" ;;
+		,[/-]P?*) printf '%s*** ' "${word:0:2}" ;;
+		*) printf '%s ' "$word" ;;
+		esac
+		hide=
+		case $word in [/-]P) hide=yes ;; esac
+	done
+	echo
+}
+
 # step runs a command whose answer goes to the log.
 step() {
 	local what=$1
@@ -64,14 +80,16 @@ compare() {
 }
 
 [ -f "$extension/Configuration.xml" ] || fail "рядом нет папки $folder: распакуйте архив целиком."
-[ "$folder" != extension ] || [ -f "$extension/CommonTemplates/pns4ones_Компонента/Ext/Template.bin" ] || fail "в папке extension нет внешней компоненты: возьмите архив pns4ones-1c-….zip, а не исходные тексты."
+[ "$folder" != extension ] || [ -f "$extension/CommonTemplates/pns4ones_Компонента/Ext/Template.bin" ] ||
+	fail "в папке extension нет внешней компоненты: возьмите архив pns4ones-1c-….zip, а не исходные тексты."
 
 tool=${1-}
 case $tool in
 ibcmd)
 	shift
 	[ $# -gt 0 ] || usage
-	command -v ibcmd >/dev/null || fail "программы ibcmd нет в PATH. Она лежит рядом с сервером 1С, например /opt/1cv8/x86_64/8.3.24.1548."
+	command -v ibcmd >/dev/null ||
+		fail "программы ibcmd нет в PATH. Она лежит рядом с сервером 1С, например /opt/1cv8/x86_64/8.3.24.1548."
 	;;
 designer)
 	shift
@@ -84,7 +102,7 @@ designer)
 esac
 
 say "Будет загружено расширение $name в базу:"
-say "  $(printf '%s ' "$@" | sed -E 's,(--password=|/P *)[^ ]+,\1***,g')"
+say "  $(shown "$@")"
 say "Прежнее расширение с этим именем, если оно есть, будет сохранено в $backup и заменено."
 if [ "${YES:-}" != 1 ]; then
 	printf 'Продолжить? Напишите «да»: '
@@ -94,7 +112,8 @@ fi
 
 advice="ibcmd 8.3.20 не загружает расширения с ролями: возьмите конфигуратор (install.sh designer) или платформу новее."
 second=
-[ "$folder" = extension ] || second="Второму расширению нужны в конфигурации задача ЗадачаИсполнителя и общий модуль УправлениеЭлектроннойПочтой, они есть в БСП, и уже загруженное первое расширение."
+[ "$folder" = extension ] || second="Второму расширению нужны в конфигурации задача ЗадачаИсполнителя и общий модуль \
+УправлениеЭлектроннойПочтой, они есть в БСП, и уже загруженное первое расширение."
 [ -z "$second" ] || advice=$second
 if [ "$tool" = ibcmd ]; then
 	if step "Сохраняю прежнее" ibcmd infobase config export "$@" "--extension=$name" "$backup"; then
@@ -112,7 +131,7 @@ if [ "$tool" = ibcmd ]; then
 	step "Снимаю безопасный режим и защиту от опасных действий" \
 		ibcmd extension update "$@" "--name=$name" --safe-mode=no --unsafe-action-protection=no ||
 		fail "расширение загружено, но флаги не сняты: уведомления работать не будут." \
-			"Снимите их сами: «Администрирование» → «Печатные формы, отчеты и обработки» → «Расширения» или в конфигураторе, в списке расширений."
+			"Снимите их сами в конфигураторе, в списке расширений."
 	if step "Выгружаю обратно" ibcmd infobase config export "$@" "--extension=$name" "$work/back"; then
 		compare
 	fi
@@ -125,13 +144,17 @@ else
 		rm -rf "$backup"
 		say "Прежнего расширения в базе нет (или его не удалось выгрузить)."
 	fi
-	step "Загружаю" run "$@" /LoadConfigFromFiles "$extension" -Extension "$name" || { told; fail "расширение не загрузилось." "$second"; }
-	step "Проверяю" run "$@" /CheckCanApplyConfigurationExtensions -Extension "$name" || { told; fail "расширение нельзя применить. База пока работает с прежним." "$second"; }
-	step "Применяю" run "$@" /UpdateDBCfg -Extension "$name" || { told; fail "расширение не применилось." "Обычная причина: в базе кто-то работает."; }
+	step "Загружаю" run "$@" /LoadConfigFromFiles "$extension" -Extension "$name" ||
+		{ told; fail "расширение не загрузилось." "$second"; }
+	step "Проверяю" run "$@" /CheckCanApplyConfigurationExtensions -Extension "$name" ||
+		{ told; fail "расширение нельзя применить. База пока работает с прежним." "$second"; }
+	step "Применяю" run "$@" /UpdateDBCfg -Extension "$name" ||
+		{ told; fail "расширение не применилось." "Обычная причина: в базе кто-то работает."; }
 	if step "Выгружаю обратно" run "$@" /DumpConfigToFiles "$work/back" -Extension "$name"; then
 		compare
 	fi
-	say "Осталось самим: в конфигураторе «Конфигурация» → «Расширения конфигурации» снимите у $name флаги «Безопасный режим» и «Защита от опасных действий»."
+	say "Осталось самим: в конфигураторе «Конфигурация» → «Расширения конфигурации» снимите у $name флаги" \
+		"«Безопасный режим» и «Защита от опасных действий»."
 fi
 if [ -z "$second" ]; then
 	say "Готово. Перезапустите 1С и откройте «Сервис уведомлений» → «Настройка сервиса уведомлений»."
