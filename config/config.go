@@ -43,6 +43,7 @@ type Config struct {
 	MaxSessionsPerUser     int   // 0: any number
 	MaxSenders             int   // connections; 0: a quarter of the descriptors
 	SessionQueueSize       int64 // bytes
+	QueueMemory            int64 // bytes; 0: a quarter of the memory that there is
 	WriteTimeout           time.Duration
 	MaxMessageSize         int64 // bytes
 	TrustedProxies         []netip.Prefix

@@ -106,6 +106,7 @@ var settings = []setting{
 	countSetting("max_sessions_per_user", func(c *Config) *int { return &c.MaxSessionsPerUser }, 0, 1_000_000),
 	countSetting("max_senders", func(c *Config) *int { return &c.MaxSenders }, 0, 10_000_000),
 	sizeSetting("session_queue_size", func(c *Config) *int64 { return &c.SessionQueueSize }, 1<<10, 1<<30),
+	sizeOrZeroSetting("queue_memory", func(c *Config) *int64 { return &c.QueueMemory }, 1<<20, 1<<40),
 	durationSetting("write_timeout", func(c *Config) *time.Duration { return &c.WriteTimeout }, 100*time.Millisecond,
 		time.Hour),
 	durationSetting("peer_timeout", func(c *Config) *time.Duration { return &c.PeerTimeout }, 2*time.Second,
@@ -246,6 +247,20 @@ func sizeSetting(name string, field func(*Config) *int64, least, most int64) set
 		limits: limits{least: formatSize(least), most: formatSize(most)},
 		set:    func(c *Config, s string) (err error) { *field(c), err = parseSize(s, least, most); return err },
 		get:    func(c *Config) string { return formatSize(*field(c)) }}
+}
+
+// sizeOrZeroSetting is a size that may be 0 as well, which has a meaning of its own.
+func sizeOrZeroSetting(name string, field func(*Config) *int64, least, most int64) setting {
+	s := sizeSetting(name, field, least, most)
+	within := s.set
+	s.set = func(c *Config, text string) error {
+		if text == "0" {
+			*field(c) = 0
+			return nil
+		}
+		return within(c, text)
+	}
+	return s
 }
 
 func countSetting(name string, field func(*Config) *int, least, most int) setting {

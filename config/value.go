@@ -78,9 +78,9 @@ func formatDuration(d time.Duration) string {
 var sizeUnits = []struct {
 	name  string
 	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// parseSize reads bytes, or a number with KiB, MiB or GiB.
+// parseSize reads bytes, or a number with KiB, MiB, GiB or TiB.
 func parseSize(text string, least, most int64) (int64, error) {
 	number, unit := text, int64(1)
 	for _, u := range sizeUnits {

@@ -1,7 +1,6 @@
 package netsvc
 
 import (
-	"math"
 	"runtime/debug"
 )
 
@@ -12,10 +11,10 @@ import (
 const ballastBytes = 16 << 20
 
 // newBallast returns what the collector counts as used for as long as it is kept.
-// Nobody ever writes to it, so it takes no memory. Where the memory is limited, there
-// is none.
+// Nobody ever writes to it, so it takes no memory. Where the memory is limited to little,
+// there is none.
 func newBallast() []byte {
-	if debug.SetMemoryLimit(-1) < math.MaxInt64 {
+	if debug.SetMemoryLimit(-1) < 64*ballastBytes {
 		return nil
 	}
 	return make([]byte, ballastBytes)

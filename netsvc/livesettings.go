@@ -40,6 +40,7 @@ var liveSettings = []liveSetting{
 	{"max_sessions_per_user", (*Server).applySessionLimits},
 	{"max_senders", (*Server).applySenderLimits},
 	{"session_queue_size", (*Server).applySessionLimits},
+	{"queue_memory", (*Server).applySessionLimits},
 	{"write_timeout", (*Server).applySessionLimits},
 	{"peer_timeout", (*Server).applySessionLimits},
 	{"resume_window", (*Server).applySessionLimits},
@@ -72,6 +73,7 @@ func senderLimits(c *config.Config) httpapi.Limits {
 func sessionLimits(c *config.Config) hub.Limits {
 	return hub.Limits{
 		QueueBytes:          int(c.SessionQueueSize),
+		QueueMemory:         queueMemory(c.QueueMemory),
 		WriteTimeout:        c.WriteTimeout,
 		RegistrationTimeout: c.RegistrationTimeout,
 		PeerTimeout:         c.PeerTimeout,

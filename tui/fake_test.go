@@ -63,6 +63,7 @@ func aDaemon() *fakeDaemon {
 			Traffic:       control.Traffic[uint64]{Messages: 1_204_556, Delivered: 12_888_001, NoRecipient: 12},
 			DroppedAsSlow: 3,
 			MemoryBytes:   87_400_000,
+			QueueMemory:   control.QueueMemory{Bytes: 1_300_000, MaxBytes: 512 << 20},
 			Refused:       map[string]uint64{"wrong_hmac": 14},
 			HTTP:          control.HTTPStatus{Refused: map[string]uint64{"no_token": 2}},
 			Latency:       control.Latency{WindowSeconds: 60, Messages: 7000, P50: &p50, P95: &p95, P99: &p99},

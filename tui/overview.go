@@ -166,12 +166,13 @@ func (o *overviewScreen) facts(width int) []string {
 	if l := s.Latency; l.P50 != nil && l.P99 != nil {
 		delivery = o.t("tui.latency", "p50", o.words.Seconds(*l.P50), "p99", o.words.Seconds(*l.P99))
 	}
+	memory := o.t("tui.memory", "size", o.words.Bytes(s.MemoryBytes)) + "   " + o.queues("tui.queue_memory")
 	fields := []field{
 		{o.t("tui.service"), o.style.good.Render("● ") + cells.Truncate(running, room-2)},
 		{o.t("tui.senders"), style.Render(cells.Truncate(listen, room))},
 		{o.t("tui.sessions_at"), cells.Truncate(cells.Plain(s.Service), room)},
 		{o.t("tui.control"), cells.Truncate(cells.Plain(s.Control), room)},
-		{o.t("tui.log_level"), level + "   " + o.t("tui.memory", "size", o.words.Bytes(s.MemoryBytes))},
+		{o.t("tui.log_level"), cells.Truncate(level+"   "+memory, room)},
 		{o.t("tui.delivery"), cells.Truncate(delivery, room)},
 	}
 	bad := func(line string) string { return o.style.bad.Render(cells.Truncate(cells.Plain(line), room)) }
@@ -185,6 +186,9 @@ func (o *overviewScreen) facts(width int) []string {
 	if s.TLSFailure != "" {
 		fields = append(fields, field{"▲", bad(o.t("tui.tls_failure", "why", s.TLSFailure))})
 	}
+	if q := s.QueueMemory; q.Bytes > q.MaxBytes/5*4 {
+		fields = append(fields, field{"▲", warn(o.queues("tui.queue_memory_full"))})
+	}
 	if len(s.RestartNeeded) > 0 {
 		fields = append(fields, field{"▲", warn(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")))})
 	}
@@ -197,6 +201,12 @@ func (o *overviewScreen) facts(width int) []string {
 		lines[i] = o.style.label.Render(cells.Left(f.name, names)+strings.Repeat(" ", gap)) + f.value
 	}
 	return lines
+}
+
+// queues says how much memory all queues take, and may take.
+func (o *overviewScreen) queues(text string) string {
+	q := o.status.QueueMemory
+	return o.t(text, "bytes", o.words.Bytes(uint64(q.Bytes)), "max", o.words.Bytes(uint64(q.MaxBytes)))
 }
 
 // senders are where senders connect, and the certificate there.

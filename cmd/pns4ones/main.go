@@ -115,6 +115,7 @@ func (d *daemonRun) warn(text *locale.Localizer, settings *config.Result) {
 func (d *daemonRun) serve(ctx context.Context, text *locale.Localizer, settings *config.Result,
 	paths config.Paths) int {
 	d.warn(text, settings)
+	netsvc.LimitMemory()
 	succession, err := netsvc.NewSuccession(os.Args, d.succession)
 	if err != nil {
 		return d.fail(text, settings, err)

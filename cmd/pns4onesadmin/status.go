@@ -146,6 +146,7 @@ func (p *program) statusFields(s control.Status) []field {
 		add("rejected", p.total(s.Rejected))
 	}
 	add("memory", words.Bytes(s.MemoryBytes))
+	add("queue_memory", p.queueMemory(s.QueueMemory))
 	if len(s.RestartNeeded) > 0 {
 		add("restart", strings.Join(s.RestartNeeded, ", "))
 	}
@@ -153,6 +154,16 @@ func (p *program) statusFields(s control.Status) []field {
 		add("not_read", locale.Clean(strings.Join(s.SettingsNotRead, ", ")))
 	}
 	return fields
+}
+
+// queueMemory is what the queues take, and what came of it.
+func (p *program) queueMemory(q control.QueueMemory) string {
+	words := p.words(nil)
+	text := p.text.T("admin.queue_memory", "bytes", words.Bytes(uint64(q.Bytes)), "max", words.Bytes(uint64(q.MaxBytes)))
+	if q.Dropped+q.Forgotten > 0 {
+		text += "  " + p.text.T("admin.queue_memory_dropped", "dropped", q.Dropped, "forgotten", q.Forgotten)
+	}
+	return text
 }
 
 // handover describes the last hand-over of the sessions in a line.

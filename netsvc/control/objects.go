@@ -130,9 +130,10 @@ type Status struct {
 	Registrations uint64     `json:"registrations"`
 	Traffic[uint64]
 	DroppedAsSlow uint64            `json:"dropped_as_slow"` // sessions
-	Refused       map[string]uint64 `json:"refused"`         // registrations, by reason
-	Opened        uint64            `json:"opened"`          // sessions
-	Closed        map[string]uint64 `json:"closed"`          // sessions, by reason
+	QueueMemory   QueueMemory       `json:"queue_memory"`
+	Refused       map[string]uint64 `json:"refused"` // registrations, by reason
+	Opened        uint64            `json:"opened"`  // sessions
+	Closed        map[string]uint64 `json:"closed"`  // sessions, by reason
 	HTTP          HTTPStatus        `json:"http"`
 	Rejected      map[string]uint64 `json:"rejected"` // connections from outside the allowed network, by setting
 	Rates         Rates             `json:"rates"`
@@ -151,6 +152,16 @@ type Status struct {
 	LastChangeInDoubt bool `json:"last_change_in_doubt,omitempty"`
 	// ByApp is there only if it was asked for.
 	ByApp []AppStatus `json:"by_app,omitempty"`
+}
+
+// QueueMemory is what all that waits for sessions, or is kept for those that may come back, takes.
+type QueueMemory struct {
+	Bytes    int64 `json:"bytes"`
+	MaxBytes int64 `json:"max_bytes"` // beyond it sessions are dropped
+	// Sessions that were dropped for it: detached ones, and connected ones, which are in
+	// DroppedAsSlow as well.
+	Forgotten uint64 `json:"forgotten"`
+	Dropped   uint64 `json:"dropped"`
 }
 
 // Health is whether the daemon serves, for monitors and balancers.

@@ -246,6 +246,7 @@ func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
 	frames, finished := s.out.advance(max(n, 0), finished)
 	untold := s.out.untold
 	s.out.untold = false
+	h.budget.recount(s)
 	s.mu.Unlock()
 	h.counters.delivered.Add(uint64(frames))
 	h.counters.bytes.Add(uint64(n))

@@ -248,12 +248,13 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 	}
 	h.recall(&taking{state, keys, gone, frames, copies, sessions})
 	for i, f := range frames {
-		if f != nil && f.delivery.counted(copies[i]) {
+		if f != nil && f.delivery.counted(copies[i], f.memory(), h.budget) {
 			h.finished(f.delivery)
 		}
 	}
 	h.goroutines.Go(func() {
 		h.resumeAll(resumed)
+		h.relieve() // this process may have less memory; not before what waits is being written
 		for i := range revoked {
 			h.tellClosed(&revoked[i], closedKeyRevoked)
 		}
@@ -371,6 +372,7 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 	if s.out.restore(waiting, saved.Written) {
 		h.startWriting()
 	}
+	h.budget.recount(s)
 	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup,
 		more: addition(saved.Attributes, saved.UserGroup)}
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})

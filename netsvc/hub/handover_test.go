@@ -67,6 +67,7 @@ func successorWith(t *testing.T, state *hub.State, limits hub.Limits, keys ...hu
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		s.Shutdown(ctx)
+		s.isEmpty()
 	})
 	return s, became
 }

@@ -55,6 +55,7 @@ type Options struct {
 // when nobody says anything is said in package config.
 type Limits struct {
 	QueueBytes          int           // queued bytes a session may have beyond its first message
+	QueueMemory         int64         // bytes that all queues, and what is kept for remembered sessions, take together
 	WriteTimeout        time.Duration // how long a peer that acknowledges may read nothing that waits for it
 	PeerTimeout         time.Duration // after what silence a peer is gone, whether it is sent anything or not; zero: as the system has it
 	RegistrationTimeout time.Duration // from connecting to being registered
@@ -84,6 +85,7 @@ type Hub struct {
 	tidy     chan struct{} // closed by stop
 	counters counters
 	memories *memories
+	budget   *budget
 	lastID   atomic.Uint64
 	// mostKeys is the greatest number of keys an app has had. A refused
 	// registration costs that many HMACs, whether its app exists or not.
@@ -126,6 +128,7 @@ type tenant struct {
 	id       string
 	keys     atomic.Pointer[[]*key]
 	counters appCounters
+	budget   *budget       // the hub's
 	removed  atomic.Bool   // the app
 	refused  atomic.Uint64 // registrations with a wrong HMAC, and of a user with too many sessions
 }
@@ -155,6 +158,7 @@ func New(o Options) *Hub {
 		started:   time.Now(),
 		logger:    o.Logger,
 		memories:  newMemories(),
+		budget:    new(budget),
 		refusals:  failurelog.New(o.Logger, "registration refused"),
 		seed:      maphash.MakeSeed(),
 		drained:   make(chan struct{}, 1),
@@ -193,6 +197,7 @@ func (h *Hub) start() {
 func (h *Hub) SetLimits(l Limits) {
 	before := h.limits.Load()
 	h.storeLimits(l)
+	h.relieve()
 	if now := h.limits.Load(); now.KeepAlive == before.KeepAlive && now.PeerTimeout == before.PeerTimeout {
 		return
 	}
@@ -203,6 +208,7 @@ func (h *Hub) SetLimits(l Limits) {
 
 func (h *Hub) storeLimits(l Limits) {
 	l.QueueBytes = cmp.Or(l.QueueBytes, math.MaxInt)
+	l.QueueMemory = cmp.Or(l.QueueMemory, math.MaxInt64)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, forever)
 	l.KeepAlive = cmp.Or(l.KeepAlive, forever)
 	l.RegistrationTimeout = cmp.Or(l.RegistrationTimeout, forever)
@@ -218,7 +224,7 @@ func (h *Hub) SetApp(id string, keys []Key) (closed int) {
 	h.appsMu.Lock()
 	t := h.apps[id]
 	if t == nil {
-		t = &tenant{id: id}
+		t = &tenant{id: id, budget: h.budget}
 		h.apps[id] = t
 	}
 	old := t.inForce()

@@ -76,11 +76,29 @@ func start(t testing.TB, o hub.Options) *service {
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
+		s.isEmpty()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})
 	return s
+}
+
+// endsWith has the hub end with the test, if it has not before.
+func (s *service) endsWith(t testing.TB) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		s.Shutdown(ctx)
+	})
+}
+
+// isEmpty checks, when the sessions have ended, that nothing is counted that waits or is kept.
+func (s *service) isEmpty() {
+	s.t.Helper()
+	if used := s.Stats().QueueMemory.Bytes; used != 0 && !s.Frozen() {
+		s.t.Errorf("nobody is there, and %d bytes are taken for them", used)
+	}
 }
 
 // eventually waits until the condition holds.
@@ -135,6 +153,10 @@ func ends(t testing.TB, c *wire.Client) {
 func topic(text string) *wire.Message { return &wire.Message{Topic: text} }
 
 func toAll(ib string) wire.Recipient { return wire.Recipient{Type: wire.ToAll, IbID: ib} }
+
+func toUser(user string) wire.Recipient {
+	return wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: user}
+}
 
 func TestDeliversToThoseWhoAreMeant(t *testing.T) {
 	t.Parallel()

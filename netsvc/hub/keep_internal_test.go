@@ -69,7 +69,8 @@ func queueMapped(s *session, gone chan struct{}) {
 	d := &delivery{}
 	d.open.Store(publishing)
 	// The bytes themselves do not keep the memory, as those of a mapped file do not.
-	s.out.put(&frame{key: &key{tenant: &tenant{}}, delivery: d, bytes: make([]byte, 64), keep: memory}, 64)
+	k := &key{tenant: &tenant{budget: new(budget)}}
+	s.out.put(&frame{key: k, delivery: d, bytes: make([]byte, 64), keep: memory}, 64)
 	s.out.begin()
 }
 

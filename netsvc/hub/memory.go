@@ -59,6 +59,7 @@ func (m *memory) begin(f *frame, now time.Time) {
 	} else {
 		m.written++
 	}
+	f.holding().need()
 	m.kept = append(m.kept, keptFrame{frame: f, at: now})
 	m.keptBytes += len(f.bytes)
 	m.cut()
@@ -89,6 +90,7 @@ func (m *memory) cut() {
 func (m *memory) drop(n int) {
 	for _, k := range m.kept[:n] {
 		m.keptBytes -= len(k.bytes)
+		k.kept()
 	}
 	clear(m.kept[:n])
 	m.kept = m.kept[n:]

@@ -194,6 +194,7 @@ func (h *Hub) recall(t *taking) {
 			h.counters.sessions.Add(-1)
 			h.counters.detached.Add(1)
 		}
+		h.budget.recount(s)
 	}
 	for _, e := range t.Memories.Ended {
 		key := memoryKey{infobaseKey{e.AppID, e.IbID}, e.UserID, e.Session}
@@ -265,7 +266,7 @@ func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood tim
 		if n == saved.Again-1 && saved.Cut {
 			break
 		}
-		s.out.queue[first+n] = &frame{key: f.key, bytes: f.bytes, keep: f.keep}
+		s.out.queue[first+n] = f.copied()
 		t.copies[places[first+n]]--
 	}
 	for _, k := range saved.Kept {
@@ -275,7 +276,9 @@ func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood tim
 		}
 		kept := keptFrame{frame: s.out.queue0(), at: time.Unix(0, k.At).Add(stood), end: k.End}
 		if k.End != 0 {
-			kept.frame = &frame{key: f.key, bytes: f.bytes, keep: f.keep}
+			kept.frame = f.copied()
+		} else {
+			kept.holding().need()
 		}
 		m.kept = append(m.kept, kept)
 		m.keptBytes += len(kept.bytes)

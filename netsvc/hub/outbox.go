@@ -187,12 +187,15 @@ func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*deli
 		o.queue[o.head] = nil
 		o.head++
 		o.foreign = false
+		if f.own != nil {
+			f.own.free(f.key.tenant.budget)
+		}
 		if f.delivery == nil { // it was delivered before, on another connection
 			continue
 		}
 		f.key.tenant.counters.delivered.Add(1)
 		f.key.tenant.counters.bytes.Add(uint64(len(f.bytes)))
-		if f.delivery.closed() {
+		if f.delivery.closed(f.key.tenant.budget) {
 			finished = append(finished, f.delivery)
 		}
 		frames++
@@ -262,9 +265,13 @@ func (o *outbox) part(from *outbox) bool {
 	from.queue, from.head, from.queuedBytes = nil, 0, 0
 	if from.written > 0 {
 		cut := queue[0]
-		queue = queue[1:]
-		from.queue = []*frame{{key: cut.key, bytes: cut.bytes, keep: cut.keep}}
-		from.queuedBytes = len(cut.bytes)
+		if from.foreign {
+			queue = queue[1:]
+		} else { // it is to be sent whole to the session that leaves
+			cut = cut.copied()
+			o.written = from.written
+		}
+		from.queue, from.queuedBytes = []*frame{cut}, len(cut.bytes)
 	}
 	o.state, o.memory, from.memory = outDetached, from.memory, nil
 	o.queue = slices.Clone(queue)
@@ -282,7 +289,10 @@ func (o *outbox) attach(from *outbox, said *wire.Attributes, k *key) (lost uint6
 	m := from.memory
 	queue := from.queue[from.head:]
 	if from.written > 0 {
-		queue = queue[1:] // it is the last one that is kept, or of no concern to memory
+		if from.foreign { // of no concern to memory
+			queue[0].done()
+		}
+		queue = queue[1:] // else it is the last one that is kept
 	}
 	var rest []*frame
 	if o.written > 0 {
@@ -323,22 +333,36 @@ func (o *outbox) attach(from *outbox, said *wire.Attributes, k *key) (lost uint6
 	return lost
 }
 
-// again is a kept frame as it is sent once more. One that was whole has been delivered.
+// again is a kept frame, which is kept no longer, as it is sent once more. One that was whole
+// has been delivered; one that was not is in the queue as it is.
 func (k keptFrame) again() *frame {
 	if k.end == 0 {
+		k.kept()
 		return k.frame
 	}
-	return &frame{key: k.key, bytes: k.bytes, keep: k.keep}
+	return &frame{key: k.key, bytes: k.bytes, keep: k.keep, own: k.holding()}
+}
+
+// kept says that a frame is kept no longer.
+func (f *frame) kept() { f.holding().free(f.key.tenant.budget) }
+
+// copied is a frame that is delivered elsewhere, or was, once more.
+func (f *frame) copied() *frame {
+	f.holding().need()
+	return &frame{key: f.key, bytes: f.bytes, keep: f.keep, own: f.holding()}
 }
 
 // done says that a copy is not going to be written.
 func (f *frame) done() {
+	if f.own != nil {
+		f.own.free(f.key.tenant.budget)
+	}
 	if f.delivery != nil {
-		f.delivery.closed()
+		f.delivery.closed(f.key.tenant.budget)
 	}
 }
 
-// under is the frame under a key: itself, or made anew.
+// under is the frame under a key: itself, or made anew, which it makes way for.
 func (f *frame) under(k *key) *frame {
 	if f.key == k {
 		return f
@@ -347,7 +371,20 @@ func (f *frame) under(k *key) *frame {
 	if err != nil {
 		panic(err) // it is ours, and so is its key
 	}
-	return &frame{key: k, delivery: f.delivery, bytes: bytes}
+	anew := &frame{key: k, delivery: f.delivery, bytes: bytes}
+	anew.own = k.tenant.budget.hold(anew.memory())
+	if f.own != nil {
+		f.own.free(k.tenant.budget)
+	}
+	return anew
+}
+
+// forget has the outbox keep nothing any more.
+func (o *outbox) forget() {
+	for _, k := range o.memory.kept {
+		k.kept()
+	}
+	o.memory = nil
 }
 
 // discard takes out all frames that are not being written.
@@ -408,6 +445,15 @@ func (o *outbox) waiting() int {
 func (o *outbox) awaited() int {
 	n := len(o.queue) - o.head + len(o.memory.kept)
 	if o.written > 0 { // it is in both
+		n--
+	}
+	return n
+}
+
+// unsent is how many messages of a remembered session have never been sent.
+func (o *outbox) unsent() int {
+	n := len(o.queue) - o.head - o.memory.again
+	if o.written > 0 {
 		n--
 	}
 	return n

@@ -10,7 +10,7 @@ import (
 func waitingFrame(size int) *frame {
 	d := &delivery{}
 	d.open.Store(publishing)
-	return &frame{key: &key{tenant: &tenant{}}, delivery: d, bytes: make([]byte, size)}
+	return &frame{key: &key{tenant: &tenant{budget: new(budget)}}, delivery: d, bytes: make([]byte, size)}
 }
 
 // TestAQueueThatIsNeverEmptyDoesNotGrow: a peer may always be a frame behind.
@@ -128,7 +128,7 @@ func TestWhatIsBeingWrittenAsTheSessionEndsIsCounted(t *testing.T) {
 		{"all", gathered * size, gathered, gathered},
 	} {
 		var o outbox
-		tenant := &tenant{}
+		tenant := &tenant{budget: new(budget)}
 		deliveries := [frames]delivery{}
 		for i := range deliveries {
 			deliveries[i].open.Store(1)

@@ -80,9 +80,10 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 		}
 		reached++
 	}
-	if p.delivery.counted(reached) {
+	if p.delivery.counted(reached, p.memory(), h.budget) {
 		h.finished(p.delivery)
 	}
+	h.relieve()
 	if m == nil && reached == 0 {
 		return Reach{}
 	}
@@ -98,12 +99,38 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 }
 
 const (
-	// eagerTurns is how often a publisher looks for room in a queue that somebody
-	// else writes, which takes microseconds unless that one has lost its processor.
+	// eagerTurns is how often somebody looks for what another one is about to do, which takes
+	// microseconds unless that one has lost its processor.
 	eagerTurns = 32
-	// lazyTurn is how long it waits from then on.
+	// lazyTurn is how long he waits from then on.
 	lazyTurn = 50 * time.Microsecond
 )
+
+// pause is before the next look, after so many of them.
+func pause(turn int) {
+	if turn < eagerTurns {
+		runtime.Gosched()
+	} else {
+		time.Sleep(lazyTurn)
+	}
+}
+
+// until waits for what whoever writes to the session does about its outbox; holds is asked
+// under the session's lock. Nobody is in a call that waits: it takes microseconds.
+func (s *session) until(holds func(*outbox) bool) {
+	for {
+		s.mu.Lock()
+		done := holds(&s.out)
+		s.mu.Unlock()
+		if done {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// isStill reports whether no bytes of an outbox are in a call of the system.
+func (o *outbox) isStill() bool { return o.inFlight == 0 }
 
 // offer puts a frame into the outbox of the session that r belongs to, and makes room there
 // if it is full only because no flusher has come to it yet: the bound is for peers that do
@@ -116,10 +143,8 @@ func (h *Hub) offer(r *registration, f *frame, queueBytes int) (verdict, *sessio
 			return v, s
 		case s.beginWriting():
 			h.help(s)
-		case turn < eagerTurns:
-			runtime.Gosched()
 		default:
-			time.Sleep(lazyTurn)
+			pause(turn)
 		}
 	}
 }
@@ -142,9 +167,13 @@ func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session)
 		return notFor, s
 	}
 	v := s.out.put(f, queueBytes)
+	h.budget.recount(s)
 	switch v {
 	case wakeable:
 		h.startWriting()
+		return v, s
+	case queued, awaited:
+		return v, s
 	case overfull:
 		h.counters.missed.Add(1)
 	case tooSlow:
@@ -152,6 +181,9 @@ func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session)
 			m.missed++
 			h.counters.missed.Add(1)
 		}
+	}
+	if f.own != nil { // it was made anew for nothing
+		f.own.free(h.budget)
 	}
 	return v, s
 }
@@ -216,6 +248,14 @@ func (p *publication) frame(k *key, m *wire.Message) *frame {
 	f := &frame{key: k, delivery: p.delivery, bytes: k.Secret.AppendFrame(nil, plaintext)}
 	p.frames = append(p.frames, f)
 	return f
+}
+
+// memory is how many bytes the frames take.
+func (p *publication) memory() (bytes int64) {
+	for _, f := range p.frames {
+		bytes += f.memory()
+	}
+	return bytes
 }
 
 func (p *publication) release() {

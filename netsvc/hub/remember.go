@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,6 +108,7 @@ func (h *Hub) acknowledge(s *session, r *registration, k infobaseKey, said *wire
 	defer s.mu.Unlock()
 	s.out.memory.turn = said.Turn
 	s.out.memory.acknowledge(said.Received)
+	h.budget.recount(s)
 	return nil
 }
 
@@ -132,7 +132,8 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 		return nil
 	}
 	s.mu.Lock()
-	s.out.memory = nil
+	s.out.forget()
+	h.budget.recount(s)
 	s.mu.Unlock()
 	if became == tooMany {
 		return &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
@@ -171,9 +172,7 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 		hangUp(old.conn, old.raw)
 	}
 	// Whoever writes to the old connection has written its last when that is accounted for.
-	for old.isWritten() {
-		runtime.Gosched()
-	}
+	old.until((*outbox).isStill)
 	buffer := h.capSendBuffer(s)
 	r.more.holder = own
 	lost, err := h.takePlace(r, k, old, said)
@@ -204,13 +203,6 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 	return nil
 }
 
-// isWritten reports whether bytes of a session are in a call of the system.
-func (s *session) isWritten() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.inFlight > 0
-}
-
 // takePlace registers r instead of what the session old is registered as, and has its
 // session go on with old's outbox, in one step for whoever publishes.
 func (h *Hub) takePlace(r *registration, k infobaseKey, old *session, said *wire.Attributes) (lost uint64, err error) {
@@ -238,6 +230,8 @@ func (h *Hub) takePlace(r *registration, k infobaseKey, old *session, said *wire
 	h.counters.sessions.Add(1)
 	s.registration = r
 	lost = s.out.attach(&old.out, said, r.key)
+	h.budget.recount(s)
+	h.budget.recount(old)
 	old.closed = closedReplaced
 	r.more.holder.session.Store(s)
 	return lost, nil
@@ -253,6 +247,7 @@ func (h *Hub) detachRemembered(s *session, why closeReason) bool {
 		return false
 	}
 	wasListed := s.out.detach()
+	h.budget.recount(s)
 	m.away = time.Now()
 	r := s.registration
 	r.key.sessions.Add(-1)
@@ -286,7 +281,7 @@ func (h *Hub) detachOrEnd(s *session, why closeReason, holds func(*session) bool
 		return h.detachIf(s, why, holds)
 	}
 	switch why {
-	case closedByAdmin, closedKeyRevoked, closedShutdown:
+	case closedByAdmin, closedKeyRevoked, closedShutdown, closedSlowForRoom:
 		h.end(r.more.holder, why)
 		h.memories.mu.Unlock()
 		return true
@@ -309,10 +304,12 @@ func (h *Hub) leave(s *session) {
 	h.memories.mu.Lock()
 	h.detachRemembered(s, closedByPeer)
 	h.memories.mu.Unlock()
-	for s.isGivenUp() { // the writer may be about to close it
-		s.conn.SetWriteDeadline(past)
-		runtime.Gosched()
-	}
+	s.until(func(o *outbox) bool { // the writer may be about to close it
+		if o.leaving {
+			s.conn.SetWriteDeadline(past)
+		}
+		return !o.leaving
+	})
 	s.conn.SetWriteDeadline(time.Time{})
 	h.memories.mu.Lock()
 	defer h.memories.mu.Unlock()
@@ -338,7 +335,10 @@ func (h *Hub) leave(s *session) {
 	h.enlist(&copied, r.infobase.infobaseKey)
 	copied.key.sessions.Add(-1)
 	s.registration, away.registration = nil, &copied
-	if away.out.part(&s.out) {
+	listed := away.out.part(&s.out)
+	h.budget.recount(away)
+	h.budget.recount(s)
+	if listed {
 		h.startWriting()
 		h.flusherOf(s).push(s, alone)
 	}
@@ -346,13 +346,6 @@ func (h *Hub) leave(s *session) {
 	h.mu.Lock()
 	h.sessions[away.id] = away
 	h.mu.Unlock()
-}
-
-// isGivenUp reports whether a writer has still to notice that its session was detached.
-func (s *session) isGivenUp() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.leaving
 }
 
 // end forgets a remembered session. The caller holds memories.mu.
@@ -370,7 +363,10 @@ func (h *Hub) end(own *holder, why closeReason) {
 		s.registered().key.sessions.Add(1)
 	}
 	s.mu.Lock()
-	s.out.memory = nil
+	if why == closedForRoom || why == closedSlowForRoom {
+		h.counters.missed.Add(uint64(s.out.unsent()))
+	}
+	s.out.forget()
 	s.mu.Unlock()
 	h.detach(s, why)
 	h.hangUp(s)
@@ -415,6 +411,8 @@ func (h *Hub) tidyMemories() {
 		select {
 		case <-time.After(every):
 			h.forgetOld(time.Now())
+			h.relieve()
+			h.sayEnough(time.Now())
 		case <-h.tidy:
 			return
 		}
@@ -446,6 +444,7 @@ func (h *Hub) forgetOld(now time.Time) {
 		s := own.session.Load()
 		s.mu.Lock()
 		s.out.memory.expire(now)
+		h.budget.recount(s)
 		s.mu.Unlock()
 	}
 }

@@ -42,6 +42,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.limits.QueueBytes, w.limits.ResumeBytes = 400<<10, 32<<10
 	}
 	s, _ := open(t, hub.Options{Limits: w.limits})
+	s.endsWith(t)
 	w.keys = []hub.Key{{Generation: 1, Secret: s.key}}
 	w.addin = s.addin("ann")
 	return w

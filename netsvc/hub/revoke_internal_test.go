@@ -19,7 +19,7 @@ func TestASessionThatHasJustTakenTheNewKeyStays(t *testing.T) {
 	defer h.Shutdown(t.Context())
 	here, there := net.Pipe()
 	defer there.Close()
-	tenant := &tenant{id: "app"}
+	tenant := &tenant{id: "app", budget: new(budget)}
 	old, next := &key{Key: Key{1, new(wire.ClientKey)}, tenant: tenant},
 		&key{Key: Key{2, new(wire.ClientKey)}, tenant: tenant}
 	s := &session{id: 1, conn: here}

@@ -26,13 +26,17 @@ const (
 	closedGoodbye      closeReason = "goodbye"
 	closedNotResumed   closeReason = "not_resumed" // within resume_window
 	closedReplaced     closeReason = "replaced"    // it goes on on another connection: no end
+
+	// All queues together were full (queue_memory): it gave back most, or it was detached.
+	closedSlowForRoom closeReason = "too_slow_queue_memory"
+	closedForRoom     closeReason = "forgotten_queue_memory"
 )
 
 // closeReasons are those for which a registered session can end.
 var closeReasons = []closeReason{
 	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout,
 	closedWriteFailed, closedSilent, closedRefused,
-	closedGoodbye, closedNotResumed,
+	closedGoodbye, closedNotResumed, closedSlowForRoom, closedForRoom,
 }
 
 // session is one connection of a 1C client, registered or not yet. Its goroutine
@@ -49,6 +53,7 @@ type session struct {
 	linked  bool        // it is in a flusher's list, which guards this
 	lent    bool        // its number has gone with a session that it had before; memories.mu guards this
 	resting bool        // guarded by mu: it has no goroutine, and watch waits for what it sends
+	counted uint32      // guarded by mu: what out takes of the budget; see recount
 	pending pendingLink // guarded by the list it is in
 
 	mu           sync.Mutex
@@ -65,6 +70,9 @@ type frame struct {
 	delivery *delivery // of the message, shared by its frames
 	bytes    []byte
 	keep     any // what bytes lie in, if that is not the heap; nil: it is
+	// own is where the memory of a frame of a single session is counted, who needs it there;
+	// nil: with its delivery.
+	own *holding
 }
 
 // detach marks the session closed, drops its outbox and takes it out of the
@@ -90,6 +98,7 @@ func (h *Hub) detachIf(s *session, why closeReason, holds func(*session) bool) b
 	s.closed = why
 	r := s.registration
 	wasListed := s.out.drop()
+	h.budget.recount(s)
 	s.mu.Unlock()
 	if wasListed {
 		h.endWriting()
@@ -118,9 +127,15 @@ func (h *Hub) closeSession(s *session, why closeReason) bool {
 // closeIfRevoked ends a session if the key that it is registered under is no longer in
 // force. It reports false if it did not, or if the hub is frozen.
 func (h *Hub) closeIfRevoked(s *session) bool {
+	return h.closeIf(s, closedKeyRevoked, (*session).isRevoked)
+}
+
+// closeIf is closeSession for a session of which holds is true, which is asked under the
+// session's lock.
+func (h *Hub) closeIf(s *session, why closeReason, holds func(*session) bool) bool {
 	h.changing.RLock()
 	defer h.changing.RUnlock()
-	if h.frozen.Load() || !h.detachIf(s, closedKeyRevoked, (*session).isRevoked) {
+	if h.frozen.Load() || !h.detachIf(s, why, holds) {
 		return false
 	}
 	h.hangUp(s)

@@ -123,10 +123,6 @@ func (l *link) connect(user string) (conn net.Conn) {
 func (l *link) down(t *testing.T) { l.far.ip(t, "link set far down") }
 func (l *link) up(t *testing.T)   { l.far.ip(t, "link set far up") }
 
-func toUser(user string) wire.Recipient {
-	return wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: user}
-}
-
 // A peer that is gone is found out by the one setting, whatever is being sent to it. The
 // time after which something that waits is given up is much shorter, and not what ends it.
 func TestAPeerThatIsGoneIsFoundOut(t *testing.T) {

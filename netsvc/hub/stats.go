@@ -17,8 +17,18 @@ type Stats struct {
 	Registrations uint64                 // accepted, repeated ones included
 	Traffic                              // of all apps
 	DroppedAsSlow uint64                 // sessions that did not read
+	QueueMemory   QueueMemory            // of all queues, and what is kept
 	Refused       map[wire.Reason]uint64 // registrations; has all RefusalReasons
 	Closed        map[string]uint64      // sessions; has all CloseReasons
+}
+
+// QueueMemory is what all that waits for sessions and is kept for remembered ones takes (see
+// budget), and what came of it.
+type QueueMemory struct {
+	Bytes     int64  // now
+	MaxBytes  int64  // that it may; math.MaxInt64: no bound
+	Forgotten uint64 // detached sessions
+	Dropped   uint64 // connected sessions, which are in DroppedAsSlow as well
 }
 
 // AppStats are the counts of one app, since New or since the hub got to know it.
@@ -86,7 +96,7 @@ func (h *Hub) countClosed(t *tenant, why closeReason) {
 
 // countSlow counts a session of that app that ends, or is detached, because it did not read.
 func (h *Hub) countSlow(t *tenant, why closeReason) {
-	if why == closedQueueFull || why == closedWriteTimeout {
+	if why == closedQueueFull || why == closedWriteTimeout || why == closedSlowForRoom {
 		h.counters.tooSlow.Add(1)
 		t.counters.tooSlow.Add(1)
 	}
@@ -106,8 +116,12 @@ func (h *Hub) Stats() Stats {
 		Registrations: c.registrations.Load(),
 		Traffic:       c.traffic(),
 		DroppedAsSlow: c.tooSlow.Load(),
-		Refused:       make(map[wire.Reason]uint64, len(c.refused)),
-		Closed:        make(map[string]uint64, len(c.closed)),
+		QueueMemory: QueueMemory{
+			Bytes: h.budget.used.Load(), MaxBytes: h.limits.Load().QueueMemory,
+			Forgotten: c.closed[closedForRoom].Load(), Dropped: c.closed[closedSlowForRoom].Load(),
+		},
+		Refused: make(map[wire.Reason]uint64, len(c.refused)),
+		Closed:  make(map[string]uint64, len(c.closed)),
 	}
 	for reason, n := range c.refused {
 		st.Refused[reason] = n.Load()

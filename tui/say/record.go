@@ -26,6 +26,8 @@ var recordTexts = map[string]string{
 	"message without a recipient":                 "unmet",
 	"connection from outside the allowed network": "outside",
 	"messages were kept no longer when a session came back":                            "missed",
+	"messages that wait take more memory than queue_memory: sessions are dropped":      "queue_memory_full",
+	"messages that wait take less memory than queue_memory again":                      "queue_memory_free",
 	"keys in Data that are no names in 1C: the released extension loses such messages": "unusable_keys",
 	"request failed": "request_failed",
 
@@ -165,7 +167,9 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 	} {
 		args = append(args, name, value(name))
 	}
-	for _, name := range []string{"delivered", "missed", "messages", "more", "sessions", "apps", "lost"} {
+	for _, name := range []string{
+		"delivered", "missed", "dropped", "forgotten", "messages", "more", "sessions", "apps", "lost",
+	} {
 		args = append(args, name, w.Text.Number(value(name)))
 	}
 	user := ""

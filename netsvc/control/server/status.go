@@ -23,6 +23,7 @@ func (s *Server) status(r *http.Request) (reply, error) {
 		Detached: counts.Detached, Resumed: counts.Resumed, Missed: counts.Missed,
 		Registrations: counts.Registrations, Traffic: control.Traffic[uint64](counts.Traffic),
 		DroppedAsSlow: counts.DroppedAsSlow,
+		QueueMemory:   control.QueueMemory(counts.QueueMemory),
 		Refused:       byWord(counts.Refused), Opened: counts.Opened, Closed: counts.Closed,
 		HTTP: control.HTTPStatus{
 			Status: make(map[string]uint64), Refused: byWord(answered.Refused),

@@ -33,12 +33,16 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // The metrics. What they count is explained in hub.Stats and httpapi.Stats.
 var (
-	descBuild    = describe("build_info", "The version of the daemon; always 1.", "version")
-	descApps     = describe("apps", "Apps.")
-	descSessions = describe("sessions", "Registered sessions.")
-	descDetached = describe("sessions_detached", "Sessions without a connection, which may come back.")
-	descResumed  = describe("sessions_resumed_total", "Times that a session came back.")
-	descMissed   = describe("messages_missed_total",
+	descBuild       = describe("build_info", "The version of the daemon; always 1.", "version")
+	descApps        = describe("apps", "Apps.")
+	descSessions    = describe("sessions", "Registered sessions.")
+	descDetached    = describe("sessions_detached", "Sessions without a connection, which may come back.")
+	descResumed     = describe("sessions_resumed_total", "Times that a session came back.")
+	descQueueMemory = describe("queue_memory_bytes",
+		"Bytes taken by all that waits for sessions, or is kept for those that may come back.")
+	descQueueMax = describe("queue_memory_max_bytes",
+		"How many of these there may be, by the setting queue_memory; beyond it sessions are dropped.")
+	descMissed = describe("messages_missed_total",
 		"Messages that could not be kept for a session that lost its connection.")
 	descUnregistered  = describe("unregistered_connections", "Connections that have not registered yet.")
 	descOpened        = describe("sessions_opened_total", "Sessions that have registered.")
@@ -150,6 +154,8 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	gauge(descSessions, float64(h.Sessions))
 	gauge(descDetached, float64(h.Detached))
 	gauge(descUnregistered, float64(h.Unregistered))
+	gauge(descQueueMemory, float64(h.QueueMemory.Bytes))
+	gauge(descQueueMax, float64(h.QueueMemory.MaxBytes))
 	counter(descResumed, h.Resumed)
 	counter(descMissed, h.Missed)
 	counter(descOpened, h.Opened)

@@ -1,0 +1,38 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestItIsSaidOnceThatSessionsAreDropped: for all of them, and again only when it was over.
+func TestItIsSaidOnceThatSessionsAreDropped(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	drop := func() {
+		h.budget.relieving.Lock()
+		defer h.budget.relieving.Unlock()
+		h.sayFull()
+		h.budget.dropped++
+	}
+	drop()
+	drop()
+	h.sayEnough(time.Now()) // it is not over yet
+	drop()
+	h.sayEnough(time.Now().Add(quiet))
+	h.sayEnough(time.Now().Add(2 * quiet))
+	drop()
+	if err := h.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	said := regexp.MustCompile(`sessions are dropped|again|dropped=\d+`).FindAllString(log.String(), -1)
+	if want := []string{"sessions are dropped", "again", "dropped=3", "sessions are dropped"}; !slices.Equal(said, want) {
+		t.Errorf("it is said %q, want %q, in\n%s", said, want, log.String())
+	}
+}

@@ -1,0 +1,348 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// unbuffered is a listener whose connections have no buffer: who does not read takes no byte.
+type unbuffered struct {
+	conns  chan net.Conn
+	closed context.Context
+	end    context.CancelFunc
+}
+
+func (l *unbuffered) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *unbuffered) Close() error   { l.end(); return nil }
+func (l *unbuffered) Addr() net.Addr { return memoryAddr{} }
+
+// startPiped is start, and how connections are opened.
+func startPiped(t testing.TB, o hub.Options) (*service, *unbuffered) {
+	s := start(t, o)
+	return s, s.piped()
+}
+
+func (s *service) piped() *unbuffered {
+	l := &unbuffered{conns: make(chan net.Conn)}
+	l.closed, l.end = context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	s.t.Cleanup(func() {
+		l.end()
+		if err := <-served; err != nil {
+			s.t.Error(err)
+		}
+	})
+	return l
+}
+
+// say opens a connection that says so much, and waits until that was judged.
+func (l *unbuffered) say(s *service, packet []byte) net.Conn {
+	s.t.Helper()
+	ours, theirs := net.Pipe()
+	s.t.Cleanup(func() { ours.Close() })
+	before := s.judged()
+	l.conns <- theirs
+	ours.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := ours.Write(packet); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "the packet was judged", func() bool { return s.judged() > before })
+	return ours
+}
+
+// silent opens a session that reads nothing.
+func (l *unbuffered) silent(s *service, user string) net.Conn {
+	s.t.Helper()
+	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib", UserID: user}, s.key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l.say(s, packet)
+}
+
+// away makes a detached session of that user.
+func (l *unbuffered) away(s *service, user string) {
+	s.t.Helper()
+	before := s.Stats().Detached
+	a := s.addin(user)
+	l.say(s, a.packet(wire.ModeOpen)).Close()
+	eventually(s.t, "the session is detached", func() bool { return s.Stats().Detached > before })
+}
+
+// users are those who have a session, in the order of coming.
+func (s *service) users() string {
+	page, err := s.Sessions(hub.Query{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var users []string
+	for _, one := range page.Sessions {
+		users = append(users, one.UserID)
+	}
+	return strings.Join(users, " ")
+}
+
+// blocked waits until every session that is sent something takes no more.
+func (s *service) blocked() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s.Settle(ctx)
+}
+
+func filled(bytes int) *wire.Message { return topic(strings.Repeat("x", bytes)) }
+
+// sizeBound is lasting with queue_memory.
+func sizeBound(bytes int64) hub.Limits {
+	l := lasting
+	l.QueueBytes, l.WriteTimeout, l.QueueMemory = 1<<30, time.Hour, bytes
+	return l
+}
+
+func TestWhoIsDroppedFirstWhenTheMemoryIsFull(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	warnings := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})
+	s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40), Logger: slog.New(warnings)})
+	for _, user := range []string{"small", "large", "idle", "shared1", "shared2", "shared3", "shared4"} {
+		l.silent(s, user)
+	}
+	for _, user := range []string{"away1", "away2"} {
+		l.away(s, user)
+		s.Publish(appID, toUser(user), filled(100))
+	}
+	s.Publish(appID, toUser("away2"), filled(100_000)) // it has more, but was away for less long
+	// Together these have most, but none of them would give back more than its part.
+	for range 10 {
+		s.Publish(appID, wire.Recipient{Type: wire.ToAll, IbID: "ib"}, filled(1000))
+	}
+	for range 3 {
+		s.Publish(appID, toUser("small"), filled(1000))
+	}
+	for range 5 {
+		s.Publish(appID, toUser("large"), filled(1000))
+	}
+	s.blocked()
+	for _, left := range []string{
+		"small large idle shared1 shared2 shared3 shared4 away2",
+		"small large idle shared1 shared2 shared3 shared4",
+		"small idle shared1 shared2 shared3 shared4",
+		"idle shared1 shared2 shared3 shared4",
+	} {
+		used := s.Stats().QueueMemory.Bytes
+		s.SetLimits(sizeBound(used - 1))
+		if got := s.users(); got != left {
+			t.Fatalf("with less memory than %d bytes, there are %s, want %s", used, got, left)
+		}
+		if now := s.Stats().QueueMemory.Bytes; now >= used {
+			t.Fatalf("%d bytes are taken, %d before", now, used)
+		}
+	}
+	stats := s.Stats()
+	closed := stats.Closed
+	if closed["forgotten_queue_memory"] != 2 || closed["too_slow_queue_memory"] != 2 || stats.DroppedAsSlow != 2 ||
+		stats.QueueMemory.Forgotten != 2 || stats.QueueMemory.Dropped != 2 {
+		t.Errorf("%+v", stats)
+	}
+	if want := uint64(2 + 1 + 2*10); stats.Missed != want {
+		t.Errorf("%d messages for sessions that were away are missed, want %d", stats.Missed, want)
+	}
+	// What is lost of the rest is lost for all of them.
+	s.SetLimits(sizeBound(1))
+	if got, used := s.users(), s.Stats().QueueMemory.Bytes; got != "" || used != 0 {
+		t.Errorf("with no memory at all there are %s, which take %d bytes", got, used)
+	}
+	s.Shutdown(context.Background())
+	if n := strings.Count(log.String(), "sessions are dropped"); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, log.String())
+	}
+}
+
+func TestAMessageThatWaitsForManyCountsOnce(t *testing.T) {
+	t.Parallel()
+	used := func(sessions int) int64 {
+		s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40)})
+		for n := range sessions {
+			l.silent(s, strconv.Itoa(n))
+		}
+		for range 5 {
+			s.Publish(appID, toAll("ib"), filled(10_000))
+		}
+		s.blocked()
+		return s.Stats().QueueMemory.Bytes
+	}
+	one, many := used(1), used(50)
+	if one != many || one < 5*10_000 || one > 5*13_000 {
+		t.Errorf("five messages of 10 000 bytes take %d for one session, %d for fifty", one, many)
+	}
+}
+
+func TestQueuesThatAreReadGiveTheirMemoryBack(t *testing.T) {
+	t.Parallel()
+	s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40)})
+	conn := l.silent(s, "ann")
+	for range 100 { // more than an idle session has room for
+		s.Publish(appID, toAll("ib"), filled(100))
+	}
+	s.blocked()
+	if used := s.Stats().QueueMemory.Bytes; used < 100*(100+8) {
+		t.Errorf("%d bytes are taken", used)
+	}
+	for range 100 {
+		if _, err := wire.ReadFrame(conn, s.key, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "nothing is taken any more", func() bool { return s.Stats().QueueMemory.Bytes == 0 })
+}
+
+func TestWhoReadsIsNotDroppedForWhatWeHaveNotWritten(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: sizeBound(3000)})
+	const messages = 50 // which the system takes, however late its turn to read comes
+	got := make(chan int, 1)
+	c := s.connect("ib", "ann", "")
+	go func() {
+		n := 0
+		for ; n < messages; n++ {
+			if _, err := c.Receive(); err != nil {
+				break
+			}
+		}
+		got <- n
+	}()
+	for range messages {
+		s.Publish(appID, toAll("ib"), filled(1000))
+	}
+	if n := <-got; n != messages {
+		t.Errorf("it got %d messages, then its connection ended", n)
+	}
+}
+
+func TestWhatIsKeptForSessionsCountsUntilItIsKeptNoLonger(t *testing.T) {
+	t.Parallel()
+	limits := sizeBound(1 << 40)
+	s := start(t, hub.Options{Limits: limits})
+	a, b := s.addin("ann"), s.addin("bob")
+	a.connect()
+	b.connect()
+	s.Publish(appID, toAll("ib"), filled(10_000))
+	eventually(t, "it is written", func() bool { return s.Stats().Delivered == 2 })
+	both := s.Stats().QueueMemory.Bytes
+	if both < 10_000 || both > 14_000 {
+		t.Errorf("a message of 10 000 bytes that is kept for two takes %d", both)
+	}
+	a.breaks()
+	if away := s.Stats().QueueMemory.Bytes; away != both+1024 {
+		t.Errorf("%d bytes with both, %d when one is detached", both, away)
+	}
+	a.received, a.from = 1, a.opened // it came before the break
+	a.connect()
+	if one := s.Stats().QueueMemory.Bytes; one < 10_000 || one >= both {
+		t.Errorf("%d bytes with both, %d when it is kept for one", both, one)
+	}
+	limits.PeerTimeout, limits.ResumeWindow = time.Nanosecond, time.Millisecond
+	s.SetLimits(limits)
+	eventually(t, "it is kept no longer", func() bool { return s.Stats().QueueMemory.Bytes == 0 })
+}
+
+// TestAConnectedSessionOfWhichMostIsKeptIsForgotten: being remembered as too slow would give
+// nothing back.
+func TestAConnectedSessionOfWhichMostIsKeptIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: sizeBound(1 << 40)})
+	a, b := s.addin("ann"), s.addin("bob")
+	a.connect()
+	b.connect()
+	s.Publish(appID, toUser("ann"), filled(10_000))
+	s.Publish(appID, toUser("bob"), filled(1000))
+	eventually(t, "both are written", func() bool { return s.Stats().Delivered == 2 })
+	s.SetLimits(sizeBound(s.Stats().QueueMemory.Bytes - 1))
+	if left := s.users(); left != "bob" {
+		t.Errorf("there is %s, want bob", left)
+	}
+	a.received, a.from = 1, a.opened
+	a.connect() // its numbers go on
+	s.Publish(appID, toUser("ann"), topic("2"))
+	a.gets("2")
+	if st := s.Stats(); st.Closed["too_slow_queue_memory"] != 1 || st.Missed != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestAnotherHubCountsTheSame(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: sizeBound(1 << 40)})
+	first.endsWith(t)
+	l := first.piped()
+	l.silent(first, "slow")
+	l.away(first, "away")
+	a := first.addin("ann")
+	a.connect()
+	for range 3 {
+		first.Publish(appID, toAll("ib"), filled(10_000))
+	}
+	eventually(t, "they are written to who reads", func() bool { return first.Stats().Delivered == 3 })
+	first.blocked()
+	used := first.Stats().QueueMemory.Bytes
+	l.end()
+	state := handOver(t, first, served)
+	if of := first.Stats().QueueMemory.Bytes; of != used {
+		t.Errorf("%d bytes are taken when the hub is frozen, %d before", of, used)
+	}
+	second, _ := successorWith(t, state, sizeBound(1<<40), hub.Key{Generation: 1, Secret: first.key})
+	// The bytes themselves may lie in smaller pieces.
+	if of := second.Stats().QueueMemory.Bytes; of > used || of < used*9/10 {
+		t.Errorf("%d bytes are taken, %d in the hub before", of, used)
+	}
+	// A third one has room for less, and nobody else is asked.
+	second.blocked()
+	third, _ := successorWith(t, journey(t, second.HandOver()), sizeBound(1), hub.Key{Generation: 1, Secret: first.key})
+	eventually(t, "all have gone whose messages wait or are kept", func() bool {
+		return third.Stats().QueueMemory.Bytes <= 1
+	})
+}
+
+// TestASuccessorWithLessMemoryGoesOn: what it has taken over is not too much before it had the
+// chance to write it. Who does not read then is dropped.
+func TestASuccessorWithLessMemoryGoesOn(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: sizeBound(1 << 40)})
+	slow := first.connect("ib", "slow", "")
+	for range 3 { // more than the sockets take
+		first.Publish(appID, toUser("slow"), filled(6<<20))
+	}
+	state := handOver(t, first, served)
+	second, became := successorWith(t, state, sizeBound(1), hub.Key{Generation: 1, Secret: first.key})
+	if became.Sessions != 1 {
+		t.Fatalf("%+v", became)
+	}
+	eventually(t, "it is dropped", func() bool { return second.Stats().QueueMemory.Dropped == 1 })
+	slow.SetReadDeadline(time.Now().Add(patience))
+	var err error
+	for err == nil {
+		_, err = slow.Receive()
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("its connection ended with %v", err)
+	}
+}
