@@ -2,6 +2,7 @@ package netsvc
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -12,12 +13,14 @@ func (s *Server) unmet(appID string, to wire.Recipient) {
 	if !tell {
 		return
 	}
-	attrs := []any{slog.String("app", appID), slog.String("ib", to.IbID), slog.String("to", string(to.Type))}
+	// The log in memory keeps records: with parts of a request in them, the whole message would stay.
+	copied := func(name, part string) slog.Attr { return slog.String(name, strings.Clone(part)) }
+	attrs := []any{slog.String("app", appID), copied("ib", to.IbID), slog.String("to", string(to.Type))}
 	switch to.Type {
 	case wire.ToUser:
-		attrs = append(attrs, slog.String("user_id", to.UserID))
+		attrs = append(attrs, copied("user_id", to.UserID))
 	case wire.ToGroup:
-		attrs = append(attrs, slog.String("group", to.UserGroup))
+		attrs = append(attrs, copied("group", to.UserGroup))
 	}
 	s.logger.Info("message without a recipient", append(attrs, slog.Uint64("messages", count))...)
 }
