@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -471,4 +472,39 @@ func TestNumbersOfSessionsOnOneConnectionDiffer(t *testing.T) {
 	}
 	s.send("1")
 	stays.gets("1")
+}
+
+// TestASessionThatLosesItsConnectionInAFrameIsHandedOver: the connection registers as another
+// session while a frame is half written. It is sent the rest; the session that it had before is
+// sent that frame whole when it comes back, to another process too.
+func TestASessionThatLosesItsConnectionInAFrameIsHandedOver(t *testing.T) {
+	t.Parallel()
+	limits := lasting
+	limits.QueueBytes, limits.WriteTimeout = 64<<20, time.Hour
+	first, served := open(t, hub.Options{Limits: limits})
+	large := strings.Repeat("x", 8<<20) // more than the sockets take
+	a, b := first.addin("ann"), first.addin("bob")
+	a.connect()
+	first.send(large, "2")
+	first.blocked()
+	before := first.judged()
+	b.conn = a.conn
+	if _, err := b.conn.Write(b.packet(wire.ModeOpen)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is another session's", func() bool { return first.judged() > before })
+
+	state := handOver(t, first, served)
+	second, became := successorWith(t, state, limits, hub.Key{Generation: 1, Secret: first.key})
+	if became.Sessions != 1 || second.Stats().Detached != 1 {
+		t.Fatalf("%+v, %+v", became, second.Stats())
+	}
+	a.s, b.s = second, second
+	second.send("3")
+	b.gets(large, "3")
+	a.conn = second.piped().say(second, a.packet(wire.ModeOpen))
+	a.gets(large, "2", "3")
+	if missed := second.Stats().Missed; missed != 0 {
+		t.Errorf("%d messages are missed", missed)
+	}
 }
