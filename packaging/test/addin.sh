@@ -194,7 +194,8 @@ in_onescript() { [ -z "$oscript" ] || "$here/addin-onescript.sh" "$work" "$bundl
 in_the_extension() {
 	local log=$work/extension.log
 	[ -n "$oscript" ] || return 0
-	ONESCRIPT=$oscript ADDIN_BUNDLE=$bundle go test -count=1 -v -run TestWithTheAddIn ./packaging/1c/tests >"$log" 2>&1 ||
+	ONESCRIPT=$oscript ADDIN_BUNDLE=$(realpath "$bundle") \
+		go test -count=1 -timeout 20m -v -run TestWithTheAddIn ./packaging/1c/tests >"$log" 2>&1 ||
 		fail "the extension: $(grep -v '^ *=== ' "$log" | tail -n 60)"
 	proven "the extension: $(grep -c '^ *--- PASS: TestWithTheAddIn/' "$log") scenarios and demonstrations"
 }

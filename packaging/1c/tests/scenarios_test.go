@@ -137,7 +137,9 @@ func runScript(ctx context.Context, folder, oscript, library, file string, h *he
 	}
 	cmd := exec.CommandContext(ctx, oscript, script)
 	cmd.Dir = folder // a sample writes a file
-	cmd.Env = append(append(os.Environ(), "PNS4ONES_HELPER="+strconv.Itoa(h.port)), environment...)
+	// What is learned of a program that runs for seconds does not pay.
+	cmd.Env = append(os.Environ(), "PNS4ONES_HELPER="+strconv.Itoa(h.port), "DOTNET_TieredPGO=0")
+	cmd.Env = append(cmd.Env, environment...)
 	if h.raised == "" {
 		cmd.Env = append(cmd.Env, "ADDIN_BUNDLE=")
 	} else {
