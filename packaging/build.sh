@@ -160,7 +160,7 @@ stage() {
 	rm "$here/doc/readme.ru.md" # tells of the source
 	cp -R packaging/panel/pictures "$here/doc/pictures"
 	mkdir "$here/doc/monitoring"
-	cp packaging/monitoring/{alerts.yml,grafana.json,zabbix.json} "$here/doc/monitoring"
+	cp packaging/monitoring/{alerts.yml,grafana.json,grafana.ru.json,zabbix.json,zabbix.ru.json} "$here/doc/monitoring"
 	cp packaging/oci/compose.yaml "$here/doc"
 	find "$here/doc" -name '*.md' -exec sed -i 's,\.\./\.\./panel/pictures/,../pictures/,g; s,\.\./\.\./oci/compose,../compose,g' {} +
 	cp LICENSE "$here/LICENSE"

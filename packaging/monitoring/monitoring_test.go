@@ -34,7 +34,7 @@ func TestOnlyMetricsThatThereAreAreAskedFor(t *testing.T) {
 		there[s.name] = true
 	}
 	asked := regexp.MustCompile(`\b(?:pns4ones|process)_[a-z_]+\b`)
-	for _, file := range []string{"alerts.yml", "grafana.json", "zabbix.json"} {
+	for _, file := range []string{"alerts.yml", "grafana.json", "grafana.ru.json", "zabbix.json", "zabbix.ru.json"} {
 		names := asked.FindAllString(read(t, file), -1)
 		if len(names) < 10 {
 			t.Errorf("%s: only %d names were found", file, len(names))
@@ -44,6 +44,64 @@ func TestOnlyMetricsThatThereAreAreAskedFor(t *testing.T) {
 			if !there[name] && !strings.HasPrefix(name, "pns4ones_last_handover_") {
 				t.Errorf("%s asks for %s, which there is not", file, name)
 			}
+		}
+	}
+}
+
+// TestRussianTwinsDifferInTextsAlone: what is asked for, and when it is alarming, is in
+// both languages the same; and a text that refers to another one, as an override of a
+// column does, goes on to refer to it.
+func TestRussianTwinsDifferInTextsAlone(t *testing.T) {
+	t.Parallel()
+	russian := regexp.MustCompile(`[А-Яа-яЁё]`)
+	for _, name := range []string{"grafana", "zabbix"} {
+		english := make(map[string]string)
+		var same func(path string, en, ru any)
+		same = func(path string, en, ru any) {
+			switch ru := ru.(type) {
+			case map[string]any:
+				en, _ := en.(map[string]any)
+				if len(en) != len(ru) {
+					t.Errorf("%s: %s has other fields", name, path)
+				}
+				for key := range ru {
+					same(path+"/"+key, en[key], ru[key])
+				}
+			case []any:
+				en, _ := en.([]any)
+				if len(en) != len(ru) {
+					t.Errorf("%s: %s has %d elements, and %d in Russian", name, path, len(en), len(ru))
+					return
+				}
+				for i := range ru {
+					same(fmt.Sprintf("%s/%d", path, i), en[i], ru[i])
+				}
+			case string:
+				en, _ := en.(string)
+				switch before, met := english[ru]; {
+				case russian.MatchString(en):
+					t.Errorf("%s: %s is Russian in English: %q", name, path, en)
+				case !russian.MatchString(ru) && en != ru:
+					t.Errorf("%s: %s is %q, and %q in Russian", name, path, en, ru)
+				case met && en != before:
+					t.Errorf("%s: %s: %q is %q and %q", name, path, ru, before, en)
+				}
+				english[ru] = en
+			default:
+				if en != ru {
+					t.Errorf("%s: %s is %v, and %v in Russian", name, path, en, ru)
+				}
+			}
+		}
+		var en, ru any
+		for file, content := range map[string]*any{name + ".json": &en, name + ".ru.json": &ru} {
+			if err := json.Unmarshal([]byte(read(t, file)), content); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
+		same("", en, ru)
+		if len(english) < 50 {
+			t.Errorf("%s: %d texts were compared", name, len(english))
 		}
 	}
 }
