@@ -21,20 +21,25 @@ type chooser struct {
 	height      int // of the options
 }
 
-// found are the options that have all words, as indices.
+// found are the options that have all words, as indices: first those where each word of the
+// person begins one of the option's.
 func (c *chooser) found() []int {
-	var found []int
+	var begun, others []int
 	words := strings.Fields(strings.ToLower(c.input.value()))
 	for i, o := range c.options {
-		text, all := strings.ToLower(o.text), true
+		text, all, begins := strings.ToLower(o.text), true, true
 		for _, word := range words {
 			all = all && strings.Contains(text, word)
+			begins = begins && strings.Contains(" "+text, " "+word)
 		}
-		if all {
-			found = append(found, i)
+		switch {
+		case begins:
+			begun = append(begun, i)
+		case all:
+			others = append(others, i)
 		}
 	}
-	return found
+	return append(begun, others...)
 }
 
 func (c *chooser) keys() keyTable {

@@ -86,9 +86,31 @@ func (e *env) choosePerson(found control.People, one bool, chosen func(control.P
 		}
 	}}
 	for _, who := range people {
-		q.options = append(q.options, option{e.personLine(who), func() tea.Cmd { return chosen(who) }})
+		q.options = append(q.options, option{who.UserID, func() tea.Cmd { return chosen(who) }})
+	}
+	rows := make([][]string, len(people))
+	for i, who := range people {
+		rows[i] = e.personRow(who)
+	}
+	q.table = func(width int) (head string, row func(i int) string) {
+		table := fit([]column{
+			{title: e.t("tui.column_user"), min: 24},
+			{title: e.t("tui.column_ib"), min: 10, yields: 1},
+			{title: e.t("tui.column_app"), min: 10, yields: 2},
+			{title: e.t("tui.column_sessions"), min: 3, right: true},
+		}, rows, width)
+		return table.headings(), func(i int) string { return table.row(rows[i]) }
 	}
 	return e.open(q)
+}
+
+// personRow is somebody in a table.
+func (e *env) personRow(who control.Person) []string {
+	ib := ""
+	if who.IbID != "" {
+		ib = cells.Plain(say.Name(who.IbID, who.IbName))
+	}
+	return []string{cells.Plain(say.Called(who.UserID, who.UserName)), ib, e.appTitle(who.AppID), number(who.Sessions)}
 }
 
 // personLine is somebody in a line.

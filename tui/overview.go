@@ -130,27 +130,47 @@ func (o *overviewScreen) view() []string {
 	counts := indent(o.counts(width))
 
 	// What is left is for the charts, the apps and the warnings. Blank lines stand
-	// between them, and the charts have a heading.
+	// between them, and the charts have a heading. On a wide screen the warnings are
+	// beside the apps.
 	left := o.height - len(lines) - len(counts) - 4
-	const leastWarnings, mostApps, highest = 4, 8, 21
-	reserved, apps := min(len(o.warnings)+1, max(leastWarnings, left/3)), 0
-	if n := len(o.status.ByApp); n > 1 && left >= 24 {
-		apps = min(n, mostApps)
-		reserved += apps + 2 // a blank line and the heads
-		if n > mostApps {
-			reserved++ // how many more there are
+	const leastWarnings, mostApps, highest = 4, 8, 30
+	reserved, tableHeight := min(len(o.warnings)+1, max(leastWarnings, left/3)), 0
+	wide := o.width >= sideFrom
+	apps := min(len(o.status.ByApp), mostApps)
+	if apps > 1 && left >= 24 {
+		tableHeight = apps + 1
+		if len(o.status.ByApp) > apps {
+			tableHeight++ // how many more there are
+		}
+		if wide {
+			reserved = tableHeight
+		} else {
+			reserved += tableHeight + 1
 		}
 	}
 	chartHeight := max(min(left-reserved, highest), 3)
 	lines = append(append(lines, ""), indent(o.charts(width, chartHeight))...)
 	lines = append(append(lines, ""), counts...)
 	left -= chartHeight
-	if apps > 0 {
-		table := o.byApp(width, apps)
-		lines = append(append(lines, ""), indent(table)...)
-		left -= len(table) + 1
+	switch {
+	case tableHeight > 0 && wide:
+		half := (width - chartGap) / 2
+		both := halves(o.byApp(half, apps), o.lastWarnings(half, tableHeight), half)
+		return append(append(lines, ""), indent(both)...)
+	case tableHeight > 0:
+		lines = append(append(lines, ""), indent(o.byApp(width, apps))...)
+		left -= tableHeight + 1
 	}
 	return append(append(lines, ""), indent(o.lastWarnings(width, left))...)
+}
+
+// halves sets lines at the right of others, which are in styles and take width cells.
+func halves(left, right []string, width int) []string {
+	lines := slices.Clone(left)
+	for i := range min(len(left), len(right)) {
+		lines[i] += strings.Repeat(" ", width-ansi.StringWidth(left[i])+chartGap) + right[i]
+	}
+	return lines
 }
 
 // facts are what runs where, and what to worry about.

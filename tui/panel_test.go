@@ -792,7 +792,7 @@ func TestFindsAPersonInFourKeys(t *testing.T) {
 	d.press("esc", "4", "f")
 	d.write("ов")
 	d.press("enter")
-	d.sees("4 совпадения", "Соловьёв (59c775be…) · Склад")
+	d.sees("4 совпадения", "Соловьёв (59c775be…)")
 	d.press("end", "enter")
 	d.sees("известно только имя")
 	d.press("esc", "f")
