@@ -257,25 +257,6 @@ func completions(values ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
 }
 
-// completionCommand writes the completion script of a shell.
-func (p *program) completionCommand(root *cobra.Command) *cobra.Command {
-	generate := map[string]func(io.Writer) error{
-		"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
-		"zsh":        root.GenZshCompletion,
-		"fish":       func(w io.Writer) error { return root.GenFishCompletion(w, true) },
-		"powershell": root.GenPowerShellCompletionWithDesc,
-	}
-	cmd := p.command("completion", []string{"shell"}, func(cmd *cobra.Command, args []string) error {
-		write, known := generate[args[0]]
-		if !known {
-			return wrongUsage("admin.unknown_shell", "shell", locale.Clean(args[0]))
-		}
-		return write(cmd.OutOrStdout())
-	})
-	cmd.ValidArgsFunction = completions("bash", "zsh", "fish", "powershell")
-	return cmd
-}
-
 func (p *program) versionCommand() *cobra.Command {
 	return p.command("version", nil, func(*cobra.Command, []string) error { return p.printVersion() })
 }
