@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,6 +58,11 @@ func (k kicking) check(cmd *cobra.Command) error {
 		return wrongUsage("admin.kick_ids_or_filter")
 	case !byFilter && (len(k.ids) == 0 || slices.Contains(k.ids, "")):
 		return wrongUsage("admin.wrong_arguments", "usage", commandName+" "+cmd.Use)
+	}
+	for _, id := range k.ids {
+		if _, err := strconv.ParseUint(id, 10, 64); err != nil {
+			return wrongUsage("admin.no_session_number", "session", locale.Clean(id))
+		}
 	}
 	return nil
 }

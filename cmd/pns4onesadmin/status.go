@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -22,7 +21,10 @@ func (p *program) statusCommand() *cobra.Command {
 	var ref string
 	cmd := p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
 		past := cmd.Flags().Changed("history") || ref != ""
-		switch span = cmp.Or(span, time.Hour); {
+		if !cmd.Flags().Changed("history") {
+			span = time.Hour
+		}
+		switch {
 		case past && byApp:
 			return wrongUsage("admin.apps_or_history")
 		case span < time.Second || span > 24*time.Hour:
