@@ -16,6 +16,7 @@ var rooms = []string{
 	"netsvc/internal/history",
 	"netsvc/httpapi",
 	"netsvc/hub",
+	"netsvc/cluster",
 	"netsvc/cluster/seal",
 	"netsvc/handover",
 	"netsvc/internal/systemd",

@@ -81,6 +81,23 @@ var recordTexts = map[string]string{
 	"an address of the settings cannot be had: the one before stays": "address_kept",
 	"the port is that of an outgoing connection, waiting for it":     "port_taken",
 	"cannot accept connections: making room and trying again":        "cannot_accept",
+
+	"connected to NATS":                "nats_connected",
+	"disconnected from NATS":           "nats_disconnected",
+	"the NATS server is about to stop": "nats_stops",
+	"NATS reports an error":            "nats_error",
+	"no connection to NATS: only this node's own sessions are served":                "nats_away",
+	"the cluster's subjects cannot be subscribed to":                                 "nats_subjects",
+	"this node is a live part of the cluster":                                        "node_ready",
+	"the clock jumped: this node begins anew in the cluster":                         "node_anew",
+	"something in the cluster's subjects was not sealed with its key: it is dropped": "node_forged",
+	"messages of another node did not come in their order: some may be lost":         "node_missed",
+	"a node is refused by this one":                                                  "node_refused",
+	"node joining":                                                                   "node_joining",
+	"node live":                                                                      "node_live",
+	"node silent":                                                                    "node_silent",
+	"node lost":                                                                      "node_lost",
+	"node left":                                                                      "node_left",
 }
 
 // Record says a record of the log in a sentence, and what to do about it in another, if
@@ -164,6 +181,7 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 		"session", "problems", "to", "to_version", "from_version", "not_after",
 		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied", "restart_needed",
 		"service", "allowed", "port", "connection", "at", "keys", "error", "method",
+		"server", "version", "after", "since", "subject", "node", "peers",
 	} {
 		args = append(args, name, value(name))
 	}

@@ -1,0 +1,324 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+)
+
+// NATS says where the NATS servers are and who is there for them. Files are read at each
+// connection.
+type NATS struct {
+	Servers        []string // nats:// or tls://, host and port; user and password or a token may be in it
+	Credentials    string   // a .creds file or one with the seed of an nkey; empty: none
+	CA             string   // PEM file; empty: the CAs of the system
+	Certificate    string   // PEM files, of this client; empty: none
+	CertificateKey string
+}
+
+// options are those of nats.go; errors show no secrets.
+func (s *NATS) options() ([]nats.Option, error) {
+	if len(s.Servers) == 0 {
+		return nil, errors.New("no NATS server is named")
+	}
+	for i, server := range s.Servers {
+		u, err := url.Parse(server)
+		if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
+			return nil, fmt.Errorf("the NATS server number %d is not of the form nats://host:port or tls://host:port", i+1)
+		}
+	}
+	var options []nats.Option
+	if s.Credentials != "" {
+		option, err := credentials(s.Credentials)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, option)
+	}
+	if s.CA != "" {
+		options = append(options, nats.RootCAs(s.CA))
+	}
+	if s.Certificate != "" {
+		options = append(options, nats.ClientCert(s.Certificate, s.CertificateKey))
+	}
+	return options, nil
+}
+
+// credentials tells by its content what kind of file it is.
+func credentials(path string) (nats.Option, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the NATS credentials: %w", err)
+	}
+	defer clear(text)
+	if bytes.Contains(text, []byte("BEGIN NATS USER JWT")) {
+		return nats.UserCredentials(path), nil
+	}
+	option, err := nats.NkeyOptionFromSeed(path)
+	if err != nil { // it may show a part of the file
+		return nil, fmt.Errorf("%s holds neither NATS credentials nor the seed of an nkey", path)
+	}
+	return option, nil
+}
+
+// connect makes the connection, or begins to.
+func (n *Node) connect() error {
+	options, err := n.options.NATS.options()
+	if err != nil {
+		return err
+	}
+	options = append(options,
+		nats.Name("pns4ones "+n.options.Name),
+		nats.CustomInboxPrefix(n.subject(onAnswers)),
+		nats.NoEcho(),
+		nats.MaxReconnects(-1),
+		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(), // rights that are mended work without a restart
+		nats.ReconnectBufSize(-1),   // what is not sent now is not sent later
+		nats.ReconnectWait(250*time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
+		nats.PingInterval(time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.Timeout(2*time.Second),
+		nats.FlusherTimeout(300*time.Millisecond),
+		nats.ReconnectOnFlusherError(),
+		nats.ConnectHandler(n.onConnect),
+		nats.ReconnectHandler(n.onConnect),
+		nats.DisconnectErrHandler(n.onDisconnect),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			n.log.Debug("NATS could not be connected to", slog.Any("error", err))
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { n.log.Debug("the connection to NATS is closed") }),
+		nats.DiscoveredServersHandler(func(conn *nats.Conn) {
+			n.log.Debug("NATS has named other servers", slog.Int("servers", len(conn.DiscoveredServers())))
+		}),
+		nats.LameDuckModeHandler(func(conn *nats.Conn) {
+			n.log.Info("the NATS server is about to stop", slog.String("server", conn.ConnectedUrlRedacted()))
+		}),
+		nats.ErrorHandler(n.onError),
+	)
+	// nats.go calls the handlers one after the other, in the order of what happened.
+	n.conn, err = nats.Connect(strings.Join(n.options.NATS.Servers, ","), options...)
+	if err != nil {
+		return fmt.Errorf("connecting to NATS: %w", err)
+	}
+	return nil
+}
+
+// onConnect is told of each connection that was made.
+func (n *Node) onConnect(conn *nats.Conn) {
+	n.part.Store(min(partBytes, max(conn.MaxPayload()/2, 4<<10)))
+	server := conn.ConnectedUrlRedacted()
+	n.mu.Lock()
+	away := time.Since(n.cutOffSince).Round(time.Millisecond)
+	first := n.connectedAt == 0
+	n.connected, n.connectedAt, n.server, n.denied = true, n.now(), server, ""
+	if !first {
+		n.reconnects++
+	}
+	n.mu.Unlock()
+	level := slog.LevelInfo
+	if !first && away > time.Second { // nobody notices less
+		level = slog.LevelWarn
+	}
+	n.log.Log(background, level, "connected to NATS", slog.String("server", server),
+		slog.String("version", conn.ConnectedServerVersion()), slog.Duration("after", away))
+	n.beat()
+	if n.options.Connected != nil {
+		n.options.Connected(conn)
+	}
+}
+
+func (n *Node) onDisconnect(_ *nats.Conn, err error) {
+	n.mu.Lock()
+	before := n.connected
+	n.connected, n.cutOffSince = false, time.Now()
+	n.mu.Unlock()
+	if before {
+		n.log.Info("disconnected from NATS", slog.Any("error", err))
+	}
+}
+
+// onError is told of what NATS refuses and of messages that this node was too slow for.
+func (n *Node) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	attrs := []any{slog.Any("error", err)}
+	if sub != nil {
+		attrs = append(attrs, slog.String("subject", sub.Subject))
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) || errors.Is(err, nats.ErrAuthorization) {
+		n.mu.Lock()
+		n.denied = err.Error()
+		n.mu.Unlock()
+	}
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		n.counts.dropped[droppedOverloaded].Add(1)
+	}
+	n.paces.report(n.now(), "NATS "+err.Error(), func() { n.log.Warn("NATS reports an error", attrs...) })
+}
+
+// subscription is one with its bounds.
+type subscription struct {
+	subject     string
+	handle      nats.MsgHandler
+	count, size int
+}
+
+// subscribe subscribes to what concerns all and to what concerns this epoch.
+func (n *Node) subscribe() error {
+	l := n.life.Load()
+	const small, few = 4 << 20, 8 << 10
+	for _, s := range []subscription{
+		{n.subject(onMessages), n.receiveMessage, 64 << 10, 64 << 20},
+		{n.subject(onHeartbeats), n.receiveHeartbeat, few, small},
+		{n.subjectOf(l.epoch, toNode), n.receiveMessage, 64 << 10, 64 << 20},
+		{n.subjectOf(l.epoch, confirming), n.receiveConfirmations, 64 << 10, 16 << 20},
+		{n.subjectOf(l.epoch, asking), n.receiveQuestion, few, small},
+		{n.subject(onAnswers + "." + l.epoch.String() + ".*"), n.receiveAnswer, few, small},
+	} {
+		sub, err := n.conn.Subscribe(s.subject, s.handle)
+		if err == nil {
+			err = sub.SetPendingLimits(s.count, s.size)
+		}
+		if err != nil {
+			return err
+		}
+		l.subscriptions = append(l.subscriptions, sub)
+	}
+	return nil
+}
+
+// unsubscribe ends what subscribe began.
+func (n *Node) unsubscribe() {
+	for _, sub := range n.life.Load().subscriptions {
+		if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			n.log.Debug("a subscription could not be ended", slog.Any("error", err))
+		}
+	}
+}
+
+// publishOut hands an envelope to NATS. Only the writer calls it: nats.go holds its lock
+// while it writes into a full socket and while it dials, and nobody else shall wait for it.
+func (n *Node) publishOut(o outgoing) {
+	var err error
+	if o.reply != "" {
+		err = n.conn.PublishRequest(o.subject, o.reply, o.data)
+	} else {
+		err = n.conn.Publish(o.subject, o.data)
+	}
+	if err != nil {
+		n.counts.notSent.Add(1)
+		n.log.Debug("an envelope was not sent", slog.String("subject", o.subject), slog.Any("error", err))
+	}
+}
+
+// outgoing is an envelope on its way to NATS.
+type outgoing struct {
+	subject, reply string
+	data           []byte
+	until          time.Duration // it is of no use later; 0: it always is
+}
+
+// Bounds of what waits for the writer: more than may be in flight, so that nothing is
+// refused before the connection stands still.
+const (
+	maxOutgoing      = 16 << 10
+	maxOutgoingBytes = 2 * maxInFlightBytes
+)
+
+// writer is the queue of what goes to NATS, and the goroutine that takes it there.
+type writer struct {
+	mu    sync.Mutex
+	some  sync.Cond
+	queue []outgoing
+	bytes int
+	ended bool
+}
+
+func newWriter() *writer {
+	w := new(writer)
+	w.some.L = &w.mu
+	return w
+}
+
+// put queues an envelope and reports whether there was room.
+func (w *writer) put(o outgoing) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || len(w.queue) >= maxOutgoing || w.bytes+len(o.data) > maxOutgoingBytes && w.bytes > 0 {
+		return false
+	}
+	w.queue = append(w.queue, o)
+	w.bytes += len(o.data)
+	if len(w.queue) == 1 {
+		w.some.Signal()
+	}
+	return true
+}
+
+// run publishes what is queued until the end, in order.
+func (w *writer) run(now func() time.Duration, publish func(outgoing)) {
+	var batch []outgoing
+	for {
+		w.mu.Lock()
+		for len(w.queue) == 0 && !w.ended {
+			w.some.Wait()
+		}
+		if len(w.queue) == 0 {
+			w.mu.Unlock()
+			return
+		}
+		batch, w.queue = w.queue, batch[:0]
+		w.mu.Unlock()
+		done := 0
+		for _, o := range batch {
+			if o.until == 0 || now() <= o.until {
+				publish(o)
+			}
+			done += len(o.data)
+		}
+		clear(batch)
+		if cap(batch) > maxOutgoing/16 {
+			batch = nil
+		}
+		w.mu.Lock()
+		w.bytes -= done
+		w.mu.Unlock()
+	}
+}
+
+// end has run return when the queue is empty.
+func (w *writer) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	w.some.Signal()
+}
+
+// seal seals a body.
+func (l *life) seal(kind seal.Kind, body []byte) []byte {
+	envelope, _ := l.sealer.Seal(nil, kind, body)
+	return envelope
+}
+
+// serverNames are the servers without what is secret in their addresses.
+func (s *NATS) serverNames() []string {
+	names := make([]string, 0, len(s.Servers))
+	for _, server := range s.Servers {
+		if u, err := url.Parse(server); err == nil {
+			names = append(names, u.Scheme+"://"+u.Host)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,33 @@
+package cluster
+
+import "time"
+
+// Impatient has a node be lost after a part of a second.
+var Impatient = Timing{Beat: 50 * time.Millisecond, Lost: 500 * time.Millisecond}
+
+// Timing is what a test may change.
+type Timing struct{ Beat, Lost time.Duration }
+
+// StartTimed is Start with another timing; what is 0 stays as it is.
+func StartTimed(o Options, t Timing) (*Node, error) {
+	all := normal
+	if t.Beat > 0 {
+		all.beat = t.Beat
+	}
+	if t.Lost > 0 {
+		all.lost = t.Lost
+	}
+	return start(o, all)
+}
+
+// Kill ends the connection without a word, as a killed process does.
+func (n *Node) Kill() { n.conn.Close() }
+
+// Deafen ends the subscription to the messages for all.
+func (n *Node) Deafen() error { return n.life.Load().subscriptions[0].Unsubscribe() }
+
+// BeginAnew is what a jump of the clock brings about.
+func (n *Node) BeginAnew() { n.beginAnew() }
+
+// Subscriptions is the number of them that NATS has of this node.
+func (n *Node) Subscriptions() int { return n.conn.NumSubscriptions() }

@@ -1,0 +1,272 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// NodeID names a node over all its lives.
+type NodeID [16]byte
+
+// String returns the id in hexadecimal digits.
+func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
+
+// Options are what a Node needs.
+type Options struct {
+	NATS    NATS
+	Cluster string        // 1 to 32 of a-z, 0-9, - and _
+	Name    string        // of this node, for people; unique in the cluster; 1 to 63 of a-z, 0-9 and -
+	ID      NodeID        // unique in the cluster
+	Version string        // of the program
+	Keys    *seal.Keys    // see UseKeys
+	Wait    time.Duration // how long Publish waits for peers; see SetWait
+	// Deliver has a message queued for the sessions of this node, and returns for how many
+	// it was, and how many of these are away and may come back. It is called by several
+	// goroutines at once; two messages of one infobase in their order.
+	Deliver func(appID string, to wire.Recipient, plaintext []byte) (sessions, waiting int)
+	// Sessions and Revision are what peers are told; nil: 0.
+	Sessions func() int
+	Revision func() uint64
+	// Told gets what a peer says with Tell; nil: nobody does. It must return soon.
+	Told func(from Peer, kind seal.Kind, body []byte)
+	// Connected is called after each time that the connection was made; nil: nothing is. It
+	// must return soon.
+	Connected func(*nats.Conn)
+	Logger    *slog.Logger // slog.Default()
+}
+
+// timing is what a test would not wait for.
+type timing struct {
+	beat   time.Duration // from one heartbeat to the next
+	lost   time.Duration // a peer is lost after so long a silence
+	ask    time.Duration // a silent peer is asked after that, and then each time
+	forget time.Duration // windows of peers that are gone are kept for so long
+	absent time.Duration // lost peers are named for so long
+	jump   time.Duration // a wall clock that jumps further begins a new epoch
+}
+
+var normal = timing{beat: time.Second, lost: 3 * time.Second, ask: 30 * time.Millisecond, forget: 10 * time.Minute,
+	absent: time.Hour, jump: 10 * time.Second}
+
+const (
+	// maxInFlight and maxInFlightBytes bound what waits for peers.
+	maxInFlight      = 2048
+	maxInFlightBytes = 32 << 20
+	// maxHeld bounds the bytes of received messages that are not yet worked off.
+	maxHeld = 64 << 20
+	// maxPeers bounds the epochs that are known.
+	maxPeers = 256
+	// quickly is the shortest time between two heartbeats.
+	quickly = 5 * time.Millisecond
+	// leaving is how long the goodbye may take.
+	leaving = time.Second
+)
+
+// Node is this daemon as a part of a cluster. Its methods may be called concurrently.
+type Node struct {
+	options Options
+	timing  timing
+	log     *slog.Logger
+	started time.Time // what now counts from
+	conn    *nats.Conn
+	opener  *seal.Opener
+	life    atomic.Pointer[life]
+	wait    atomic.Int64 // nanoseconds
+	part    atomic.Int64 // bytes of the largest part that NATS takes
+	toAll   string       // the subject of messages
+	writer  *writer
+	counts  counts
+	waits   waits
+	paces   paces
+
+	places, bytes *semaphore.Weighted // in flight
+	sending       sync.Mutex          // held while messages are sealed and put into the queue
+
+	mu          sync.Mutex
+	connected   bool
+	connectedAt time.Duration
+	cutOffSince time.Time
+	reconnects  uint64
+	server      string // that is or was connected to, without what is secret
+	denied      string // a right that NATS refuses; empty: none
+	strangerKey string // a key that this node does not have, heard of lately
+	strangerAt  time.Duration
+	ready       bool // it was live in this epoch
+	readyAt     time.Time
+	peers       map[seal.Epoch]*peer
+	absent      map[NodeID]absentPeer
+	flights     map[uint64]*flight
+	asking      bool // a timer runs that asks
+	company     atomic.Bool
+
+	hold   atomic.Int64 // bytes in lanes
+	lanes  []chan job
+	seed   maphash.Seed
+	closed bool         // guarded by inside
+	inside sync.RWMutex // held for reading by callbacks that work on lanes
+
+	beatNow chan struct{}
+	ending  chan struct{}
+	running sync.WaitGroup // the node's goroutines
+	laning  sync.WaitGroup // of these, those that work off lanes
+	close   sync.Once
+}
+
+// life is an epoch of this node.
+type life struct {
+	epoch         seal.Epoch
+	began         time.Duration
+	sealer        *seal.Sealer
+	last          atomic.Uint64 // number of the last message
+	subscriptions []*nats.Subscription
+	wallAhead     time.Duration // by how much the wall clock had gained on the monotonic one
+}
+
+// Start makes a node, which connects in the background. It fails if the options cannot be
+// right; whatever NATS is like, it starts.
+func Start(o Options) (*Node, error) { return start(o, normal) }
+
+func start(o Options, t timing) (*Node, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Sessions == nil {
+		o.Sessions = func() int { return 0 }
+	}
+	if o.Revision == nil {
+		o.Revision = func() uint64 { return 0 }
+	}
+	n := &Node{
+		options: o, timing: t, log: o.Logger, started: time.Now(),
+		opener: seal.NewOpener(o.Keys, o.Cluster), writer: newWriter(),
+		places: semaphore.NewWeighted(maxInFlight), bytes: semaphore.NewWeighted(maxInFlightBytes),
+		peers: make(map[seal.Epoch]*peer), absent: make(map[NodeID]absentPeer), flights: make(map[uint64]*flight),
+		lanes: make([]chan job, min(runtime.GOMAXPROCS(0), 4)), seed: maphash.MakeSeed(),
+		beatNow: make(chan struct{}, 1), ending: make(chan struct{}), cutOffSince: time.Now(),
+	}
+	n.toAll = n.subject(onMessages)
+	n.SetWait(o.Wait)
+	n.part.Store(partBytes)
+	n.life.Store(n.newLife())
+	for i := range n.lanes {
+		n.lanes[i] = make(chan job, windowSize)
+	}
+	if err := n.connect(); err != nil {
+		return nil, err
+	}
+	if err := n.subscribe(); err != nil {
+		n.conn.Close()
+		return nil, fmt.Errorf("subscribing: %w", err)
+	}
+	n.running.Go(func() { n.writer.run(n.now, n.publishOut) })
+	n.running.Go(n.keepPresence)
+	for _, lane := range n.lanes {
+		n.laning.Go(func() { n.workOff(lane) })
+	}
+	return n, nil
+}
+
+func (n *Node) newLife() *life {
+	epoch := seal.NewEpoch()
+	return &life{epoch: epoch, began: n.now(), sealer: seal.NewSealer(n.options.Keys, n.options.Cluster, epoch, 0),
+		wallAhead: n.wallAhead()}
+}
+
+// now is the node's clock, which no setting of the time moves.
+func (n *Node) now() time.Duration { return time.Since(n.started) }
+
+// wallAhead is by how much the clock on the wall has gained on that of the node.
+func (n *Node) wallAhead() time.Duration {
+	return time.Now().Round(0).Sub(n.started.Round(0)) - n.now()
+}
+
+// UseKeys seals and opens with other keys from now on.
+func (n *Node) UseKeys(keys *seal.Keys) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.options.Keys = keys // for the next life
+	n.opener.Use(keys)
+	n.life.Load().sealer.Use(keys)
+}
+
+// SetWait sets how long Publish waits for peers. They are told with the next heartbeat.
+func (n *Node) SetWait(wait time.Duration) { n.wait.Store(int64(wait)) }
+
+// Conn is the connection to NATS, for whatever else is kept there. It is the node's to
+// close.
+func (n *Node) Conn() *nats.Conn { return n.conn }
+
+// Close says goodbye and ends the node, in a second at most. Nothing may be published any
+// more; what peers have sent is worked off and confirmed first.
+func (n *Node) Close() {
+	n.close.Do(func() {
+		n.unsubscribe()
+		n.inside.Lock()
+		n.closed = true
+		n.inside.Unlock()
+		for _, lane := range n.lanes {
+			close(lane)
+		}
+		n.laning.Wait()
+		close(n.ending)
+		n.sayGoodbye()
+		n.writer.end()
+		n.running.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), leaving)
+		defer cancel()
+		if n.isConnected() {
+			if err := n.conn.FlushWithContext(ctx); err != nil {
+				n.log.Debug("the goodbye to the cluster may not have been sent", slog.Any("error", err))
+			}
+		}
+		n.conn.Close()
+	})
+}
+
+func (n *Node) isConnected() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.connected
+}
+
+// Subjects, after «pns4ones.NAME.».
+const (
+	onMessages   = "m"
+	onHeartbeats = "h"
+	onAnswers    = "i" // .ASKER.ASKED
+	onNode       = "n" // .EPOCH. and one of:
+	toNode       = "m" // messages sent again
+	confirming   = "a"
+	asking       = "q"
+)
+
+func (n *Node) subject(after string) string { return "pns4ones." + n.options.Cluster + "." + after }
+
+func (n *Node) subjectOf(epoch seal.Epoch, what string) string {
+	return n.subject(onNode + "." + epoch.String() + "." + what)
+}
+
+// challenge is a random number that is not 0.
+func challenge() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	c := uint64(1)
+	for _, one := range b {
+		c = c<<8 | uint64(one)
+	}
+	return max(c, 1)
+}

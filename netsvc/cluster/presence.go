@@ -1,0 +1,584 @@
+package cluster
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+)
+
+// PeerState is what is known of another node.
+type PeerState string
+
+// The states of a peer.
+const (
+	PeerJoining PeerState = "joining" // heard, but one of the two does not take the other's messages yet
+	PeerLive    PeerState = "live"
+	PeerSilent  PeerState = "silent" // it has let a message pass without a word; nobody waits for it
+	PeerLost    PeerState = "lost"
+)
+
+// Peer is another node.
+type Peer struct {
+	Name     string
+	ID       NodeID
+	Epoch    seal.Epoch
+	Version  string
+	State    PeerState
+	Problem  string        // why it is not taken in; empty: nothing is wrong
+	Since    time.Time     // of the state
+	Heard    time.Duration // since the last heartbeat
+	Sessions int
+	Revision uint64
+	Wait     time.Duration // how old its messages may be
+}
+
+// State is what this node is to the cluster.
+type State string
+
+// The states of this node.
+const (
+	StateJoining State = "joining"
+	StateLive    State = "live"
+	StateCutOff  State = "cut_off" // there is no connection to NATS
+	StateRefused State = "refused" // by NATS, or by the others; Status says why
+)
+
+// peer is one life of another node. What is not said to be guarded otherwise is guarded by
+// the Node's mu.
+type peer struct {
+	epoch  seal.Epoch
+	told   heartbeat
+	number uint64        // of the last heartbeat
+	heard  time.Duration // when that was
+	// challenge is ours for it, echo its for us. It is proven when it has said ours.
+	challenge, echo uint64
+	proven          bool
+	admitted        bool // its messages are taken
+	admits          bool // it takes ours
+	silent, lost    bool
+	noResponders    int // in a row
+	asked           time.Duration
+	problem         string
+	state           PeerState // as it was told last
+	since           time.Time
+
+	sendAgain, confirm, question, answers string // subjects
+
+	receiving sync.Mutex // guards what follows
+	window    window
+	ages      ages
+	assembly  assembly
+}
+
+// absentPeer is a node that was lost.
+type absentPeer struct {
+	name  string
+	since time.Duration
+}
+
+// awaitable reports whether messages wait for the peer's word.
+func (p *peer) awaitable() bool { return p.live() && !p.silent }
+
+func (p *peer) live() bool { return p.admitted && p.admits && !p.lost }
+
+func (p *peer) stateNow() PeerState {
+	switch {
+	case p.lost:
+		return PeerLost
+	case !p.live():
+		return PeerJoining
+	case p.silent:
+		return PeerSilent
+	}
+	return PeerLive
+}
+
+// keepPresence tells the peers of this node once a second and when there is something new,
+// and finds out which of them are gone.
+func (n *Node) keepPresence() {
+	tick := time.NewTicker(n.timing.beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.ending:
+			return
+		case <-tick.C:
+			n.look()
+		case <-n.beatNow:
+		}
+		n.sayHeartbeat()
+		pause := time.NewTimer(quickly) // however much there is to answer
+		select {
+		case <-n.ending:
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// beat has a heartbeat sent soon.
+func (n *Node) beat() {
+	select {
+	case n.beatNow <- struct{}{}:
+	default:
+	}
+}
+
+// look is what is done once a second.
+func (n *Node) look() {
+	if l := n.life.Load(); (n.wallAhead() - l.wallAhead).Abs() > n.timing.jump {
+		n.beginAnew()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.now()
+	for epoch, p := range n.peers {
+		silence := now - p.heard
+		switch {
+		case !p.proven && silence > n.timing.lost, p.lost && silence > n.timing.forget:
+			delete(n.peers, epoch)
+		case !p.lost && silence > n.timing.lost:
+			n.lose(p, "nothing was heard of it")
+		}
+		p.receiving.Lock()
+		p.assembly.expire(now, 2*p.told.wait)
+		p.receiving.Unlock()
+	}
+	for id, a := range n.absent {
+		if now-a.since > n.timing.absent {
+			delete(n.absent, id)
+		}
+	}
+	n.noteCompany()
+	if away := time.Since(n.cutOffSince); !n.connected && away > time.Second {
+		n.paces.report(now, "cut off", func() {
+			n.log.Error("no connection to NATS: only this node's own sessions are served",
+				slog.Duration("since", away.Round(time.Second)),
+				slog.Uint64("messages", n.counts.unconfirmed[unconfirmedAway].Load()))
+		})
+	}
+	if !n.ready && n.connected && now-n.connectedAt > n.timing.beat && n.problem() == "" && n.allLive() {
+		n.ready, n.readyAt = true, time.Now()
+		n.log.Info("this node is a live part of the cluster", slog.String("cluster", n.options.Cluster),
+			slog.Int("peers", len(n.peers)))
+		n.beat()
+	}
+}
+
+// allLive reports whether no peer is on its way in. The caller holds mu.
+func (n *Node) allLive() bool {
+	for _, p := range n.peers {
+		if p.proven && !p.lost && !p.live() {
+			return false
+		}
+	}
+	return true
+}
+
+// noteCompany notes whether anybody is to be thought of when something is published. The
+// caller holds mu.
+func (n *Node) noteCompany() {
+	some := len(n.absent) > 0
+	for _, p := range n.peers {
+		some = some || p.proven
+	}
+	n.company.Store(some)
+}
+
+// problem says why the node is refused; empty: it is not. The caller holds mu.
+func (n *Node) problem() string {
+	if n.denied != "" {
+		return n.denied
+	}
+	some := false
+	for _, p := range n.peers {
+		if !p.proven || p.lost {
+			continue
+		}
+		some = true
+		if p.told.spoken() && n.same(p) && n.yieldsTo(p) {
+			return "another node has the same id or name: " + p.told.name
+		}
+	}
+	if !some && n.strangerKey != "" && n.now()-n.strangerAt < 2*n.timing.lost {
+		return "others use another cluster key: " + n.strangerKey
+	}
+	return ""
+}
+
+// same reports whether a peer claims to be this node.
+func (n *Node) same(p *peer) bool {
+	return p.told.id == n.options.ID || p.told.name == n.options.Name
+}
+
+// yieldsTo decides between this node and one that claims to be the same: who was live
+// first, else who has the smaller epoch, is the one. The caller holds mu.
+func (n *Node) yieldsTo(p *peer) bool {
+	if p.told.ready != n.ready {
+		return p.told.ready
+	}
+	own := n.life.Load().epoch
+	return bytes.Compare(p.epoch[:], own[:]) < 0
+}
+
+// beginAnew begins another epoch: numbers of the old one may have been given already, by
+// this process before its memory was set back, or its messages look old.
+func (n *Node) beginAnew() {
+	n.log.Warn("the clock jumped: this node begins anew in the cluster")
+	n.unsubscribe()
+	n.sending.Lock()
+	n.mu.Lock()
+	n.life.Store(n.newLife())
+	n.ready = false
+	for _, p := range n.peers {
+		p.admits, p.echo = false, 0
+		p.answers = n.answersOf(p.epoch)
+		n.noteState(p)
+	}
+	n.mu.Unlock()
+	n.sending.Unlock()
+	if err := n.subscribe(); err != nil {
+		n.log.Error("the cluster's subjects cannot be subscribed to", slog.Any("error", err))
+	}
+}
+
+func (n *Node) answersOf(epoch seal.Epoch) string {
+	return n.subject(onAnswers + "." + n.life.Load().epoch.String() + "." + epoch.String())
+}
+
+// sayHeartbeat tells all peers of this node.
+func (n *Node) sayHeartbeat() {
+	sessions, revision := n.options.Sessions(), n.options.Revision()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.connected {
+		return
+	}
+	l := n.life.Load()
+	h := heartbeat{
+		least: leastVersion, most: mostVersion, id: n.options.ID, name: n.options.Name, program: n.options.Version,
+		ready: n.ready, wait: time.Duration(n.wait.Load()), sent: n.now() - l.began, last: l.last.Load(),
+		sessions: sessions, revision: revision,
+	}
+	for _, p := range n.peers {
+		if !p.lost {
+			h.heard = append(h.heard, heardOf{p.epoch, p.challenge, p.echo, p.admitted})
+		}
+	}
+	envelope := l.seal(seal.KindHeartbeat, h.append(nil)) // in the order of their numbers, for mu is held
+	n.writer.put(outgoing{subject: n.subject(onHeartbeats), data: envelope, until: n.now() + n.timing.beat})
+}
+
+// sayGoodbye tells all peers that this life is over.
+func (n *Node) sayGoodbye() {
+	n.writer.put(outgoing{subject: n.subject(onHeartbeats), data: n.life.Load().seal(seal.KindGoodbye, nil)})
+}
+
+// receiveHeartbeat takes whatever is said to all.
+func (n *Node) receiveHeartbeat(msg *nats.Msg) {
+	head, body, ok := n.open(msg.Data)
+	if !ok {
+		return
+	}
+	if n.tellApart(head, body) {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch head.Kind {
+	case seal.KindHeartbeat:
+		h, err := parseHeartbeat(body)
+		if err != nil {
+			n.counts.dropped[droppedForged].Add(1)
+			return
+		}
+		n.hear(head, &h)
+	case seal.KindGoodbye:
+		if p := n.peers[head.Epoch]; p != nil && p.proven {
+			n.leave(p)
+		}
+	}
+	n.noteCompany()
+}
+
+// open opens an envelope where it is; ok is false if it is dropped.
+func (n *Node) open(envelope []byte) (head seal.Head, body []byte, ok bool) {
+	head, err := seal.ReadHead(envelope)
+	if err == nil && head.Epoch == n.life.Load().epoch {
+		n.counts.dropped[droppedOwn].Add(1) // NoEcho does not help after a reconnect
+		return head, nil, false
+	}
+	if err == nil {
+		head, body, err = n.opener.Open(envelope[seal.HeadBytes:seal.HeadBytes], envelope)
+	}
+	if err == nil {
+		return head, body, true
+	}
+	n.counts.dropped[droppedForged].Add(1)
+	if key, ok := errors.AsType[seal.UnknownKeyError](err); ok {
+		n.mu.Lock()
+		n.strangerKey, n.strangerAt = seal.KeyID(key).String(), n.now()
+		n.mu.Unlock()
+	}
+	n.paces.report(n.now(), "forged", func() {
+		n.log.Warn("something in the cluster's subjects was not sealed with its key: it is dropped",
+			slog.Any("error", err))
+	})
+	return head, nil, false
+}
+
+// hear takes a heartbeat. The caller holds mu.
+func (n *Node) hear(head seal.Head, h *heartbeat) {
+	now := n.now()
+	p := n.peers[head.Epoch]
+	switch {
+	case p == nil && len(n.peers) >= maxPeers:
+		n.counts.dropped[droppedUnknown].Add(1)
+		return
+	case p == nil:
+		p = n.meet(head.Epoch)
+		n.beat()
+	case head.Number <= p.number:
+		n.counts.dropped[droppedSeen].Add(1)
+		return
+	}
+	p.told, p.number, p.heard = *h, head.Number, now
+	if !h.spoken() {
+		p.refuse(n, "it speaks other versions of the protocol than this node")
+		return
+	}
+	p.receiving.Lock()
+	p.ages.heard(now, h.sent)
+	p.receiving.Unlock()
+	p.silent, p.noResponders = false, 0
+	own := slices.IndexFunc(h.heard, func(one heardOf) bool { return one.epoch == n.life.Load().epoch })
+	echo, admitted := p.echo, p.admitted
+	p.echo, p.admits = 0, false
+	if own >= 0 {
+		of := h.heard[own]
+		p.echo, p.admits = of.challenge, of.admitted
+		p.proven = p.proven || of.echo == p.challenge
+	}
+	if p.proven {
+		n.admit(p)
+	}
+	if p.echo != echo || p.admitted != admitted {
+		n.beat() // it waits to hear of this
+	}
+	n.noteState(p)
+}
+
+// meet makes the entry of an epoch that was not known. The caller holds mu.
+func (n *Node) meet(epoch seal.Epoch) *peer {
+	p := &peer{
+		epoch: epoch, challenge: challenge(), since: time.Now(), state: PeerJoining,
+		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
+		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch),
+	}
+	n.peers[epoch] = p
+	return p
+}
+
+// admit takes a peer in that has proven that it is alive, unless another one has its id or
+// name: then that one is asked whether it still is there. The caller holds mu.
+func (n *Node) admit(p *peer) {
+	if n.same(p) {
+		p.refuse(n, "it has the id or the name of this node")
+		return
+	}
+	for _, other := range n.peers {
+		if other == p || !other.admitted || other.lost || other.told.id != p.told.id && other.told.name != p.told.name {
+			continue
+		}
+		p.refuse(n, "another node has its id or name")
+		n.ask(other, nil)
+		return
+	}
+	p.problem = ""
+	if p.lost {
+		p.lost = false
+		n.beat()
+	}
+	delete(n.absent, p.told.id)
+	if !p.admitted {
+		p.admitted = true
+		p.receiving.Lock()
+		p.window.begin(p.told.last)
+		p.receiving.Unlock()
+	}
+}
+
+// refuse notes why a peer is not taken in.
+func (p *peer) refuse(n *Node, why string) {
+	if p.problem == why {
+		return
+	}
+	p.problem = why
+	n.log.Warn("a node is refused by this one", slog.String("node", p.told.name), slog.String("problem", why),
+		slog.String("version", p.told.program))
+}
+
+// noteState logs the state of a peer if it is another one. The caller holds mu.
+func (n *Node) noteState(p *peer) {
+	state := p.stateNow()
+	if state == p.state {
+		return
+	}
+	p.state, p.since = state, time.Now()
+	level := slog.LevelInfo
+	if state == PeerLost || state == PeerSilent {
+		level = slog.LevelWarn
+	}
+	n.log.Log(background, level, "node "+string(state), slog.String("node", p.told.name))
+}
+
+// lose gives a peer up: nobody waits for it any more. The caller holds mu.
+func (n *Node) lose(p *peer, why string) {
+	if p.lost {
+		return
+	}
+	p.lost = true
+	n.log.Debug("a node is given up", slog.String("node", p.told.name), slog.String("reason", why))
+	if p.admitted {
+		n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
+	}
+	for _, f := range n.flights {
+		f.settle(p, verdict{outcome: notSeen})
+	}
+	n.noteState(p)
+	n.noteCompany()
+}
+
+// leave forgets a peer that has said goodbye. What it had not confirmed it has not
+// queued, and its sessions are gone. The caller holds mu.
+func (n *Node) leave(p *peer) {
+	for _, f := range n.flights {
+		f.settle(p, verdict{outcome: queued})
+	}
+	delete(n.peers, p.epoch)
+	delete(n.absent, p.told.id)
+	n.log.Info("node left", slog.String("node", p.told.name))
+}
+
+// noResponder is told that NATS knows nobody who listens to a peer's questions.
+func (n *Node) noResponder(epoch seal.Epoch) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[epoch]
+	if p == nil || p.lost {
+		return
+	}
+	p.noResponders++
+	if p.noResponders == 1 {
+		n.ask(p, nil)
+		return
+	}
+	n.lose(p, "it does not listen any more")
+}
+
+// heardFrom notes that a peer has said something other than a heartbeat. The caller holds mu.
+func (n *Node) heardFrom(p *peer) {
+	p.noResponders = 0
+	if p.silent {
+		p.silent = false
+		n.noteState(p)
+	}
+}
+
+// Forget has a lost node not be named any more, and reports whether there was such a one.
+func (n *Node) Forget(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, a := range n.absent {
+		if a.name == name {
+			delete(n.absent, id)
+			n.noteCompany()
+			return true
+		}
+	}
+	return false
+}
+
+// Status is what there is to know of this node and its peers.
+type Status struct {
+	State      State
+	Since      time.Time
+	Problem    string // empty: none
+	Epoch      seal.Epoch
+	Servers    []string // as they were set, without what is secret
+	Server     string   // that is connected to, likewise; empty: none
+	Reconnects uint64
+	Peers      []Peer // by name
+}
+
+// Status returns what is known at present.
+func (n *Node) Status() Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	st := Status{State: StateJoining, Since: n.readyAt, Problem: n.problem(), Epoch: n.life.Load().epoch,
+		Servers: n.options.NATS.serverNames(), Server: n.server, Reconnects: n.reconnects}
+	switch {
+	case !n.connected:
+		st.State, st.Since, st.Server = StateCutOff, n.cutOffSince, ""
+	case st.Problem != "":
+		st.State = StateRefused
+	case n.ready:
+		st.State = StateLive
+	}
+	now := n.now()
+	listed := make(map[NodeID]bool)
+	for _, p := range n.peers {
+		_, absent := n.absent[p.told.id]
+		if p.lost && (!absent || listed[p.told.id]) || !p.proven {
+			continue
+		}
+		listed[p.told.id] = true
+		st.Peers = append(st.Peers, Peer{Name: p.told.name, ID: p.told.id, Epoch: p.epoch, Version: p.told.program,
+			State: p.stateNow(), Problem: p.problem, Since: p.since, Heard: now - p.heard, Sessions: p.told.sessions,
+			Revision: p.told.revision, Wait: p.told.wait})
+	}
+	for id, a := range n.absent { // those whose windows are forgotten by now
+		if !listed[id] {
+			st.Peers = append(st.Peers, Peer{Name: a.name, ID: id, State: PeerLost, Heard: now - a.since,
+				Since: time.Now().Add(a.since - now)})
+		}
+	}
+	slices.SortFunc(st.Peers, func(a, b Peer) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), bytes.Compare(a.Epoch[:], b.Epoch[:]))
+	})
+	return st
+}
+
+// paces lets each of several things be logged once a minute, however often it happens.
+type paces struct {
+	mu   sync.Mutex
+	next map[string]time.Duration
+}
+
+// maxPaces bounds the things that are told apart.
+const maxPaces = 64
+
+// report calls log unless it did so for the same thing within the last minute.
+func (p *paces) report(now time.Duration, thing string, log func()) {
+	p.mu.Lock()
+	due := now >= p.next[thing]
+	if due {
+		if p.next == nil || len(p.next) >= maxPaces {
+			p.next = make(map[string]time.Duration)
+		}
+		p.next[thing] = now + time.Minute
+	}
+	p.mu.Unlock()
+	if due {
+		log()
+	}
+}

@@ -1,0 +1,273 @@
+package cluster
+
+import (
+	"encoding/hex"
+	"hash/maphash"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+)
+
+const (
+	// Confirmations leave together: so many at most, and none waits longer.
+	maxConfirmed  = 64
+	confirmWithin = time.Millisecond
+)
+
+// job is a message of a peer on its way to the sessions of this node.
+type job struct {
+	peer    *peer
+	number  uint64 // of its last part
+	sent    time.Duration
+	message message
+	size    int
+}
+
+// receiveMessage takes a message, or a part of one, from all or sent again.
+func (n *Node) receiveMessage(msg *nats.Msg) {
+	n.inside.RLock()
+	defer n.inside.RUnlock()
+	if n.closed {
+		return
+	}
+	head, err := seal.ReadHead(msg.Data)
+	if err == nil && head.Epoch != n.life.Load().epoch && n.admittedPeer(head.Epoch) == nil {
+		n.counts.dropped[droppedUnknown].Add(1) // without the effort of opening it
+		return
+	}
+	head, body, ok := n.open(msg.Data)
+	if !ok || head.Kind != seal.KindMessage {
+		return
+	}
+	p := n.admittedPeer(head.Epoch)
+	h, part, err := parsePart(body)
+	if err != nil || p == nil {
+		n.counts.dropped[droppedForged].Add(1)
+		return
+	}
+	last := head.Number + uint64(h.parts-1-h.part)
+	whole, v, fresh := n.takePart(p, head.Number, h, part)
+	switch {
+	case !fresh:
+		n.counts.dropped[droppedSeen].Add(1)
+		if v.outcome != underWay { // it was sent again: its confirmation was lost, perhaps
+			n.confirm(p, appendVerdict(nil, last, v))
+		}
+		return
+	case v.outcome == overloaded:
+		n.judge(p, last, v)
+		return
+	case whole == nil:
+		return
+	}
+	m, err := parseMessage(whole)
+	if err != nil {
+		n.counts.dropped[droppedForged].Add(1)
+		return
+	}
+	n.counts.received.Add(1)
+	n.queue(job{peer: p, number: last, sent: h.sent, message: m, size: len(whole)})
+}
+
+// admittedPeer returns the peer whose messages are taken, nil if there is none of that epoch.
+func (n *Node) admittedPeer(epoch seal.Epoch) *peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.peers[epoch]; p != nil && p.admitted {
+		return p
+	}
+	return nil
+}
+
+// takePart notes the number of a part, and returns the whole message with its last part.
+// fresh is false if the number was seen; the verdict is then that on the message.
+func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (whole []byte, v verdict, fresh bool) {
+	p.receiving.Lock()
+	defer p.receiving.Unlock()
+	fresh, missed := p.window.take(number)
+	if missed > 0 {
+		n.counts.gaps.Add(missed)
+		n.paces.report(n.now(), "missed", func() {
+			n.log.Warn("messages of another node did not come in their order: some may be lost",
+				slog.String("epoch", p.epoch.String()), slog.Uint64("messages", missed))
+		})
+	}
+	if !fresh {
+		return nil, p.window.verdict(number + uint64(h.parts-1-h.part)), false
+	}
+	whole, ok := p.assembly.add(n.now(), number-uint64(h.part), h, part)
+	if !ok {
+		return nil, verdict{outcome: overloaded}, true
+	}
+	return whole, verdict{outcome: underWay}, true
+}
+
+// queue hands a message to the lane of its infobase.
+func (n *Node) queue(j job) {
+	infobase := [2]string{j.message.appID, j.message.to.IbID}
+	lane := n.lanes[maphash.Comparable(n.seed, infobase)%uint64(len(n.lanes))]
+	if n.hold.Add(int64(j.size)) > maxHeld && j.size < maxHeld {
+		n.hold.Add(int64(-j.size))
+		n.judge(j.peer, j.number, verdict{outcome: overloaded})
+		return
+	}
+	select {
+	case lane <- j:
+	default:
+		n.hold.Add(int64(-j.size))
+		n.judge(j.peer, j.number, verdict{outcome: overloaded})
+	}
+}
+
+// judge notes the verdict on a message that is not delivered, and confirms it.
+func (n *Node) judge(p *peer, number uint64, v verdict) {
+	switch v.outcome {
+	case overloaded:
+		n.counts.dropped[droppedOverloaded].Add(1)
+	case tooLate:
+		n.counts.dropped[droppedLate].Add(1)
+	}
+	p.receiving.Lock()
+	p.window.judge(number, v)
+	p.receiving.Unlock()
+	n.confirm(p, appendVerdict(nil, number, v))
+}
+
+// confirmations are those of a lane that have not left yet.
+type confirmations struct {
+	bodies map[*peer][]byte
+	count  int
+	since  time.Duration
+}
+
+// workOff delivers the messages of a lane in their order, until it is closed. What it
+// confirms leaves when nothing waits, and else soon.
+func (n *Node) workOff(lane <-chan job) {
+	c := confirmations{bodies: make(map[*peer][]byte)}
+	for j := range lane {
+		v := n.deliver(&j)
+		n.hold.Add(int64(-j.size))
+		if c.count == 0 {
+			c.since = n.now()
+		}
+		c.bodies[j.peer] = appendVerdict(c.bodies[j.peer], j.number, v)
+		c.count++
+		if len(lane) > 0 && c.count < maxConfirmed && n.now()-c.since < confirmWithin {
+			continue
+		}
+		for p, body := range c.bodies {
+			n.confirm(p, body)
+		}
+		clear(c.bodies)
+		c.count = 0
+	}
+}
+
+// deliver has a message queued for the sessions of this node, unless it is too late.
+func (n *Node) deliver(j *job) (v verdict) {
+	n.mu.Lock()
+	wait := j.peer.told.wait
+	n.mu.Unlock()
+	j.peer.receiving.Lock()
+	age := j.peer.ages.of(n.now(), j.sent)
+	j.peer.receiving.Unlock()
+	if age > wait {
+		n.counts.dropped[droppedLate].Add(1)
+		v = verdict{outcome: tooLate}
+	} else {
+		sessions, waiting := n.options.Deliver(j.message.appID, j.message.to, j.message.plaintext)
+		v = verdict{queued, uint32(sessions), uint32(waiting)}
+	}
+	j.peer.receiving.Lock()
+	defer j.peer.receiving.Unlock()
+	j.peer.window.judge(j.number, v)
+	return v
+}
+
+// confirm sends verdicts to a peer.
+func (n *Node) confirm(p *peer, body []byte) {
+	n.writer.put(outgoing{subject: p.confirm, data: n.life.Load().seal(seal.KindAcknowledgement, body),
+		until: n.now() + n.timing.beat})
+}
+
+// receiveQuestion answers what became of the messages that a peer asks for.
+func (n *Node) receiveQuestion(msg *nats.Msg) {
+	head, body, ok := n.open(msg.Data)
+	if !ok || head.Kind != seal.KindQuestion {
+		return
+	}
+	numbers, err := parseQuestion(body)
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	p := n.peers[head.Epoch]
+	n.mu.Unlock()
+	if p == nil {
+		n.counts.dropped[droppedUnknown].Add(1)
+		n.beat()
+		return
+	}
+	if epoch, ok := lastToken(msg.Reply); !ok || epoch != n.life.Load().epoch {
+		return // nothing is sent where somebody else wants it
+	}
+	var answer []byte
+	p.receiving.Lock()
+	for _, number := range numbers {
+		v := p.window.verdict(number)
+		if v.outcome == underWay && p.assembly.awaits(number) {
+			v = verdict{outcome: notSeen}
+		}
+		answer = appendVerdict(answer, number, v)
+	}
+	p.receiving.Unlock()
+	reply := n.subject(onAnswers + "." + p.epoch.String() + "." + n.life.Load().epoch.String())
+	n.writer.put(outgoing{subject: reply, data: n.life.Load().seal(seal.KindAnswer, answer),
+		until: n.now() + n.timing.beat})
+}
+
+// lastToken is the epoch at the end of a subject.
+func lastToken(subject string) (epoch seal.Epoch, ok bool) {
+	last := subject[strings.LastIndexByte(subject, '.')+1:]
+	if len(last) != hex.EncodedLen(len(epoch)) {
+		return epoch, false
+	}
+	_, err := hex.Decode(epoch[:], []byte(last))
+	return epoch, err == nil
+}
+
+// Tell says something of another kind to all peers, or to one of them if to is not zero.
+// It reports false if it is not sent. Told gets it there, once at most; what matters has
+// to be said in another way as well.
+func (n *Node) Tell(to seal.Epoch, kind seal.Kind, body []byte) bool {
+	subject := n.subject(onHeartbeats)
+	if to != (seal.Epoch{}) {
+		subject = n.subjectOf(to, confirming)
+	}
+	return n.isConnected() && n.writer.put(outgoing{subject: subject, data: n.life.Load().seal(kind, body),
+		until: n.now() + n.timing.beat})
+}
+
+// tellApart hands over what was said with Tell, and reports whether it was that.
+func (n *Node) tellApart(head seal.Head, body []byte) bool {
+	if head.Kind != seal.KindChanged && head.Kind != seal.KindApplied {
+		return false
+	}
+	n.mu.Lock()
+	p := n.peers[head.Epoch]
+	var from Peer
+	known := p != nil && p.admitted
+	if known {
+		n.heardFrom(p)
+		from = Peer{Name: p.told.name, ID: p.told.id, Epoch: p.epoch, Version: p.told.program, State: p.stateNow()}
+	}
+	n.mu.Unlock()
+	if known && n.options.Told != nil {
+		n.options.Told(from, head.Kind, body)
+	}
+	return true
+}
