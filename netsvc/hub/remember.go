@@ -70,7 +70,8 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 		has := own.session.Load()
 		last, here = has.out.memory.turn, has == s
 	}
-	if said.Turn <= last || said.Mode == wire.ModeAgain && !here || here && r.key != s.registered().key {
+	if said.Turn <= last || said.Mode == wire.ModeAgain && !here ||
+		here && said.Mode != wire.ModeEnd && r.key != s.registered().key {
 		return "", &refusal{reason: ReasonStale, app: r.key.tenant}
 	}
 	switch {

@@ -188,6 +188,23 @@ func TestGoodbyeForgetsAtOnce(t *testing.T) {
 	}
 }
 
+// TestGoodbyeUnderARenewedKeyForgetsAtOnce also on the connection that has the session under
+// the former one: a goodbye holds whichever connection it comes on (protocol.md section 4.4).
+func TestGoodbyeUnderARenewedKeyForgetsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	a := s.addin("ann")
+	a.connect()
+	renewed := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	s.SetApp(appID, []hub.Key{renewed, {Generation: 1, Secret: s.key}})
+	a.key = renewed.Secret
+	a.conn.Write(a.packet(wire.ModeEnd))
+	eventually(t, "it is forgotten", func() bool { st := s.Stats(); return st.Sessions == 0 && st.Detached == 0 })
+	if n := s.Stats().Refused[hub.ReasonStale]; n != 0 {
+		t.Errorf("%d stale packets were counted", n)
+	}
+}
+
 func TestASessionIsForgottenWhenItsWindowEnds(t *testing.T) {
 	t.Parallel()
 	short := lasting
