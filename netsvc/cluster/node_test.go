@@ -844,8 +844,9 @@ func TestSecretsOfTheAddressAreNotShown(t *testing.T) {
 func TestWhatNATSForbidsIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.nats = startNATS(t, server.Options{Users: []*server.User{{Username: "pns", Password: "p", Permissions: &server.Permissions{
-		Publish: &server.SubjectPermission{Deny: []string{"pns4ones.main.h"}}}}}})
+	deny := &server.SubjectPermission{Deny: []string{"pns4ones.main.h"}}
+	s.nats = startNATS(t, server.Options{Users: []*server.User{
+		{Username: "pns", Password: "p", Permissions: &server.Permissions{Publish: deny}}}})
 	a := s.start("web1", 1, func(o *cluster.Options) {
 		o.NATS.Servers = []string{strings.Replace(s.nats.url(), "//", "//pns:p@", 1)}
 	})
@@ -873,7 +874,8 @@ func TestPeersTellEachOtherMore(t *testing.T) {
 	}
 	a, b, c := s.start("web1", 1), s.start("web2", 2, listen), s.start("web3", 2, listen)
 	meet(t, a, b, c)
-	if !a.Tell(seal.Epoch{}, seal.KindChanged, []byte("all")) || !b.Tell(c.Status().Epoch, seal.KindApplied, []byte("one")) {
+	if !a.Tell(seal.Epoch{}, seal.KindChanged, []byte("all")) ||
+		!b.Tell(c.Status().Epoch, seal.KindApplied, []byte("one")) {
 		t.Fatal("not told")
 	}
 	var got []word

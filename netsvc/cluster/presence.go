@@ -278,9 +278,14 @@ func (n *Node) sayHeartbeat() {
 	n.writer.put(outgoing{subject: n.subject(onHeartbeats), data: envelope, until: n.now() + n.timing.beat})
 }
 
-// sayGoodbye tells all peers that this life is over.
+// sayGoodbye tells each peer that this life is over, where it has been told all that was
+// confirmed: on another subject the goodbye could overtake that.
 func (n *Node) sayGoodbye() {
-	n.writer.put(outgoing{subject: n.subject(onHeartbeats), data: n.life.Load().seal(seal.KindGoodbye, nil)})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		n.writer.put(outgoing{subject: p.confirm, data: n.life.Load().seal(seal.KindGoodbye, nil)})
+	}
 }
 
 // receiveHeartbeat takes whatever is said to all.
@@ -294,19 +299,15 @@ func (n *Node) receiveHeartbeat(msg *nats.Msg) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch head.Kind {
-	case seal.KindHeartbeat:
-		h, err := parseHeartbeat(body)
-		if err != nil {
-			n.counts.dropped[droppedForged].Add(1)
-			return
-		}
-		n.hear(head, &h)
-	case seal.KindGoodbye:
-		if p := n.peers[head.Epoch]; p != nil && p.proven {
-			n.leave(p)
-		}
+	if head.Kind != seal.KindHeartbeat {
+		return
 	}
+	h, err := parseHeartbeat(body)
+	if err != nil {
+		n.counts.dropped[droppedForged].Add(1)
+		return
+	}
+	n.hear(head, &h)
 	n.noteCompany()
 }
 
@@ -356,18 +357,21 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		p.refuse(n, "it speaks other versions of the protocol than this node")
 		return
 	}
-	p.receiving.Lock()
-	p.ages.heard(now, h.sent)
-	p.receiving.Unlock()
 	p.silent, p.noResponders = false, 0
 	own := slices.IndexFunc(h.heard, func(one heardOf) bool { return one.epoch == n.life.Load().epoch })
-	echo, admitted := p.echo, p.admitted
+	echo, admitted, admits := p.echo, p.admitted, p.admits
 	p.echo, p.admits = 0, false
 	if own >= 0 {
 		of := h.heard[own]
 		p.echo, p.admits = of.challenge, of.admitted
 		p.proven = p.proven || of.echo == p.challenge
 	}
+	p.receiving.Lock()
+	p.ages.heard(now, h.sent)
+	if p.admits && !admits { // what it sent before it did not count on this node
+		p.window.begin(h.last)
+	}
+	p.receiving.Unlock()
 	if p.proven {
 		n.admit(p)
 	}
@@ -409,12 +413,7 @@ func (n *Node) admit(p *peer) {
 		n.beat()
 	}
 	delete(n.absent, p.told.id)
-	if !p.admitted {
-		p.admitted = true
-		p.receiving.Lock()
-		p.window.begin(p.told.last)
-		p.receiving.Unlock()
-	}
+	p.admitted = true
 }
 
 // refuse notes why a peer is not taken in.

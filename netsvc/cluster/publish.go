@@ -305,7 +305,8 @@ func (n *Node) receiveAnswer(msg *nats.Msg) {
 	n.receiveVerdicts(msg, seal.KindAnswer)
 }
 
-// receiveConfirmations takes what peers confirm without having been asked.
+// receiveConfirmations takes what peers confirm without having been asked, and what else
+// they say to this node alone.
 func (n *Node) receiveConfirmations(msg *nats.Msg) {
 	n.receiveVerdicts(msg, seal.KindAcknowledgement)
 }
@@ -318,14 +319,18 @@ func (n *Node) receiveVerdicts(msg *nats.Msg, kind seal.Kind) {
 	if kind == seal.KindAcknowledgement && n.tellApart(head, body) {
 		return
 	}
-	if head.Kind != kind {
-		return
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[head.Epoch]
-	if p == nil || !p.admitted {
+	switch {
+	case p == nil || !p.proven:
 		n.counts.dropped[droppedUnknown].Add(1)
+		return
+	case head.Kind == seal.KindGoodbye:
+		n.leave(p)
+		n.noteCompany()
+		return
+	case head.Kind != kind:
 		return
 	}
 	err := parseVerdicts(body, func(number uint64, v verdict) {

@@ -199,7 +199,8 @@ func TestAMessageAsBytes(t *testing.T) {
 	t.Parallel()
 	m := message{someApp, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "ann"}, []byte("{}")}
 	body, _ := m.append(partHead{0x0102030405060708, 1, 2}.append(nil))
-	const want = "0102030405060708" + "0001" + "0002" + "01" + "0f8fad5bd9cb469fa16570867728950e" + "026962" + "03616e6e" + "7b7d"
+	const want = "0102030405060708" + "0001" + "0002" + "01" + "0f8fad5bd9cb469fa16570867728950e" + "026962" +
+		"03616e6e" + "7b7d"
 	if got := fmt.Sprintf("%x", body); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

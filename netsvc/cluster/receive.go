@@ -35,7 +35,7 @@ func (n *Node) receiveMessage(msg *nats.Msg) {
 		return
 	}
 	head, err := seal.ReadHead(msg.Data)
-	if err == nil && head.Epoch != n.life.Load().epoch && n.admittedPeer(head.Epoch) == nil {
+	if err == nil && head.Epoch != n.life.Load().epoch && n.takenFrom(head.Epoch) == nil {
 		n.counts.dropped[droppedUnknown].Add(1) // without the effort of opening it
 		return
 	}
@@ -43,7 +43,7 @@ func (n *Node) receiveMessage(msg *nats.Msg) {
 	if !ok || head.Kind != seal.KindMessage {
 		return
 	}
-	p := n.admittedPeer(head.Epoch)
+	p := n.takenFrom(head.Epoch)
 	h, part, err := parsePart(body)
 	if err != nil || p == nil {
 		n.counts.dropped[droppedForged].Add(1)
@@ -73,11 +73,12 @@ func (n *Node) receiveMessage(msg *nats.Msg) {
 	n.queue(job{peer: p, number: last, sent: h.sent, message: m, size: len(whole)})
 }
 
-// admittedPeer returns the peer whose messages are taken, nil if there is none of that epoch.
-func (n *Node) admittedPeer(epoch seal.Epoch) *peer {
+// takenFrom returns the peer of an epoch if its messages are taken, else nil. It has to have
+// taken in this node first: before, it would not say that this node may have got them.
+func (n *Node) takenFrom(epoch seal.Epoch) *peer {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if p := n.peers[epoch]; p != nil && p.admitted {
+	if p := n.peers[epoch]; p != nil && p.admitted && p.admits {
 		return p
 	}
 	return nil

@@ -34,8 +34,8 @@ type verdict struct {
 	sessions, waiting uint32
 }
 
-// begin has the window start after a number.
-func (w *window) begin(number uint64) { w.floor, w.top = number, number }
+// begin has nothing taken any more up to a number.
+func (w *window) begin(number uint64) { w.floor, w.top = max(w.floor, number), max(w.top, number) }
 
 // take reports whether the number is new, and then notes it as under way. missed is how
 // many numbers before it have not come.
