@@ -17,6 +17,7 @@ var rooms = []string{
 	"netsvc/httpapi",
 	"netsvc/hub",
 	"netsvc/cluster",
+	"netsvc/cluster/bucket",
 	"netsvc/cluster/seal",
 	"netsvc/handover",
 	"netsvc/internal/systemd",

@@ -1,0 +1,478 @@
+package bucket
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+)
+
+// Options are what a bucket needs. All of them are required, but for those that say otherwise.
+type Options struct {
+	Cluster string            // setting cluster_name
+	Node    string            // setting cluster_node
+	Keys    func() *seal.Keys // those in force
+	// Replicas are of the bucket, if this node makes it; 0: three if there are enough
+	// servers, else one.
+	Replicas int
+	Conn     *nats.Conn
+	Apps     *app.Registry
+	// Apply has the registry apply changes, and returns how many sessions each of them
+	// closed; nil: none. It is called from one goroutine at a time.
+	Apply func(changes []app.Change) (closed []int, err error)
+	// Live is the names of the peers that are live.
+	Live func() []string
+	// Notify tells all peers that a key has that revision; they call [Bucket.Noticed].
+	Notify func(key string, revision uint64)
+	// Applied tells a peer, who put that revision, that it holds here; it calls
+	// [Bucket.PeerApplied].
+	Applied func(peer, key string, revision uint64, closed int)
+	// Backup keeps a copy of the database before its apps are replaced.
+	Backup func() error
+	Logger *slog.Logger
+	Clock  Clock // the system's if zero
+}
+
+// Clock is what time it is. Requests to NATS go by the system's own.
+type Clock struct {
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
+}
+
+const (
+	requestTime = 2 * time.Second       // for one request to JetStream
+	changeTime  = 10 * time.Second      // for a change, in trouble
+	noticeTime  = 50 * time.Millisecond // for the watch to bring what a peer has put
+	lackTime    = 2 * time.Second       // for the watch to bring what is known to be there
+	settleTime  = 2 * time.Second       // for peers to take over a change
+	firstPause  = 50 * time.Millisecond // before something is tried again, doubling
+	lastPause   = 30 * time.Second      // when it doubles no more
+	goodWatch   = 30 * time.Second      // a watch that lasts as long begins with the first pause again
+	maxIgnored  = 1000                  // keys of which it is remembered what was logged
+	maxNotices  = 10_000                // that wait for the watch; a new watch brings what does not fit
+	maxBatch    = 1000                  // entries that are stored in one transaction
+)
+
+// State is how a node stands to the bucket.
+type State string
+
+// The states of a bucket.
+const (
+	Joining State = "joining" // not there yet, or nothing is known
+	Live    State = "live"    // apps are the same as those of the other nodes
+	Out     State = "refused" // somebody has to decide something first
+)
+
+// Status is what is known of a bucket.
+type Status struct {
+	State    State
+	Problem  *ProblemError // nil: none. A live node may have one, which keeps it from changes
+	Revision uint64        // the newest one that is known
+	// RolledBack are the ids of apps of which the bucket has an older state than this
+	// node, or none: NATS has lost what it had acknowledged.
+	RolledBack []string
+	Unapplied  int    // records that the database did not take yet
+	Ignored    uint64 // markers of deletions and records that cannot be read
+	Watches    uint64 // how often a watch was begun
+}
+
+// record is the newest one under a key.
+type record struct {
+	revision uint64
+	version  uint64 // 0: a marker, or it cannot be read
+	by       string
+	change   app.Change // until it is applied
+	applied  bool
+	owed     []notice // of earlier revisions, which are in this one
+}
+
+// maxOwed bounds the peers that are answered about revisions that were overtaken.
+const maxOwed = 100
+
+// owe has a peer that put an earlier revision know when this one is applied.
+func (r *record) owe(n notice) {
+	if n.revision < r.revision && len(r.owed) < maxOwed {
+		r.owed = append(r.owed, n)
+	}
+}
+
+// Bucket keeps the apps of a registry the same as those of other nodes. Its methods may be
+// called concurrently.
+type Bucket struct {
+	o  Options
+	js jetstream.JetStream
+
+	wake     chan struct{} // something was changed that Run looks at
+	commands chan *command
+	pending  *command       // that Run is to work off; used by it alone
+	applying sync.Mutex     // held while records are applied
+	deleting sync.WaitGroup // consumers of old watches
+
+	mu        sync.Mutex
+	moved     chan struct{} // closed and made anew when something has changed that Agree waits for
+	state     State
+	problem   *ProblemError
+	denied    string // subject that was refused last
+	connected bool
+	since     time.Time        // when connected became so
+	renew     bool             // the connection was made anew
+	handle    jetstream.Stream // of the last watch; nil: there was none
+	meta      *metaRecord
+	metaAt    uint64 // revision of what is under keyMeta, readable or not
+	records   map[string]*record
+	unapplied map[string]bool
+	forked    map[string]bool // ids: the bucket has something else under the same version
+	highest   uint64          // revision that is known
+	watched   uint64          // revision up to which the watch has brought everything
+	told      map[string]uint64
+	notices   map[string]notice
+	overflow  bool // notices did not fit
+	attempts  map[[sha256.Size]byte]*attempt
+	changes   map[string][]*collection
+	ignored   uint64
+	logged    map[string]uint64
+	watches   uint64
+}
+
+// notice is one that waits for the watch.
+type notice struct {
+	peer     string
+	revision uint64
+	due      time.Time
+}
+
+// attempt is a value that was put, or may have been.
+type attempt struct{ revision uint64 }
+
+// New returns a bucket that does nothing until [Bucket.Run].
+func New(o Options) (*Bucket, error) {
+	if o.Clock.Now == nil {
+		o.Clock = Clock{time.Now, time.After}
+	}
+	js, err := jetstream.New(o.Conn)
+	if err != nil {
+		return nil, err
+	}
+	return &Bucket{
+		o:         o,
+		js:        js,
+		wake:      make(chan struct{}, 1),
+		commands:  make(chan *command),
+		moved:     make(chan struct{}),
+		state:     Joining,
+		since:     o.Clock.Now(),
+		records:   make(map[string]*record),
+		unapplied: make(map[string]bool),
+		forked:    make(map[string]bool),
+		told:      make(map[string]uint64),
+		notices:   make(map[string]notice),
+		attempts:  make(map[[sha256.Size]byte]*attempt),
+		changes:   make(map[string][]*collection),
+		logged:    make(map[string]uint64),
+	}, nil
+}
+
+func (b *Bucket) name() string              { return "pns4ones_" + b.o.Cluster }
+func (b *Bucket) stream() string            { return "KV_" + b.name() }
+func (b *Bucket) subject(key string) string { return "$KV." + b.name() + "." + key }
+
+// Connected is to be called when there is a connection to NATS, and each time that it was
+// made anew.
+func (b *Bucket) Connected() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.connected, b.renew, b.since = true, true, b.o.Clock.Now()
+	b.announce()
+}
+
+// Disconnected is to be called when there is no connection any more.
+func (b *Bucket) Disconnected() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.connected, b.since = false, b.o.Clock.Now()
+	b.announce()
+}
+
+// AsyncError is to be called with each asynchronous error of the connection: that is all
+// that is told of a missing right.
+func (b *Bucket) AsyncError(err error) {
+	subject, ok := deniedSubject(err)
+	if !ok || !strings.Contains(subject, b.name()) && subject != "$JS.API.INFO" {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.denied = subject
+}
+
+// PeerRevision is to be called with the revision that a heartbeat of a peer tells.
+func (b *Bucket) PeerRevision(peer string, revision uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.told[peer] == revision {
+		return
+	}
+	b.told[peer] = revision
+	if revision > b.watched {
+		b.announce()
+	}
+}
+
+// PeerLost is to be called when a peer is not heard any more.
+func (b *Bucket) PeerLost(peer string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.told, peer)
+}
+
+// Revision is the newest one that is known here, for heartbeats.
+func (b *Bucket) Revision() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.highest
+}
+
+// Status returns what is known.
+func (b *Bucket) Status() Status {
+	known := b.o.Apps.Known()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Status{
+		State:      b.state,
+		Problem:    b.standing(),
+		Revision:   b.highest,
+		RolledBack: b.rolledBack(known),
+		Unapplied:  len(b.unapplied),
+		Ignored:    b.ignored,
+		Watches:    b.watches,
+	}
+}
+
+// rolledBack is the ids of known apps that the bucket has not, or an older one of. The caller
+// holds mu.
+func (b *Bucket) rolledBack(known []app.Change) (ids []string) {
+	if b.state != Live {
+		return nil
+	}
+	for _, c := range known {
+		r := b.records[keyOf(c.ID)]
+		if c.Version > 0 && (r == nil || r.version < c.Version) || b.forked[c.ID] {
+			ids = append(ids, c.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// standing is what is the matter now; nil: nothing. The caller holds mu.
+func (b *Bucket) standing() *ProblemError {
+	if !b.connected {
+		return &ProblemError{Code: NotConnected}
+	}
+	return b.problem
+}
+
+var errNoBucket = errors.New("the bucket was not found yet")
+
+// announce wakes whoever waits for something to change. The caller holds mu.
+func (b *Bucket) announce() {
+	close(b.moved)
+	b.moved = make(chan struct{})
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// setState notes how the node stands. The caller holds mu.
+func (b *Bucket) setState(s State, problem *ProblemError) {
+	if s == b.state && problem == b.problem {
+		return
+	}
+	told := b.problem != nil && problem != nil && b.problem.Error() == problem.Error()
+	b.state, b.problem = s, problem
+	b.announce()
+	switch {
+	case problem == nil:
+		b.o.Logger.Info("the cluster's apps", slog.String("state", string(s)))
+	case !told:
+		b.o.Logger.Warn("the cluster's apps", slog.String("state", string(s)), slog.Any("error", problem))
+	}
+}
+
+// stand notes the problem that an error is, if it is one. The state stays: who was live goes
+// on.
+func (b *Bucket) stand(err error) {
+	var p *ProblemError
+	if !errors.As(err, &p) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.setState(b.state, p)
+}
+
+// why is what is the matter if JetStream fails with err.
+func (b *Bucket) why(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.explain(err)
+}
+
+// explain finds out what an error of JetStream means. The caller holds mu.
+func (b *Bucket) explain(err error) *ProblemError {
+	var problem *ProblemError
+	var refusal *jetstream.APIError
+	switch {
+	case errors.As(err, &problem):
+		return problem
+	case !b.connected:
+		return &ProblemError{Code: NotConnected}
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return &ProblemError{Code: NoJetStream}
+	case b.denied != "":
+		return &ProblemError{Code: NoRight, Subject: b.denied}
+	case errors.As(err, &refusal):
+		return &ProblemError{Code: Refused, Err: err}
+	}
+	return &ProblemError{Code: NoAnswer, Err: err}
+}
+
+// ask is the context of one request to JetStream.
+func ask(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, requestTime)
+}
+
+// fetch reads the newest message under a key, and notes it. revision is 0 if there is none.
+func (b *Bucket) fetch(ctx context.Context, key string) (revision uint64, err error) {
+	ctx, cancel := ask(ctx)
+	defer cancel()
+	b.mu.Lock()
+	stream := b.handle
+	b.mu.Unlock()
+	if stream == nil {
+		return 0, errNoBucket
+	}
+	m, err := stream.GetLastMsgForSubject(ctx, b.subject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	e, _ := b.entryOf(m.Subject, m.Sequence, m.Header, m.Data)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note(e)
+	if _, isApp := idOf(key); isApp && b.records[key] == nil {
+		b.records[key] = &record{revision: e.revision} // the next one is put over it
+	}
+	b.announce()
+	return e.revision, nil
+}
+
+// note takes in what is under a key, unless something newer is known. The caller holds mu.
+func (b *Bucket) note(e entry) {
+	b.highest = max(b.highest, e.revision)
+	if e.key == keyMeta {
+		b.noteMeta(e)
+		return
+	}
+	id, isApp := idOf(e.key)
+	sum := sha256.Sum256(e.value)
+	if a := b.attempts[sum]; a != nil {
+		a.revision = e.revision
+	}
+	known := b.records[e.key]
+	if known != nil && known.revision >= e.revision {
+		return
+	}
+	if !isApp {
+		b.ignore(e, errors.New("its key is not one of an app"))
+		return
+	}
+	r := &record{revision: e.revision}
+	c, by, err := b.open(id, e)
+	if err != nil {
+		b.ignore(e, err)
+		// Strangers can make as many keys as they like.
+		if known != nil || b.o.Apps.Version(id) > 0 {
+			b.records[e.key] = r
+			delete(b.unapplied, e.key)
+		}
+		return
+	}
+	r.version, r.by, r.change = c.Version, by, c
+	if n, noticed := b.notices[e.key]; noticed && n.revision <= e.revision {
+		delete(b.notices, e.key)
+		r.owe(n)
+	}
+	b.records[e.key] = r
+	b.unapplied[e.key] = true
+}
+
+// open opens the record of an app.
+func (b *Bucket) open(id string, e entry) (c app.Change, by string, err error) {
+	if e.marker {
+		return c, "", errDeleted
+	}
+	body, err := b.o.Keys().OpenRecord(b.o.Cluster, e.key, e.value)
+	if err != nil {
+		return c, "", err
+	}
+	return decodeChange(id, body)
+}
+
+var errDeleted = errors.New("it was deleted, which no node does")
+
+// noteMeta takes in what is under keyMeta. The caller holds mu.
+func (b *Bucket) noteMeta(e entry) {
+	if e.revision <= b.metaAt {
+		return
+	}
+	b.metaAt = e.revision
+	err := errDeleted
+	if !e.marker {
+		var body []byte
+		if body, err = b.o.Keys().OpenRecord(b.o.Cluster, e.key, e.value); err == nil {
+			var m *metaRecord
+			if m, err = decodeMeta(body); err == nil {
+				b.meta = m
+				return
+			}
+		}
+	}
+	b.ignore(e, err)
+}
+
+// ignore counts something that is not taken in, and logs it once. The caller holds mu.
+func (b *Bucket) ignore(e entry, why error) {
+	if b.logged[e.key] == e.revision {
+		return
+	}
+	b.ignored++
+	if _, known := b.logged[e.key]; known || len(b.logged) < maxIgnored {
+		b.logged[e.key] = e.revision
+		b.o.Logger.Warn("ignored in the cluster's bucket", slog.String("key", shorten(e.key)),
+			slog.Uint64("revision", e.revision), slog.Any("error", why))
+	}
+}
+
+// shorten keeps what strangers can choose short.
+func shorten(key string) string {
+	const most = 64
+	if len(key) > most {
+		return key[:most] + "…"
+	}
+	return key
+}

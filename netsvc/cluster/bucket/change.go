@@ -1,0 +1,345 @@
+package bucket
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pns4ones/pns4ones/app"
+)
+
+// Agree puts a change of an app into the bucket, over the record that it was made from, and
+// tells the peers. It is [app.Options.Agree]: app.ErrConflict says that a newer record was
+// there, and that it was applied. Any other error is ErrUnavailable, or that of ctx.
+func (b *Bucket) Agree(ctx context.Context, c app.Change) error {
+	until := b.o.Clock.After(changeTime)
+	key := keyOf(c.ID)
+	body, err := encodeChange(c, b.o.Node)
+	if err != nil {
+		return err
+	}
+	value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
+	sum := sha256.Sum256(value)
+	if err := b.waitLive(ctx, until); err != nil {
+		return err
+	}
+	collecting := b.collect(c.ID)
+	b.mu.Lock()
+	b.attempts[sum] = new(attempt)
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		delete(b.attempts, sum)
+		b.mu.Unlock()
+	}()
+	for {
+		after, version := b.newest(key)
+		if version >= c.Version {
+			b.drop(collecting)
+			if err := b.waitApplied(ctx, until, c.ID, version); err != nil {
+				return err
+			}
+			return app.ErrConflict
+		}
+		revision, err := b.put(ctx, until, key, value, sum, after)
+		if errors.Is(err, errOverwritten) {
+			continue
+		}
+		if err != nil {
+			b.drop(collecting)
+			return err
+		}
+		b.agreed(collecting, revision)
+		b.o.Notify(key, revision)
+		return nil
+	}
+}
+
+// newest is the revision and the version under a key; 0 if there is nothing, or nothing that
+// can be read.
+func (b *Bucket) newest(key string) (revision, version uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.records[key]; r != nil {
+		return r.revision, r.version
+	}
+	return 0, 0
+}
+
+// waitLive waits until the node is live. After a while, or if somebody has to decide
+// something first, the error is the problem.
+func (b *Bucket) waitLive(ctx context.Context, until <-chan time.Time) error {
+	for {
+		b.mu.Lock()
+		state, problem, moved := b.state, b.standing(), b.moved
+		lost := !b.connected && b.o.Clock.Now().Sub(b.since) >= changeTime
+		b.mu.Unlock()
+		switch {
+		case state == Out, lost:
+			return orNoAnswer(problem)
+		case state == Live:
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-until:
+			return orNoAnswer(problem)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func orNoAnswer(problem *ProblemError) *ProblemError {
+	if problem == nil {
+		return &ProblemError{Code: NoAnswer}
+	}
+	return problem
+}
+
+// waitApplied waits until the registry has a version of an app.
+func (b *Bucket) waitApplied(ctx context.Context, until <-chan time.Time, id string, version uint64) error {
+	for {
+		b.mu.Lock()
+		problem, moved := b.standing(), b.moved
+		b.mu.Unlock()
+		if b.o.Apps.Version(id) >= version {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-until:
+			return orNoAnswer(problem)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// errOverwritten: somebody else has put a record meanwhile. It was noted.
+var errOverwritten = errors.New("somebody else was faster")
+
+// put puts a value under a key, over the revision after, and tries again in trouble. What
+// was put although nobody said so counts.
+func (b *Bucket) put(ctx context.Context, until <-chan time.Time, key string, value []byte, sum [sha256.Size]byte,
+	after uint64) (revision uint64, err error) {
+	for pause := firstPause; ; pause = min(2*pause, requestTime) {
+		within, cancel := ask(ctx)
+		message := &nats.Msg{Subject: b.subject(key), Data: value}
+		ack, err := b.js.PublishMsg(within, message, jetstream.WithExpectLastSequencePerSubject(after),
+			jetstream.WithRetryAttempts(0))
+		cancel()
+		if err == nil {
+			b.mu.Lock()
+			b.note(entry{key: key, revision: ack.Sequence, value: value})
+			b.announce()
+			b.mu.Unlock()
+			return ack.Sequence, nil
+		}
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		conflict := isConflict(err)
+		var refusal *jetstream.APIError
+		if errors.As(err, &refusal) && !conflict && refusal.Code < 500 {
+			return 0, b.why(err)
+		}
+		newest, fetchErr := b.fetch(ctx, key)
+		b.mu.Lock()
+		if a := b.attempts[sum]; a != nil {
+			revision = a.revision
+		}
+		b.mu.Unlock()
+		switch {
+		case revision > 0:
+			return revision, nil
+		case newest > after:
+			return 0, errOverwritten
+		}
+		select {
+		case <-b.o.Clock.After(pause):
+			if conflict {
+				return 0, errOverwritten // as the watch will tell
+			}
+		case <-until:
+			return 0, b.why(errors.Join(err, fetchErr))
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// isConflict reports whether a message was refused because another one is the last of its
+// subject.
+func isConflict(err error) bool {
+	const replicated = 10164 // in place of 10071, from 2.12 on
+	var refusal *jetstream.APIError
+	return errors.As(err, &refusal) &&
+		(refusal.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || refusal.ErrorCode == replicated)
+}
+
+// collection is what peers answer to a change.
+type collection struct {
+	id       string
+	revision uint64 // 0: not put yet
+	peers    []string
+	answers  map[string]answer
+}
+
+type answer struct {
+	revision uint64
+	closed   int
+}
+
+// collect begins to collect answers, before there are any: peers can be faster than the
+// answer of JetStream.
+func (b *Bucket) collect(id string) *collection {
+	c := &collection{id: id, answers: make(map[string]answer)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.changes[id] = append(b.changes[id], c)
+	return c
+}
+
+// drop forgets a change that was not made.
+func (b *Bucket) drop(c *collection) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(c)
+}
+
+// forget is drop for a caller that holds mu.
+func (b *Bucket) forget(c *collection) {
+	rest := slices.DeleteFunc(b.changes[c.id], func(one *collection) bool { return one == c })
+	if b.changes[c.id] = rest; len(rest) == 0 {
+		delete(b.changes, c.id)
+	}
+}
+
+// agreed notes that a change was made. Earlier ones of the app that nobody has settled are
+// forgotten.
+func (b *Bucket) agreed(c *collection, revision uint64) {
+	live := b.o.Live()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.revision, c.peers = revision, live
+	for _, one := range slices.Clone(b.changes[c.id]) {
+		if one.revision != 0 && one.revision < revision {
+			b.forget(one)
+		}
+	}
+	b.announce()
+}
+
+// PeerApplied is to be called when a peer says that a revision holds there.
+func (b *Bucket) PeerApplied(peer, key string, revision uint64, closed int) {
+	id, ok := idOf(key)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.changes[id] {
+		if c.answers[peer].revision <= revision {
+			c.answers[peer] = answer{revision, closed + c.answers[peer].closed}
+		}
+	}
+	b.announce()
+}
+
+// Settled is what became of a change on the peers.
+type Settled struct {
+	Pending []string // peers that have not said that they have it
+	Closed  int      // sessions that it closed on the others
+}
+
+// Settle waits until all peers that were live when this node changed the app with that id
+// last have taken it over, for 2 s at most.
+func (b *Bucket) Settle(ctx context.Context, id string) Settled {
+	var over <-chan time.Time
+	for {
+		b.mu.Lock()
+		c := b.lastChange(id)
+		if c == nil {
+			b.mu.Unlock()
+			return Settled{}
+		}
+		s, moved := c.settled(), b.moved
+		b.mu.Unlock()
+		if len(s.Pending) > 0 {
+			if over == nil {
+				over = b.o.Clock.After(settleTime)
+			}
+			select {
+			case <-moved:
+				continue
+			case <-over:
+			case <-ctx.Done():
+			}
+		}
+		b.drop(c)
+		return s
+	}
+}
+
+// lastChange is the last one of an app that was put; nil if there is none. The caller holds mu.
+func (b *Bucket) lastChange(id string) (last *collection) {
+	for _, c := range b.changes[id] {
+		if c.revision > 0 && (last == nil || c.revision > last.revision) {
+			last = c
+		}
+	}
+	return last
+}
+
+// settled is what is known so far.
+func (c *collection) settled() (s Settled) {
+	for _, peer := range c.peers {
+		if c.answers[peer].revision < c.revision {
+			s.Pending = append(s.Pending, peer)
+		}
+	}
+	for _, a := range c.answers {
+		if a.revision >= c.revision {
+			s.Closed += a.closed
+		}
+	}
+	return s
+}
+
+// Noticed is to be called when a peer says that it has put a revision.
+func (b *Bucket) Noticed(peer, key string, revision uint64) {
+	id, ok := idOf(key)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	n := notice{peer, revision, b.o.Clock.Now().Add(noticeTime)}
+	b.told[peer] = max(b.told[peer], revision)
+	r := b.records[key]
+	have := r != nil && r.revision >= revision
+	switch {
+	case have && !r.applied:
+		r.owe(n)
+	case have:
+	case len(b.notices) < maxNotices || b.notices[key].revision > 0:
+		if b.notices[key].revision < revision {
+			b.notices[key] = n
+		}
+		b.announce()
+	default:
+		b.overflow = true
+		b.announce()
+	}
+	// A later record was taken over: it has this one in it.
+	later := have && r.applied && r.revision > revision
+	b.mu.Unlock()
+	if later && b.o.Apps.Version(id) >= r.version {
+		b.o.Applied(peer, key, revision, 0)
+	}
+}

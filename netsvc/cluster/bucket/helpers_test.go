@@ -1,0 +1,457 @@
+package bucket_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+)
+
+// patience is for what must happen, on a machine that is busy.
+const patience = 30 * time.Second
+
+const stream = "KV_pns4ones_main"
+
+func subject(key string) string { return "$KV.pns4ones_main." + key }
+
+// natsServer is an embedded server that can be stopped and started again.
+type natsServer struct {
+	t       *testing.T
+	options server.Options
+	running *server.Server
+}
+
+// startNATS starts one; configure may change its options, or be nil.
+func startNATS(t *testing.T, configure func(*server.Options)) *natsServer {
+	t.Helper()
+	s := &natsServer{t: t, options: server.Options{
+		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	}}
+	if configure != nil {
+		configure(&s.options)
+	}
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *natsServer) start() {
+	s.t.Helper()
+	options := s.options
+	running, err := server.NewServer(&options)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	running.Start()
+	if !running.ReadyForConnections(patience) {
+		s.t.Fatal("the NATS server does not start")
+	}
+	s.running, s.options.Port = running, options.Port
+}
+
+func (s *natsServer) stop() {
+	s.running.Shutdown()
+	s.running.WaitForShutdown()
+}
+
+func (s *natsServer) url() string { return s.running.ClientURL() }
+
+// connect is a plain connection, for what strangers do.
+func (s *natsServer) connect(o ...nats.Option) (*nats.Conn, jetstream.JetStream) {
+	s.t.Helper()
+	conn, err := nats.Connect(s.url(), o...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return conn, js
+}
+
+func newKeys(t *testing.T) *seal.Keys {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.key")
+	if _, err := seal.WriteNewKey(path); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := seal.ReadKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// mesh is nodes that hear one another.
+type mesh struct {
+	t      *testing.T
+	server *natsServer
+	keys   *seal.Keys
+
+	mu    sync.Mutex
+	nodes map[string]*node
+	deaf  map[string]bool // nodes that no notice reaches
+}
+
+func newMesh(t *testing.T, s *natsServer) *mesh {
+	return &mesh{t: t, server: s, keys: newKeys(t), nodes: make(map[string]*node), deaf: make(map[string]bool)}
+}
+
+func (m *mesh) others(name string) (others []*node) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range m.nodes {
+		if n.name != name && !m.deaf[n.name] {
+			others = append(others, n)
+		}
+	}
+	return others
+}
+
+// node is a registry with its bucket.
+type node struct {
+	t      *testing.T
+	mesh   *mesh
+	name   string
+	path   string
+	apps   *app.Registry
+	bucket *bucket.Bucket
+	conn   *nats.Conn
+	stop   func()
+
+	mu      sync.Mutex
+	backups int
+	fails   error // of the database, when others' changes are applied
+}
+
+// options of a node that tests change.
+type options struct {
+	path     string // of the database; empty: a new one
+	keys     *seal.Keys
+	replicas int
+	clock    *clock
+	nats     []nats.Option
+	fill     func(*app.Registry) // before the node knows of a cluster
+	live     func() []string
+}
+
+// start starts a node, which runs until stop or the end of the test.
+func (m *mesh) start(name string, o options) *node {
+	m.t.Helper()
+	n := &node{t: m.t, mesh: m, name: name, path: o.path}
+	if n.path == "" {
+		n.path = filepath.Join(m.t.TempDir(), "pns4ones.db")
+	}
+	if o.fill != nil {
+		apps, err := app.Open(n.path, app.Options{})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		o.fill(apps)
+		if err := apps.Close(); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	var err error
+	n.apps, err = app.Open(n.path, app.Options{Agree: func(ctx context.Context, c app.Change) error {
+		return n.bucket.Agree(ctx, c)
+	}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	n.connect(o.nats)
+	bo := bucket.Options{
+		Cluster:  "main",
+		Node:     name,
+		Keys:     func() *seal.Keys { return m.keys },
+		Replicas: o.replicas,
+		Conn:     n.conn,
+		Apps:     n.apps,
+		Apply:    n.apply,
+		Live:     o.live,
+		Notify: func(key string, revision uint64) {
+			for _, other := range m.others(name) {
+				other.bucket.Noticed(name, key, revision)
+			}
+		},
+		Applied: func(peer, key string, revision uint64, closed int) {
+			m.mu.Lock()
+			to := m.nodes[peer]
+			m.mu.Unlock()
+			if to != nil {
+				to.bucket.PeerApplied(name, key, revision, closed)
+			}
+		},
+		Backup: func() error {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.backups++
+			return nil
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	if o.keys != nil {
+		bo.Keys = func() *seal.Keys { return o.keys }
+	}
+	if o.clock != nil {
+		bo.Clock = bucket.Clock{Now: o.clock.Now, After: o.clock.After}
+	}
+	if bo.Live == nil {
+		bo.Live = func() (names []string) {
+			for _, other := range m.others(name) {
+				names = append(names, other.name)
+			}
+			return names
+		}
+	}
+	if n.bucket, err = bucket.New(bo); err != nil {
+		m.t.Fatal(err)
+	}
+	n.handlers()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.bucket.Run(ctx)
+	}()
+	m.mu.Lock()
+	m.nodes[name] = n
+	m.mu.Unlock()
+	n.stop = sync.OnceFunc(func() {
+		m.mu.Lock()
+		delete(m.nodes, name)
+		m.mu.Unlock()
+		cancel()
+		<-done
+		n.conn.Close()
+		n.apps.Close()
+	})
+	m.t.Cleanup(n.stop)
+	return n
+}
+
+func (n *node) connect(more []nats.Option) {
+	n.t.Helper()
+	conn, err := nats.Connect(n.mesh.server.url(), append([]nats.Option{
+		nats.NoEcho(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(20 * time.Millisecond),
+		nats.ReconnectJitter(0, 0), nats.Name(n.name), nats.CustomInboxPrefix("pns4ones.main.i"),
+	}, more...)...)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.conn = conn
+}
+
+// handlers tells the bucket of the connection, as its owner does.
+func (n *node) handlers() {
+	n.conn.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { n.bucket.AsyncError(err) })
+	n.conn.SetDisconnectErrHandler(func(*nats.Conn, error) { n.bucket.Disconnected() })
+	n.conn.SetReconnectHandler(func(*nats.Conn) { n.bucket.Connected() })
+	n.bucket.Connected()
+}
+
+// apply closes one session for each change.
+func (n *node) apply(changes []app.Change) (closed []int, err error) {
+	n.mu.Lock()
+	fails := n.fails
+	n.mu.Unlock()
+	if fails != nil {
+		return nil, fails
+	}
+	for range changes {
+		closed = append(closed, 1)
+	}
+	return closed, n.apps.Apply(changes...)
+}
+
+// until waits until something is so; bucket.Moved says when to look again.
+func (n *node) until(what string, is func() bool) {
+	n.t.Helper()
+	over := time.After(patience)
+	for {
+		moved := n.bucket.Moved()
+		if is() {
+			return
+		}
+		select {
+		case <-moved:
+		case <-over:
+			n.t.Fatalf("%s: in vain waited until %s; it is %+v", n.name, what, n.bucket.Status())
+		}
+	}
+}
+
+func (n *node) untilState(s bucket.State) {
+	n.t.Helper()
+	n.until("it is "+string(s), func() bool { return n.bucket.Status().State == s })
+}
+
+func (n *node) untilProblem(code bucket.Code) *bucket.ProblemError {
+	n.t.Helper()
+	var problem *bucket.ProblemError
+	n.until("there is "+string(code), func() bool {
+		problem = n.bucket.Status().Problem
+		return problem != nil && problem.Code == code
+	})
+	return problem
+}
+
+// untilTitled waits until an app has that title; an empty one: until it is gone.
+func (n *node) untilTitled(id, title string) {
+	n.t.Helper()
+	n.until(fmt.Sprintf("app %s is %q", id, title), func() bool {
+		a, ok := n.apps.Get(id)
+		return ok == (title != "") && (!ok || a.Title == title)
+	})
+}
+
+func (n *node) untilVersion(id string, version uint64) {
+	n.t.Helper()
+	n.until(fmt.Sprintf("app %s has version %d", id, version), func() bool { return n.apps.Version(id) == version })
+}
+
+func (n *node) create(title string) *app.App {
+	n.t.Helper()
+	a, err := n.apps.Create(title)
+	if err != nil {
+		n.t.Fatalf("%s: %v", n.name, err)
+	}
+	return a
+}
+
+func (n *node) rename(a *app.App, title string) {
+	n.t.Helper()
+	if _, err := n.apps.Rename(a.ID, title); err != nil {
+		n.t.Fatalf("%s: %v", n.name, err)
+	}
+}
+
+func (n *node) titles() (titles []string) {
+	for _, a := range n.apps.List() {
+		titles = append(titles, a.Title)
+	}
+	slices.Sort(titles)
+	return titles
+}
+
+// creating fills a database with apps of those titles.
+func creating(titles ...string) func(*app.Registry) {
+	return func(r *app.Registry) {
+		for _, title := range titles {
+			if _, err := r.Create(title); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
+// clock is one that is moved by hand.
+type clock struct {
+	mu      sync.Mutex
+	now     time.Time
+	timers  []timer
+	asked   chan struct{} // closed and made anew when somebody waits
+	history []time.Duration
+}
+
+type timer struct {
+	at    time.Time
+	after time.Duration
+	fires chan time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Now(), asked: make(chan struct{})} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := timer{c.now.Add(d), d, make(chan time.Time, 1)}
+	c.timers = append(c.timers, t)
+	c.history = append(c.history, d)
+	close(c.asked)
+	c.asked = make(chan struct{})
+	return t.fires
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.timers = slices.DeleteFunc(c.timers, func(t timer) bool {
+		if t.at.After(c.now) {
+			return false
+		}
+		t.fires <- c.now
+		return true
+	})
+}
+
+// awaited waits until somebody waits for that time.
+func (c *clock) awaited(t *testing.T, d time.Duration) {
+	t.Helper()
+	over := time.After(patience)
+	for {
+		c.mu.Lock()
+		waits := slices.ContainsFunc(c.timers, func(t timer) bool { return t.after == d })
+		asked := c.asked
+		c.mu.Unlock()
+		if waits {
+			return
+		}
+		select {
+		case <-asked:
+		case <-over:
+			t.Fatalf("nobody waits for %v", d)
+		}
+	}
+}
+
+// advancing moves the clock on until there is an answer.
+func advancing[T any](c *clock, d time.Duration, answers <-chan T) T {
+	for {
+		select {
+		case answer := <-answers:
+			return answer
+		default:
+			c.advance(d)
+			runtime.Gosched()
+		}
+	}
+}
+
+// nothingLeft is to be called first: at the end of the test it looks for goroutines that were
+// not there before.
+func nothingLeft(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		over := time.Now().Add(patience)
+		for runtime.NumGoroutine() > before {
+			if time.Now().After(over) {
+				stacks := make([]byte, 1<<20)
+				t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+			}
+			runtime.Gosched()
+		}
+	})
+}

@@ -1,0 +1,378 @@
+package bucket
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pns4ones/pns4ones/app"
+)
+
+var noCluster uuid.UUID
+
+// command is what an administrator wants.
+type command struct {
+	do   deed
+	done chan error // has room for the answer
+}
+
+type deed int
+
+const (
+	merge deed = iota
+	take
+	restore
+)
+
+// Merge adds the apps of this node to those of the cluster, and joins it. Where both have an
+// app with the same keys the cluster's holds. The error is ErrNotNeeded, a *MergeError, with
+// which nothing was changed, ErrUnavailable, or that of ctx.
+func (b *Bucket) Merge(ctx context.Context) error { return b.command(ctx, merge) }
+
+// Take replaces the apps of this node by those of the cluster, and joins it. The error is
+// ErrNotNeeded, ErrUnavailable, that of ctx, of the backup or of the database.
+func (b *Bucket) Take(ctx context.Context) error { return b.command(ctx, take) }
+
+// Restore puts all apps of this node into the bucket, newer than what is there, and makes the
+// bucket if it is gone. A bucket of another cluster loses its apps. The error is
+// ErrNeverMember, ErrUnavailable, that of ctx or of the database; it may be done again.
+func (b *Bucket) Restore(ctx context.Context) error { return b.command(ctx, restore) }
+
+func (b *Bucket) command(ctx context.Context, do deed) error {
+	c := &command{do, make(chan error, 1)}
+	select {
+	case b.commands <- c:
+	case <-ctx.Done():
+		return b.commandEnded(ctx)
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		return b.commandEnded(ctx)
+	}
+}
+
+// commandEnded says why a command was not worked off in time.
+func (b *Bucket) commandEnded(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if problem := b.standing(); problem != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), problem)
+	}
+	return ctx.Err()
+}
+
+// answer ends the command that waits.
+func (b *Bucket) answer(err error) {
+	if b.pending != nil {
+		b.pending.done <- err
+		b.pending = nil
+	}
+}
+
+// decide finds out how this node stands to the bucket, all of whose records are known, and
+// applies them if it is one of the cluster. The error says why the watch has to begin anew.
+func (b *Bucket) decide(ctx context.Context) error {
+	if b.pending != nil {
+		err := b.obey(ctx)
+		b.answer(err)
+		if errors.Is(err, ErrUnavailable) {
+			return err
+		}
+	}
+	member := b.o.Apps.Membership()
+	b.mu.Lock()
+	meta, strange := b.meta, b.meta == nil && b.metaAt > 0
+	b.mu.Unlock()
+	switch {
+	case meta == nil && member.Cluster != noCluster:
+		b.refuse(&ProblemError{Code: BucketGone})
+	case strange:
+		b.refuse(&ProblemError{Code: OtherKey})
+	case meta == nil:
+		return b.seed(ctx, uuid.Nil)
+	case member.Cluster != noCluster && member.Cluster != meta.Cluster:
+		b.refuse(&ProblemError{Code: OtherCluster})
+	case meta.State == metaSeeding && meta.By == b.o.Node && member.Cluster == noCluster:
+		return b.seed(ctx, meta.Cluster)
+	case meta.State == metaSeeding && meta.By == b.o.Node && member.Cluster == meta.Cluster:
+		if err := b.restore(ctx); err != nil {
+			return err
+		}
+		b.live()
+	case meta.State == metaSeeding:
+		b.set(Joining, &ProblemError{Code: Seeding, Node: meta.By})
+	case member.Cluster == noCluster:
+		return b.joinSame(meta.Cluster)
+	default:
+		if alone := b.o.Apps.Alone(); len(alone) > 0 && !b.isLive() {
+			b.refuse(&ProblemError{Code: ChangedAlone, Apps: alone})
+			return nil
+		}
+		b.live()
+	}
+	return nil
+}
+
+func (b *Bucket) refuse(p *ProblemError) { b.set(Out, p) }
+
+func (b *Bucket) set(s State, p *ProblemError) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.setState(s, p)
+}
+
+// live applies what the bucket has, and is live from then on.
+func (b *Bucket) live() {
+	was := b.isLive()
+	b.apply()
+	known := b.o.Apps.Known()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	problem := b.problem
+	if problem != nil && problem.Code != NotStored {
+		problem = nil
+	}
+	b.setState(Live, problem)
+	if back := b.rolledBack(known); !was && back != nil {
+		b.o.Logger.Error("the bucket has older apps than this node: NATS has lost what it had acknowledged; "+
+			"«pns4onesadmin cluster restore», on the node with the newest apps, gives them to all",
+			slog.String("apps", list(back)))
+	}
+}
+
+// all is the newest change of each app in the bucket. The caller holds mu.
+func (b *Bucket) all() (all []app.Change) {
+	for _, r := range b.records {
+		if r.version > 0 {
+			all = append(all, r.change)
+		}
+	}
+	return all
+}
+
+// joinSame joins a cluster that has all apps of this node, which never was in one.
+func (b *Bucket) joinSame(cluster uuid.UUID) error {
+	b.mu.Lock()
+	all := b.all()
+	b.mu.Unlock()
+	there := byID(all)
+	var own []string
+	for _, a := range b.o.Apps.List() {
+		if other := there[a.ID].App; other == nil || !app.Same(a, other, b.o.Clock.Now()) {
+			own = append(own, a.ID)
+		}
+	}
+	if own != nil {
+		b.refuse(&ProblemError{Code: OwnApps, Apps: own})
+		return nil
+	}
+	return b.join(cluster, all)
+}
+
+// join makes this node one of the cluster, whose apps are all.
+func (b *Bucket) join(cluster uuid.UUID, all []app.Change) error {
+	if err := b.o.Apps.Join(cluster, all); err != nil {
+		b.notStored(err)
+		return err
+	}
+	b.live()
+	return nil
+}
+
+func byID(all []app.Change) map[string]app.Change {
+	found := make(map[string]app.Change, len(all))
+	for _, c := range all {
+		found[c.ID] = c
+	}
+	return found
+}
+
+// seed fills an empty bucket with the apps of this node, which never was in a cluster.
+// cluster is the id of the cluster, if that was begun before.
+func (b *Bucket) seed(ctx context.Context, cluster uuid.UUID) error {
+	meta := metaRecord{Cluster: cluster, State: metaSeeding, By: b.o.Node}
+	if cluster == noCluster {
+		var err error
+		if meta.Cluster, err = uuid.NewRandom(); err != nil {
+			return err
+		}
+		if err := b.putMeta(ctx, meta); err != nil {
+			return err // somebody else was faster: the next watch sees his
+		}
+	}
+	all, err := b.putApps(ctx, b.o.Apps.Known())
+	if err != nil {
+		return err
+	}
+	meta.State = metaReady
+	if err := b.putMeta(ctx, meta); err != nil {
+		return err
+	}
+	return b.join(meta.Cluster, all)
+}
+
+// putMeta replaces what is under keyMeta, if that is still what is known.
+func (b *Bucket) putMeta(ctx context.Context, meta metaRecord) error {
+	b.mu.Lock()
+	after := b.metaAt
+	b.mu.Unlock()
+	value := b.o.Keys().SealRecord(b.o.Cluster, keyMeta, meta.encode())
+	_, err := b.put(ctx, b.o.Clock.After(changeTime), keyMeta, value, sha256.Sum256(value), after)
+	return err
+}
+
+// putApps puts changes into the bucket, each with a version above what is there and what
+// is known here, and returns them so.
+func (b *Bucket) putApps(ctx context.Context, changes []app.Change) (put []app.Change, err error) {
+	for _, c := range changes {
+		if c, err = b.putApp(ctx, c); err != nil {
+			return put, err
+		}
+		put = append(put, c)
+	}
+	return put, nil
+}
+
+func (b *Bucket) putApp(ctx context.Context, c app.Change) (app.Change, error) {
+	key := keyOf(c.ID)
+	until := b.o.Clock.After(changeTime)
+	for {
+		after, version := b.newest(key)
+		c.Version = max(c.Version, version) + 1
+		body, err := encodeChange(c, b.o.Node)
+		if err != nil {
+			return c, err
+		}
+		value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
+		revision, err := b.put(ctx, until, key, value, sha256.Sum256(value), after)
+		if errors.Is(err, errOverwritten) {
+			continue
+		}
+		if err == nil {
+			b.o.Notify(key, revision)
+		}
+		return c, err
+	}
+}
+
+// obey does what an administrator wants.
+func (b *Bucket) obey(ctx context.Context) error {
+	if b.pending.do == restore {
+		return b.restore(ctx)
+	}
+	b.mu.Lock()
+	meta, state, problem, all := b.meta, b.state, b.problem, b.all()
+	b.mu.Unlock()
+	switch {
+	case state == Live:
+		return ErrNotNeeded
+	case meta == nil || meta.State != metaReady:
+		return orNoAnswer(problem)
+	case b.pending.do == merge:
+		added, err := b.merge(ctx, all)
+		if err != nil {
+			return err
+		}
+		return b.join(meta.Cluster, append(all, added...))
+	}
+	if err := b.o.Backup(); err != nil {
+		return fmt.Errorf("keeping a copy of the database: %w", err)
+	}
+	return b.join(meta.Cluster, all)
+}
+
+// merge puts the apps of this node that the bucket has not into it, and returns them.
+func (b *Bucket) merge(ctx context.Context, all []app.Change) ([]app.Change, error) {
+	there := byID(all)
+	holders := make(map[string]string) // server key → id
+	for _, c := range all {
+		if c.App != nil {
+			for _, k := range c.App.ServerKeys {
+				holders[k.Key] = c.ID
+			}
+		}
+	}
+	var missing []app.Change
+	var others []string
+	for _, a := range b.o.Apps.List() {
+		if other := there[a.ID].App; other != nil {
+			if !app.SameKeys(a, other) {
+				others = append(others, a.ID)
+			}
+			continue
+		}
+		if slices.ContainsFunc(a.ServerKeys, func(k app.ServerKey) bool { return holders[k.Key] != "" }) {
+			others = append(others, a.ID)
+			continue
+		}
+		missing = append(missing, app.Change{ID: a.ID, Version: there[a.ID].Version, App: a})
+	}
+	if others != nil {
+		return nil, &MergeError{others}
+	}
+	return b.putApps(ctx, missing)
+}
+
+// restore gives the bucket the apps of this node.
+func (b *Bucket) restore(ctx context.Context) error {
+	member := b.o.Apps.Membership()
+	if member.Cluster == noCluster {
+		return ErrNeverMember
+	}
+	b.mu.Lock()
+	foreign := b.meta != nil && b.meta.Cluster != member.Cluster
+	there := b.all()
+	b.mu.Unlock()
+	meta := metaRecord{Cluster: member.Cluster, State: metaSeeding, By: b.o.Node}
+	if err := b.putMeta(ctx, meta); err != nil {
+		return err
+	}
+	known := b.o.Apps.Known()
+	if foreign {
+		if err := b.deleteOthers(ctx, there, byID(known)); err != nil {
+			return err
+		}
+	}
+	all, err := b.putApps(ctx, known)
+	if err != nil {
+		return err
+	}
+	meta.State = metaReady
+	if err := b.putMeta(ctx, meta); err != nil {
+		return err
+	}
+	return b.o.Apps.Apply(all...)
+}
+
+// deleteOthers deletes the apps of another cluster from the bucket.
+func (b *Bucket) deleteOthers(ctx context.Context, there []app.Change, known map[string]app.Change) error {
+	for _, c := range there {
+		if _, ours := known[c.ID]; ours {
+			continue
+		}
+		key := keyOf(c.ID)
+		after, _ := b.newest(key)
+		within, cancel := ask(ctx)
+		marker := &nats.Msg{Subject: b.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
+		ack, err := b.js.PublishMsg(within, marker, jetstream.WithExpectLastSequencePerSubject(after))
+		cancel()
+		if err != nil {
+			return b.why(err)
+		}
+		b.mu.Lock()
+		b.records[key] = &record{revision: ack.Sequence}
+		delete(b.unapplied, key)
+		b.logged[key] = ack.Sequence // it is no riddle
+		b.mu.Unlock()
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package bucket
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/pns4ones/pns4ones/app"
+)
+
+// The keys of the bucket: what it is, and an app each.
+const (
+	keyMeta   = "meta"
+	prefixApp = "app."
+)
+
+// keyOf is the key of an app.
+func keyOf(id string) string { return prefixApp + id }
+
+// idOf is the id of the app that a key is of.
+func idOf(key string) (id string, ok bool) {
+	text, isApp := strings.CutPrefix(key, prefixApp)
+	parsed, err := uuid.Parse(text)
+	return text, isApp && err == nil && parsed.String() == text
+}
+
+// recordFormat is the only one so far of a record of an app.
+const recordFormat = 1
+
+// appRecord is what is sealed under the key of an app.
+type appRecord struct {
+	Format  int             `json:"v"`
+	Version uint64          `json:"version"`
+	By      string          `json:"by"` // name of the node
+	App     json.RawMessage `json:"app,omitempty"`
+	Removed bool            `json:"removed,omitempty"`
+}
+
+func encodeChange(c app.Change, by string) ([]byte, error) {
+	r := appRecord{Format: recordFormat, Version: c.Version, By: by, Removed: c.App == nil}
+	if c.App != nil {
+		var err error
+		if r.App, err = c.App.MarshalRecord(); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(&r)
+}
+
+// decodeChange reads a record of the app with that id. The error quotes nothing of it.
+func decodeChange(id string, body []byte) (c app.Change, by string, err error) {
+	var r appRecord
+	if err := json.Unmarshal(body, &r); err != nil {
+		return c, "", errors.New("it is no record of an app")
+	}
+	c = app.Change{ID: id, Version: r.Version}
+	switch {
+	case r.Format != recordFormat:
+		return c, "", fmt.Errorf("it is of format %d, this program knows %d: upgrade this node", r.Format, recordFormat)
+	case r.Version == 0 || r.Removed == (r.App != nil):
+		return c, "", errors.New("it is no record of an app")
+	case r.Removed:
+		return c, r.By, nil
+	}
+	if c.App, err = app.ParseRecord(r.App); err != nil {
+		return c, "", err
+	}
+	if c.App.ID != id {
+		return c, "", fmt.Errorf("it is of another app, %s", c.App.ID)
+	}
+	return c, r.By, nil
+}
+
+// metaRecord is what is sealed under keyMeta.
+type metaRecord struct {
+	Cluster uuid.UUID `json:"cluster"`
+	State   string    `json:"state"`
+	By      string    `json:"by"` // name of the node
+}
+
+// What State is.
+const (
+	metaSeeding = "seeding" // the node By puts its apps into the bucket
+	metaReady   = "ready"
+)
+
+func (m metaRecord) encode() []byte {
+	body, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // a struct of strings
+	}
+	return body
+}
+
+func decodeMeta(body []byte) (*metaRecord, error) {
+	m := new(metaRecord)
+	if json.Unmarshal(body, m) != nil || m.Cluster == uuid.Nil || m.State != metaSeeding && m.State != metaReady {
+		return nil, errors.New("it does not say what the bucket is")
+	}
+	return m, nil
+}

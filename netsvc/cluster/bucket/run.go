@@ -1,0 +1,498 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pns4ones/pns4ones/app"
+)
+
+// Run keeps the apps the same until ctx ends. It is to be called once.
+func (b *Bucket) Run(ctx context.Context) {
+	defer b.deleting.Wait()
+	pause := firstPause
+	for ctx.Err() == nil {
+		if !b.waitConnected(ctx) {
+			return
+		}
+		began := b.o.Clock.Now()
+		err := b.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, errReconnected) || b.o.Clock.Now().Sub(began) >= goodWatch {
+			pause = firstPause
+		}
+		if errors.Is(err, errReconnected) {
+			continue
+		}
+		b.o.Logger.Debug("the watch of the cluster's apps is made anew", slog.Any("reason", err),
+			slog.Duration("pause", pause))
+		b.rest(ctx, pause)
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// errReconnected and others are why a watch is made anew.
+var (
+	errReconnected = errors.New("the connection was made anew")
+	errLack        = errors.New("the watch does not bring what is known to be there")
+)
+
+// waitConnected waits for a connection. It reports whether there is one.
+func (b *Bucket) waitConnected(ctx context.Context) bool {
+	for {
+		b.mu.Lock()
+		connected := b.connected
+		if connected {
+			b.renew = false
+		}
+		b.mu.Unlock()
+		if connected {
+			return true
+		}
+		select {
+		case <-b.wake:
+			b.applyLater(ctx)
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// rest waits for a while, unless the connection was made anew or a command is there.
+func (b *Bucket) rest(ctx context.Context, pause time.Duration) {
+	over := b.o.Clock.After(pause)
+	for {
+		select {
+		case <-over:
+			return
+		case <-b.wake:
+			b.applyLater(ctx)
+			if b.renewed() {
+				return
+			}
+		case c := <-b.commands:
+			b.pending = c
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Bucket) renewed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.renew
+}
+
+// applyLater applies what was fetched while there is no watch.
+func (b *Bucket) applyLater(ctx context.Context) {
+	if b.isLive() && ctx.Err() == nil {
+		b.apply()
+	}
+}
+
+func (b *Bucket) isLive() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state == Live
+}
+
+// once watches the bucket until that has to begin anew; the error says why.
+func (b *Bucket) once(ctx context.Context) error {
+	w, err := b.begin(ctx)
+	if err != nil {
+		err = b.why(err)
+		b.stand(err)
+		b.answer(err)
+		return err
+	}
+	defer w.end(ctx, b)
+	if err = b.first(ctx, w); err == nil {
+		err = b.follow(ctx, w)
+	}
+	b.stand(err)
+	return err
+}
+
+// begin finds the bucket, or makes it, and begins to watch it.
+func (b *Bucket) begin(ctx context.Context) (*watch, error) {
+	within, cancel := ask(ctx)
+	defer cancel()
+	stream, err := b.js.Stream(within, b.stream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		restoring := b.pending != nil && b.pending.do == restore
+		if b.o.Apps.Membership().Cluster != noCluster && !restoring {
+			b.mu.Lock()
+			b.setState(Out, &ProblemError{Code: BucketGone})
+			problem := b.problem
+			b.mu.Unlock()
+			return nil, problem
+		}
+		stream, err = b.make(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w, err := b.watch(within, stream)
+	if err == nil {
+		b.mu.Lock()
+		b.handle = stream
+		b.watches++
+		b.announce()
+		b.mu.Unlock()
+	}
+	return w, err
+}
+
+// make makes the bucket. If somebody else does at the same time it is his.
+func (b *Bucket) make(ctx context.Context) (jetstream.Stream, error) {
+	config := jetstream.KeyValueConfig{
+		Bucket:      b.name(),
+		Description: "apps of the pns4ones cluster " + b.o.Cluster + ", sealed",
+		History:     1,
+		Storage:     jetstream.FileStorage,
+	}
+	replicas := []int{b.o.Replicas}
+	if b.o.Replicas == 0 {
+		replicas = []int{3, 1}
+	}
+	var err error
+	for _, config.Replicas = range replicas {
+		within, cancel := ask(ctx)
+		_, err = b.js.CreateKeyValue(within, config)
+		cancel()
+		if err == nil || errors.Is(err, jetstream.ErrBucketExists) {
+			within, cancel := ask(ctx)
+			defer cancel()
+			return b.js.Stream(within, b.stream())
+		}
+		if !tooFewServers(err) {
+			break
+		}
+	}
+	return nil, fmt.Errorf("making the bucket: %w", err)
+}
+
+// tooFewServers reports whether a bucket was refused for the number of its replicas.
+func tooFewServers(err error) bool {
+	const (
+		insufficientResources = 10023
+		noSuitablePeers       = 10005
+		notClustered          = 10074
+	)
+	var refusal *jetstream.APIError
+	return errors.As(err, &refusal) &&
+		slices.Contains([]jetstream.ErrorCode{insufficientResources, noSuitablePeers, notClustered}, refusal.ErrorCode)
+}
+
+// first takes in what is there when a watch begins.
+func (b *Bucket) first(ctx context.Context, w *watch) error {
+	var all []entry
+	for done := w.empty; !done; {
+		select {
+		case e, ok := <-w.entries:
+			if !ok {
+				return w.why
+			}
+			all = append(all, e)
+			done = e.last
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	b.mu.Lock()
+	b.records = make(map[string]*record, len(all))
+	clear(b.unapplied)
+	clear(b.forked)
+	b.meta, b.metaAt, b.denied = nil, 0, ""
+	b.highest, b.watched = w.sequence, w.sequence
+	for _, e := range all {
+		b.note(e)
+		b.watched = max(b.watched, e.revision)
+	}
+	b.announce()
+	b.mu.Unlock()
+	return b.decide(ctx)
+}
+
+// follow takes in what comes until the watch cannot be trusted any more.
+func (b *Bucket) follow(ctx context.Context, w *watch) error {
+	f := &follower{b: b, pause: firstPause, fetched: make(chan struct{}, 1)}
+	defer f.wait()
+	for {
+		if err := f.look(ctx); err != nil {
+			return err
+		}
+		select {
+		case e, ok := <-w.entries:
+			if !ok {
+				return w.why
+			}
+			if err := b.take(ctx, w, e); err != nil {
+				return err
+			}
+		case <-b.wake:
+		case <-f.noticesDue:
+			f.noticesDue = nil
+			f.fetch(ctx)
+		case <-f.fetched:
+			f.fetching = false
+		case <-f.lackDue:
+			return errLack
+		case <-f.applyDue:
+			f.applyDue = nil
+			f.apply()
+		case c := <-b.commands:
+			b.pending = c
+			if err := b.decide(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follower is what follow waits for besides the watch.
+type follower struct {
+	b          *Bucket
+	noticesDue <-chan time.Time // nil: no notice waits
+	lackDue    <-chan time.Time // nil: nothing is lacking
+	applyDue   <-chan time.Time // nil: there is nothing to be tried again
+	pause      time.Duration    // before it is
+	fetching   bool
+	fetched    chan struct{}
+}
+
+// look sets the clocks by what has changed.
+func (f *follower) look(ctx context.Context) error {
+	b := f.b
+	if b.isLive() && f.applyDue == nil {
+		f.apply()
+	}
+	live := b.o.Live()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.renew:
+		return errReconnected
+	case b.overflow:
+		b.overflow = false
+		return errLack
+	}
+	known := b.highest
+	for _, peer := range live {
+		known = max(known, b.told[peer])
+	}
+	switch {
+	case known <= b.watched:
+		f.lackDue = nil
+	case f.lackDue == nil:
+		f.lackDue = b.o.Clock.After(lackTime)
+	}
+	if len(b.notices) > 0 && f.noticesDue == nil && !f.fetching {
+		f.noticesDue = b.o.Clock.After(noticeTime)
+	}
+	return nil
+}
+
+// apply applies what is there, and sets the clock if that has to be tried again.
+func (f *follower) apply() {
+	if f.b.apply() {
+		f.pause = firstPause
+		return
+	}
+	f.applyDue = f.b.o.Clock.After(f.pause)
+	f.pause = min(2*f.pause, lastPause)
+}
+
+// fetch fetches, aside, the keys that the watch should have brought by now.
+func (f *follower) fetch(ctx context.Context) {
+	b := f.b
+	var keys []string
+	now := b.o.Clock.Now()
+	b.mu.Lock()
+	for key, n := range b.notices {
+		if !now.Before(n.due) {
+			n.due = now.Add(lackTime) // and then the watch is made anew
+			b.notices[key] = n
+			keys = append(keys, key)
+		}
+	}
+	b.mu.Unlock()
+	if len(keys) == 0 {
+		return
+	}
+	f.fetching = true
+	go func() {
+		defer func() { f.fetched <- struct{}{} }()
+		for _, key := range keys {
+			if _, err := b.fetch(ctx, key); err != nil {
+				return // the watch is made anew when its revision is missed for longer
+			}
+		}
+	}()
+}
+
+// wait waits for a fetch under way.
+func (f *follower) wait() {
+	if f.fetching {
+		<-f.fetched
+	}
+}
+
+// take takes in an entry and those that wait behind it.
+func (b *Bucket) take(ctx context.Context, w *watch, e entry) error {
+	decide := false
+	for n := 1; ; n++ {
+		b.mu.Lock()
+		before := b.metaAt
+		b.note(e)
+		decide = decide || b.state != Live || b.metaAt != before
+		b.watched = max(b.watched, e.revision)
+		b.announce()
+		b.mu.Unlock()
+		if n == maxBatch {
+			break
+		}
+		select {
+		case next, ok := <-w.entries:
+			if !ok {
+				return w.why
+			}
+			e = next
+			continue
+		default:
+		}
+		break
+	}
+	if decide {
+		return b.decide(ctx)
+	}
+	return nil
+}
+
+// apply applies the records that were noted, and tells the peers that have put them. It
+// reports whether nothing is left to be applied.
+func (b *Bucket) apply() bool {
+	b.applying.Lock()
+	defer b.applying.Unlock()
+	records := b.newRecords()
+	if len(records) == 0 {
+		return true
+	}
+	changes := make([]app.Change, len(records))
+	for i, r := range records {
+		changes[i] = r.change
+	}
+	closed, err := b.o.Apply(changes)
+	if err != nil && !errors.Is(err, app.ErrHandingOver) && !errors.Is(err, app.ErrClosed) {
+		b.notStored(err)
+	}
+	all := true
+	var tell []func()
+	b.mu.Lock()
+	for i, r := range records {
+		key := keyOf(r.change.ID)
+		if b.o.Apps.Version(r.change.ID) < r.version {
+			all = false
+			continue
+		}
+		r.applied = true
+		sessions := 0
+		if i < len(closed) {
+			sessions = closed[i]
+		}
+		if b.records[key] == r {
+			delete(b.unapplied, key)
+		}
+		r.change = app.Change{} // the registry has it
+		if r.by != b.o.Node {
+			tell = append(tell, func() { b.o.Applied(r.by, key, r.revision, sessions) })
+		}
+		for _, n := range r.owed {
+			tell = append(tell, func() { b.o.Applied(n.peer, key, n.revision, 0) })
+		}
+		r.owed = nil
+	}
+	if all && b.problem != nil && b.problem.Code == NotStored {
+		b.setState(b.state, nil)
+	}
+	b.announce()
+	b.mu.Unlock()
+	for _, one := range tell {
+		one()
+	}
+	return all
+}
+
+// newRecords is the records that were not applied yet, in the order of their revisions.
+func (b *Bucket) newRecords() (records []*record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key := range b.unapplied {
+		r := b.records[key]
+		switch version := b.o.Apps.Version(r.change.ID); {
+		case r.version > version:
+			records = append(records, r)
+			continue
+		case r.version == version:
+			b.compare(r)
+		}
+		delete(b.unapplied, key)
+		r.change = app.Change{}
+	}
+	slices.SortFunc(records, func(x, y *record) int {
+		if x.revision < y.revision {
+			return -1
+		}
+		return 1
+	})
+	return records
+}
+
+// compare looks whether a record is what this node has under the same version. The caller
+// holds mu.
+func (b *Bucket) compare(r *record) {
+	r.applied = true
+	id := r.change.ID
+	here, there := b.o.Apps.Get(id)
+	same := there == (r.change.App != nil)
+	if same && there {
+		same = app.Same(here, r.change.App, b.o.Clock.Now())
+	}
+	if same {
+		delete(b.forked, id)
+		return
+	}
+	b.forked[id] = true
+	r.applied = false
+}
+
+// notStored says that the registry does not take something.
+func (b *Bucket) notStored(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.setState(b.state, &ProblemError{Code: NotStored, Err: err})
+}
+
+// deniedSubject is the subject that an error of the connection says may not be used.
+func deniedSubject(err error) (subject string, denied bool) {
+	text := err.Error()
+	if !strings.Contains(strings.ToLower(text), "permissions violation") {
+		return "", false
+	}
+	_, quoted, found := strings.Cut(text, `"`)
+	subject, _, closed := strings.Cut(quoted, `"`)
+	return subject, found && closed
+}

@@ -1,0 +1,249 @@
+package bucket_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+)
+
+func makeBucket(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	config := jetstream.KeyValueConfig{Bucket: "pns4ones_main", History: 1}
+	if _, err := js.CreateKeyValue(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func publish(t *testing.T, js jetstream.JetStream, key string, value []byte, header nats.Header) (revision uint64) {
+	t.Helper()
+	ack, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: subject(key), Data: value, Header: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ack.Sequence
+}
+
+func put(t *testing.T, js jetstream.JetStream, key string, value []byte) {
+	publish(t, js, key, value, nil)
+}
+
+func get(t *testing.T, js jetstream.JetStream, key string) []byte {
+	t.Helper()
+	kv, err := js.KeyValue(t.Context(), "pns4ones_main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := kv.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Value()
+}
+
+// consumerNames is the names of the consumers that there are.
+func consumerNames(t *testing.T, js jetstream.JetStream) (names []string) {
+	t.Helper()
+	s, err := js.Stream(context.Background(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := s.ConsumerNames(context.Background())
+	for name := range list.Name() {
+		names = append(names, name)
+	}
+	if list.Err() != nil {
+		t.Fatal(list.Err())
+	}
+	return names
+}
+
+func consumers(t *testing.T, js jetstream.JetStream) int {
+	t.Helper()
+	return len(consumerNames(t, js))
+}
+
+func untilConsumers(t *testing.T, js jetstream.JetStream, want int) {
+	t.Helper()
+	over := time.Now().Add(patience)
+	for consumers(t, js) != want {
+		if time.Now().After(over) {
+			t.Fatalf("the stream has %d consumers, want %d", consumers(t, js), want)
+		}
+	}
+}
+
+func TestTheServerIsRestarted(t *testing.T) {
+	s := startNATS(t, nil)
+	_, nodes := three(t, s)
+	a := nodes[0].create("a")
+	for _, n := range nodes {
+		n.untilTitled(a.ID, "a")
+	}
+	for _, title := range []string{"b", "c"} {
+		s.stop()
+		for _, n := range nodes {
+			n.untilProblem(bucket.NotConnected)
+		}
+		s.start()
+		nodes[0].rename(a, title) // right away
+		for _, n := range nodes {
+			n.untilTitled(a.ID, title)
+		}
+	}
+	_, js := s.connect()
+	for _, n := range nodes {
+		n.until("all is well", func() bool { return n.bucket.Status().Problem == nil })
+	}
+	untilConsumers(t, js, len(nodes))
+}
+
+func TestTheConsumerIsDeletedByHand(t *testing.T) {
+	s := startNATS(t, nil)
+	m := newMesh(t, s)
+	one := m.start("web1", options{})
+	one.untilState(bucket.Live)
+	two := m.start("web2", options{})
+	two.untilState(bucket.Live)
+	m.mu.Lock()
+	m.deaf["web2"] = true // so that only the watch can bring anything
+	m.mu.Unlock()
+	_, js := s.connect()
+	before := two.bucket.Status().Watches
+	for _, name := range consumerNames(t, js) {
+		if err := js.DeleteConsumer(t.Context(), stream, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := one.create("a")
+	two.untilTitled(a.ID, "a")
+	if got := two.bucket.Status().Watches; got <= before {
+		t.Errorf("%d watches, there were %d before", got, before)
+	}
+	one.until("it has a new watch, too", func() bool { return one.bucket.Status().Watches > 1 })
+	untilConsumers(t, js, 2)
+}
+
+// watchOf is the consumer of a node's watch.
+func (n *node) watchOf(js jetstream.JetStream) string {
+	n.t.Helper()
+	for _, name := range consumerNames(n.t, js) {
+		if strings.HasPrefix(name, n.name+"-") {
+			return name
+		}
+	}
+	n.t.Fatalf("%s has no watch", n.name)
+	return ""
+}
+
+// deafenWatch has the watch bring nothing any more, although the server says that it is alive.
+func (n *node) deafenWatch(s *natsServer) {
+	n.t.Helper()
+	_, js := s.connect()
+	if _, err := js.PauseConsumer(n.t.Context(), stream, n.watchOf(js), time.Now().Add(time.Hour)); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// endWatch has the watch hear that it has ended.
+func (n *node) endWatch(s *natsServer) {
+	n.t.Helper()
+	conn, js := s.connect()
+	watch, err := js.PushConsumer(n.t.Context(), stream, n.watchOf(js))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	end := &nats.Msg{Subject: watch.CachedInfo().Config.DeliverSubject, Header: nats.Header{"Status": {"409"}}}
+	if err := conn.PublishMsg(end); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		n.t.Fatal(err)
+	}
+	conn.Close()
+}
+
+// Not a word from the watch, but a peer says what it has put.
+func TestANoticeIsEnough(t *testing.T) {
+	s := startNATS(t, nil)
+	m, c := newMesh(t, s), newClock()
+	one := m.start("web1", options{})
+	one.untilState(bucket.Live)
+	two := m.start("web2", options{clock: c})
+	two.untilState(bucket.Live)
+	two.deafenWatch(s)
+	a := one.create("a")
+	c.awaited(t, 50*time.Millisecond)
+	c.advance(50 * time.Millisecond)
+	two.untilTitled(a.ID, "a")
+	if got := one.bucket.Settle(t.Context(), a.ID); len(got.Pending) != 0 || got.Closed != 1 {
+		t.Errorf("settled: %+v", got)
+	}
+	// The watch did not bring it: it is replaced.
+	c.awaited(t, 2*time.Second)
+	before := two.bucket.Status().Watches
+	c.advance(2 * time.Second)
+	c.awaited(t, 50*time.Millisecond)
+	c.advance(50 * time.Millisecond)
+	two.until("there is a new watch", func() bool { return two.bucket.Status().Watches > before })
+}
+
+func TestAPeerKnowsARevisionThatIsLacking(t *testing.T) {
+	s := startNATS(t, nil)
+	m, c := newMesh(t, s), newClock()
+	one := m.start("web1", options{})
+	one.untilState(bucket.Live)
+	two := m.start("web2", options{clock: c})
+	two.untilState(bucket.Live)
+	m.mu.Lock()
+	m.deaf["web2"] = true
+	m.mu.Unlock()
+	two.deafenWatch(s)
+	a := one.create("a")
+	two.bucket.PeerRevision("web1", one.bucket.Revision())
+	c.awaited(t, 2*time.Second)
+	c.advance(2 * time.Second)
+	c.awaited(t, 50*time.Millisecond)
+	c.advance(50 * time.Millisecond)
+	two.untilTitled(a.ID, "a")
+}
+
+// The channel of a watch is closed: the subscription has ended, for whatever reason.
+func TestTheWatchEnds(t *testing.T) {
+	s := startNATS(t, nil)
+	_, nodes := three(t, s)
+	nodes[1].endWatch(s)
+	a := nodes[0].create("a")
+	nodes[1].untilTitled(a.ID, "a")
+	nodes[1].until("there is a new watch", func() bool { return nodes[1].bucket.Status().Watches == 2 })
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	nothingLeft(t)
+	s := startNATS(t, nil)
+	_, nodes := three(t, s)
+	_, js := s.connect()
+	for range 3 {
+		for _, n := range nodes {
+			before := n.bucket.Status().Watches
+			n.endWatch(s)
+			n.until("there is a new watch", func() bool { return n.bucket.Status().Watches > before })
+		}
+	}
+	a := nodes[0].create("a")
+	for _, n := range nodes {
+		n.untilTitled(a.ID, "a")
+		// That of the watch, and the one for all answers of JetStream.
+		n.until("two subscriptions are left", func() bool { return n.conn.NumSubscriptions() == 2 })
+	}
+	untilConsumers(t, js, len(nodes))
+	for _, n := range nodes {
+		n.stop()
+	}
+	untilConsumers(t, js, 0)
+}
