@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,8 +28,11 @@ type Change struct {
 }
 
 var (
-	// ErrConflict: somebody else changed the app meanwhile.
+	// ErrConflict: somebody else changed the app meanwhile, again and again.
 	ErrConflict = errors.New("the app was changed by somebody else meanwhile")
+	// ErrNotAgreed: the nodes of the cluster did not agree on the change, and nothing was
+	// changed. It comes with the reason.
+	ErrNotAgreed = errors.New("the nodes of the cluster could not agree on it")
 	// ErrKeyTaken: an app has a server key that another app has.
 	ErrKeyTaken = errors.New("another app has the same server key")
 )
@@ -318,12 +322,13 @@ func (r *Registry) propose(ctx context.Context, id string, become func(old *App)
 		if err = r.agree(ctx, *proposed); err == nil {
 			return a, proposed, nil
 		}
-		if !errors.Is(err, ErrConflict) {
-			break
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue
+		case ctx.Err() != nil: // it may have been agreed on nevertheless
+			return nil, nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 		}
-	}
-	if ctx.Err() != nil { // it may have been agreed on nevertheless
-		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrNotAgreed, err)
 	}
 	return nil, nil, err
 }
@@ -357,6 +362,23 @@ func (r *Registry) storeAgreed(changes ...Change) error {
 		return fmt.Errorf("%w: the other nodes have it, this one has not: %w", ErrOutcomeUnknown, err)
 	}
 	return nil
+}
+
+// besides says in an error of a change of several apps which of them were changed before.
+func besides(err error, changed []*App) error {
+	if err == nil || len(changed) == 0 {
+		return err
+	}
+	ids := make([]string, len(changed))
+	for i, a := range changed {
+		ids[i] = a.ID
+	}
+	const most = 10
+	more := ""
+	if len(ids) > most {
+		ids, more = ids[:most], fmt.Sprintf(" and %d more", len(ids)-most)
+	}
+	return fmt.Errorf("%w; before that it was done for %s%s", err, strings.Join(ids, ", "), more)
 }
 
 // together does work that asks for agreement in a goroutine of its own, without the

@@ -136,6 +136,7 @@ func TestWhatIsNotAgreedOnIsNotChanged(t *testing.T) {
 	for what, err := range changesOf(r, a.ID) {
 		if what != "backup" {
 			want(t, what, err, errNobodyAnswers)
+			want(t, what, err, app.ErrNotAgreed)
 		}
 	}
 	want(t, "rotate all", second(r.RotateAll([]app.Rotation{{ID: a.ID, Server: true}}, 0)), errNobodyAnswers)
@@ -401,6 +402,9 @@ func TestRotateAllInAClusterChangesOneAppAfterTheOther(t *testing.T) {
 	want(t, "a bad grace", second(r.RotateAll(all, -1)), app.ErrBadGrace)
 	made, err := r.RotateAll(all, 0)
 	want(t, "rotate", err, errNobodyAnswers)
+	if !strings.HasSuffix(err.Error(), "it was done for "+a.ID) {
+		t.Errorf("the error is %v", err)
+	}
 	if len(made) != 1 || made[0] != get(t, r, a.ID) || get(t, r, b.ID) != b || get(t, r, c.ID) != c {
 		t.Errorf("made %v", made)
 	}

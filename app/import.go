@@ -125,7 +125,7 @@ func (r *Registry) importTogether(content []byte) (ImportReport, error) {
 			}
 			report.Imported = imported
 			report.Present = slices.DeleteFunc(report.Present, func(a *App) bool { return ours[a.ID] })
-			return report, err
+			return report, besides(err, imported)
 		}
 		return ImportReport{Imported: imported}, ErrConflict
 	})

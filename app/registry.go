@@ -41,8 +41,9 @@ type Options struct {
 	// from goroutines of the registry, of several changes at once, without the writer's
 	// turn, so [Registry.Apply] can be called meanwhile. ErrConflict says that somebody
 	// else was faster, and that his change was applied: then the change is made anew, at
-	// most 10 times. Any other error is the answer to who made it. When ctx ends it
-	// returns soon; whether it was agreed on is then not known.
+	// most 10 times. Any other error says why there is no agreement; who made the change
+	// gets it with ErrNotAgreed. When ctx ends it returns soon; whether it was agreed on
+	// is then not known.
 	Agree func(ctx context.Context, c Change) error
 }
 
@@ -60,7 +61,8 @@ var ErrClosed = errors.New("the database is closed")
 //
 // Besides what is said with each of them, methods that change something fail with
 // ErrNotStored, ErrOutcomeUnknown, ErrUnavailable, ErrHandingOver, ErrClosed or
-// ErrDamaged. With [Options.Agree], those that change an app fail with its errors, too.
+// ErrDamaged. With [Options.Agree], those that change an app fail with ErrNotAgreed or
+// ErrConflict, too.
 //
 // All methods are safe for concurrent use. Each change runs in a goroutine that ends
 // with it; behind a stalled disk it may outlive its caller, and even Close.

@@ -111,7 +111,7 @@ func (r *Registry) rotateTogether(rotations []Rotation, grace time.Duration) ([]
 			}
 			apps, agreed = append(apps, a), append(agreed, *proposed)
 		}
-		return apps, errors.Join(failed, r.storeAgreed(agreed...))
+		return apps, besides(errors.Join(failed, r.storeAgreed(agreed...)), apps)
 	})
 }
 

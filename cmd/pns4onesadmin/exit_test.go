@@ -46,6 +46,8 @@ func TestExitStatusAndMessageFollowFromTheError(t *testing.T) {
 			"Try again"},
 		{"no database", refused(control.CodeDatabaseUnavailable), exitFailed, "база недоступна",
 			"the database is not available"},
+		{"no cluster", refused(control.CodeClusterUnavailable), exitFailed, "узлы кластера", "the nodes of the cluster"},
+		{"others are faster", refused(control.CodeClusterConflict), exitFailed, "на других узлах", "on other nodes"},
 		{"an unknown outcome", refused(control.CodeOutcomeUnknown), exitFailed,
 			"посмотрите, есть ли оно: «pns4onesadmin list»", "look whether it is there: “pns4onesadmin list”"},
 		{"an unknown outcome in the database", fmt.Errorf("creating: %w", app.ErrOutcomeUnknown), exitFailed,

@@ -27,10 +27,13 @@ const (
 	CodeTooManyNames  = "too_many_names"
 	CodeNamesTooLarge = "names_too_large"
 
-	// The next two say that nothing was changed, and that it may be tried again: in
-	// a moment, and when the database is there again.
+	// The next four say that nothing was changed, and that it may be tried again: in
+	// a moment, when the database is there again, when the cluster is there again, and
+	// when nobody else changes the same app all the time.
 	CodeHandingOver         = "handing_over"
 	CodeDatabaseUnavailable = "database_unavailable"
+	CodeClusterUnavailable  = "cluster_unavailable"
+	CodeClusterConflict     = "cluster_conflict"
 	// CodeOutcomeUnknown says that nobody knows whether it was changed.
 	CodeOutcomeUnknown = "outcome_unknown"
 )

@@ -44,6 +44,11 @@ var recordTexts = map[string]string{
 	"entry of the old keys file":                                      "old_keys_entry",
 	"another old keys file with other apps was not imported":          "old_keys_other",
 
+	"the apps are in agreement with the other nodes":                     "apps_agreed",
+	"the apps are not in agreement with the other nodes":                 "apps_apart",
+	"what is in the cluster's bucket is not from a node, and is ignored": "apps_ignored",
+	"NATS has lost changes of apps, this node has them still":            "apps_lost",
+
 	"administration":                                    "administration",
 	"control request refused":                           "control_refused",
 	"control request failed":                            "control_failed",

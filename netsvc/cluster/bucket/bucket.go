@@ -303,10 +303,10 @@ func (b *Bucket) setState(s State, problem *ProblemError) {
 	b.state, b.problem = s, problem
 	b.announce()
 	switch {
-	case problem == nil:
-		b.o.Logger.Info("the cluster's apps", slog.String("state", string(s)))
-	case !told:
-		b.o.Logger.Warn("the cluster's apps", slog.String("state", string(s)), slog.Any("error", problem))
+	case problem != nil && !told:
+		b.o.Logger.Warn("the apps are not in agreement with the other nodes", slog.Any("error", problem))
+	case problem == nil && s == Live:
+		b.o.Logger.Info("the apps are in agreement with the other nodes", slog.Int("apps", len(b.o.Apps.List())))
 	}
 }
 
@@ -463,7 +463,7 @@ func (b *Bucket) ignore(e entry, why error) {
 	b.ignored++
 	if _, known := b.logged[e.key]; known || len(b.logged) < maxIgnored {
 		b.logged[e.key] = e.revision
-		b.o.Logger.Warn("ignored in the cluster's bucket", slog.String("key", shorten(e.key)),
+		b.o.Logger.Warn("what is in the cluster's bucket is not from a node, and is ignored", slog.String("subject", shorten(e.key)),
 			slog.Uint64("revision", e.revision), slog.Any("error", why))
 	}
 }

@@ -143,9 +143,8 @@ func (b *Bucket) live() {
 	}
 	b.setState(Live, problem)
 	if back := b.rolledBack(known); !was && back != nil {
-		b.o.Logger.Error("the bucket has older apps than this node: NATS has lost what it had acknowledged; "+
-			"«pns4onesadmin cluster restore», on the node with the newest apps, gives them to all",
-			slog.String("apps", list(back)))
+		b.o.Logger.Error("NATS has lost changes of apps, this node has them still", slog.Int("apps", len(back)),
+			slog.String("detail", list(back)))
 	}
 }
 

@@ -15,6 +15,12 @@ var refusals = []struct {
 	status int
 	code   string
 }{
+	// Those that say more than what they may wrap as their cause come before it.
+	// Not 503, which a program may take for leave to do it once more.
+	{app.ErrOutcomeUnknown, http.StatusInternalServerError, control.CodeOutcomeUnknown},
+	{app.ErrNotAgreed, http.StatusServiceUnavailable, control.CodeClusterUnavailable},
+	{app.ErrConflict, http.StatusConflict, control.CodeClusterConflict},
+	{app.ErrUnavailable, http.StatusServiceUnavailable, control.CodeDatabaseUnavailable},
 	{app.ErrNotFound, http.StatusNotFound, control.CodeAppNotFound},
 	{app.ErrBadTitle, http.StatusBadRequest, control.CodeBadTitle},
 	{app.ErrBadGrace, http.StatusBadRequest, control.CodeBadGrace},
@@ -24,10 +30,6 @@ var refusals = []struct {
 	{names.ErrTooMany, http.StatusConflict, control.CodeTooManyNames},
 	{names.ErrBadName, http.StatusBadRequest, control.CodeBadName},
 	{app.ErrHandingOver, http.StatusServiceUnavailable, control.CodeHandingOver},
-	// These two before what they may wrap as their cause.
-	{app.ErrUnavailable, http.StatusServiceUnavailable, control.CodeDatabaseUnavailable},
-	// Not 503, which a program may take for leave to do it once more.
-	{app.ErrOutcomeUnknown, http.StatusInternalServerError, control.CodeOutcomeUnknown},
 	{app.ErrNotStored, http.StatusInsufficientStorage, control.CodeNotStored},
 }
 

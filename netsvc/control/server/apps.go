@@ -188,10 +188,7 @@ func (s *Server) rotateKeys(r *http.Request) (reply, error) {
 	for _, one := range rotations {
 		before[one.ID], _ = s.hub.AppSessions(one.ID)
 	}
-	apps, err := s.apps.RotateAll(rotations, grace)
-	if err != nil {
-		return nil, err
-	}
+	apps, err := s.apps.RotateAll(rotations, grace) // after an error, those that it came too late for
 	changes := []control.AppChange{}
 	for i, a := range apps {
 		now := s.describe(a)
@@ -199,6 +196,9 @@ func (s *Server) rotateKeys(r *http.Request) (reply, error) {
 		s.auditApp(r, "new keys", a, slog.Bool("server", rotations[i].Server), slog.Bool("client", rotations[i].Client),
 			slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
 		changes = append(changes, control.AppChange{App: now, ClosedSessions: closed})
+	}
+	if err != nil {
+		return nil, err
 	}
 	return object(changes), nil
 }

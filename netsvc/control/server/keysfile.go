@@ -9,11 +9,11 @@ import (
 
 func (s *Server) importKeys(r *http.Request) (reply, error) {
 	report, err := s.apps.Import(r.Body)
+	for _, a := range report.Imported { // after an error, those that it came too late for
+		s.auditApp(r, "import app", a)
+	}
 	if err != nil {
 		return nil, err
-	}
-	for _, a := range report.Imported {
-		s.auditApp(r, "import app", a)
 	}
 	s.audit(r, "import keys file", slog.Int("apps", len(report.Imported)),
 		slog.Int("present", len(report.Present)), slog.Int("problems", len(report.Problems)+report.Omitted))
