@@ -76,8 +76,8 @@ func (s *sessionsScreen) keys() keyTable {
 		{keys: "enter", text: "tui.key_open", do: with(s.selectedRow, s.openDetail)},
 	}
 	switch {
-	case len(s.marked) > 0:
-		table = append(table, s.markedKeys()...)
+	case len(s.marked) > 0: // whoever has marked some is going to do something with them
+		table = append(s.markedKeys(), table...)
 	case s.known && s.total == 0 && s.filter.text != "":
 		table = append(keyTable{{keys: "e", text: "tui.key_explain", do: s.explainSought}}, table...)
 	default:

@@ -42,7 +42,7 @@ func (p *program) history(ctx context.Context, client *control.Client, ref strin
 		})
 	}
 	p.printTable([]column{
-		{title: p.text.T("admin.column_from")},
+		{title: p.text.T("admin.column_from"), whole: true},
 		{title: p.text.T("admin.column_sessions"), number: true},
 		{title: p.text.T("admin.column_messages_rate"), number: true},
 		{title: p.text.T("admin.column_delivered_rate"), number: true},

@@ -59,7 +59,7 @@ func (p *program) printInfobases(found []control.Infobase, apps []control.App, w
 		column{title: p.text.T("admin.column_groups"), number: true, spare: true},
 		column{title: p.text.T("admin.column_messages"), number: true},
 		column{title: p.text.T("admin.column_unmatched"), number: true},
-		column{title: p.text.T("admin.column_last_message"), spare: true},
+		column{title: p.text.T("admin.column_last_message"), whole: true, spare: true},
 		column{title: p.text.T("admin.column_name_id")})
 	rows := make([][]string, len(found))
 	for i, ib := range found {

@@ -186,7 +186,7 @@ func (p *program) printSessions(sessions []control.Session, apps []control.App) 
 	of := p.sessionColumns(sessions, apps)
 	columns := make([]column, len(of))
 	for i, c := range of {
-		columns[i] = column{p.text.T(c.title), c.number, c.spare}
+		columns[i] = column{title: p.text.T(c.title), number: c.number, spare: c.spare}
 	}
 	var rows [][]string
 	for _, s := range sessions {

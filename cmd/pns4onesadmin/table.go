@@ -15,12 +15,14 @@ import (
 type column struct {
 	title  string
 	number bool // aligned to the right on a terminal
+	whole  bool // never cut: half a time is none
 	spare  bool // left out first where a terminal is too narrow
 }
 
 // Widths of columns on a terminal that cannot show them in full, in cells.
 const (
 	comfortWidth = 12 // a text is still told from others; below it spare columns go
+	comfortHead  = 9  // a head of a number is still understood; below it spare columns go
 	leastWidth   = 6  // no column of texts is narrower
 )
 
@@ -137,13 +139,13 @@ func contentWidths(columns []column, rows [][]string) []int {
 	return widths
 }
 
-// leastWidths are those below which a table is not cut: of a number nothing is, of a
-// text all beyond least.
+// leastWidths are those below which a table is not cut: of a number or a time nothing is, of
+// a text or a head all beyond least.
 func leastWidths(columns []column, rows [][]string, least int) []int {
 	widths := naturalWidths(columns, rows)
 	for i, content := range contentWidths(columns, rows) {
-		if columns[i].number {
-			widths[i] = min(widths[i], max(content, leastWidth))
+		if columns[i].number || columns[i].whole {
+			widths[i] = min(widths[i], max(content, min(least, comfortHead)))
 		} else {
 			widths[i] = min(widths[i], least)
 		}

@@ -75,6 +75,8 @@ open() {
 	shift 2
 	columns=$width lines=$height theme=dark
 	case " $* " in *" light "*) theme=light ;; esac
+	# The server ends with its last session, and a new one that comes meanwhile is lost.
+	tmux has-session -t keep 2>/dev/null || tmux new-session -d -s keep "sleep 3600"
 	tmux kill-session -t panel 2>/dev/null || true
 	tmux new-session -d -s panel -x "$width" -y "$height" \
 		"TERM=tmux-256color '$work/pns4onesadmin' --control '$work/control.sock' tui $*; echo \$? >'$work/status'"
