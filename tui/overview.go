@@ -186,7 +186,10 @@ func (o *overviewScreen) facts(width int) []string {
 	if l := s.Latency; l.P50 != nil && l.P99 != nil {
 		delivery = o.t("tui.latency", "p50", o.words.Seconds(*l.P50), "p99", o.words.Seconds(*l.P99))
 	}
-	memory := o.t("tui.memory", "size", o.words.Bytes(s.MemoryBytes)) + "   " + o.queues("tui.queue_memory")
+	memory := o.t("tui.memory", "size", o.words.Bytes(s.MemoryBytes))
+	if s.QueueMemory.MaxBytes > 0 { // a daemon of a version before does not tell
+		memory += "   " + o.queues("tui.queue_memory")
+	}
 	fields := []field{
 		{o.t("tui.service"), o.style.good.Render("● ") + cells.Truncate(running, room-2)},
 		{o.t("tui.senders"), style.Render(cells.Truncate(listen, room))},

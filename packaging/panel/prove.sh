@@ -56,10 +56,11 @@ start_daemon() {
 	eventually admin status || { cat "$work/log" >&2; fail "the daemon does not start"; }
 }
 
-# Ports that are free now, if not for certain in a moment.
+# Ports that are free now, if not for certain in a moment, and none that outgoing
+# connections are given.
 free() { (echo >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 1 || return 0; }
-http=$((20000 + RANDOM % 20000))
-until free "$http" && free $((http + 1)); do http=$((20000 + RANDOM % 20000)); done
+http=$((20000 + RANDOM % 12000))
+until free "$http" && free $((http + 1)); do http=$((20000 + RANDOM % 12000)); done
 tcp=$((http + 1))
 
 screen() { tmux capture-pane -p -t panel; }
