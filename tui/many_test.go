@@ -25,7 +25,7 @@ func TestDisconnectsTheMarked(t *testing.T) {
 	d.press("x", "down", "enter")
 	d.sees("Отключён 1 сеанс.", "3 сеанса", "-помечен")
 	d.press("space")
-	d.sees("помечен 1", "esc снять пометки")
+	d.sees("помечен 1", "esc снять метки")
 	d.press("esc")
 	d.sees("-помечен 1", "3 сеанса")
 }
