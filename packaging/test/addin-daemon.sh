@@ -11,7 +11,8 @@ trap 'kill $daemon $host 2>/dev/null || true; rm -rf "$work"' EXIT
 daemon='' host=''
 http=$((21000 + RANDOM % 5000)) tcp=$((26001 + RANDOM % 5000))
 admin() { "$programs/pns4onesadmin" --control "$work/control.sock" --json "$@"; }
-XDG_CONFIG_HOME=$work "$programs/pns4ones" -listen "127.0.0.1:$http" -service "127.0.0.1:$tcp" -data_dir "$work" -control "$work/control.sock" >"$work/daemon.log" 2>&1 &
+XDG_CONFIG_HOME=$work "$programs/pns4ones" -listen "127.0.0.1:$http" -service "127.0.0.1:$tcp" -data_dir "$work" \
+	-control "$work/control.sock" >"$work/daemon.log" 2>&1 &
 daemon=$!
 eventually "the start of the daemon" admin status
 admin create proof >"$work/app.json" 2>/dev/null
@@ -32,7 +33,8 @@ threads=$(figure Threads) memory=$(figure VmRSS)
 worker=$(find "/proc/$host/task" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -vx "$host")
 [ "$threads_before/$threads" = 1/2 ] || fail "$threads_before threads before Connect, $threads after it"
 timeout -s INT "$seconds" strace -f -qq -o "$work/trace" -p "$worker" || true
-! grep -vE 'strace|<unfinished|restart_syscall|resumed|detached|\+\+\+|---' "$work/trace" || fail "an idle connection is not idle: $(cat "$work/trace")"
+! grep -vE 'strace|<unfinished|restart_syscall|resumed|detached|\+\+\+|---' "$work/trace" ||
+	fail "an idle connection is not idle: $(cat "$work/trace")"
 step release 1
 exec 8>&-
 wait "$host" || fail "the host: $(cat "$work/said")"

@@ -17,9 +17,12 @@ ip netns add "$client"
 ip link add veth-s netns "$service" type veth peer name veth-c netns "$client"
 ip -n "$service" address add 10.99.0.1/24 dev veth-s
 ip -n "$client" address add 10.99.0.2/24 dev veth-c
-for one in "$service lo" "$service veth-s" "$client lo" "$client veth-c"; do ip -n "${one% *}" link set "${one#* }" up; done
+for one in "$service lo" "$service veth-s" "$client lo" "$client veth-c"; do
+	ip -n "${one% *}" link set "${one#* }" up
+done
 admin() { "$programs/pns4onesadmin" --control "$work/control.sock" --json "$@" 2>/dev/null; }
-XDG_CONFIG_HOME=$work ip netns exec "$service" "$programs/pns4ones" -data_dir "$work" -control "$work/control.sock" >"$work/daemon.log" 2>&1 &
+XDG_CONFIG_HOME=$work ip netns exec "$service" "$programs/pns4ones" -data_dir "$work" \
+	-control "$work/control.sock" >"$work/daemon.log" 2>&1 &
 daemon=$!
 eventually "the start of the daemon" admin status
 admin create proof >"$work/app.json"

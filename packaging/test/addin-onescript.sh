@@ -61,7 +61,8 @@ wait "$script" || fail "OneScript: $(cat "$work/said")"
 expect "$work/said" отключены "OneScript"
 grep -q '"error"' <(jq -r '.[0]' "$work/events") && fail "the add-in raises errors: $(cat "$work/events")"
 jq -r '.[3] | fromjson | .topic' "$work/events" >"$work/topics"
-[ "$(grep -v '^[0-9]' "$work/topics" | sort | xargs)" = "$(printf '%s\n' пользователю группе всем всем | sort | xargs)" ] ||
+wanted=$(printf '%s\n' пользователю группе всем всем | sort | xargs)
+[ "$(grep -v '^[0-9]' "$work/topics" | sort | xargs)" = "$wanted" ] ||
 	fail "events: $(head -n 8 "$work/events")"
 [ "$(jq -r '.[3] | fromjson | .data["к"] // empty' "$work/events" | sort -u)" = 'в кавычках 😀' ] ||
 	fail "a text has changed: $(head -n 4 "$work/events")"

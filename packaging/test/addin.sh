@@ -30,14 +30,17 @@ win32=$built/PNS4OneSComp_Win32_$names.dll
 
 # A change without a new version would never reach a client that has installed the
 # add-in: 1C goes by the names of the files.
-sources=$(cd "$addin" && LC_ALL=C find . -maxdepth 1 -type f \( -name '*.?pp' -o -name '*.rc' -o -name '*.map' -o -name build.sh \) | LC_ALL=C sort |
+sources=$(cd "$addin" && LC_ALL=C find . -maxdepth 1 -type f \
+	\( -name '*.?pp' -o -name '*.rc' -o -name '*.map' -o -name build.sh \) | LC_ALL=C sort |
 	while read -r file; do sha256sum "$file"; done | sha256sum | cut -d' ' -f1)
 [ "$version $sources" = "$(cat "$addin/SOURCES")" ] ||
-	fail "the sources of the add-in have changed. Once a version is released, each change takes a new one in packaging/1c/addin/VERSION. Then write into packaging/1c/addin/SOURCES: $version $sources"
+	fail "the sources of the add-in have changed. Once a version is released, each change takes a new one in" \
+		"packaging/1c/addin/VERSION. Then write into packaging/1c/addin/SOURCES: $version $sources"
 
 five="DestroyObject GetAttachType GetClassNames GetClassObject SetPlatformCapabilities"
 for library in "$built"/*.so; do
-	[ "$(nm -D --defined-only "$library" | awk '{ print $3 }' | sort | xargs)" = "$five" ] || fail "$library exports $(nm -D --defined-only "$library")"
+	[ "$(nm -D --defined-only "$library" | awk '{ print $3 }' | sort | xargs)" = "$five" ] ||
+		fail "$library exports $(nm -D --defined-only "$library")"
 	needed=$(readelf -d "$library" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | xargs)
 	for one in $needed; do
 		case $one in
@@ -52,11 +55,14 @@ for library in "$built"/*.so; do
 done
 for library in "$win64" "$win32"; do
 	dump=$(x86_64-w64-mingw32-objdump -p "$library")
-	[ "$(sed -n 's/.*DLL Name: //p' <<<"$dump" | tr '[:upper:]' '[:lower:]' | sort | xargs)" = "bcrypt.dll kernel32.dll msvcrt.dll ws2_32.dll" ] ||
+	needed=$(sed -n 's/.*DLL Name: //p' <<<"$dump" | tr '[:upper:]' '[:lower:]' | sort | xargs)
+	[ "$needed" = "bcrypt.dll kernel32.dll msvcrt.dll ws2_32.dll" ] ||
 		fail "$library needs $(grep 'DLL Name' <<<"$dump")"
-	grep -qE 'MajorSubsystemVersion\s+6' <<<"$dump" && grep -qE 'MajorOSystemVersion\s+6' <<<"$dump" || fail "$library is not for Windows 7"
+	grep -qE 'MajorSubsystemVersion\s+6' <<<"$dump" && grep -qE 'MajorOSystemVersion\s+6' <<<"$dump" ||
+		fail "$library is not for Windows 7"
 	# A function that is younger than Windows 7 would come to light here.
-	sed -n '/Import Tables/,/Export Tables/p' <<<"$dump" | awk 'NF == 3 && $3 ~ /^[A-Za-z_][^.]*$/ { print $3 }' | sort -u >"$work/imports"
+	sed -n '/Import Tables/,/Export Tables/p' <<<"$dump" |
+		awk 'NF == 3 && $3 ~ /^[A-Za-z_][^.]*$/ { print $3 }' | sort -u >"$work/imports"
 	[ -s "$work/imports" ] || fail "no imports of $library"
 	unknown=$(LC_ALL=C comm -23 <(LC_ALL=C sort -u "$work/imports") <(LC_ALL=C sort -u "$here/testdata/windows7-imports"))
 	[ -z "$unknown" ] || fail "$library imports what is not in testdata/windows7-imports: $unknown"
@@ -65,9 +71,14 @@ for library in "$win64" "$win32"; do
 	strings -el "$library" | grep -qx "$version" || fail "$library does not tell its version"
 done
 unzip -q -o "$built/pns4ones-addin-$version.zip" -d "$work/bundle"
-for file in "$work/bundle"/*; do cmp -s "$file" "$built/$(basename "$file")" || fail "$(basename "$file") in the bundle is another one"; done
-grep -o 'path="[^"]*"' "$work/bundle/manifest.xml" | cut -d'"' -f2 | while read -r path; do [ -s "$work/bundle/$path" ] || fail "the manifest names $path"; done
-proven "files: five exports, glibc 2.17, four DLLs of Windows 7; bundle $(stat -c %s "$built/pns4ones-addin-$version.zip") bytes"
+for file in "$work/bundle"/*; do
+	cmp -s "$file" "$built/$(basename "$file")" || fail "$(basename "$file") in the bundle is another one"
+done
+grep -o 'path="[^"]*"' "$work/bundle/manifest.xml" | cut -d'"' -f2 | while read -r path; do
+	[ -s "$work/bundle/$path" ] || fail "the manifest names $path"
+done
+proven "files: five exports, glibc 2.17, four DLLs of Windows 7;" \
+	"bundle $(stat -c %s "$built/pns4ones-addin-$version.zip") bytes"
 
 ### behaviour on Linux, against a service that misbehaves and the daemon
 # The add-in of 2022 runs beside ours, with a stand-in for the OpenSSL that it wants.
@@ -76,7 +87,8 @@ if [ -f "$shared/released/PNS4OneSComp-1.0.zip" ]; then
 	released=$work/released
 	unzip -q "$shared/released/PNS4OneSComp-1.0.zip" -d "$released"
 	printf 'OPENSSL_1_1_0 { global: *; };\n' >"$work/crypto.map"
-	clang -shared -fPIC -Wl,-soname,libcrypto.so.1.1 "-Wl,--version-script=$work/crypto.map" "$here/testdata/libcrypto-1.1.c" -ldl \
+	clang -shared -fPIC -Wl,-soname,libcrypto.so.1.1 "-Wl,--version-script=$work/crypto.map" \
+		"$here/testdata/libcrypto-1.1.c" -ldl \
 		-o "$released/libcrypto.so.1.1"
 else
 	proven "left out: the add-in of 2022 is not beside the project"
@@ -87,7 +99,8 @@ prove() {
 	local what=$1 library=$2 host=$3 codec=$4 runner=$5 old=${6:+${released:+$released/$6}} log=$work/$1.log
 	shift 6
 	PNS4ONES_ADDIN_SANITIZED=${sanitized:-} \
-		PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner PNS4ONES_ADDIN_LONG=$long \
+		PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner \
+		PNS4ONES_ADDIN_LONG=$long \
 		PNS4ONES_ADDIN_RELEASED=$old PNS4ONES_ADDIN_RELEASED_LIBRARIES=$released \
 		go test -count=1 -timeout 60m -v "$@" ./packaging/1c/addin/prove >"$log" 2>&1 ||
 		fail "$what: $(grep -vE '^ *(=== |--- PASS)' "$log" | tail -n 60)"
@@ -108,7 +121,8 @@ loads() {
 base_root
 loads "$base" "Debian 12"
 if [ -n "$long" ]; then
-	if [ -e "$cache/bullseye.done" ] || debootstrap --variant=minbase bullseye "$cache/bullseye" >"$cache/bullseye.log" 2>&1; then
+	if [ -e "$cache/bullseye.done" ] ||
+		debootstrap --variant=minbase bullseye "$cache/bullseye" >"$cache/bullseye.log" 2>&1; then
 		touch "$cache/bullseye.done"
 		loads "$cache/bullseye" "Debian 11"
 	else
@@ -132,7 +146,8 @@ under_sanitizers() {
 	[ -z "$long" ] || tests=()
 	for kind in address thread; do
 		"$addin/build.sh" sanitized "$kind" "$work/$kind"
-		sanitized=$kind prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' '' "${tests[@]}"
+		sanitized=$kind prove "$kind sanitizer" "$work/$kind/addin.so" "$work/$kind/host" "$work/$kind/codec" '' '' \
+			"${tests[@]}"
 	done
 }
 
@@ -158,13 +173,15 @@ fuzzed() {
 # would end at once.
 wine_proofs() {
 	local arch=$1 loader=$2 server=$3 bits=$4
-	export WINEPREFIX=$work/$arch WINEARCH=$arch WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml=' DISPLAY='' LC_ALL=C.UTF-8
+	export WINEPREFIX=$work/$arch WINEARCH=$arch WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml='
+	export DISPLAY='' LC_ALL=C.UTF-8
 	mkdir -p "$WINEPREFIX/drive_c/windows/system32"
 	[ "$arch" = win64 ] || cp "$cache/wine32/zlib1.dll" "$WINEPREFIX/drive_c/windows/system32"
 	"$server" -p || fail "the server of Wine $arch does not start"
 	# shellcheck disable=SC2064
 	trap "'$server' -k || true" EXIT
-	timeout 300 "$loader" wineboot -i >"$work/wineboot.log" 2>&1 || fail "Wine $arch does not start: $(tail -n 5 "$work/wineboot.log")"
+	timeout 300 "$loader" wineboot -i >"$work/wineboot.log" 2>&1 ||
+		fail "Wine $arch does not start: $(tail -n 5 "$work/wineboot.log")"
 	prove "Wine $arch" "$built/PNS4OneSComp_Win${bits}_$names.dll" "$built/host$bits.exe" "$built/codec$bits.exe" "$loader" \
 		"PNS4OneSComp_Win$bits.dll"
 }

@@ -146,7 +146,8 @@ Function B() Return Not True; EndFunction`, bsl.Client)
 // TestResolveKeepsPlaces: what a context leaves out is blank, the rest where it was.
 func TestResolveKeepsPlaces(t *testing.T) {
 	t.Parallel()
-	const source = "#Область О\n#Если Клиент Тогда\nК();\n#ИначеЕсли Не (Сервер Или Клиент) Тогда\nВ();\n#Иначе\nС = \"\n|#Если\";\n#КонецЕсли\n#КонецОбласти\n"
+	const source = "#Область О\n#Если Клиент Тогда\nК();\n#ИначеЕсли Не (Сервер Или Клиент) Тогда\nВ();\n" +
+		"#Иначе\nС = \"\n|#Если\";\n#КонецЕсли\n#КонецОбласти\n"
 	for context, want := range map[bsl.Context]string{
 		bsl.Client:             "\n\nК();\n\n\n\n\n\n\n\n",
 		bsl.Server:             "\n\n\n\n\n\nС = \"\n|#Если\";\n\n\n",

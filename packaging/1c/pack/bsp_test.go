@@ -45,7 +45,8 @@ func TestABrokenSecondExtensionIsRefused(t *testing.T) {
 	)
 	head, _, _ := strings.Cut(string(memory(t, extensionBSP)[whole].Data), "\n\t<Configuration")
 	object := func(kind, name, more, children string) string {
-		return fmt.Sprintf("%s<%s uuid=\"00000000-0000-4000-8000-%012x\"><Properties><Name>%s</Name>%s</Properties><ChildObjects>%s</ChildObjects></%[2]s></MetaDataObject>",
+		return fmt.Sprintf("%s<%s uuid=\"00000000-0000-4000-8000-%012x\">"+
+			"<Properties><Name>%s</Name>%s</Properties><ChildObjects>%s</ChildObjects></%[2]s></MetaDataObject>",
 			head, kind, len(name), name, more, children)
 	}
 	catalog := map[string]string{
@@ -67,12 +68,14 @@ func TestABrokenSecondExtensionIsRefused(t *testing.T) {
 		{4, whole, `<Configuration uuid="`, `<Configuration uuid="0`, "is no uuid", nil},
 		{5, whole, "<NamePrefix>pns4onesБСП_", "<NamePrefix>pns4ones_", "NamePrefix", nil},
 		{6, mail + ".xml", "90433152", "90433153", "extends", nil},
-		{6, task + ".xml", "<ExtendedConfigurationObject>3ad08f4a-6202-4099-b6cc-bc116e6731a0</ExtendedConfigurationObject>", "", "extends", nil},
+		{6, task + ".xml", "<ExtendedConfigurationObject>3ad08f4a-6202-4099-b6cc-bc116e6731a0</ExtendedConfigurationObject>",
+			"", "extends", nil},
 		{6, whole, "<Task>", "<Catalog>Пользователи</Catalog><Task>", "is adopted", catalog},
 		{7, whole, "<Task>", withProcessor, "the generated types are", processor},
 		{8, tell + ".xml", "<ServerCall>false", "<ServerCall>true", "the flags are", nil},
 		{9, whole, "<Task>", withProcessor, "0 main attributes", processor},
-		{10, code, `"pns4onesБСП_Уведомления.УведомитьОЗадаче"`, `"pns4onesБСП_Уведомления.Нет"`, "there is no exported method", nil},
+		{10, code, `"pns4onesБСП_Уведомления.УведомитьОЗадаче"`, `"pns4onesБСП_Уведомления.Нет"`,
+			"there is no exported method", nil},
 		{11, whole, "<Task>", withProcessor, "no role has a right", processor},
 		{12, whole, "<Task>", withProcessor, "is in no section", processor},
 		{14, mail + "/Ext/Module.bsl", "УведомитьОПисьмах()", "УведомитьОПисьмах(1)", "takes 0 arguments", nil},

@@ -15,7 +15,7 @@ func TestWithTheAddIn(t *testing.T) {
 	t.Parallel()
 	bundle := os.Getenv("ADDIN_BUNDLE")
 	if bundle == "" {
-		t.Skip("the add-in is not here: set ADDIN_BUNDLE to the zip file that packaging/1c/addin/build.sh bundle FOLDER makes")
+		t.Skip("the add-in is not here: set ADDIN_BUNDLE to the zip file that addin/build.sh bundle FOLDER makes")
 	}
 	if !filepath.IsAbs(bundle) {
 		t.Fatalf("ADDIN_BUNDLE must be an absolute path, not %s", bundle)

@@ -60,11 +60,16 @@ func TestConnectRefuses(t *testing.T) {
 		{"no key", []string{"localhost", "36695", app, ib, user, "", ""}, "Некорректный ключ клиента"},
 		{"null key", []string{"localhost", "36695", app, ib, user, "", ":nullstring"}, "Некорректный ключ клиента"},
 		{"long key", []string{"localhost", "36695", app, ib, user, "", ":long:10000"}, "Некорректный ключ клиента"},
-		{"long user", []string{"localhost", "36695", app, ib, ":long:10000", "", testKey}, "Параметры подключения слишком длинные или содержат недопустимые символы"},
-		{"NUL in an id", []string{"localhost", "36695", app, ":utf16:0041 0000 0042", user, "", testKey}, "Параметры подключения слишком длинные или содержат недопустимые символы"},
-		{"a date", []string{"localhost", "36695", ":date:0", ib, user, "", testKey}, "Параметры подключения должны быть строками"},
-		{"a blob", []string{"localhost", "36695", app, ib, ":blob:x", "", testKey}, "Параметры подключения должны быть строками"},
-		{"half a port", []string{"localhost", ":real:1.5", app, ib, user, "", testKey}, "Параметры подключения должны быть строками"},
+		{"long user", []string{"localhost", "36695", app, ib, ":long:10000", "", testKey},
+			"Параметры подключения слишком длинные или содержат недопустимые символы"},
+		{"NUL in an id", []string{"localhost", "36695", app, ":utf16:0041 0000 0042", user, "", testKey},
+			"Параметры подключения слишком длинные или содержат недопустимые символы"},
+		{"a date", []string{"localhost", "36695", ":date:0", ib, user, "", testKey},
+			"Параметры подключения должны быть строками"},
+		{"a blob", []string{"localhost", "36695", app, ib, ":blob:x", "", testKey},
+			"Параметры подключения должны быть строками"},
+		{"half a port", []string{"localhost", ":real:1.5", app, ib, user, "", testKey},
+			"Параметры подключения должны быть строками"},
 		{"negative port", []string{"localhost", ":int:-1", app, ib, user, "", testKey}, "Указан неверный адрес сервера"},
 	}
 	for _, c := range cases {
@@ -175,15 +180,19 @@ func TestBlackHole(t *testing.T) {
 func TestNamesAndWrongCalls(t *testing.T) {
 	h := load(t)
 	h.do("new", "1")
-	const want = `{"class":"PNS4OneSComp","info":1000,"extension":"com_ptolkachev_PNS4OneSCompExtension","attach":3,"depth":1000,` +
-		`"properties":[["Version","Версия",true,false],["State","Состояние",true,false],["StateEvents","СобытияСостояния",true,true],` +
+	const want = `{"class":"PNS4OneSComp","info":1000,"extension":"com_ptolkachev_PNS4OneSCompExtension",` +
+		`"attach":3,"depth":1000,` +
+		`"properties":[["Version","Версия",true,false],["State","Состояние",true,false],` +
+		`["StateEvents","СобытияСостояния",true,true],` +
 		`["Groups","Группы",true,true],["UserName","ИмяПользователя",true,true],["InfobaseName","ИмяБазы",true,true],` +
 		`["LastError","ПоследняяОшибка",true,false],["Statistics","Статистика",true,false]],` +
-		`"methods":[["Connect","Подключить",7,true],["Shutdown","Отключить",0,false],["GetLastError","ПолучитьОшибку",0,true]]}`
+		`"methods":[["Connect","Подключить",7,true],["Shutdown","Отключить",0,false],` +
+		`["GetLastError","ПолучитьОшибку",0,true]]}`
 	h.expect(want, "describe", "1")
 	for name, numbers := range map[string]string{
-		"connect": "[-1,0]", "ПОДКЛЮЧИТЬ": "[-1,0]", "отключить": "[-1,1]", "GETLASTERROR": "[-1,2]", "получитьОшибку": "[-1,2]",
-		"версия": "[0,-1]", "STATISTICS": "[7,-1]", "": "[-1,-1]", "Подключит": "[-1,-1]", "Version ": "[-1,-1]",
+		"connect": "[-1,0]", "ПОДКЛЮЧИТЬ": "[-1,0]", "отключить": "[-1,1]", "GETLASTERROR": "[-1,2]",
+		"получитьОшибку": "[-1,2]",
+		"версия":         "[0,-1]", "STATISTICS": "[7,-1]", "": "[-1,-1]", "Подключит": "[-1,-1]", "Version ": "[-1,-1]",
 	} {
 		h.expect(numbers, "find", "1", name)
 	}

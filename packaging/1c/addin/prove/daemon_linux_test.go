@@ -28,7 +28,8 @@ var build = sync.OnceValue(func() (err error) {
 	if programs, err = os.MkdirTemp("", "pns4ones-prove"); err != nil {
 		return err
 	}
-	out, err := exec.Command("go", "build", "-o", programs, "../../../../cmd/pns4ones", "../../../../cmd/pns4onesadmin").CombinedOutput()
+	const cmd = "../../../../cmd/"
+	out, err := exec.Command("go", "build", "-o", programs, cmd+"pns4ones", cmd+"pns4onesadmin").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -98,7 +99,8 @@ func (d *daemon) stop(signal os.Signal) {
 }
 
 func (d *daemon) try(arguments ...string) ([]byte, error) {
-	arguments = append([]string{"--control", filepath.Join(d.folder, "control.sock"), "--lang", "en", "--json"}, arguments...)
+	arguments = append([]string{"--control", filepath.Join(d.folder, "control.sock"), "--lang", "en", "--json"},
+		arguments...)
 	var out, complaints bytes.Buffer
 	c := exec.Command(filepath.Join(programs, "pns4onesadmin"), arguments...)
 	c.Stdout, c.Stderr = &out, &complaints
@@ -126,7 +128,9 @@ func (d *daemon) json(into any, arguments ...string) {
 func (d *daemon) send(want int, title string, to ...string) {
 	d.t.Helper()
 	var sent struct{ Sessions int }
-	arguments := append([]string{"send", "--http", "http://127.0.0.1:" + d.http, "--server-key", d.ServerKey, "--ib", ib, "--title", title}, to...)
+	arguments := append([]string{
+		"send", "--http", "http://127.0.0.1:" + d.http, "--server-key", d.ServerKey, "--ib", ib, "--title", title,
+	}, to...)
 	d.json(&sent, arguments...)
 	if sent.Sessions != want {
 		d.t.Fatalf("%s: %d sessions, want %d", title, sent.Sessions, want)
@@ -217,7 +221,8 @@ func TestDaemonHearsOfTheClient(t *testing.T) {
 		t.Fatalf("%d sessions", len(sessions))
 	}
 	got := sessions[0]
-	if got.UserName != "Иванов Иван" || got.IbName != "Бухгалтерия" || got.UserGroup != "Менеджеры" || !slices.Equal(got.Groups, []string{"Склад", "Касса 😀"}) {
+	if got.UserName != "Иванов Иван" || got.IbName != "Бухгалтерия" || got.UserGroup != "Менеджеры" ||
+		!slices.Equal(got.Groups, []string{"Склад", "Касса 😀"}) {
 		t.Errorf("the daemon has heard %+v", got)
 	}
 	if !strings.HasPrefix(got.Agent, "pns4ones-addin/") || got.Host == "" {
@@ -248,7 +253,8 @@ func TestDaemonGoesAndComesBack(t *testing.T) {
 	d.json(nil, "upgrade")
 	d.send(1, "after the upgrade", "--user", "ann")
 	h.title("1", "after the upgrade")
-	if reconnects := func(s string) string { return s[strings.Index(s, "reconnects"):strings.Index(s, "frames")] }; reconnects(before) != reconnects(h.do("get", "1", "Statistics")) {
+	reconnects := func(s string) string { return s[strings.Index(s, "reconnects"):strings.Index(s, "frames")] }
+	if reconnects(before) != reconnects(h.do("get", "1", "Statistics")) {
 		t.Error("the add-in has connected again over an upgrade")
 	}
 	h.expect("true", "release", "1")
@@ -312,7 +318,8 @@ func TestDaemonFailover(t *testing.T) {
 	second.json(nil, "import", keys)
 	second.ID, second.ServerKey, second.ClientKey = first.ID, first.ServerKey, first.ClientKey
 	h.do("new", "1")
-	h.expect("true", "connect", "1", "127.0.0.1", first.tcp+",127.0.0.1:"+second.tcp, first.ID, ib, "ann", "", first.ClientKey)
+	h.expect("true", "connect", "1", "127.0.0.1", first.tcp+",127.0.0.1:"+second.tcp, first.ID, ib, "ann", "",
+		first.ClientKey)
 	first.eventually("a session at the first", func() bool { return first.sessions() == 1 })
 	first.send(1, "the first", "--user", "ann")
 	h.title("1", "the first")
@@ -344,7 +351,8 @@ func TestDaemonIsRestartedUnderManyClients(t *testing.T) {
 	for i := range processes {
 		h := load(t)
 		h.do("quiet")
-		h.expect(fmt.Sprint(each), "many", fmt.Sprint(i*each+1), fmt.Sprint(each), "127.0.0.1", d.tcp, d.ID, ib, "user", "Все", d.ClientKey)
+		h.expect(fmt.Sprint(each), "many", fmt.Sprint(i*each+1), fmt.Sprint(each), "127.0.0.1", d.tcp, d.ID, ib, "user",
+			"Все", d.ClientKey)
 		hosts = append(hosts, h)
 	}
 	longest, bound := 0, 0 // of the queue
@@ -365,7 +373,8 @@ func TestDaemonIsRestartedUnderManyClients(t *testing.T) {
 	time.Sleep(2 * time.Second) // the downtime that is to be proven
 	d.start()
 	took := all()
-	t.Logf("%d clients are back %.1f s after the start; seen waiting to be accepted: %d, room for %d", processes*each, took.Seconds(), longest, bound)
+	t.Logf("%d clients are back %.1f s after the start; seen waiting to be accepted: %d, room for %d", processes*each,
+		took.Seconds(), longest, bound)
 	if took > 30*time.Second {
 		t.Errorf("%v is longer than 30 s", took)
 	}

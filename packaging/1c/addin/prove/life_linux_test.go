@@ -67,7 +67,8 @@ func TestConnectTwiceReplaces(t *testing.T) {
 
 func TestObjectsAreIndependent(t *testing.T) {
 	for _, order := range [][]string{
-		{"release 1", "release 2"}, {"release 2", "release 1"}, {"shutdown 1", "release 2", "release 1"}, {"done 1", "destroy 1", "release 2"}, {"destroy 1", "destroy 2"},
+		{"release 1", "release 2"}, {"release 2", "release 1"}, {"shutdown 1", "release 2", "release 1"},
+		{"done 1", "destroy 1", "release 2"}, {"destroy 1", "destroy 2"},
 	} {
 		t.Run(strings.Join(order, ","), func(t *testing.T) {
 			s := serve(t)

@@ -80,7 +80,8 @@ func TestBrokenFrames(t *testing.T) {
 				t.Errorf("event %+v", e)
 			}
 			h.state("1", "refused")
-			h.expect(quoted("Не удалось расшифровать сообщение. Возможно, указан неверный ключ клиента"), "get", "1", "LastError")
+			h.expect(quoted("Не удалось расшифровать сообщение. Возможно, указан неверный ключ клиента"), "get", "1",
+				"LastError")
 			h.expect("true", "release", "1")
 		})
 	}
@@ -156,7 +157,8 @@ func TestGoingOn(t *testing.T) {
 	want := func(said packet, turn, received, from uint64) {
 		t.Helper()
 		if said.session() != session || said.progress(t) != [3]uint64{turn, received, from} {
-			t.Errorf("turn, received, from: %v, want %d %d %d; same session: %v", said.progress(t), turn, received, from, said.session() == session)
+			t.Errorf("turn, received, from: %v, want %d %d %d; same session: %v", said.progress(t), turn, received, from,
+				said.session() == session)
 		}
 	}
 	want(said, 1, 0, 0)
@@ -212,7 +214,8 @@ func TestWhatIsSaidOfTheClient(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if got := said.attributes["agent"][0]; !regexp.MustCompile(`^pns4ones-addin/[0-9.]+ (linux|windows)-(x86_64|i386|arm64)$`).MatchString(got) {
+	agent := regexp.MustCompile(`^pns4ones-addin/[0-9.]+ (linux|windows)-(x86_64|i386|arm64)$`)
+	if got := said.attributes["agent"][0]; !agent.MatchString(got) {
 		t.Errorf("agent %q", got)
 	}
 	h.expect("true", "shutdown", "1")
@@ -233,7 +236,8 @@ func TestWhatIsSaidOfTheClient(t *testing.T) {
 	if len(kept) < 10 || kept[0] != groups[0] || kept[len(kept)-1] != groups[len(kept)-1] {
 		t.Errorf("groups %q", kept)
 	}
-	if said.attributes["user"] != nil || said.attributes["ib"] != nil || said.attributes["host"] != nil || said.attributes["agent"] == nil {
+	if said.attributes["user"] != nil || said.attributes["ib"] != nil || said.attributes["host"] != nil ||
+		said.attributes["agent"] == nil {
 		t.Errorf("names %v", said.order)
 	}
 	h.state("1", "connected")
@@ -324,7 +328,8 @@ func TestEventsAreRefusedAtRandom(t *testing.T) {
 		h.message("1", topic(i))
 	}
 	<-sent
-	if got := h.do("events", "1", fmt.Sprint(count), "0"); strings.Contains(got, `"refused":0,`) || !strings.Contains(got, `"overlapped":false`) {
+	if got := h.do("events", "1", fmt.Sprint(count), "0"); strings.Contains(got, `"refused":0,`) ||
+		!strings.Contains(got, `"overlapped":false`) {
 		t.Errorf("%s", got)
 	}
 	h.expect("true", "release", "1")

@@ -34,8 +34,9 @@ type row struct {
 }
 
 const (
-	stopped   = `event:\{"error": "Сервис уведомлений прекратил работу"\}`
-	broken    = `event:\{"error": "(Сервис уведомлений прекратил работу|Возникла ошибка при получении уведомлений от сервиса)"\}`
+	stopped = `event:\{"error": "Сервис уведомлений прекратил работу"\}`
+	broken  = `event:\{"error": "(Сервис уведомлений прекратил работу|` +
+		`Возникла ошибка при получении уведомлений от сервиса)"\}`
 	badly     = `event:\{"error": "Не удалось расшифровать сообщение.*"\}`
 	told      = `event:\{"error": "Сервис уведомлений не принимает подключение.*"\}`
 	wrongKey  = "IAAAABAAAACgfXBYuAYLYyvYVZIFNJmxKzyzDWcgJ+//DOda6CjOHkDA2BYycCi1fNz7zfl00UU="
@@ -46,26 +47,42 @@ const (
 // Whether that ends the process at once is a matter of luck.
 var table = []row{
 	{"the service cannot be reached", nobodyThere,
-		`^false «Не удалось установить соединение.*» no more tries$`, `^false «Не удалось установить соединение.*» no more tries$`, `^true null tries again$`},
-	{"the name of the server is unknown", unknownName, `^false «Указан неверный адрес.*»$`, `^false «Указан неверный адрес.*»$`, `^true null$`},
+		`^false «Не удалось установить соединение.*» no more tries$`,
+		`^false «Не удалось установить соединение.*» no more tries$`, `^true null tries again$`},
+	{"the name of the server is unknown", unknownName, `^false «Указан неверный адрес.*»$`,
+		`^false «Указан неверный адрес.*»$`, `^true null$`},
 	{"no address, or not one", badAddress,
-		`^(false «Указан неверный адрес[^»]*» ?){2}$`, `^false «Не удалось установить соединение.*» false «Указан неверный адрес.*»$`, `^(false «Указан неверный адрес сервера» ?){2}$`},
-	{"the client key is not one", badKey, `died$`, `^false «Некорректный ключ клиента»`, `^(false «Некорректный ключ клиента» ?){2}$`},
-	{"wrong key, unknown app", refused, `^true ` + stopped + ` true ` + stopped + `$`, `^true ` + stopped + ` true ` + stopped + `$`, `^true ` + told + ` true ` + told + `$`},
+		`^(false «Указан неверный адрес[^»]*» ?){2}$`,
+		`^false «Не удалось установить соединение.*» false «Указан неверный адрес.*»$`,
+		`^(false «Указан неверный адрес сервера» ?){2}$`},
+	{"the client key is not one", badKey, `died$`, `^false «Некорректный ключ клиента»`,
+		`^(false «Некорректный ключ клиента» ?){2}$`},
+	{"wrong key, unknown app", refused, `^true ` + stopped + ` true ` + stopped + `$`,
+		`^true ` + stopped + ` true ` + stopped + `$`, `^true ` + told + ` true ` + told + `$`},
 	{"the connection breaks; the service is stopped or killed", lost,
-		`^true no more tries ` + broken + `( true away ` + broken + `){2}$`, `^true no more tries ` + broken + `( true away ` + broken + `){2}$`, `^true tries again( true back){2}$`},
-	{"a message does not decrypt", undecryptable, `^true no more tries ` + badly + `$`, `^true no more tries ` + badly + `$`, `^true tries again$`},
-	{"Shutdown, or the end of the object", ends, `^true (` + broken + `( died)?|died) true (` + broken + `( died)?|died)$`, `^true ` + broken + ` true ` + broken, `^true true$`},
-	{"Shutdown after the connection was lost", shutdownAfterLoss, `^true (fine )?` + broken + `( died)?$`, `^true fine ` + broken + `$`, `^true fine$`},
-	{"Shutdown a second time", shutdownTwice, `^true (.*` + broken + `|.*died)`, `^true fine ((true|false) )?` + broken, `^true fine true$`},
-	{"Connect twice on one object", connectTwice, `^true true 2 sessions$`, `^true true 2 sessions$`, `^true true 1 sessions$`},
-	{"two objects, one of them ends", twoObjects, `^true true .*(died|` + broken + `)`, `^true true left: (first)? ` + broken, `^true true left: second$`},
+		`^true no more tries ` + broken + `( true away ` + broken + `){2}$`,
+		`^true no more tries ` + broken + `( true away ` + broken + `){2}$`, `^true tries again( true back){2}$`},
+	{"a message does not decrypt", undecryptable, `^true no more tries ` + badly + `$`,
+		`^true no more tries ` + badly + `$`, `^true tries again$`},
+	{"Shutdown, or the end of the object", ends, `^true (` + broken + `( died)?|died) true (` + broken + `( died)?|died)$`,
+		`^true ` + broken + ` true ` + broken, `^true true$`},
+	{"Shutdown after the connection was lost", shutdownAfterLoss, `^true (fine )?` + broken + `( died)?$`,
+		`^true fine ` + broken + `$`, `^true fine$`},
+	{"Shutdown a second time", shutdownTwice, `^true (.*` + broken + `|.*died)`, `^true fine ((true|false) )?` + broken,
+		`^true fine true$`},
+	{"Connect twice on one object", connectTwice, `^true true 2 sessions$`, `^true true 2 sessions$`,
+		`^true true 1 sessions$`},
+	{"two objects, one of them ends", twoObjects, `^true true .*(died|` + broken + `)`,
+		`^true true left: (first)? ` + broken, `^true true left: second$`},
 	{"the library is unloaded and loaded again", unloaded, ``, ``, `^(true unloaded ?){5}$`},
 	{"the group", group, `^true 0 sessions$`, `^true 0 sessions$`, `^true 1 sessions event:.*"title":"группе"`},
-	{"😀 and the like", emoji, `^true event:.*"title":"\x{FFFD}+"`, `^true event:.*"title":"\x{FFFD}+"`, `^true event:.*"title":"😀"`},
+	{"😀 and the like", emoji, `^true event:.*"title":"\x{FFFD}+"`, `^true event:.*"title":"\x{FFFD}+"`,
+		`^true event:.*"title":"😀"`},
 	{"messages of 900 KB", large, `^true whole$`, `^true whole$`, `^true whole$`},
-	{"several addresses, IPv6", addresses, `^false «.*» false «.*»$`, `^false «.*» false «.*»$`, `^true null a session true null a session$`},
-	{"what it needs", needs, `^GLIBC_2.34 .*libcrypto.so.1.1`, `VCRUNTIME140`, `^(GLIBC_2.17 libc.so.6 libdl.so.2 libpthread.so.0|KERNEL32.dll WS2_32.dll bcrypt.dll msvcrt.dll)$`},
+	{"several addresses, IPv6", addresses, `^false «.*» false «.*»$`, `^false «.*» false «.*»$`,
+		`^true null a session true null a session$`},
+	{"what it needs", needs, `^GLIBC_2.34 .*libcrypto.so.1.1`, `VCRUNTIME140`,
+		`^(GLIBC_2.17 libc.so.6 libdl.so.2 libpthread.so.0|KERNEL32.dll WS2_32.dll bcrypt.dll msvcrt.dll)$`},
 }
 
 // tableSettings are those of the daemon: what one row leaves behind is not remembered in the next.
@@ -265,7 +282,8 @@ func connectTwice(x *exhibit) {
 	if !x.ours() {
 		want = 2
 	}
-	x.d.eventually(fmt.Sprintf("%d sessions", want), func() bool { users := x.d.users(); return len(users) == want && slices.Contains(users, "second") })
+	x.d.eventually(fmt.Sprintf("%d sessions", want),
+		func() bool { users := x.d.users(); return len(users) == want && slices.Contains(users, "second") })
 	x.note("%d sessions", want)
 }
 
@@ -285,7 +303,8 @@ func twoObjects(x *exhibit) {
 func unloaded(x *exhibit) {
 	x.begin()
 	for range 5 {
-		if !x.toDaemon(user) || !x.step("release", "1") || !x.step("unload") || !x.step("sleep", "50") || !x.step("load") || !x.step("new", "1") {
+		if !x.toDaemon(user) || !x.step("release", "1") || !x.step("unload") || !x.step("sleep", "50") || !x.step("load") ||
+			!x.step("new", "1") {
 			return
 		}
 		x.note("unloaded")

@@ -13,8 +13,10 @@ var companions = map[string][]string{
 	"LabelField": {"ContextMenu", "ExtendedTooltip"}, "InputField": {"ContextMenu", "ExtendedTooltip"},
 	"CheckBoxField": {"ContextMenu", "ExtendedTooltip"}, "ProgressBarField": {"ContextMenu", "ExtendedTooltip"},
 	"LabelDecoration": {"ContextMenu", "ExtendedTooltip"}, "PictureDecoration": {"ContextMenu", "ExtendedTooltip"},
-	"UsualGroup": {"ExtendedTooltip"}, "Pages": {"ExtendedTooltip"}, "Page": {"ExtendedTooltip"}, "Button": {"ExtendedTooltip"},
-	"Table": {"ContextMenu", "AutoCommandBar", "ExtendedTooltip", "SearchStringAddition", "ViewStatusAddition", "SearchControlAddition"},
+	"UsualGroup": {"ExtendedTooltip"}, "Pages": {"ExtendedTooltip"}, "Page": {"ExtendedTooltip"},
+	"Button": {"ExtendedTooltip"},
+	"Table": {"ContextMenu", "AutoCommandBar", "ExtendedTooltip", "SearchStringAddition", "ViewStatusAddition",
+		"SearchControlAddition"},
 
 	"SearchStringAddition": {"ContextMenu", "ExtendedTooltip"}, "ViewStatusAddition": {"ContextMenu", "ExtendedTooltip"},
 	"SearchControlAddition": {"ContextMenu", "ExtendedTooltip"},

@@ -75,7 +75,8 @@ func contextsOf(flags string) (contexts []bsl.Context, serverCall, global bool) 
 
 // libraryNames of БСП may stand in strings of one module, and nowhere as names.
 var libraryNames = []string{
-	"ОбщегоНазначения", "ОбщегоНазначенияКлиент", "СтандартныеПодсистемыСервер", "СтандартныеПодсистемыКлиент", "Пользователи",
+	"ОбщегоНазначения", "ОбщегоНазначенияКлиент", "СтандартныеПодсистемыСервер", "СтандартныеПодсистемыКлиент",
+	"Пользователи",
 	"ДлительныеОперации", "ДлительныеОперацииКлиент", "СтроковыеФункцииКлиентСервер", "УправлениеЭлектроннойПочтой",
 }
 
@@ -97,7 +98,8 @@ func (d *dump) modules() {
 			continue
 		}
 		rule := 14
-		if strings.Contains(at.Text, "ОписаниеОповещения") || strings.Contains(at.Text, "wait handler") || strings.Contains(at.Text, "there is no procedure") {
+		if strings.Contains(at.Text, "ОписаниеОповещения") || strings.Contains(at.Text, "wait handler") ||
+			strings.Contains(at.Text, "there is no procedure") {
 			rule = 10
 		}
 		d.fail(rule, at.File, at.Line, "%d: %s", at.Column, at.Text)

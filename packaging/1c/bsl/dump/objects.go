@@ -69,7 +69,8 @@ func (d *dump) uuids() {
 	found := d.identities()
 	for what, want := range d.profile.Identity {
 		if found[what] != want {
-			d.fail(4, "Configuration.xml", 0, "the uuid of %s is %q, want %s: data and roles of infobases hang on it", what, found[what], want)
+			d.fail(4, "Configuration.xml", 0, "the uuid of %s is %q, want %s: data and roles of infobases hang on it", what,
+				found[what], want)
 		}
 	}
 }

@@ -74,7 +74,8 @@ func (s *scope) continuation(node *bsl.New, at int) {
 	case method.Function:
 		s.fail(node.Position, "%s is named in ОписаниеОповещения and is a function", literal.Text)
 	case len(method.Params) < 1 || len(method.Params) > 3:
-		s.fail(node.Position, "%s is named in ОписаниеОповещения and takes %d parameters: 1 to 3", literal.Text, len(method.Params))
+		s.fail(node.Position, "%s is named in ОписаниеОповещения and takes %d parameters: 1 to 3", literal.Text,
+			len(method.Params))
 	}
 }
 
@@ -101,6 +102,7 @@ func (s *scope) waitHandler(of *bsl.Name, args []bsl.Expression) {
 		}
 	}
 	if method == nil || method.Function || len(method.Params) > 0 {
-		s.fail(of.Position, "%s is no wait handler: a procedure without parameters of the form or of a global module", literal.Text)
+		s.fail(of.Position, "%s is no wait handler: a procedure without parameters of the form or of a global module",
+			literal.Text)
 	}
 }

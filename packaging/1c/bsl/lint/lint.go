@@ -110,7 +110,8 @@ func (c *checker) module(m *Module, parsed *bsl.Module, context bsl.Context) {
 		s.check(method.Body)
 	}
 	if m.Kind != Form || context == bsl.Client {
-		s := &scope{checker: c, module: m, parsed: parsed, context: context, where: place{client: context == bsl.Client, server: true, form: true}}
+		s := &scope{checker: c, module: m, parsed: parsed, context: context,
+			where: place{client: context == bsl.Client, server: true, form: true}}
 		s.check(parsed.Body)
 	}
 }

@@ -17,13 +17,16 @@ func TestCopy(t *testing.T) {
 	t.Parallel()
 	module := onescript.Module{
 		File: "м", Context: bsl.Client, Twice: []string{"Общий"}, Variables: []string{"Поле"}, Appended: "// дальше",
-		Source: "#Если Сервер Тогда\nА = 1;\n#КонецЕсли\nА = HTTPСоединение + \"HTTPСоединение\" + Б.HTTPСоединение; // HTTPСоединение\nОбщий.Выполнить();\nК = " + onescript.AddIn + ";",
+		Source: "#Если Сервер Тогда\nА = 1;\n#КонецЕсли\n" +
+			"А = HTTPСоединение + \"HTTPСоединение\" + Б.HTTPСоединение; // HTTPСоединение\n" +
+			"Общий.Выполнить();\nК = " + onescript.AddIn + ";",
 	}
 	got, err := module.Copy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "Перем Поле Экспорт; \n\n\nА = HTTPСоединениеПлатформы + \"HTTPСоединение\" + Б.HTTPСоединение; // HTTPСоединение\n" +
+	want := "Перем Поле Экспорт; \n\n\n" +
+		"А = HTTPСоединениеПлатформы + \"HTTPСоединение\" + Б.HTTPСоединение; // HTTPСоединение\n" +
 		"Общий_Клиент.ВыполнитьМетод();\nК = Новый(\"КомпонентаДляТеста\");\n// дальше"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -34,10 +37,12 @@ func TestCopy(t *testing.T) {
 // the line of the source, or blank where the preprocessor leaves it out.
 func TestCopiesAreTheModules(t *testing.T) {
 	t.Parallel()
-	back := strings.NewReplacer("HTTPСоединениеПлатформы", "HTTPСоединение", "СостояниеФоновогоЗаданияПлатформы", "СостояниеФоновогоЗадания",
-		"ФоновыеЗаданияПлатформы", "ФоновыеЗадания", "Платформа.КонстантыБазы", "Константы", "Платформа.МетаданныеБазы", "Метаданные",
-		"Платформа.Миллисекунды", "ТекущаяУниверсальнаяДатаВМиллисекундах", "ПриложениеКлиента.глПараметры", "глПараметры",
-		"ВыполнитьМетод", "Выполнить", `Новый("КомпонентаДляТеста")`, onescript.AddIn, onescript.ClientSuffix+".", ".")
+	back := strings.NewReplacer("HTTPСоединениеПлатформы", "HTTPСоединение",
+		"СостояниеФоновогоЗаданияПлатформы", "СостояниеФоновогоЗадания",
+		"ФоновыеЗаданияПлатформы", "ФоновыеЗадания", "Платформа.КонстантыБазы", "Константы",
+		"Платформа.МетаданныеБазы", "Метаданные", "Платформа.Миллисекунды", "ТекущаяУниверсальнаяДатаВМиллисекундах",
+		"ПриложениеКлиента.глПараметры", "глПараметры", "ВыполнитьМетод", "Выполнить",
+		`Новый("КомпонентаДляТеста")`, onescript.AddIn, onescript.ClientSuffix+".", ".")
 	modules := 0
 	check := func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".bsl" {
@@ -49,7 +54,8 @@ func TestCopiesAreTheModules(t *testing.T) {
 		}
 		modules++
 		for _, context := range []bsl.Context{bsl.Client, bsl.Server, bsl.ExternalConnection} {
-			module := onescript.Module{File: path, Source: string(source), Context: context, Twice: []string{"pns4ones_СервисУведомленийКлиентСервер"}}
+			module := onescript.Module{File: path, Source: string(source), Context: context,
+				Twice: []string{"pns4ones_СервисУведомленийКлиентСервер"}}
 			copied, err := module.Copy()
 			if err != nil {
 				return err
