@@ -52,7 +52,10 @@ function Invoke-Step($what, $arguments) {
 		$arguments = @('DESIGNER') + $arguments + @('/DisableStartupDialogs', '/DisableStartupMessages', '/Out', $out)
 	}
 	# In quotes, a backslash at the end would be taken together with the quote.
-	$line = ($arguments | ForEach-Object { if ($_ -match '\s') { '"' + ($_ -replace '(\\+)$', '$1$1') + '"' } else { $_ } }) -join ' '
+	$quoted = $arguments | ForEach-Object {
+		if ($_ -match '\s') { '"' + ($_ -replace '(\\+)$', '$1$1') + '"' } else { $_ }
+	}
+	$line = $quoted -join ' '
 	$log = Join-Path $work 'log.txt'
 	$errors = Join-Path $work 'errors.txt'
 	$process = Start-Process -FilePath $program -ArgumentList $line -Wait -PassThru -NoNewWindow `
@@ -97,7 +100,8 @@ if ($env:YES -ne '1' -and (Read-Host 'Продолжить? Напишите «�
 	exit 0
 }
 
-$advice = 'ibcmd 8.3.20 не загружает расширения с ролями: возьмите конфигуратор (install.ps1 designer) или платформу новее.'
+$advice = 'ibcmd 8.3.20 не загружает расширения с ролями: ' +
+	'возьмите конфигуратор (install.ps1 designer) или платформу новее.'
 if ($second) { $advice = $second }
 
 New-Item -ItemType Directory $work | Out-Null
@@ -120,7 +124,8 @@ try {
 		}
 		if (-not (Invoke-Step 'Снимаю безопасный режим и защиту от опасных действий' (
 			@('extension', 'update') + $base + @("--name=$name", '--safe-mode=no', '--unsafe-action-protection=no')))) {
-			Stop-With 'расширение загружено, но флаги не сняты: уведомления работать не будут.' 'Снимите их сами в конфигураторе, в списке расширений.'
+			Stop-With 'расширение загружено, но флаги не сняты: уведомления работать не будут.' `
+				'Снимите их сами в конфигураторе, в списке расширений.'
 		}
 		if (Invoke-Step 'Выгружаю обратно' (@('infobase', 'config', 'export') + $base + @("--extension=$name", $back))) {
 			Compare-Back $back
@@ -146,8 +151,11 @@ try {
 		Write-Host ("Осталось самим: в конфигураторе «Конфигурация» → «Расширения конфигурации» снимите у $name флаги " +
 			'«Безопасный режим» и «Защита от опасных действий».')
 	}
-	if ($second) { Write-Host 'Готово. Перезапустите 1С: исполнители узнают о новых задачах, ответственные - о новых письмах.' }
-	else { Write-Host 'Готово. Перезапустите 1С и откройте «Сервис уведомлений» → «Настройка сервиса уведомлений».' }
+	if ($second) {
+		Write-Host 'Готово. Перезапустите 1С: исполнители узнают о новых задачах, ответственные - о новых письмах.'
+	} else {
+		Write-Host 'Готово. Перезапустите 1С и откройте «Сервис уведомлений» → «Настройка сервиса уведомлений».'
+	}
 } finally {
 	Remove-Item -Recurse -Force $work -ErrorAction SilentlyContinue
 }
