@@ -32,10 +32,11 @@ type Options struct {
 	Apply func(changes []app.Change) (closed []int, err error)
 	// Live is the names of the peers that are live.
 	Live func() []string
-	// Notify tells all peers that a key has that revision; they call [Bucket.Noticed].
+	// Notify tells all peers that a key has that revision, by a [Notice]; they call
+	// [Bucket.Told].
 	Notify func(key string, revision uint64)
-	// Applied tells a peer, who put that revision, that it holds here; it calls
-	// [Bucket.PeerApplied].
+	// Applied tells a peer, who put that revision, that it holds here, by a
+	// [Confirmation]; it calls [Bucket.Told].
 	Applied func(peer, key string, revision uint64, closed int)
 	// Backup keeps a copy of the database before its apps are replaced.
 	Backup func() error

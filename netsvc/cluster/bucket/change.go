@@ -188,8 +188,12 @@ type collection struct {
 	id       string
 	revision uint64 // 0: not put yet
 	peers    []string
-	answers  map[string]answer
+	answers  map[string][]answer // of each peer, in the order in which they came
 }
+
+// maxAnswers bounds what is kept of a peer while a change is not put yet: answers to changes of
+// the same app before it.
+const maxAnswers = 16
 
 type answer struct {
 	revision uint64
@@ -199,7 +203,7 @@ type answer struct {
 // collect begins to collect answers, before there are any: peers can be faster than the
 // answer of JetStream.
 func (b *Bucket) collect(id string) *collection {
-	c := &collection{id: id, answers: make(map[string]answer)}
+	c := &collection{id: id, answers: make(map[string][]answer)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.changes[id] = append(b.changes[id], c)
@@ -236,8 +240,8 @@ func (b *Bucket) agreed(c *collection, revision uint64) {
 	b.announce()
 }
 
-// PeerApplied is to be called when a peer says that a revision holds there.
-func (b *Bucket) PeerApplied(peer, key string, revision uint64, closed int) {
+// confirmed takes in that a revision holds at a peer.
+func (b *Bucket) confirmed(peer, key string, revision uint64, closed int) {
 	id, ok := idOf(key)
 	if !ok {
 		return
@@ -245,8 +249,8 @@ func (b *Bucket) PeerApplied(peer, key string, revision uint64, closed int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.changes[id] {
-		if c.answers[peer].revision <= revision {
-			c.answers[peer] = answer{revision, closed + c.answers[peer].closed}
+		if len(c.answers[peer]) < maxAnswers {
+			c.answers[peer] = append(c.answers[peer], answer{revision, closed})
 		}
 	}
 	b.announce()
@@ -299,21 +303,22 @@ func (b *Bucket) lastChange(id string) (last *collection) {
 
 // settled is what is known so far.
 func (c *collection) settled() (s Settled) {
+	isOurs := func(a answer) bool { return a.revision >= c.revision }
 	for _, peer := range c.peers {
-		if c.answers[peer].revision < c.revision {
+		if !slices.ContainsFunc(c.answers[peer], isOurs) {
 			s.Pending = append(s.Pending, peer)
 		}
 	}
-	for _, a := range c.answers {
-		if a.revision >= c.revision {
-			s.Closed += a.closed
+	for _, answers := range c.answers {
+		if i := slices.IndexFunc(answers, isOurs); i >= 0 {
+			s.Closed += answers[i].closed
 		}
 	}
 	return s
 }
 
-// Noticed is to be called when a peer says that it has put a revision.
-func (b *Bucket) Noticed(peer, key string, revision uint64) {
+// noticed takes in that a peer has put a revision.
+func (b *Bucket) noticed(peer, key string, revision uint64) {
 	id, ok := idOf(key)
 	if !ok {
 		return

@@ -31,3 +31,6 @@ func (b *Bucket) Answered(id string) int {
 	}
 	return len(c.answers)
 }
+
+// ReadAbout reads what Notice and Confirmation made.
+var ReadAbout = readAbout

@@ -186,7 +186,7 @@ func (m *mesh) start(name string, o options) *node {
 		Live:     o.live,
 		Notify: func(key string, revision uint64) {
 			for _, other := range m.others(name) {
-				other.bucket.Noticed(name, key, revision)
+				other.bucket.Told(name, seal.KindChanged, bucket.Notice(key, revision))
 			}
 		},
 		Applied: func(peer, key string, revision uint64, closed int) {
@@ -194,7 +194,7 @@ func (m *mesh) start(name string, o options) *node {
 			to := m.nodes[peer]
 			m.mu.Unlock()
 			if to != nil {
-				to.bucket.PeerApplied(name, key, revision, closed)
+				to.bucket.Told(name, seal.KindApplied, bucket.Confirmation(key, revision, closed))
 			}
 		},
 		Backup: func() error {
