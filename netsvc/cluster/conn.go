@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -104,13 +103,19 @@ func (n *Node) connect() error {
 			n.log.Debug("NATS has named other servers", slog.Int("servers", len(conn.DiscoveredServers())))
 		}),
 		nats.LameDuckModeHandler(func(conn *nats.Conn) {
-			n.log.Info("the NATS server is about to stop", slog.String("server", conn.ConnectedUrlRedacted()))
+			n.log.Info("the NATS server is about to stop", slog.String("server", withoutSecrets(conn.ConnectedUrl())))
 		}),
 		nats.ErrorHandler(n.onError),
 	)
 	// nats.go calls the handlers one after the other, in the order of what happened.
-	n.conn, err = nats.Connect(strings.Join(n.options.NATS.Servers, ","), options...)
-	if err != nil {
+	all := nats.GetDefaultOptions()
+	all.Servers = n.options.NATS.Servers // nats.Connect would part a password with a comma
+	for _, option := range options {
+		if err := option(&all); err != nil {
+			return fmt.Errorf("connecting to NATS: %w", err)
+		}
+	}
+	if n.conn, err = all.Connect(); err != nil {
 		return fmt.Errorf("connecting to NATS: %w", err)
 	}
 	return nil
@@ -119,7 +124,7 @@ func (n *Node) connect() error {
 // onConnect is told of each connection that was made.
 func (n *Node) onConnect(conn *nats.Conn) {
 	n.part.Store(min(partBytes, max(conn.MaxPayload()/2, 4<<10)))
-	server := conn.ConnectedUrlRedacted()
+	server := withoutSecrets(conn.ConnectedUrl())
 	n.mu.Lock()
 	away := time.Since(n.cutOffSince).Round(time.Millisecond)
 	first := n.connectedAt == 0
@@ -315,10 +320,18 @@ func (l *life) seal(kind seal.Kind, body []byte) []byte {
 func (s *NATS) serverNames() []string {
 	names := make([]string, 0, len(s.Servers))
 	for _, server := range s.Servers {
-		if u, err := url.Parse(server); err == nil {
-			names = append(names, u.Scheme+"://"+u.Host)
-		}
+		names = append(names, withoutSecrets(server))
 	}
 	slices.Sort(names)
 	return names
+}
+
+// withoutSecrets is the address of a server without user, password and token; empty if it
+// is none.
+func withoutSecrets(server string) string {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }

@@ -6,7 +6,7 @@ import "time"
 var Impatient = Timing{Beat: 50 * time.Millisecond, Lost: 500 * time.Millisecond}
 
 // Timing is what a test may change.
-type Timing struct{ Beat, Lost time.Duration }
+type Timing struct{ Beat, Lost, Ask time.Duration }
 
 // StartTimed is Start with another timing; what is 0 stays as it is.
 func StartTimed(o Options, t Timing) (*Node, error) {
@@ -16,6 +16,9 @@ func StartTimed(o Options, t Timing) (*Node, error) {
 	}
 	if t.Lost > 0 {
 		all.lost = t.Lost
+	}
+	if t.Ask > 0 {
+		all.ask = t.Ask
 	}
 	return start(o, all)
 }

@@ -133,7 +133,7 @@ type life struct {
 	sealer        *seal.Sealer
 	last          atomic.Uint64 // number of the last message
 	subscriptions []*nats.Subscription
-	wallAhead     time.Duration // by how much the wall clock had gained on the monotonic one
+	wallAhead     time.Duration // by how much the wall clock had gained on the monotonic one at the last look
 }
 
 // Start makes a node, which connects in the background. It fails if the options cannot be

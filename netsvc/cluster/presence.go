@@ -135,7 +135,10 @@ func (n *Node) beat() {
 
 // look is what is done once a second.
 func (n *Node) look() {
-	if l := n.life.Load(); (n.wallAhead() - l.wallAhead).Abs() > n.timing.jump {
+	l, ahead := n.life.Load(), n.wallAhead()
+	jump := ahead - l.wallAhead
+	l.wallAhead = ahead // the clocks may drift apart
+	if jump.Abs() > n.timing.jump {
 		n.beginAnew()
 	}
 	n.mu.Lock()
@@ -239,6 +242,12 @@ func (n *Node) beginAnew() {
 	n.mu.Lock()
 	n.life.Store(n.newLife())
 	n.ready = false
+	for number, f := range n.flights { // nobody confirms to the old epoch any more
+		for _, a := range f.awaited {
+			f.settle(a.peer, verdict{outcome: notSeen})
+		}
+		delete(n.flights, number)
+	}
 	for _, p := range n.peers {
 		p.admits, p.echo = false, 0
 		p.answers = n.answersOf(p.epoch)
@@ -342,7 +351,7 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 	now := n.now()
 	p := n.peers[head.Epoch]
 	switch {
-	case p == nil && len(n.peers) >= maxPeers:
+	case p == nil && len(n.peers) >= maxPeers && !n.makeRoom():
 		n.counts.dropped[droppedUnknown].Add(1)
 		return
 	case p == nil:
@@ -379,6 +388,23 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		n.beat() // it waits to hear of this
 	}
 	n.noteState(p)
+}
+
+// makeRoom forgets the epoch that was heard longest ago of those that are no peers, or no
+// more, and reports whether there was one. If that comes back it has to prove itself anew,
+// and what it sent before is not taken. The caller holds mu.
+func (n *Node) makeRoom() bool {
+	var least *peer
+	for _, p := range n.peers {
+		if (p.lost || !p.proven) && (least == nil || p.heard < least.heard) {
+			least = p
+		}
+	}
+	if least == nil {
+		return false
+	}
+	delete(n.peers, least.epoch)
+	return true
 }
 
 // meet makes the entry of an epoch that was not known. The caller holds mu.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -214,7 +215,9 @@ func (n *Node) land(f *flight, number uint64, d *Delivery) {
 	defer n.leavePlace(min(size, maxInFlightBytes))
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.flights, number)
+	if n.flights[number] == f { // not one of a later epoch
+		delete(n.flights, number)
+	}
 	for _, a := range f.awaited {
 		if a.verdict.outcome == queued {
 			d.Sessions += int(a.verdict.sessions)
@@ -333,7 +336,13 @@ func (n *Node) receiveVerdicts(msg *nats.Msg, kind seal.Kind) {
 	case head.Kind != kind:
 		return
 	}
-	err := parseVerdicts(body, func(number uint64, v verdict) {
+	own := n.life.Load().epoch
+	verdicts, ours := bytes.CutPrefix(body, own[:])
+	if !ours { // played again here
+		n.counts.dropped[droppedForged].Add(1)
+		return
+	}
+	err := parseVerdicts(verdicts, func(number uint64, v verdict) {
 		f := n.flights[number]
 		if f == nil {
 			return

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,9 @@ func (n *Node) receiveMessage(msg *nats.Msg) {
 	switch {
 	case !fresh:
 		n.counts.dropped[droppedSeen].Add(1)
-		if v.outcome != underWay { // it was sent again: its confirmation was lost, perhaps
+		// It was sent again: its confirmation was lost, perhaps. But a part says nothing of
+		// those that come behind it.
+		if v.outcome != underWay && v.outcome != notSeen {
 			n.confirm(p, appendVerdict(nil, last, v))
 		}
 		return
@@ -190,9 +193,15 @@ func (n *Node) deliver(j *job) (v verdict) {
 }
 
 // confirm sends verdicts to a peer.
-func (n *Node) confirm(p *peer, body []byte) {
-	n.writer.put(outgoing{subject: p.confirm, data: n.life.Load().seal(seal.KindAcknowledgement, body),
+func (n *Node) confirm(p *peer, verdicts []byte) {
+	n.writer.put(outgoing{subject: p.confirm, data: n.sealVerdicts(p, seal.KindAcknowledgement, verdicts),
 		until: n.now() + n.timing.beat})
+}
+
+// sealVerdicts seals verdicts for one peer: before them stands whom they are for. Each node
+// numbers its messages from 1, so that they would tell another one of other messages.
+func (n *Node) sealVerdicts(p *peer, kind seal.Kind, verdicts []byte) []byte {
+	return n.life.Load().seal(kind, slices.Concat(p.epoch[:], verdicts))
 }
 
 // receiveQuestion answers what became of the messages that a peer asks for.
@@ -227,7 +236,7 @@ func (n *Node) receiveQuestion(msg *nats.Msg) {
 	}
 	p.receiving.Unlock()
 	reply := n.subject(onAnswers + "." + p.epoch.String() + "." + n.life.Load().epoch.String())
-	n.writer.put(outgoing{subject: reply, data: n.life.Load().seal(seal.KindAnswer, answer),
+	n.writer.put(outgoing{subject: reply, data: n.sealVerdicts(p, seal.KindAnswer, answer),
 		until: n.now() + n.timing.beat})
 }
 

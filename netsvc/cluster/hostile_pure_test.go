@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// After a pause of two minutes heartbeats and messages are read as they were sent.
+func TestWhatWaitedIsLateHoweverManyHeartbeatsWaitedWithIt(t *testing.T) {
+	t.Parallel()
+	const pause = 2 * agesKept
+	var a ages
+	for i := range 100 {
+		a.heard(time.Duration(i)*time.Second, time.Duration(i)*time.Second)
+	}
+	woken := (100 + pause) * time.Second
+	for i := range pause - 2 {
+		sent := time.Duration(100+i) * time.Second
+		now := woken + time.Duration(i)*time.Millisecond
+		a.heard(now, sent)
+		if got := a.of(now, sent); got < time.Second {
+			t.Fatalf("after %d heartbeats a message of %v is %v old", i+1, now-sent, got)
+		}
+	}
+	// Those that come in time afterwards are in time.
+	for i := range 3 * agesKept {
+		at := woken + time.Duration(i)*time.Second
+		a.heard(at, at)
+		if got := a.of(at, at); got != 0 {
+			t.Fatalf("a message in time is %v old", got)
+		}
+	}
+}
+
+// startUnconnected starts a node that does nothing by itself.
+func startUnconnected(t *testing.T) *Node {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.key")
+	if _, err := seal.WriteNewKey(path); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := seal.ReadKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := start(Options{NATS: NATS{Servers: []string{"nats://127.0.0.1:1"}}, Cluster: "main", Name: "web1",
+		Keys: keys, Logger: slog.New(slog.DiscardHandler),
+		Deliver: func(string, wire.Recipient, []byte) (int, int) { return 0, 0 },
+	}, timing{beat: time.Hour, lost: time.Hour, ask: time.Hour, forget: time.Hour, absent: time.Hour,
+		jump: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	return n
+}
+
+// The clock on the wall is kept right, that of the node is not: a second a day is no jump.
+func TestTheClocksMayDrift(t *testing.T) {
+	t.Parallel()
+	n := startUnconnected(t)
+	drift := func(by time.Duration) (anew bool) {
+		before := n.life.Load()
+		before.wallAhead -= by
+		n.look()
+		return n.life.Load() != before
+	}
+	for day := range 30 {
+		if drift(time.Second) {
+			t.Fatalf("on day %d it begins anew", day)
+		}
+	}
+	if !drift(n.timing.jump+time.Second) || !drift(-n.timing.jump-time.Second) {
+		t.Error("after a jump it does not begin anew")
+	}
+}
+
+// A node that is started again and again leaves epochs behind, faster than they are forgotten.
+func TestManyLivesLeaveRoomForTheNext(t *testing.T) {
+	t.Parallel()
+	n := startUnconnected(t)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	own := n.life.Load().epoch
+	for i := range 3 * maxPeers {
+		head := seal.Head{Number: 1}
+		binary.BigEndian.PutUint64(head.Epoch[:], uint64(i+1))
+		h := heartbeat{least: 1, most: 1, id: NodeID{1}, name: "web2"}
+		n.hear(head, &h)
+		p := n.peers[head.Epoch]
+		if p == nil {
+			t.Fatalf("life %d is not heard", i+1)
+		}
+		head.Number, h.heard = 2, []heardOf{{own, 1, p.challenge, true}}
+		n.hear(head, &h)
+		if !p.live() {
+			t.Fatalf("life %d is %s: %s", i+1, p.stateNow(), p.problem)
+		}
+		n.lose(p, "a test")
+	}
+	if len(n.peers) > maxPeers {
+		t.Errorf("%d epochs are kept", len(n.peers))
+	}
+}
