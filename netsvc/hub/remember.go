@@ -38,6 +38,8 @@ type holder struct {
 	key     memoryKey
 	session atomic.Pointer[session] // nil: it is forgotten
 	away    *list.Element           // in memories.detached; nil: it is connected
+
+	replacements replacements
 }
 
 // endedSession is what stays known of a session that was forgotten.
@@ -130,6 +132,11 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 	became := h.registerWithin(r, k, h.limits.Load().MaxSessionsPerUser)
 	if became == registered {
 		h.memories.holders[key] = own
+		if said.Received > 0 {
+			now, _, _ := s.describe()
+			h.logSession("session comes back of which nothing is remembered, its numbers go on", &now,
+				slog.Uint64("received", said.Received))
+		}
 		return nil
 	}
 	s.mu.Lock()
@@ -169,6 +176,7 @@ const minSendBuffer = 4096
 func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said *wire.Attributes) error {
 	old := own.session.Load()
 	if own.away == nil {
+		h.replaced(own, time.Now())
 		h.detachRemembered(old, closedReplaced)
 		hangUp(old.conn, old.raw)
 	}

@@ -1,11 +1,14 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -523,5 +526,56 @@ func TestASessionThatLosesItsConnectionInAFrameIsHandedOver(t *testing.T) {
 	a.gets(large, "2", "3")
 	if missed := second.Stats().Missed; missed != 0 {
 		t.Errorf("%d messages are missed", missed)
+	}
+}
+
+// TestItIsSaidOnceThatASessionIsUsedTwice: two clients with one session take it from each other.
+func TestItIsSaidOnceThatASessionIsUsedTwice(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	warnings := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})
+	s := start(t, hub.Options{Limits: lasting, Logger: slog.New(warnings)})
+	a, rarely := s.addin("ann"), s.addin("bob")
+	const most = 5 // replacements
+	for range 1 + most {
+		rarely.connect()
+	}
+	for range 1 + 4*most {
+		a.connect()
+	}
+	if st := s.Stats(); st.Sessions != 2 || st.Resumed != most+4*most {
+		t.Errorf("%+v", st)
+	}
+	s.Shutdown(context.Background())
+	said := log.String()
+	if strings.Count(said, "take a session from each other") != 1 || !strings.Contains(said, "user_id=ann") {
+		t.Errorf("the log says\n%s", said)
+	}
+	if strings.Contains(said, a.session) {
+		t.Error("the log has the secret of the session")
+	}
+}
+
+// TestNumbersGoOnWhereNothingIsRemembered: the service was killed, say. It is said once.
+func TestNumbersGoOnWhereNothingIsRemembered(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := start(t, hub.Options{Limits: lasting, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	a, first := s.addin("ann"), s.addin("bob")
+	first.connect() // it has counted nothing yet
+	a.turn, a.received, a.from = 17, 9, 16
+	a.connect()
+	s.send("10", "11")
+	a.gets("10")
+	a.breaks()
+	a.connect() // 11 is remembered under its number
+	a.gets("11")
+	s.Shutdown(context.Background())
+	if said := regexp.MustCompile(`its numbers go on.*received=\d+`).FindAllString(log.String(), -1); len(said) != 1 ||
+		!strings.Contains(said[0], "user_id=ann") || !strings.HasSuffix(said[0], "received=9") {
+		t.Errorf("the log says %q", said)
+	}
+	if st := s.Stats(); st.Missed != 0 {
+		t.Errorf("%+v", st)
 	}
 }

@@ -26,6 +26,8 @@ var recordTexts = map[string]string{
 	"message without a recipient":                 "unmet",
 	"connection from outside the allowed network": "outside",
 	"messages were kept no longer when a session came back":                            "missed",
+	"connections take a session from each other, it is used twice perhaps":             "used_twice",
+	"session comes back of which nothing is remembered, its numbers go on":             "nothing_remembered",
 	"messages that wait take more memory than queue_memory: sessions are dropped":      "queue_memory_full",
 	"messages that wait take less memory than queue_memory again":                      "queue_memory_free",
 	"keys in Data that are no names in 1C: the released extension loses such messages": "unusable_keys",
