@@ -129,6 +129,22 @@ func aDaemon() *fakeDaemon {
 	return d
 }
 
+// takeAway has every other session lose its connection, with messages that wait for it.
+func (d *fakeDaemon) takeAway() {
+	d.giveNames()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.sessions {
+		s := &d.sessions[i]
+		s.Host, s.Agent, s.Resumed = "WS-17", "pns4ones-addin/2.0.0 windows-x86_64", uint64(i)
+		if i%2 == 1 {
+			at := moment.Add(-time.Duration(i) * 20 * time.Second)
+			s.State, s.DetachedAt, s.Waiting, s.Missed = control.SessionDetached, &at, 4*i, uint64(i/3)
+		}
+	}
+	d.status.Detached = len(d.sessions) / 2
+}
+
 // giveNames has sessions as 1C has them, with ids that say nothing, and names for most.
 func (d *fakeDaemon) giveNames() {
 	d.mu.Lock()

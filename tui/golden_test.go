@@ -75,6 +75,18 @@ var scenes = []struct {
 		d.write("ev")
 	}},
 	{"sessions_details", func(d *driver, _ *fakeDaemon) { d.press("3", "end", "up", "enter") }},
+	{"sessions_away", func(d *driver, daemon *fakeDaemon) {
+		daemon.takeAway()
+		d.press("3", "down", "down")
+	}},
+	{"sessions_away_details", func(d *driver, daemon *fakeDaemon) {
+		daemon.takeAway()
+		d.press("3", "down", "enter")
+	}},
+	{"sessions_away_forget", func(d *driver, daemon *fakeDaemon) {
+		daemon.takeAway()
+		d.press("3", "down", "x")
+	}},
 	{"sessions_sort", func(d *driver, _ *fakeDaemon) { d.press("3", "S") }},
 	{"sessions_marked", func(d *driver, daemon *fakeDaemon) {
 		daemon.giveNames()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -321,11 +322,16 @@ func (s *sessionsScreen) askDisconnect(one control.Session) tea.Cmd {
 			return doneMsg{err: err, notice: s.t("tui.disconnected", "session", id), after: s.ask}
 		})
 	}
+	title, text, do := "tui.disconnect_title", "tui.disconnect_text", "tui.disconnect_do"
+	if one.State == control.SessionDetached {
+		title, text, do = "tui.forget_title", "tui.forget_text", "tui.forget_do"
+	}
 	return s.open(&question{
-		env:     s.env,
-		title:   s.t("tui.disconnect_title"),
-		text:    s.t("tui.disconnect_text", "session", id, "user", user, "ib", ib, "app", app),
-		options: []option{{s.t("tui.change_nothing"), nil}, {s.t("tui.disconnect_do"), disconnect}},
+		env:   s.env,
+		title: s.t(title),
+		text: s.t(text, "session", id, "user", user, "ib", ib, "app", app,
+			"waiting", s.words.Text.Number(strconv.Itoa(one.Waiting))),
+		options: []option{{s.t("tui.change_nothing"), nil}, {s.t(do), disconnect}},
 	})
 }
 

@@ -97,9 +97,13 @@ func (p *program) kick(ctx context.Context, client *control.Client, k kicking) e
 		}
 	}
 	var err error
-	if len(chosen) == 1 {
+	switch {
+	case len(chosen) == 1 && chosen[0].State == control.SessionDetached:
+		err = p.agree(k.yes, "admin.confirm_forget", "session", locale.Clean(chosen[0].ID),
+			"waiting", p.text.Number(strconv.Itoa(chosen[0].Waiting)))
+	case len(chosen) == 1:
 		err = p.agree(k.yes, "admin.confirm_kick", "session", locale.Clean(chosen[0].ID))
-	} else {
+	default:
 		err = p.agree(k.yes, "admin.confirm_kick_many", "N", len(chosen))
 	}
 	if err != nil {
