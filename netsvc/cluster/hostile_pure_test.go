@@ -108,3 +108,17 @@ func TestManyLivesLeaveRoomForTheNext(t *testing.T) {
 		t.Errorf("%d epochs are kept", len(n.peers))
 	}
 }
+
+func TestFewNumbersAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	var f few
+	for _, test := range []struct {
+		number uint64
+		want   bool
+	}{{0, false}, {1, true}, {1, false}, {3, true}, {2, true}, {2, false}, {66, true}, {2, false}, {3, false},
+		{4, true}, {4, false}, {1 << 40, true}, {66, false}, {1<<40 - 63, true}, {1<<40 - 64, false}} {
+		if got := f.take(test.number); got != test.want {
+			t.Errorf("%d is taken: %t", test.number, got)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -156,4 +157,43 @@ func TestAPasswordMayHaveAComma(t *testing.T) {
 		o.NATS.Servers = []string{strings.Replace(s.nats.url(), "//", "//pns:Top,Secret@", 1)}
 	})
 	eventually(t, "the connection", func() bool { return a.Status().Server == s.nats.url() })
+}
+
+func TestAWordThatIsPlayedAgainIsNotHeardTwice(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	stranger := s.record()
+	told := make(chan string, 10)
+	a, b := s.start("web1", 1), s.start("web2", 2, func(o *cluster.Options) {
+		o.Told = func(_ cluster.Peer, _ seal.Kind, body []byte) { told <- string(body) }
+	})
+	meet(t, a, b)
+	for _, to := range []seal.Epoch{{}, b.Status().Epoch} {
+		a.Tell(to, seal.KindChanged, []byte("first"))
+		if got := <-told; got != "first" {
+			t.Fatalf("told %q", got)
+		}
+		for _, m := range stranger.taken() {
+			stranger.send(t, m.Subject, m.Data)
+		}
+		if err := stranger.conn.FlushTimeout(patience); err != nil {
+			t.Fatal(err)
+		}
+		a.Tell(to, seal.KindChanged, []byte("second"))
+		if got := <-told; got != "second" {
+			t.Errorf("told %q again", got)
+		}
+	}
+}
+
+func TestPeersAreToldOfAnotherWaitAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Beat = time.Hour
+	a, b := s.start("web1", 1), s.start("web2", 2)
+	meet(t, a, b)
+	a.SetWait(time.Minute)
+	eventually(t, "the other to be told of the wait", func() bool {
+		return b.Status().Peers[0].Wait == time.Minute
+	})
 }

@@ -203,8 +203,12 @@ func (n *Node) UseKeys(keys *seal.Keys) {
 	n.life.Load().sealer.Use(keys)
 }
 
-// SetWait sets how long Publish waits for peers. They are told with the next heartbeat.
-func (n *Node) SetWait(wait time.Duration) { n.wait.Store(int64(wait)) }
+// SetWait sets how long Publish waits for peers. They are told at once: what is older they
+// must not deliver.
+func (n *Node) SetWait(wait time.Duration) {
+	n.wait.Store(int64(wait))
+	n.beat()
+}
 
 // Conn is the connection to NATS, for whatever else is kept there. It is the node's to
 // close.

@@ -66,6 +66,7 @@ type peer struct {
 	silent, lost    bool
 	noResponders    int // in a row
 	asked           time.Duration
+	words           map[seal.Kind]*few // said with Tell
 	problem         string
 	state           PeerState // as it was told last
 	since           time.Time
@@ -411,6 +412,7 @@ func (n *Node) makeRoom() bool {
 func (n *Node) meet(epoch seal.Epoch) *peer {
 	p := &peer{
 		epoch: epoch, challenge: challenge(), since: time.Now(), state: PeerJoining,
+		words:     map[seal.Kind]*few{seal.KindChanged: {}, seal.KindApplied: {}},
 		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
 		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch),
 	}

@@ -271,6 +271,10 @@ func (n *Node) tellApart(head seal.Head, body []byte) bool {
 	p := n.peers[head.Epoch]
 	var from Peer
 	known := p != nil && p.admitted
+	if known && !p.words[head.Kind].take(head.Number) {
+		n.counts.dropped[droppedSeen].Add(1)
+		known = false
+	}
 	if known {
 		n.heardFrom(p)
 		from = Peer{Name: p.told.name, ID: p.told.id, Epoch: p.epoch, Version: p.told.program, State: p.stateNow()}

@@ -72,3 +72,23 @@ func (w *window) verdict(number uint64) verdict {
 	}
 	return verdict{}
 }
+
+// few knows which of the last 64 numbers were seen.
+type few struct {
+	top  uint64
+	seen uint64 // bit n: top-n
+}
+
+// take reports whether the number is new and not too far back, and then notes it.
+func (f *few) take(number uint64) bool {
+	if number > f.top {
+		f.seen, f.top = f.seen<<(number-f.top)|1, number
+		return true
+	}
+	bit := uint64(1) << (f.top - number)
+	if bit == 0 || number == 0 || f.seen&bit != 0 {
+		return false
+	}
+	f.seen |= bit
+	return true
+}
