@@ -106,7 +106,8 @@ func (e *env) reachable(listen string) string {
 	if err != nil {
 		return listen
 	}
-	if ip := net.ParseIP(name); name == "" || name == "*" || strings.Contains(name, "/") || ip != nil && ip.IsUnspecified() {
+	if ip := net.ParseIP(name); name == "" || name == "*" || strings.Contains(name, "/") ||
+		ip != nil && ip.IsUnspecified() {
 		name = e.host
 	}
 	return net.JoinHostPort(name, port)

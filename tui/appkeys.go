@@ -90,7 +90,8 @@ func (a *appsScreen) askRevoke(one control.App) tea.Cmd {
 		return func() tea.Cmd {
 			return a.change(func(ctx context.Context) (control.App, string, error) {
 				change, err := a.daemon.RevokeOld(ctx, one.ID, server, client)
-				return change.App, a.t("tui.revoked", "sessions", a.t("live.n_sessions", "N", change.ClosedSessions)), err
+				sessions := a.t("live.n_sessions", "N", change.ClosedSessions)
+				return change.App, a.t("tui.revoked", "sessions", sessions), err
 			})
 		}
 	}
@@ -138,7 +139,8 @@ func (a *appsScreen) keyFacts(one control.App) []field {
 		current = max(current-*n, 0)
 	}
 	facts := []field{
-		{a.t("tui.server_key"), a.t("tui.server_key_use", "age", age(one.ServerKeySince), "tokens", number(one.ServerKeyTokens), "last", last(one.ServerKeyLastUsedAt))},
+		{a.t("tui.server_key"), a.t("tui.server_key_use", "age", age(one.ServerKeySince), "tokens",
+			number(one.ServerKeyTokens), "last", last(one.ServerKeyLastUsedAt))},
 		{a.t("tui.client_key"), a.t("tui.client_key_use", "age", age(one.ClientKeySince), "n", number(current))},
 	}
 	for _, k := range one.OldServerKeys {

@@ -106,13 +106,15 @@ func (e *env) sessionFields(one control.Session) []field {
 		{e.t("tui.queued"), e.words.Bytes(uint64(max(one.Queued, 0)))},
 		{e.t("tui.generation"), number(one.KeyGeneration)},
 	}
-	for _, said := range []field{{e.t("tui.column_host"), cells.Plain(one.Host)}, {e.t("tui.column_agent"), cells.Plain(one.Agent)}} {
+	for _, said := range []field{{e.t("tui.column_host"), cells.Plain(one.Host)},
+		{e.t("tui.column_agent"), cells.Plain(one.Agent)}} {
 		if said.value != "" {
 			fields = append(fields, said)
 		}
 	}
 	if at := one.DetachedAt; at != nil {
-		fields = append(fields, field{e.t("tui.away_since"), say.Time(*at)}, field{e.t("tui.waiting_messages"), number(one.Waiting)})
+		fields = append(fields, field{e.t("tui.away_since"), say.Time(*at)},
+			field{e.t("tui.waiting_messages"), number(one.Waiting)})
 	}
 	if one.Resumed > 0 {
 		fields = append(fields, field{e.t("tui.resumed"), number(one.Resumed)})

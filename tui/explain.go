@@ -50,8 +50,9 @@ func (e *env) explained(msg explainedMsg) {
 		lines = append(lines, cells.Plain(line))
 	}
 	text := strings.Join(append([]string{msg.title, ""}, lines...), "\n")
-	e.open(&reader{env: e, title: msg.title, lines: lines, more: keyTable{{keys: "c", text: "tui.key_copy", do: func() tea.Cmd {
-		e.copied(e.t("tui.explanation"), text)
-		return nil
-	}}}})
+	e.open(&reader{env: e, title: msg.title, lines: lines,
+		more: keyTable{{keys: "c", text: "tui.key_copy", do: func() tea.Cmd {
+			e.copied(e.t("tui.explanation"), text)
+			return nil
+		}}}})
 }

@@ -176,7 +176,8 @@ var scenes = []struct {
 		daemon.explains = control.Explanation{InfobaseSessions: 3, Unmet: []control.Unmet{{
 			Recipient: control.Recipient{Type: "user"}, Count: 3, First: moment.Add(-10 * time.Minute),
 			Last: moment.Add(-6 * time.Minute),
-			Spans: []control.UnmetSpan{{First: moment.Add(-10 * time.Minute), Last: moment.Add(-10 * time.Minute), Count: 1},
+			Spans: []control.UnmetSpan{{First: moment.Add(-10 * time.Minute), Last: moment.Add(-10 * time.Minute),
+				Count: 1},
 				{First: moment.Add(-7 * time.Minute), Last: moment.Add(-6 * time.Minute), Count: 2}},
 		}}}
 		d.press("3", "f")

@@ -88,7 +88,8 @@ func (e *env) infobaseRow(table grid, ib control.Infobase) string {
 		last = e.shortAge(e.now().Sub(*ib.LastMessageAt))
 	}
 	return table.row([]string{
-		cells.Plain(say.Name(ib.ID, ib.Name)), number(ib.Sessions), number(ib.Users), number(ib.Groups), number(ib.Messages),
+		cells.Plain(say.Name(ib.ID, ib.Name)), number(ib.Sessions), number(ib.Users), number(ib.Groups),
+		number(ib.Messages),
 		number(ib.Unmatched), last,
 	})
 }

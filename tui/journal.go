@@ -150,7 +150,9 @@ func (j *journalScreen) search() func(control.LogRecord) bool {
 		if has(sentence) || has(r.Message) || r.Lost > 0 {
 			return true
 		}
-		return slices.ContainsFunc(r.Attrs, func(a control.LogAttr) bool { return has(fmt.Sprintf("%s=%v", a.Name, a.Value)) })
+		return slices.ContainsFunc(r.Attrs, func(a control.LogAttr) bool {
+			return has(fmt.Sprintf("%s=%v", a.Name, a.Value))
+		})
 	}
 }
 

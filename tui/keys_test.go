@@ -57,7 +57,8 @@ func TestKeysAreSaidAsTheyAre(t *testing.T) {
 	clear(p.sessions.marked)
 	p.sessions.known, p.sessions.filter.text = true, "nobody"
 	check("a search that found nobody", p.sessions.keys())
-	for _, d := range []dialog{&question{env: p.env}, &prompt{env: p.env}, &reader{env: p.env, wrapped: 1}, &chooser{env: p.env}} {
+	for _, d := range []dialog{&question{env: p.env}, &prompt{env: p.env}, &reader{env: p.env, wrapped: 1},
+		&chooser{env: p.env}} {
 		check("a dialog", d.keys())
 	}
 }

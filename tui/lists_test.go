@@ -35,7 +35,8 @@ func TestCopiesFromListsAndGoesBackToThem(t *testing.T) {
 func TestAPasteBeyondTheBoundIsSaid(t *testing.T) {
 	t.Parallel()
 	paste := tea.KeyMsg{Type: tea.KeyRunes, Paste: true, Runes: []rune(strings.Repeat("x", 30_000))}
-	for name, keys := range map[string][]string{"commands": {":"}, "filter": {"3", "/"}, "prompt": {"f"}, "form": {"5", "down"}} {
+	for name, keys := range map[string][]string{"commands": {":"}, "filter": {"3", "/"}, "prompt": {"f"},
+		"form": {"5", "down"}} {
 		d, _ := connected(t)
 		d.press(keys...)
 		d.send(paste)
@@ -62,7 +63,8 @@ func TestWhatIsCutOffIsCounted(t *testing.T) {
 	t.Parallel()
 	daemon := aDaemon()
 	for i := range 40 {
-		daemon.apps = append(daemon.apps, control.App{ID: fmt.Sprintf("more-%d", i), Title: fmt.Sprintf("Филиал %d", i)})
+		daemon.apps = append(daemon.apps, control.App{ID: fmt.Sprintf("more-%d", i),
+			Title: fmt.Sprintf("Филиал %d", i)})
 	}
 	d := open(t, daemon, usual)
 	d.await("● на связи")

@@ -105,7 +105,8 @@ func TestCopiesAllThat1CNeeds(t *testing.T) {
 	d.press("2", "y")
 	d.sees("Отправлено терминалу: всё для 1С. Проверьте вставкой")
 	for _, want := range []string{
-		daemon.apps[0].ID, daemon.apps[0].ServerKey, daemon.apps[0].ClientKey, "https://srv-1c:36696", ": srv-1c:36695", "HTTPS: да",
+		daemon.apps[0].ID, daemon.apps[0].ServerKey, daemon.apps[0].ClientKey, "https://srv-1c:36696", ": srv-1c:36695",
+		"HTTPS: да",
 	} {
 		if !strings.Contains(d.clipboard[0], want) {
 			t.Errorf("%q is not in\n%s", want, d.clipboard[0])
@@ -115,7 +116,8 @@ func TestCopiesAllThat1CNeeds(t *testing.T) {
 	d.press("c", "end", "enter")
 	d.sees("Отправлено терминалу: Ключ клиента.", "-Проверьте")
 	d.press("3", "down", "c", "enter", "e", "c")
-	if len(d.clipboard) != 4 || d.clipboard[1] != daemon.apps[0].ClientKey || d.clipboard[2] != daemon.sessions[3].UserID ||
+	if len(d.clipboard) != 4 || d.clipboard[1] != daemon.apps[0].ClientKey ||
+		d.clipboard[2] != daemon.sessions[3].UserID ||
 		!strings.Contains(d.clipboard[3], "в базе demo") {
 		t.Errorf("copied %q", d.clipboard)
 	}

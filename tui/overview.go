@@ -213,7 +213,8 @@ func (o *overviewScreen) facts(width int) []string {
 		fields = append(fields, field{"▲", warn(o.queues("tui.queue_memory_full"))})
 	}
 	if len(s.RestartNeeded) > 0 {
-		fields = append(fields, field{"▲", warn(o.t("tui.restart_needed", "settings", strings.Join(s.RestartNeeded, ", ")))})
+		fields = append(fields, field{"▲", warn(o.t("tui.restart_needed", "settings",
+			strings.Join(s.RestartNeeded, ", ")))})
 	}
 	if len(s.SettingsNotRead) > 0 {
 		fields = append(fields,
@@ -259,7 +260,8 @@ func (o *overviewScreen) charts(width, height int) []string {
 	if !o.ticked {
 		st.Sessions, st.Rates = o.status.Sessions, o.status.Rates
 	}
-	comeAndGo := o.t("tui.opened_closed", "opened", o.words.Rate(st.Rates.Opened), "closed", o.words.Rate(st.Rates.Closed))
+	comeAndGo := o.t("tui.opened_closed", "opened", o.words.Rate(st.Rates.Opened), "closed",
+		o.words.Rate(st.Rates.Closed))
 	delivered := o.t("tui.chart_delivered", "n", o.words.Rate(st.Rates.Delivered))
 	accepted := o.t("tui.accepted", "n", o.words.Rate(st.Rates.Messages))
 	bars := height - 1 // below them stands the time
@@ -298,10 +300,14 @@ func (o *overviewScreen) counters() []link {
 		return link{o.t(id, "n", number(count)), count, journalMsg{only{o.t(title), q}}}
 	}
 	return []link{
-		counter("tui.count_http_refused", sum(s.HTTP.Refused), "tui.only_requests", control.LogQuery{Message: "request refused"}),
-		counter("tui.count_refused", sum(s.Refused), "tui.only_registrations", control.LogQuery{Message: "registration refused"}),
-		counter("tui.count_no_recipient", s.NoRecipient, "tui.only_unmet", control.LogQuery{Message: "message without a recipient"}),
-		counter("tui.count_slow", s.DroppedAsSlow, "tui.only_slow", control.LogQuery{Message: "session closed", Text: "reason=too_slow"}),
+		counter("tui.count_http_refused", sum(s.HTTP.Refused), "tui.only_requests",
+			control.LogQuery{Message: "request refused"}),
+		counter("tui.count_refused", sum(s.Refused), "tui.only_registrations",
+			control.LogQuery{Message: "registration refused"}),
+		counter("tui.count_no_recipient", s.NoRecipient, "tui.only_unmet",
+			control.LogQuery{Message: "message without a recipient"}),
+		counter("tui.count_slow", s.DroppedAsSlow, "tui.only_slow",
+			control.LogQuery{Message: "session closed", Text: "reason=too_slow"}),
 	}
 }
 
@@ -394,7 +400,8 @@ func (o *overviewScreen) lastWarnings(width, room int) []string {
 	}
 	heading := o.style.title.Render(cells.Truncate(o.t("tui.last_warnings"), width))
 	if recent := o.recent(o.now()); recent == 0 {
-		heading += o.style.good.Render(cells.Truncate(" · "+o.t("tui.no_new_warnings", "N", int(alertFor.Minutes())), width-ansi.StringWidth(heading)))
+		heading += o.style.good.Render(cells.Truncate(" · "+o.t("tui.no_new_warnings", "N", int(alertFor.Minutes())),
+			width-ansi.StringWidth(heading)))
 	} else if room < 2 {
 		return []string{o.style.warn.Render(cells.Truncate("▲ "+o.t("tui.last_warnings"), width))}
 	}

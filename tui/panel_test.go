@@ -126,7 +126,8 @@ func TestRevokesOldKeys(t *testing.T) {
 	t.Parallel()
 	d, daemon := connected(t)
 	d.press("2", "enter", "R")
-	d.sees("Отозвать прежние ключи?", "отозвать прежний ключ клиента немедленно, отключатся 1 204 сеанса", "-отозвать оба")
+	d.sees("Отозвать прежние ключи?", "отозвать прежний ключ клиента немедленно, отключатся 1 204 сеанса",
+		"-отозвать оба")
 	d.press("enter")
 	d.sees("Прежний ключ клиента") // nothing was chosen
 	d.press("R", "down", "enter")
@@ -349,7 +350,8 @@ func TestFollowsTheJournal(t *testing.T) {
 	d.press("enter", "enter")
 	d.sees("неверный ключ клиента", "Проверьте в этой базе 1С", "registration refused")
 	d.press("c")
-	if n := len(d.clipboard); n != 1 || !strings.Contains(d.clipboard[0], "Warning registration refused reason=wrong_hmac") {
+	if n := len(d.clipboard); n != 1 || !strings.Contains(d.clipboard[0],
+		"Warning registration refused reason=wrong_hmac") {
 		t.Errorf("copied %q", d.clipboard)
 	}
 	d.press("e")

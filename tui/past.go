@@ -71,7 +71,8 @@ func (p *past) take(msg pastMsg) {
 	p.asking = false
 	if msg.err == nil {
 		p.history = msg.history
-	} else if refusal := new(control.Error); errors.As(msg.err, &refusal) && p.history.StepSeconds == 0 && p.appID == "" {
+	} else if refusal := new(control.Error); errors.As(msg.err, &refusal) && p.history.StepSeconds == 0 &&
+		p.appID == "" {
 		p.history.StepSeconds = 1
 	}
 }

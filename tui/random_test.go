@@ -90,9 +90,11 @@ func aRandomDaemon(c chance) *fakeDaemon {
 }
 
 var randomKeys = []string{
-	"1", "2", "3", "4", "5", "alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "enter", "esc", "tab", "shift+tab", "up", "down",
+	"1", "2", "3", "4", "5", "alt+1", "alt+2", "alt+3", "alt+4", "alt+5", "enter", "esc", "tab", "shift+tab", "up",
+	"down",
 	"left", "right", "home", "end", "pgup", "pgdown", "space",
-	"backspace", "delete", "f1", "ctrl+e", "ctrl+n", "ctrl+s", "ctrl+u", "ctrl+d", "n", "r", "d", "o", "w", "c", "v", "s", "S", "<", ">", ":", "y", "space",
+	"backspace", "delete", "f1", "ctrl+e", "ctrl+n", "ctrl+s", "ctrl+u", "ctrl+d", "n", "r", "d", "o", "w", "c", "v",
+	"s", "S", "<", ">", ":", "y", "space",
 	"C", "t", "x", "e", "/", "?", "l", "L", "j", "k", "g", "G", "й", "ф",
 }
 
@@ -149,9 +151,10 @@ func TestNothingBreaksTheScreen(t *testing.T) {
 			case 2:
 				step = "mouse"
 				d.send(tea.MouseMsg{
-					X:      c.IntN(160),
-					Y:      c.IntN(60),
-					Button: []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelUp, tea.MouseButtonWheelDown}[c.IntN(3)],
+					X: c.IntN(160),
+					Y: c.IntN(60),
+					Button: []tea.MouseButton{tea.MouseButtonLeft, tea.MouseButtonWheelUp,
+						tea.MouseButtonWheelDown}[c.IntN(3)],
 					Action: tea.MouseActionPress,
 				})
 			default:

@@ -96,10 +96,12 @@ func (s *sendScreen) fieldKeys() keyTable {
 	case fieldBody, fieldData:
 		return keyTable{{keys: "enter", text: "tui.key_line_break"}}
 	case fieldIb:
-		return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickInfobase}, {keys: "enter", do: s.takeSuggested}}
+		return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickInfobase},
+			{keys: "enter", do: s.takeSuggested}}
 	case fieldWho:
 		if s.to == wire.ToUser {
-			return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickUser}, {keys: "enter", do: s.takeSuggested}}
+			return keyTable{{keys: "ctrl+o", text: "tui.key_pick", do: s.pickUser},
+				{keys: "enter", do: s.takeSuggested}}
 		}
 		return keyTable{{keys: "enter", do: s.takeSuggested}}
 	}

@@ -126,7 +126,8 @@ func (s *sendScreen) showResult(msg sentMsg) {
 		s.result = []string{at + s.t("tui.sent_to_nobody")}
 	}
 	if msg.err == nil && len(msg.unusable) > 0 {
-		s.result = append(s.result, s.t("tui.unusable_keys", "keys", cells.Plain(`"`+strings.Join(msg.unusable, `", "`)+`"`)))
+		s.result = append(s.result, s.t("tui.unusable_keys", "keys",
+			cells.Plain(`"`+strings.Join(msg.unusable, `", "`)+`"`)))
 	}
 }
 

@@ -104,7 +104,8 @@ func (s *sendScreen) likeGroup(ctx context.Context, appID, ib, text string) (all
 	for _, one := range page.Sessions {
 		for _, group := range one.InGroups() {
 			same := func(other suggestion) bool { return other.value.id == group }
-			if hasWords(strings.ToLower(group), text) && !slices.ContainsFunc(all, same) && len(all) < askedSuggestions {
+			if hasWords(strings.ToLower(group), text) && !slices.ContainsFunc(all, same) &&
+				len(all) < askedSuggestions {
 				all = append(all, suggestion{value: called{id: group}, line: cells.Plain(group)})
 			}
 		}

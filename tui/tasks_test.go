@@ -38,7 +38,8 @@ var tasks = []struct {
 		d.await("petrov в базе demo")
 	}},
 	{"why a user who is absent got nothing", 4, func(d *counted) {
-		d.daemon.named = []control.Person{{AppID: d.daemon.apps[0].ID, IbID: "demo", UserID: "17", UserName: "Сидоров", Exact: true}}
+		d.daemon.named = []control.Person{{AppID: d.daemon.apps[0].ID, IbID: "demo", UserID: "17", UserName: "Сидоров",
+			Exact: true}}
 		d.press("f")
 		d.write("Сидоров")
 		d.press("enter")
@@ -98,8 +99,9 @@ func TestFrequentTasksTakeFewKeys(t *testing.T) {
 		t.Run(strings.ReplaceAll(task.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			daemon := aDaemon()
-			daemon.records = append(daemon.records, control.LogRecord{Time: moment, Level: "Warning", Message: "request refused",
-				Attrs: control.LogAttrs{{Name: "reason", Value: "no_token"}, {Name: "peer", Value: "10.0.0.9"}}})
+			daemon.records = append(daemon.records, control.LogRecord{Time: moment, Level: "Warning",
+				Message: "request refused",
+				Attrs:   control.LogAttrs{{Name: "reason", Value: "no_token"}, {Name: "peer", Value: "10.0.0.9"}}})
 			d := &counted{driver: open(t, daemon, usual), daemon: daemon}
 			d.await("● на связи", "отправителям 2")
 			task.do(d)

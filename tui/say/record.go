@@ -186,7 +186,8 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 	var args []any
 	for _, name := range []string{
 		"session", "problems", "to", "to_version", "from_version", "not_after",
-		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied", "restart_needed",
+		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied",
+		"restart_needed",
 		"service", "allowed", "port", "connection", "at", "keys", "error", "method",
 		"server", "version", "after", "since", "subject", "node", "peers",
 	} {

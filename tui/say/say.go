@@ -212,14 +212,16 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	if r := e.LastRefused; r != nil {
 		say("last_refused", "time", Time(r.Time), "reason", w.Reason(r.Reason), "addr", r.Peer.Addr, "N", r.Count)
 	}
-	if e.ConnectedTotal == 0 && len(e.Detached) == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil && len(e.Unmet) == 0 {
+	if e.ConnectedTotal == 0 && len(e.Detached) == 0 && e.UserID != "" && e.LastClosed == nil && e.LastRefused == nil &&
+		len(e.Unmet) == 0 {
 		say("never_seen")
 	}
 
 	if len(e.OtherSpelling) > 0 {
 		say("other_spelling")
 		for _, s := range e.OtherSpelling {
-			detail(w.Text.T("live.spelt", "user", locale.Clean(s.UserID), "ib", locale.Clean(s.IbID), "group", locale.Clean(strings.Join(s.InGroups(), ", "))) + "; " + w.session(s, now))
+			detail(w.Text.T("live.spelt", "user", locale.Clean(s.UserID), "ib", locale.Clean(s.IbID), "group",
+				locale.Clean(strings.Join(s.InGroups(), ", "))) + "; " + w.session(s, now))
 		}
 	}
 	if len(e.OtherPlaces) > 0 {
@@ -297,7 +299,8 @@ func (w Words) refusals(all []control.Refusal, heading string, say func(string, 
 	for _, r := range all {
 		text := Time(r.Time) + "  " + r.Peer.Addr + "  " + w.Reason(r.Reason)
 		if r.Peer.AppID != "" {
-			text += "  " + w.Text.T("live.claimed", "ib", Called(r.Peer.IbID, r.Peer.IbName), "app", w.App(r.Peer.AppID))
+			text += "  " + w.Text.T("live.claimed", "ib", Called(r.Peer.IbID, r.Peer.IbName), "app",
+				w.App(r.Peer.AppID))
 		}
 		if r.Count > 1 {
 			text += "  ×" + count(w, r.Count)

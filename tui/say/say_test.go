@@ -158,7 +158,8 @@ func TestExplains(t *testing.T) {
 			UserID:     "u",
 			LastClosed: &control.Event{Time: now, Reason: "key_revoked", Session: &s},
 		},
-			"the client key was renewed or the app removed (key_revoked). Messages delivered: 3", "no such session, and nobody"},
+			"the client key was renewed or the app removed (key_revoked). Messages delivered: 3",
+			"no such session, and nobody"},
 		{"spelt otherwise", control.Explanation{
 			UserID:        "U ",
 			OtherSpelling: []control.Session{elsewhere},
@@ -187,8 +188,8 @@ func TestExplains(t *testing.T) {
 			"10.0.0.9:1  too many connections that have not registered (evicted)  ×812", ""},
 		{"refused senders",
 			control.Explanation{UserID: "u",
-				RefusedRequests: []control.RefusedRequest{{Time: now, Reason: "bad_request", Detail: "Message.Data: \x1b",
-					Addr: "10.0.0.9", Count: 2}}},
+				RefusedRequests: []control.RefusedRequest{{Time: now, Reason: "bad_request",
+					Detail: "Message.Data: \x1b", Addr: "10.0.0.9", Count: 2}}},
 			`10.0.0.9  a mistake in the message (bad_request): Message.Data: \x1b  ×2`, ""},
 	} {
 		got := strings.Join(words(locale.English).Explanation(tt.explanation, now), "\n")

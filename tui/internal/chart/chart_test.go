@@ -35,8 +35,8 @@ func TestDrawsBars(t *testing.T) {
 
 func TestTopIsRound(t *testing.T) {
 	t.Parallel()
-	for most, want := range map[float64]float64{0: 1, 0.3: 1, 1: 1, 1.5: 2, 4: 5, 7: 10, 10: 10, 18204: 20000, 5000: 5000,
-		math.Inf(1): 1} {
+	for most, want := range map[float64]float64{0: 1, 0.3: 1, 1: 1, 1.5: 2, 4: 5, 7: 10, 10: 10, 18204: 20000,
+		5000: 5000, math.Inf(1): 1} {
 		if got := chart.Top([]float64{0, most, 0}); got != want {
 			t.Errorf("Top of %v is %v, want %v", most, got, want)
 		}
