@@ -579,3 +579,34 @@ func TestNumbersGoOnWhereNothingIsRemembered(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// TestWhatTheClientCountedElsewhereAcknowledgesNothing: the last frame that it counted came on a
+// connection that this memory knows nothing of.
+func TestWhatTheClientCountedElsewhereAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name           string
+		received, from uint64
+		want           []string
+	}{
+		{"on one before", 5, 4, []string{"4", "5", "6"}},
+		{"on one to come", 5, 7, []string{"4", "5", "6"}},
+		{"on this one", 4, 5, []string{"5", "6"}},
+		{"on this one, and more than there was", 50, 5, []string{"6"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, hub.Options{Limits: lasting})
+			a := s.addin("ann")
+			a.turn, a.received, a.from = 4, 3, 2
+			a.connect() // with turn 5
+			s.send("4", "5")
+			eventually(t, "they are written", func() bool { return s.Stats().Delivered == 2 })
+			a.breaks()
+			a.received, a.from = c.received, c.from
+			a.connect()
+			s.send("6")
+			a.gets(c.want...)
+		})
+	}
+}
