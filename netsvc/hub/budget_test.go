@@ -322,6 +322,42 @@ func TestAnotherHubCountsTheSame(t *testing.T) {
 	})
 }
 
+// TestAMessageThatIsSentAgainToManyIsHandedOverOnce: each of them has it as a frame of its own,
+// which has the bytes of the others.
+func TestAMessageThatIsSentAgainToManyIsHandedOverOnce(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: sizeBound(1 << 40)})
+	first.endsWith(t)
+	addins := make([]*addin, 10)
+	for i := range addins {
+		addins[i] = first.addin("ann")
+		addins[i].connect()
+	}
+	large := strings.Repeat("x", 10_000)
+	first.send(large)
+	eventually(t, "it is written", func() bool { return first.Stats().Delivered == 10 })
+	for _, a := range addins {
+		a.breaks()
+		a.connect()
+		a.gets(large)
+	}
+	used := first.Stats().QueueMemory.Bytes
+	state := handOver(t, first, served)
+	if n := len(state.Frames); n != 1 {
+		t.Errorf("one message is handed over as %d", n)
+	}
+	second, _ := successorWith(t, state, sizeBound(1<<40), hub.Key{Generation: 1, Secret: first.key})
+	if of := second.Stats().QueueMemory.Bytes; of > used {
+		t.Errorf("%d bytes are taken, %d in the hub before", of, used)
+	}
+	for _, a := range addins {
+		a.received, a.s = 0, second
+		a.conn.Close()
+		a.conn = second.piped().say(second, a.packet(wire.ModeOpen))
+		a.gets(large)
+	}
+}
+
 // TestASuccessorWithLessMemoryGoesOn: what it has taken over is not too much before it had the
 // chance to write it. Who does not read then is dropped.
 func TestASuccessorWithLessMemoryGoesOn(t *testing.T) {

@@ -46,7 +46,7 @@ func (s *session) waits() bool {
 
 // state describes a frozen hub. Sessions are in the order of their numbers.
 func (h *Hub) state() *State {
-	saving := saving{keys: make(map[*key]int), frames: make(map[*frame]int), early: h.early}
+	saving := saving{keys: make(map[*key]int), frames: make(map[*frame]int), bytes: make(map[sealed]int), early: h.early}
 	saving.state.LastID = h.lastID.Load()
 	sessions := h.snapshot()
 	slices.SortFunc(sessions, func(a, b *session) int {
@@ -140,7 +140,15 @@ type saving struct {
 	state  State
 	keys   map[*key]int
 	frames map[*frame]int
+	bytes  map[sealed]int
 	early  map[*session][]byte
+}
+
+// sealed is what frames have in common that are the same message under the same key: each
+// session that is sent one again has its own.
+type sealed struct {
+	bytes *byte
+	key   *key
 }
 
 func (v *saving) session(s *session) SavedSession {
@@ -173,12 +181,19 @@ func (v *saving) key(k *key) int {
 
 func (v *saving) frame(f *frame) int {
 	at, saved := v.frames[f]
+	if saved {
+		return at
+	}
+	same := sealed{&f.bytes[0], f.key}
+	at, saved = v.bytes[same]
 	if !saved {
 		at = len(v.state.Frames)
-		v.frames[f] = at
+		v.bytes[same] = at
 		v.state.Frames = append(v.state.Frames, SavedFrame{Key: v.key(f.key), Size: len(f.bytes), Bytes: f.bytes,
-			Keep: f.keep, live: f})
+			Keep: f.keep})
 	}
+	v.frames[f] = at
+	v.state.Frames[at].live = append(v.state.Frames[at].live, f)
 	return at
 }
 

@@ -42,15 +42,15 @@ type SavedFrame struct {
 	// waits or is being written.
 	Keep any `json:"-"`
 
-	live *frame // of the hub that handed over; nil after a journey
+	live []*frame // those of the hub that handed over which have these bytes; nil after a journey
 }
 
 // Move says that the frame's bytes are elsewhere now: the copy that the frame had is
 // given up, by the frozen hub too.
 func (f *SavedFrame) Move(bytes []byte, keep any) {
 	f.Bytes, f.Keep = bytes, keep
-	if f.live != nil {
-		f.live.bytes, f.live.keep = bytes, keep
+	for _, live := range f.live {
+		live.bytes, live.keep = bytes, keep
 	}
 }
 
