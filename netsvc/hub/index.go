@@ -135,6 +135,7 @@ func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission
 	h.enlist(r, k)
 	s.registration = r
 	s.out.dropForeign(r.key)
+	h.budget.recount(s)
 	return registered
 }
 

@@ -420,6 +420,7 @@ func (o *outbox) dropForeign(current *key) {
 	}
 	clear(o.queue[len(kept):])
 	o.queue = kept
+	o.trim()
 }
 
 // restore has an empty outbox hold what another hub's held, of whose first frame that many

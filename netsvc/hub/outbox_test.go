@@ -158,3 +158,20 @@ func TestWhatIsBeingWrittenAsTheSessionEndsIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestAQueueWhoseFramesAreDroppedGivesItsRoomBack: those under another key, before anybody has
+// come to write them.
+func TestAQueueWhoseFramesAreDroppedGivesItsRoomBack(t *testing.T) {
+	t.Parallel()
+	var o outbox
+	for range 100 {
+		o.put(waitingFrame(400), 1<<20)
+	}
+	o.dropForeign(new(key))
+	if n := o.takes(); n != 0 || o.waiting() != 0 {
+		t.Errorf("%d bytes wait in %d", o.waiting(), n)
+	}
+	if o.begin(); o.gather(nil, false) != nil || o.state != outIdle {
+		t.Error("there is something to write")
+	}
+}
