@@ -234,6 +234,10 @@ func (o *outbox) pass() bool {
 	return true
 }
 
+// list reports whether the caller has to hand the session to a flusher: something waits, and
+// nobody is about to write it.
+func (o *outbox) list() bool { return o.state == outIdle && o.pass() }
+
 // drop ends the outbox: nothing more is put in or written, and what waits is lost. Only
 // what is being written at this moment is left to advance, which knows how much of it was:
 // until then its memory, which may be a mapped file, has to stay.
@@ -280,6 +284,12 @@ func (o *outbox) part(from *outbox) bool {
 	}
 	from.foreign, from.state = from.written > 0, outIdle
 	return from.pass()
+}
+
+// canAttach reports whether attach may be called: nothing is being written but the rest of a
+// frame, which stays.
+func (o *outbox) canAttach() bool {
+	return o.inFlight == 0 || o.inFlight == 1 && o.written > 0
 }
 
 // attach has an outbox that is empty, but for what its connection was sent in part, go on with

@@ -175,3 +175,21 @@ func TestAQueueWhoseFramesAreDroppedGivesItsRoomBack(t *testing.T) {
 		t.Error("there is something to write")
 	}
 }
+
+// TestASessionThatIsListedIsNotListedAgain: neither is one that somebody writes.
+func TestASessionThatIsListedIsNotListedAgain(t *testing.T) {
+	t.Parallel()
+	var o outbox
+	if o.list() {
+		t.Error("an empty one is to be written")
+	}
+	o.restore([]*frame{waitingFrame(400)}, 0)
+	o.state = outIdle
+	if !o.list() || o.list() {
+		t.Errorf("it is %d", o.state)
+	}
+	o.begin()
+	if o.list() || o.state != outWriting {
+		t.Errorf("it is %d", o.state)
+	}
+}

@@ -198,7 +198,7 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 	m.buffer = buffer
 	m.resumed++
 	m.away = time.Time{}
-	listed := s.out.pass()
+	listed := s.out.list()
 	s.mu.Unlock()
 	if listed {
 		h.startWriting()
@@ -216,21 +216,22 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 // session go on with old's outbox, in one step for whoever publishes.
 func (h *Hub) takePlace(r *registration, k infobaseKey, old *session, said *wire.Attributes) (lost uint64, err error) {
 	s := r.session
-	if before := s.registered(); before != nil {
-		// It was somebody else, without being remembered.
-		h.unregister(before)
-		h.counters.sessions.Add(-1)
-	}
-	sh := &h.shards[h.shardOf(k)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	was := s.registered()
+	unlock := h.lockShards(h.shardOf(k), was)
+	defer unlock()
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed != "" {
-		s.registration = nil
+	if s.closed != "" { // whoever closed it sees to what it was
 		return 0, net.ErrClosed
+	}
+	if !s.out.canAttach() {
+		return 0, net.ErrClosed // the client comes back on a connection of its own
+	}
+	if s.registration != nil { // it was somebody else, without being remembered
+		h.remove(s.registration)
+		h.counters.sessions.Add(-1)
 	}
 	before := old.registration
 	before.key.sessions.Add(1) // as long as it was away it did not count

@@ -610,3 +610,34 @@ func TestWhatTheClientCountedElsewhereAcknowledgesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestAConnectionInAFrameDoesNotBecomeASessionThatWasAway: a session that is not remembered
+// asks to go on with one that is while its peer takes nothing of a frame, which would be
+// counted as one of that. The connection ends, and the session comes back on another.
+func TestAConnectionInAFrameDoesNotBecomeASessionThatWasAway(t *testing.T) {
+	t.Parallel()
+	s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40)})
+	l.away(s, "bob")
+	a := s.addin("ann")
+	a.conn = l.say(s, a.packet(wire.ModeOpen))
+	a.opened = a.turn
+	a.conn.Close()
+	eventually(t, "the session is detached", func() bool { return s.Stats().Detached == 2 })
+	plain := l.silent(s, "carl")
+	s.Publish(appID, toUser("carl"), topic("0"))
+	s.Publish(appID, toUser("ann"), topic("1"))
+	s.blocked()
+	plain.SetDeadline(time.Now().Add(patience))
+	if _, err := plain.Write(a.packet(wire.ModeOpen)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its connection ended", func() bool { return s.Stats().Sessions == 0 })
+	if st := s.Stats(); st.Detached != 2 || st.Resumed != 0 {
+		t.Errorf("%d are detached, %d came back", st.Detached, st.Resumed)
+	}
+	a.conn = l.say(s, a.packet(wire.ModeOpen))
+	a.gets("1")
+	if err := s.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

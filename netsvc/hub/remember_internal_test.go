@@ -1,0 +1,133 @@
+package hub
+
+import (
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// packetless is a hub whose sessions register without packets.
+type packetless struct {
+	*Hub
+	t   *testing.T
+	key *key
+}
+
+func newPacketless(t *testing.T) *packetless {
+	h := New(Options{Logger: slog.New(slog.DiscardHandler), Limits: Limits{ResumeWindow: time.Hour, ResumeBytes: 1 << 20}})
+	t.Cleanup(func() {
+		if err := h.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	raw := make([]byte, 56) // protocol.md section 2
+	raw[0], raw[4] = 32, 16
+	secret, err := wire.ParseClientKey(base64.StdEncoding.EncodeToString(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.SetApp("app", []Key{{1, secret}})
+	return &packetless{h, t, h.app("app").inForce()[0]}
+}
+
+func (p *packetless) connection() (s *session, peer net.Conn) {
+	here, peer := net.Pipe()
+	p.t.Cleanup(func() { peer.Close() })
+	s = &session{id: p.lastID.Add(1), conn: here, since: time.Now().UnixNano()}
+	p.mu.Lock()
+	p.sessions[s.id] = s
+	p.mu.Unlock()
+	return s, peer
+}
+
+func (p *packetless) enterOnce(s *session, user string) error {
+	_, err := p.Hub.enterOnce(s, &registration{session: s, key: p.key, user: user}, infobaseKey{"app", "ib"})
+	return err
+}
+
+func (p *packetless) enterRemembered(s *session, user string, turn uint64) error {
+	said := &wire.Attributes{Session: "AAAAAAAAAAAAAAAAAAAAAA", Turn: turn}
+	r := &registration{session: s, key: p.key, user: user, more: addition(said, "")}
+	_, err := p.Hub.enterRemembered(s, r, infobaseKey{"app", "ib"}, said)
+	return err
+}
+
+func (p *packetless) publish(user string) int {
+	return p.Publish("app", wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: user}, &wire.Message{Topic: "text"})
+}
+
+// TestWhoIsClosedWhileHeGoesOnAsAnotherTakesNobodyWithHim has a connection closed between the
+// reading of its packet and its judging.
+func TestWhoIsClosedWhileHeGoesOnAsAnotherTakesNobodyWithHim(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	away, _ := p.connection()
+	closed, _ := p.connection()
+	other, _ := p.connection()
+	err := errors.Join(p.enterRemembered(away, "ann", 1), p.enterOnce(closed, "bob"), p.enterOnce(other, "bob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.closeSession(away, closedByPeer)
+	p.closeSession(closed, closedByAdmin)
+	if err := p.enterRemembered(closed, "ann", 2); !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("a connection that was closed goes on as another session: %v", err)
+	}
+	if n := p.publish("bob"); n != 1 {
+		t.Errorf("a message reaches %d sessions, not the one that is there", n)
+	}
+	if n := p.Stats().Sessions; n != 1 {
+		t.Errorf("%d sessions are counted", n)
+	}
+}
+
+// TestWhatIsPublishedWhenASessionComesBackIsWrittenOnce: whoever publishes may have handed it
+// to a flusher already.
+func TestWhatIsPublishedWhenASessionComesBackIsWrittenOnce(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	s, _ := p.connection()
+	if err := p.enterRemembered(s, "ann", 1); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var publishers sync.WaitGroup
+	for range 4 {
+		publishers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					p.publish("ann")
+				}
+			}
+		})
+	}
+	for turn := range uint64(500) {
+		next, peer := p.connection()
+		go func() {
+			for b := make([]byte, 4096); ; {
+				if _, err := peer.Read(b); err != nil {
+					return
+				}
+			}
+		}()
+		if err := p.enterRemembered(next, "ann", turn+2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	publishers.Wait()
+	for end := time.Now().Add(10 * time.Second); p.writing.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d sessions are being written for ever", p.writing.Load())
+		}
+	}
+}
