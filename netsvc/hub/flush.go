@@ -156,7 +156,7 @@ func (h *Hub) flush(s *session, out *outlet) {
 		out.finished = h.advance(s, n, out.finished)
 		switch {
 		case err != nil:
-			h.closeSession(s, h.whyEnded(s.raw, err, closedWriteFailed))
+			h.closeUnwritable(s, h.whyEnded(s.raw, err, closedWriteFailed))
 		case full:
 			s.mu.Lock()
 			s.out.block()
@@ -209,12 +209,12 @@ func (h *Hub) flushBlocking(s *session) {
 			progress = time.Now()
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if time.Since(progress) >= h.unreadTime(s.raw) {
-				h.closeSession(s, closedWriteTimeout)
+				h.closeUnwritable(s, closedWriteTimeout)
 			}
 		case errors.Is(err, net.ErrClosed):
 			// Closed by somebody else, who said why.
 		default:
-			h.closeSession(s, h.whyEnded(s.raw, err, closedWriteFailed))
+			h.closeUnwritable(s, h.whyEnded(s.raw, err, closedWriteFailed))
 		}
 	}
 }

@@ -51,6 +51,35 @@ func TestASessionThatHasJustTakenTheNewKeyStays(t *testing.T) {
 	}
 }
 
+// TestAWriterDoesNotWaitForAHandOverThatWaitsForIt has a connection become another session, and
+// wait for its writer, while a hand-over begins and the writer cannot write.
+func TestAWriterDoesNotWaitForAHandOverThatWaitsForIt(t *testing.T) {
+	t.Parallel()
+	h := New(Options{Logger: slog.New(slog.DiscardHandler)})
+	defer h.Shutdown(t.Context())
+	here, there := net.Pipe()
+	defer there.Close()
+	s := &session{id: 1, conn: here}
+	h.changing.RLock() // as whoever registers does
+	frozen := make(chan struct{})
+	go func() {
+		h.changing.Lock() // as a hand-over does
+		close(frozen)
+		h.changing.Unlock()
+	}()
+	for h.changing.TryRLock() {
+		h.changing.RUnlock()
+		runtime.Gosched()
+	}
+	s.out.state, s.out.leaving = outDetached, true
+	h.closeUnwritable(s, closedWriteFailed)
+	h.changing.RUnlock()
+	<-frozen
+	if why := s.closeReason(); why != "" {
+		t.Errorf("the session is closed as %q", why)
+	}
+}
+
 // waitsForALock reports whether a goroutine that is in the function waits for a lock.
 func waitsForALock(function string) bool {
 	stacks := make([]byte, 1<<20)

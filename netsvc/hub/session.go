@@ -116,6 +116,32 @@ func (h *Hub) detachIf(s *session, why closeReason, holds func(*session) bool) b
 func (h *Hub) closeSession(s *session, why closeReason) bool {
 	h.changing.RLock()
 	defer h.changing.RUnlock()
+	return h.close(s, why)
+}
+
+// closeUnwritable is closeSession for whoever writes to the session and cannot. It does nothing
+// if leave waits for the writer: that one holds changing, for which the writer would wait as
+// soon as a hand-over does.
+func (h *Hub) closeUnwritable(s *session, why closeReason) {
+	for turn := 0; !h.changing.TryRLock(); turn++ {
+		if s.isLeaving() {
+			return
+		}
+		pause(turn)
+	}
+	defer h.changing.RUnlock()
+	h.close(s, why)
+}
+
+// isLeaving reports whether a writer has still to notice that its session was detached.
+func (s *session) isLeaving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.leaving
+}
+
+// close is closeSession for a caller that holds changing.
+func (h *Hub) close(s *session, why closeReason) bool {
 	if h.frozen.Load() {
 		return false
 	}
