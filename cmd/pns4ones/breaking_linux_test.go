@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -321,6 +322,14 @@ func (c *crowdThatBreaks) kill(systemd *serviceManager, stop func()) {
 	syscall.Kill(c.i.status().PID, syscall.SIGKILL)
 	stop()
 	c.i.awaitNone()
+	// A process with thousands of sessions loses its name first, and its sockets some time later.
+	await(c.t, "the control channel is nobody's", func() bool {
+		conn, err := net.Dial("unix", filepath.Join(c.i.folder, "control.sock"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
 	c.i.start(systemd.next(c.i.program))
 	c.refind()
 	c.ledger.listen, c.ledger.service = loopback(c.ledger.listen), loopback(c.ledger.service)
