@@ -106,6 +106,7 @@ user=4f0b2a51-6c1e-4f9e-9a57-0d6c3c9f1b11
 received() { # DAEMON COMMAND...
 	local name=$1 listener
 	shift
+	: >"$work/listen.err" # it may say what the one before said until this one begins
 	admin "$name" listen --app Manual --ib $ib --user $user --json --count 1 >"$work/message" 2>"$work/listen.err" &
 	listener=$!
 	within grep -q 'waiting for messages' "$work/listen.err"
