@@ -74,16 +74,25 @@ func (b *Bucket) newest(key string) (revision, version uint64) {
 // waitLive waits until the node is live. After a while, or if somebody has to decide
 // something first, the error is the problem.
 func (b *Bucket) waitLive(ctx context.Context, until <-chan time.Time) error {
+	return b.wait(ctx, until, func() (bool, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.state == Out || !b.connected && b.o.Clock.Now().Sub(b.since) >= changeTime {
+			return true, orNoAnswer(b.standing())
+		}
+		return b.state == Live, nil
+	})
+}
+
+// wait asks after each movement of the bucket whether it may go on, and with what error. If
+// until comes first, the error is the problem that stands then.
+func (b *Bucket) wait(ctx context.Context, until <-chan time.Time, done func() (bool, error)) error {
 	for {
 		b.mu.Lock()
-		state, problem, moved := b.state, b.standing(), b.moved
-		lost := !b.connected && b.o.Clock.Now().Sub(b.since) >= changeTime
+		problem, moved := b.standing(), b.moved
 		b.mu.Unlock()
-		switch {
-		case state == Out, lost:
-			return orNoAnswer(problem)
-		case state == Live:
-			return nil
+		if over, err := done(); over {
+			return err
 		}
 		select {
 		case <-moved:
@@ -104,21 +113,7 @@ func orNoAnswer(problem *ProblemError) *ProblemError {
 
 // waitApplied waits until the registry has a version of an app.
 func (b *Bucket) waitApplied(ctx context.Context, until <-chan time.Time, id string, version uint64) error {
-	for {
-		b.mu.Lock()
-		problem, moved := b.standing(), b.moved
-		b.mu.Unlock()
-		if b.o.Apps.Version(id) >= version {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-until:
-			return orNoAnswer(problem)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return b.wait(ctx, until, func() (bool, error) { return b.o.Apps.Version(id) >= version, nil })
 }
 
 // errOverwritten: somebody else has put a record meanwhile. It was noted.
