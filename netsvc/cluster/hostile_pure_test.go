@@ -3,11 +3,11 @@ package cluster
 import (
 	"encoding/binary"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -41,16 +41,8 @@ func TestWhatWaitedIsLateHoweverManyHeartbeatsWaitedWithIt(t *testing.T) {
 // startUnconnected starts a node that does nothing by itself.
 func startUnconnected(t *testing.T) *Node {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "cluster.key")
-	if _, err := seal.WriteNewKey(path); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.ReadKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	n, err := start(Options{NATS: NATS{Servers: []string{"nats://127.0.0.1:1"}}, Cluster: "main", Name: "web1",
-		Keys: keys, Logger: slog.New(slog.DiscardHandler),
+		Keys: sealtest.Keys(t), Logger: slog.New(slog.DiscardHandler),
 		Deliver: func(string, wire.Recipient, []byte) (int, int) { return 0, 0 },
 	}, timing{beat: time.Hour, lost: time.Hour, ask: time.Hour, forget: time.Hour, absent: time.Hour,
 		jump: 10 * time.Second})

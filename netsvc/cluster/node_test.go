@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -80,19 +80,6 @@ func (s *natsServer) stop() {
 
 func (s *natsServer) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.options.Port) }
 
-func newKeys(t testing.TB) *seal.Keys {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "cluster.key")
-	if _, err := seal.WriteNewKey(path); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.ReadKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
 // node is a node with so many sessions, all of one infobase, and what they got.
 type node struct {
 	*cluster.Node
@@ -117,7 +104,7 @@ type service struct {
 // newService is one in which nobody gets impatient.
 func newService(t testing.TB) *service {
 	t.Helper()
-	return &service{t: t, nats: startNATS(t, server.Options{}), keys: newKeys(t), wait: patience,
+	return &service{t: t, nats: startNATS(t, server.Options{}), keys: sealtest.Keys(t), wait: patience,
 		time: cluster.Timing{Lost: patience}}
 }
 
@@ -614,7 +601,7 @@ func TestWhatAStrangerSendsIsDroppedAndCounted(t *testing.T) {
 	stranger.send(t, "pns4ones.main.h", []byte("pns4ones"))
 	stranger.send(t, "pns4ones.main.h", nil)
 	// A word of an epoch that nobody knows, from somebody with another key.
-	other, _ := seal.NewSealer(newKeys(t), "main", seal.NewEpoch(), 0).Seal(nil, seal.KindMessage, []byte("other"))
+	other, _ := seal.NewSealer(sealtest.Keys(t), "main", seal.NewEpoch(), 0).Seal(nil, seal.KindMessage, []byte("other"))
 	stranger.send(t, "pns4ones.main.m", other)
 	if err := stranger.conn.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
@@ -697,7 +684,7 @@ func TestNodesWithOtherKeysDoNotHearEachOther(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	a := s.start("web1", 1)
-	s.keys = newKeys(t)
+	s.keys = sealtest.Keys(t)
 	b := s.start("web2", 2)
 	for _, pair := range [][2]*node{{a, b}, {b, a}} {
 		n := pair[0]

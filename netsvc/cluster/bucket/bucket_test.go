@@ -14,6 +14,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 )
 
 // three is a cluster of three nodes.
@@ -194,7 +195,7 @@ func TestWhatStrangersPutIsIgnored(t *testing.T) {
 		"nothing":                     {nil, nil},
 		"a delete marker":             {nil, nats.Header{"KV-Operation": {"DEL"}}},
 		"a purge marker":              {nil, nats.Header{"KV-Operation": {"PURGE"}, "Nats-Rollup": {"sub"}}},
-		"a record of another cluster": {newKeys(t).SealRecord("main", "app."+a.ID, []byte("{}")), nil},
+		"a record of another cluster": {sealtest.Keys(t).SealRecord("main", "app."+a.ID, []byte("{}")), nil},
 		"sealed, but no record":       {m.keys.SealRecord("main", "app."+a.ID, []byte("{}")), nil},
 		"a later format":              {m.keys.SealRecord("main", "app."+a.ID, []byte(`{"v":2}`)), nil},
 	} {

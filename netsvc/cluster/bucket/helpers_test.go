@@ -18,6 +18,7 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 )
 
 // patience is for what must happen, on a machine that is busy.
@@ -84,19 +85,6 @@ func (s *natsServer) connect(o ...nats.Option) (*nats.Conn, jetstream.JetStream)
 	return conn, js
 }
 
-func newKeys(t *testing.T) *seal.Keys {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "cluster.key")
-	if _, err := seal.WriteNewKey(path); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.ReadKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
 // mesh is nodes that hear one another.
 type mesh struct {
 	t      *testing.T
@@ -109,7 +97,7 @@ type mesh struct {
 }
 
 func newMesh(t *testing.T, s *natsServer) *mesh {
-	return &mesh{t: t, server: s, keys: newKeys(t), nodes: make(map[string]*node), deaf: make(map[string]bool)}
+	return &mesh{t: t, server: s, keys: sealtest.Keys(t), nodes: make(map[string]*node), deaf: make(map[string]bool)}
 }
 
 func (m *mesh) others(name string) (others []*node) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 )
 
 const clientKey = "IAAAABAAAAAAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKywtLi8="
@@ -297,7 +298,7 @@ func TestTheClustersKeyIsAnotherOne(t *testing.T) {
 	m := newMesh(t, s)
 	one := m.start("web1", options{fill: creating("a")})
 	one.untilState(bucket.Live)
-	two := m.start("web2", options{keys: newKeys(t)})
+	two := m.start("web2", options{keys: sealtest.Keys(t)})
 	two.untilProblem(bucket.OtherKey)
 	if len(two.apps.List()) != 0 || two.apps.Membership().Cluster == one.apps.Membership().Cluster {
 		t.Error("it joined nevertheless")
