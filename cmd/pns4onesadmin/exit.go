@@ -23,7 +23,7 @@ const (
 	exitFailed      = 1 // the daemon refused, or it failed
 	exitUsage       = 2 // a command line that cannot be understood
 	exitUnreachable = 3 // no daemon, or no permission to speak with it
-	exitNotFound    = 4 // no such app, session or user
+	exitNotFound    = 4 // no such app, session, user or node
 	exitUndelivered = 5 // the message was sent, but not every recipient is connected (--require-delivery)
 )
 
@@ -57,11 +57,14 @@ func exitStatus(err error) int {
 	case errors.As(err, new(undeliveredError)):
 		return exitUndelivered
 	}
-	if e := refusalOf(err); e != nil && (e.Code == control.CodeAppNotFound || e.Code == control.CodeSessionNotFound) {
+	if e := refusalOf(err); e != nil && slices.Contains(notFoundCodes, e.Code) {
 		return exitNotFound
 	}
 	return exitFailed
 }
+
+// notFoundCodes are those of refusals that end with exitNotFound.
+var notFoundCodes = []string{control.CodeAppNotFound, control.CodeSessionNotFound, control.CodeNodeNotFound}
 
 // refusalOf is what the daemon refused, or would have refused where the database was
 // used without it; nil if it is something else that went wrong.

@@ -34,6 +34,11 @@ const (
 	CodeDatabaseUnavailable = "database_unavailable"
 	CodeClusterUnavailable  = "cluster_unavailable"
 	CodeClusterConflict     = "cluster_conflict"
+
+	CodeNodeNotFound = "node_not_found" // the cluster has no node of that name
+	// CodeNodeUnreachable says that a node of the cluster did not answer. If it was asked to
+	// change something, nobody knows whether it did.
+	CodeNodeUnreachable = "node_unreachable"
 	// CodeOutcomeUnknown says that nobody knows whether it was changed.
 	CodeOutcomeUnknown = "outcome_unknown"
 )
@@ -47,6 +52,8 @@ type Error struct {
 	// Of a file: the line that is wrong, and the one it contradicts; 0: there is none.
 	Line      int `json:"line,omitempty"`
 	OtherLine int `json:"other_line,omitempty"`
+	// Node, of CodeNodeNotFound and CodeNodeUnreachable: its name.
+	Node string `json:"node,omitempty"`
 	// Holders, of CodeTooManyFollowers: who follows, those with most streams first, ten at most.
 	Holders []Holder `json:"holders,omitempty"`
 }

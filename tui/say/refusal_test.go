@@ -20,6 +20,7 @@ func TestARefusalIsSaidByItsCode(t *testing.T) {
 				control.CodeAppNotFound, control.CodeSessionNotFound, control.CodeBadRequest, control.CodeBadTitle, control.CodeBadGrace,
 				control.CodeTooManyKeys, control.CodeTooLarge, control.CodeForbidden, control.CodeBadSettings, control.CodeTooManyFollowers,
 				control.CodeNotStored, control.CodeInternal,
+				control.CodeNodeNotFound, control.CodeNodeUnreachable,
 			} {
 				got := say.Refusal(text, place, &control.Error{Code: code, Message: "the daemon's words"})
 				if got == text.T(name+".failed", "error", "the daemon's words") {

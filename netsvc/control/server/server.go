@@ -63,6 +63,7 @@ type Options struct {
 	// returns what Handover.ID will be; its error says to the person why that is not
 	// possible. nil: never.
 	Upgrade func(context.Context) (id string, err error)
+	Nodes   *Nodes // nil: this node is alone
 	Logger  *slog.Logger
 }
 
@@ -82,6 +83,7 @@ type Server struct {
 	setLogLevel    func(config.Level)
 	handingOver    func() bool
 	beginUpgrade   func(context.Context) (id string, err error)
+	nodes          *Nodes
 	logger         *slog.Logger
 	http           *http.Server
 
@@ -99,7 +101,7 @@ func New(o Options) *Server {
 		version: o.Version, apps: o.Apps, hub: o.Hub, publish: o.Publish, log: o.Log, history: o.History, stats: o.Stats,
 		metricsHandler: o.Stats.Handler(),
 		info:           o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade,
-		handingOver: o.HandingOver, logger: o.Logger,
+		handingOver: o.HandingOver, nodes: o.Nodes, logger: o.Logger,
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{

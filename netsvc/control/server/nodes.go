@@ -1,0 +1,29 @@
+package server
+
+import (
+	"context"
+	"net/http"
+)
+
+// Nodes are the other nodes of the cluster, and the way to them.
+type Nodes struct {
+	// Self is the name of this node.
+	Self string
+	// Others are those that there are, and those that were lost and are not forgotten, by
+	// name.
+	Others func() []Node
+	// Ask has the named node answer a request by its own routes, with the same caller, whom
+	// this node has admitted: ctx is that of the request under way here, or comes from it. r
+	// has the path of a route, with /v1, its query and its body, which Ask closes. The answer
+	// is read to its end or closed, and ctx ends it, too. What the node itself refuses is an
+	// answer; an error is a *control.Error with CodeNodeNotFound or CodeNodeUnreachable, or it
+	// wraps ctx's. Whether an unreachable node has done what it was asked to do is not known.
+	// It may be called concurrently.
+	Ask func(ctx context.Context, node string, r *http.Request) (*http.Response, error)
+}
+
+// Node is another node, as this one knows it.
+type Node struct {
+	Name string
+	Live bool // false: it is lost or on its way in, and asking it is of little use
+}
