@@ -33,6 +33,7 @@ var rooms = []string{
 	"netsvc/internal/ring",
 	"netsvc/internal/failurelog",
 	"netsvc/internal/fold",
+	"netsvc/internal/natstest",
 	"netsvc/internal/testlog",
 	"netsvc/internal/testclock",
 	"netsvc/internal/testsessions",

@@ -141,7 +141,7 @@ func (n *Node) onConnect(conn *nats.Conn) {
 		slog.String("version", conn.ConnectedServerVersion()), slog.Duration("after", away))
 	n.beat()
 	if n.options.Connected != nil {
-		n.options.Connected(conn)
+		n.tellOwner(func() { n.options.Connected(conn) })
 	}
 }
 
@@ -152,6 +152,9 @@ func (n *Node) onDisconnect(_ *nats.Conn, err error) {
 	n.mu.Unlock()
 	if before {
 		n.log.Info("disconnected from NATS", slog.Any("error", err))
+	}
+	if n.options.Disconnected != nil {
+		n.tellOwner(func() { n.options.Disconnected(err) })
 	}
 }
 
@@ -170,6 +173,9 @@ func (n *Node) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 		n.counts.dropped[droppedOverloaded].Add(1)
 	}
 	n.paces.report(n.now(), "NATS "+err.Error(), func() { n.log.Warn("NATS reports an error", attrs...) })
+	if n.options.AsyncError != nil {
+		n.tellOwner(func() { n.options.AsyncError(err) })
+	}
 }
 
 // subscription is one with its bounds.

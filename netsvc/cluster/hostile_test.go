@@ -12,6 +12,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/internal/natstest"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -136,9 +137,9 @@ func TestWhatIsUnderWayWhenANodeBeginsAnewIsNotAwaited(t *testing.T) {
 func TestATokenInTheAddressIsNotShown(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.nats = startNATS(t, server.Options{Authorization: "Top-Secret"})
+	s.nats = natstest.Start(t, func(o *server.Options) { o.Authorization = "Top-Secret" })
 	a := s.start("web1", 1, func(o *cluster.Options) {
-		o.NATS.Servers = []string{strings.Replace(s.nats.url(), "//", "//Top-Secret@", 1)}
+		o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//Top-Secret@", 1)}
 	})
 	eventually(t, "the connection", func() bool { return a.Status().Server != "" })
 	for _, text := range []string{a.Status().Server, a.log.String()} {
@@ -152,11 +153,11 @@ func TestATokenInTheAddressIsNotShown(t *testing.T) {
 func TestAPasswordMayHaveAComma(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.nats = startNATS(t, server.Options{Username: "pns", Password: "Top,Secret"})
+	s.nats = natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "pns", "Top,Secret" })
 	a := s.start("web1", 1, func(o *cluster.Options) {
-		o.NATS.Servers = []string{strings.Replace(s.nats.url(), "//", "//pns:Top,Secret@", 1)}
+		o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//pns:Top,Secret@", 1)}
 	})
-	eventually(t, "the connection", func() bool { return a.Status().Server == s.nats.url() })
+	eventually(t, "the connection", func() bool { return a.Status().Server == s.nats.URL() })
 }
 
 func TestAWordThatIsPlayedAgainIsNotHeardTwice(t *testing.T) {

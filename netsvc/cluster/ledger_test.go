@@ -90,9 +90,9 @@ func (l *ledger) fault(random *rand.Rand) string {
 		goOn()
 		return "stalled " + name
 	}
-	l.nats.stop()
+	l.nats.Stop()
 	pause()
-	l.nats.start()
+	l.nats.Start()
 	return "restarted NATS"
 }
 
@@ -104,7 +104,7 @@ func TestTheLedgerIsCleanWhateverFails(t *testing.T) {
 	l := &ledger{service: newService(t), way: make(map[string]*proxy), nodes: make(map[string]*node)}
 	l.wait, l.time = 300*time.Millisecond, cluster.Impatient
 	for name := range sessionsOf {
-		l.way[name] = newProxy(t, l.nats.url())
+		l.way[name] = newProxy(t, l.nats.URL())
 		l.begin(name)
 	}
 	meet(t, l.nodes["web1"], l.nodes["web2"], l.nodes["web3"])

@@ -43,10 +43,14 @@ type Options struct {
 	Revision func() uint64
 	// Told gets what a peer says with Tell; nil: nobody does. It must return soon.
 	Told func(from Peer, kind seal.Kind, body []byte)
-	// Connected is called after each time that the connection was made; nil: nothing is. It
-	// must return soon.
-	Connected func(*nats.Conn)
-	Logger    *slog.Logger // slog.Default()
+	// Connected is called after each time that the connection was made, Disconnected when it is
+	// lost, AsyncError with what NATS says that is the answer to no call: of a missing right
+	// nothing else is told, the error names the subject. They are called one after the other,
+	// must return soon and not call Close; nil: nothing is called.
+	Connected    func(*nats.Conn)
+	Disconnected func(error)
+	AsyncError   func(error)
+	Logger       *slog.Logger // slog.Default()
 }
 
 // timing is what a test would not wait for.
@@ -117,7 +121,7 @@ type Node struct {
 	lanes  []chan job
 	seed   maphash.Seed
 	closed bool         // guarded by inside
-	inside sync.RWMutex // held for reading by callbacks that work on lanes
+	inside sync.RWMutex // held for reading while lanes are filled or the owner is told something
 
 	beatNow chan struct{}
 	ending  chan struct{}
@@ -215,7 +219,8 @@ func (n *Node) SetWait(wait time.Duration) {
 func (n *Node) Conn() *nats.Conn { return n.conn }
 
 // Close says goodbye and ends the node, in a second at most. Nothing may be published any
-// more; what peers have sent is worked off and confirmed first.
+// more; what peers have sent is worked off and confirmed first. Nothing is called back
+// afterwards.
 func (n *Node) Close() {
 	n.close.Do(func() {
 		n.unsubscribe()
@@ -239,6 +244,15 @@ func (n *Node) Close() {
 		}
 		n.conn.Close()
 	})
+}
+
+// tellOwner calls back, unless the node is closed.
+func (n *Node) tellOwner(call func()) {
+	n.inside.RLock()
+	defer n.inside.RUnlock()
+	if !n.closed {
+		call()
+	}
 }
 
 func (n *Node) isConnected() bool {

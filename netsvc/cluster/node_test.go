@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
+	"github.com/pns4ones/pns4ones/netsvc/internal/natstest"
 	"github.com/pns4ones/pns4ones/netsvc/internal/testlog"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -42,44 +44,6 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// natsServer is a NATS server in this process.
-type natsServer struct {
-	t       testing.TB
-	options server.Options
-	running *server.Server
-}
-
-func startNATS(t testing.TB, o server.Options) *natsServer {
-	t.Helper()
-	o.Host, o.Port, o.NoLog, o.NoSigs = "127.0.0.1", -1, true, true
-	s := &natsServer{t: t, options: o}
-	s.start()
-	s.options.Port = s.running.Addr().(*net.TCPAddr).Port
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *natsServer) start() {
-	s.t.Helper()
-	o := s.options
-	running, err := server.NewServer(&o)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.running = running
-	go running.Start()
-	if !running.ReadyForConnections(patience) {
-		s.t.Fatal("the NATS server does not start")
-	}
-}
-
-func (s *natsServer) stop() {
-	s.running.Shutdown()
-	s.running.WaitForShutdown()
-}
-
-func (s *natsServer) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.options.Port) }
-
 // node is a node with so many sessions, all of one infobase, and what they got.
 type node struct {
 	*cluster.Node
@@ -95,7 +59,7 @@ type node struct {
 // service is what the nodes of a test have in common.
 type service struct {
 	t    testing.TB
-	nats *natsServer
+	nats *natstest.Server
 	keys *seal.Keys
 	wait time.Duration
 	time cluster.Timing
@@ -104,7 +68,7 @@ type service struct {
 // newService is one in which nobody gets impatient.
 func newService(t testing.TB) *service {
 	t.Helper()
-	return &service{t: t, nats: startNATS(t, server.Options{}), keys: sealtest.Keys(t), wait: patience,
+	return &service{t: t, nats: natstest.Start(t), keys: sealtest.Keys(t), wait: patience,
 		time: cluster.Timing{Lost: patience}}
 }
 
@@ -114,7 +78,7 @@ func (s *service) options(n *node) cluster.Options {
 	id := cluster.NodeID{}
 	copy(id[:], n.name)
 	return cluster.Options{
-		NATS: cluster.NATS{Servers: []string{s.nats.url()}}, Cluster: "main", Name: n.name, ID: id,
+		NATS: cluster.NATS{Servers: []string{s.nats.URL()}}, Cluster: "main", Name: n.name, ID: id,
 		Version: "1.2.3", Keys: s.keys, Wait: s.wait, Deliver: n.deliver, Logger: logger,
 		Sessions: func() int { return n.sessions },
 	}
@@ -240,7 +204,7 @@ func TestALargeMessageArrivesInParts(t *testing.T) {
 		t.Run(fmt.Sprint(most), func(t *testing.T) {
 			t.Parallel()
 			s := newService(t)
-			s.nats = startNATS(t, server.Options{MaxPayload: most})
+			s.nats = natstest.Start(t, func(o *server.Options) { o.MaxPayload = most })
 			a, b := s.start("web1", 1), s.start("web2", 1)
 			meet(t, a, b)
 			var sent []string
@@ -381,7 +345,7 @@ func TestNATSMayRestart(t *testing.T) {
 	s := newService(t)
 	a, b := s.start("web1", 1), s.start("web2", 2)
 	meet(t, a, b)
-	s.nats.stop()
+	s.nats.Stop()
 	for _, n := range []*node{a, b} {
 		eventually(t, n.name+" to notice", func() bool { return n.Status().State == cluster.StateCutOff })
 		d := n.Publish(appID, toAll, []byte("while cut off by "+n.name)) // nobody waits
@@ -389,7 +353,7 @@ func TestNATSMayRestart(t *testing.T) {
 			t.Errorf("%s, cut off: %+v", n.name, d)
 		}
 	}
-	s.nats.start()
+	s.nats.Start()
 	for _, n := range []*node{a, b} {
 		eventually(t, n.name+" to be back", func() bool { return n.Status().State == cluster.StateLive })
 	}
@@ -410,10 +374,39 @@ func TestNATSMayRestart(t *testing.T) {
 	}
 }
 
+// The owner is told of the connection as it comes and goes, and of nothing after Close.
+func TestTheOwnerIsToldOfTheConnection(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	told := make(chan string, 100)
+	a := s.start("web1", 1, func(o *cluster.Options) {
+		o.Connected = func(conn *nats.Conn) { told <- "connected " + conn.ConnectedUrl() }
+		o.Disconnected = func(err error) { told <- "disconnected" }
+	})
+	for round := range 3 {
+		if got := <-told; got != "connected "+s.nats.URL() {
+			t.Fatalf("told %q in round %d", got, round)
+		}
+		if round == 2 {
+			break
+		}
+		s.nats.Stop()
+		if got := <-told; got != "disconnected" {
+			t.Fatalf("told %q in round %d", got, round)
+		}
+		s.nats.Start()
+	}
+	a.Close()
+	s.nats.Stop()
+	if len(told) > 0 {
+		t.Errorf("after the end told %q", <-told)
+	}
+}
+
 func TestWithoutNATSANodeServesItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.nats.stop()
+	s.nats.Stop()
 	a := s.start("web1", 3)
 	if d := a.Publish(appID, toAll, []byte("{}")); d.Sessions != 3 || d.Unconfirmed != nil || !a.Alone() {
 		t.Errorf("cut off from the beginning: %+v", d)
@@ -421,7 +414,7 @@ func TestWithoutNATSANodeServesItsOwn(t *testing.T) {
 	if st := a.Status(); st.State != cluster.StateCutOff {
 		t.Errorf("it is %s", st.State)
 	}
-	s.nats.start()
+	s.nats.Start()
 	b := s.start("web2", 4)
 	meet(t, a, b)
 	if d := a.Publish(appID, toAll, []byte("{}")); d.Sessions != 7 {
@@ -492,7 +485,7 @@ func TestANodeThatIsCutOffComesBack(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.time = cluster.Impatient
-	way := newProxy(t, s.nats.url())
+	way := newProxy(t, s.nats.URL())
 	a := s.start("web1", 1)
 	b := s.start("web2", 2, func(o *cluster.Options) { o.NATS.Servers = []string{way.url()} })
 	meet(t, a, b)
@@ -521,7 +514,7 @@ type recording struct {
 
 func (s *service) record() *recording {
 	s.t.Helper()
-	conn, err := nats.Connect(s.nats.url(), nats.Timeout(patience))
+	conn, err := nats.Connect(s.nats.URL(), nats.Timeout(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -778,8 +771,8 @@ func TestNothingIsLeftOfANode(t *testing.T) {
 	s := newService(t)
 	a, b := s.start("web1", 1), s.start("web2", 2)
 	meet(t, a, b)
-	subscriptions := s.nats.running.NumSubscriptions()
-	connections := s.nats.running.NumClients()
+	subscriptions := s.nats.Running().NumSubscriptions()
+	connections := s.nats.Running().NumClients()
 	for range 3 {
 		c := s.start("web3", 1)
 		meet(t, a, b, c)
@@ -789,17 +782,17 @@ func TestNothingIsLeftOfANode(t *testing.T) {
 		eventually(t, "it to be gone", func() bool { return len(a.Status().Peers) == 1 && len(b.Status().Peers) == 1 })
 	}
 	eventually(t, "the subscriptions to end", func() bool {
-		return s.nats.running.NumSubscriptions() == subscriptions && s.nats.running.NumClients() == connections
+		return s.nats.Running().NumSubscriptions() == subscriptions && s.nats.Running().NumClients() == connections
 	})
 }
 
 func TestSecretsOfTheAddressAreNotShown(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.nats = startNATS(t, server.Options{Username: "pns", Password: "Top-Secret"})
+	s.nats = natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "pns", "Top-Secret" })
 	with := func(password string) func(*cluster.Options) {
 		return func(o *cluster.Options) {
-			o.NATS.Servers = []string{strings.Replace(s.nats.url(), "//", "//pns:"+password+"@", 1)}
+			o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//pns:"+password+"@", 1)}
 		}
 	}
 	a, b := s.start("web1", 1, with("Top-Secret")), s.start("web2", 2, with("Top-Secret"))
@@ -816,7 +809,7 @@ func TestSecretsOfTheAddressAreNotShown(t *testing.T) {
 				t.Errorf("%s shows the password: %s", n.name, text)
 			}
 		}
-		if len(st.Servers) != 1 || st.Servers[0] != s.nats.url() {
+		if len(st.Servers) != 1 || st.Servers[0] != s.nats.URL() {
 			t.Errorf("%s: servers %v", n.name, st.Servers)
 		}
 	}
@@ -833,14 +826,25 @@ func TestWhatNATSForbidsIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	deny := &server.SubjectPermission{Deny: []string{"pns4ones.main.h"}}
-	s.nats = startNATS(t, server.Options{Users: []*server.User{
-		{Username: "pns", Password: "p", Permissions: &server.Permissions{Publish: deny}}}})
+	s.nats = natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "pns", Password: "p", Permissions: &server.Permissions{Publish: deny}}}
+	})
+	denied := make(chan error, 1)
 	a := s.start("web1", 1, func(o *cluster.Options) {
-		o.NATS.Servers = []string{strings.Replace(s.nats.url(), "//", "//pns:p@", 1)}
+		o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//pns:p@", 1)}
+		o.AsyncError = func(err error) {
+			select {
+			case denied <- err:
+			default:
+			}
+		}
 	})
 	eventually(t, "it to be refused", func() bool { return a.Status().State == cluster.StateRefused })
 	if problem := a.Status().Problem; !strings.Contains(problem, `"pns4ones.main.h"`) {
 		t.Errorf("the problem is %q", problem)
+	}
+	if err := <-denied; !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), "pns4ones.main.h") {
+		t.Errorf("told %v", err)
 	}
 	if !strings.Contains(a.log.String(), "pns4ones.main.h") {
 		t.Error("the log does not name the subject")

@@ -281,7 +281,7 @@ func (n *Node) tellApart(head seal.Head, body []byte) bool {
 	}
 	n.mu.Unlock()
 	if known && n.options.Told != nil {
-		n.options.Told(from, head.Kind, body)
+		n.tellOwner(func() { n.options.Told(from, head.Kind, body) })
 	}
 	return true
 }

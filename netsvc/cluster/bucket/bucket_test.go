@@ -262,7 +262,7 @@ func TestAChangeIsGivenUpInTheEnd(t *testing.T) {
 	one := m.start("web1", options{clock: c})
 	one.untilState(bucket.Live)
 	a := one.create("a")
-	s.stop()
+	s.Stop()
 	one.untilProblem(bucket.NotConnected)
 	for _, advance := range []time.Duration{10 * time.Second, 0} { // at once, once it is away for long
 		done := make(chan error, 1)
@@ -284,7 +284,7 @@ func TestAChangeIsGivenUpInTheEnd(t *testing.T) {
 	if now, _ := one.apps.Get(a.ID); now.Title != "a" {
 		t.Errorf("the title is %q", now.Title)
 	}
-	s.start()
+	s.Start()
 	one.until("it is back", func() bool { return one.bucket.Status().Problem == nil })
 	one.rename(a, "c")
 }

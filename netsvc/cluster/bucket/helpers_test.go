@@ -19,6 +19,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
+	"github.com/pns4ones/pns4ones/netsvc/internal/natstest"
 )
 
 // patience is for what must happen, on a machine that is busy.
@@ -28,52 +29,26 @@ const stream = "KV_pns4ones_main"
 
 func subject(key string) string { return "$KV.pns4ones_main." + key }
 
-// natsServer is an embedded server that can be stopped and started again.
+// natsServer is an embedded server with JetStream.
 type natsServer struct {
-	t       *testing.T
-	options server.Options
-	running *server.Server
+	*natstest.Server
+	t *testing.T
 }
 
 // startNATS starts one; configure may change its options, or be nil.
 func startNATS(t *testing.T, configure func(*server.Options)) *natsServer {
 	t.Helper()
-	s := &natsServer{t: t, options: server.Options{
-		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	}}
+	changes := []func(*server.Options){natstest.JetStream(t)}
 	if configure != nil {
-		configure(&s.options)
+		changes = append(changes, configure)
 	}
-	s.start()
-	t.Cleanup(s.stop)
-	return s
+	return &natsServer{natstest.Start(t, changes...), t}
 }
-
-func (s *natsServer) start() {
-	s.t.Helper()
-	options := s.options
-	running, err := server.NewServer(&options)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	running.Start()
-	if !running.ReadyForConnections(patience) {
-		s.t.Fatal("the NATS server does not start")
-	}
-	s.running, s.options.Port = running, options.Port
-}
-
-func (s *natsServer) stop() {
-	s.running.Shutdown()
-	s.running.WaitForShutdown()
-}
-
-func (s *natsServer) url() string { return s.running.ClientURL() }
 
 // connect is a plain connection, for what strangers do.
 func (s *natsServer) connect(o ...nats.Option) (*nats.Conn, jetstream.JetStream) {
 	s.t.Helper()
-	conn, err := nats.Connect(s.url(), o...)
+	conn, err := nats.Connect(s.URL(), o...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -235,7 +210,7 @@ func (m *mesh) start(name string, o options) *node {
 
 func (n *node) connect(more []nats.Option) {
 	n.t.Helper()
-	conn, err := nats.Connect(n.mesh.server.url(), append([]nats.Option{
+	conn, err := nats.Connect(n.mesh.server.URL(), append([]nats.Option{
 		nats.NoEcho(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(20 * time.Millisecond),
 		nats.ReconnectJitter(0, 0), nats.Name(n.name), nats.CustomInboxPrefix("pns4ones.main.i"),
 	}, more...)...)

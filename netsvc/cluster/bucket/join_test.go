@@ -173,21 +173,21 @@ func TestTheBucketIsRolledBack(t *testing.T) {
 	for _, n := range nodes {
 		n.untilTitled(a.ID, "a")
 	}
-	s.stop()
+	s.Stop()
 	older := t.TempDir()
-	if err := os.CopyFS(older, os.DirFS(s.options.StoreDir)); err != nil {
+	if err := os.CopyFS(older, os.DirFS(s.Options.StoreDir)); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
+	s.Start()
 	one.rename(a, "b")
 	lost := one.create("lost")
 	for _, n := range nodes {
 		n.untilTitled(a.ID, "b")
 		n.untilTitled(lost.ID, "lost")
 	}
-	s.stop()
-	s.options.StoreDir = older
-	s.start()
+	s.Stop()
+	s.Options.StoreDir = older
+	s.Start()
 	for _, n := range nodes {
 		want := []string{a.ID, lost.ID}
 		slices.Sort(want)

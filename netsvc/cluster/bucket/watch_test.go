@@ -86,11 +86,11 @@ func TestTheServerIsRestarted(t *testing.T) {
 		n.untilTitled(a.ID, "a")
 	}
 	for _, title := range []string{"b", "c"} {
-		s.stop()
+		s.Stop()
 		for _, n := range nodes {
 			n.untilProblem(bucket.NotConnected)
 		}
-		s.start()
+		s.Start()
 		nodes[0].rename(a, title) // right away
 		for _, n := range nodes {
 			n.untilTitled(a.ID, title)
