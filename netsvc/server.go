@@ -27,6 +27,7 @@ import (
 	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
@@ -69,6 +70,8 @@ type Options struct {
 	// Succession is how sessions come from the process before this one and go to the
 	// one after it; nil: they do not.
 	Succession *Succession
+	// Cluster: the daemon is a node of one; nil: it is not.
+	Cluster *ClusterOptions
 	// Serving is called by Run when senders and sessions are served.
 	Serving func()
 	// RetryEvery is how often it is tried again to open what could not be opened when
@@ -105,6 +108,7 @@ type Server struct {
 	metricsHTTP  *http.Server
 	apps         *app.Registry
 	hub          *hub.Hub
+	node         atomic.Pointer[cluster.Node] // nil: it is no part of a cluster at present
 	http         *httpapi.Server
 	control      *server.Server
 	keysChanged  chan struct{} // wakes the keeper of key expiry
@@ -180,7 +184,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.http = httpapi.New(httpapi.Options{
-		Apps: s.apps, Publish: s.hub.Alone, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
+		Apps: s.apps, Publish: s.publish, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
 		Observe: s.history.RequestRefused,
 	})
 	s.stats = stats.New(s.sources(latency))
@@ -190,7 +194,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		upgrade = s.hander.Upgrade
 	}
 	s.control = server.New(server.Options{
-		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Publish: s.hub.Alone, Log: s.log,
+		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Publish: s.publish, Log: s.log,
 		History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade,
 		HandingOver: s.hub.Frozen,
@@ -361,6 +365,9 @@ func (s *Server) Run(ctx context.Context) error {
 	} else {
 		s.takeOver()
 	}
+	if err := s.startNode(); err != nil {
+		s.logger.Error("the cluster cannot be joined: only this node's own sessions are served", slog.Any("error", err))
+	}
 	// Not before: who is to be stopped takes over first, and then hands over.
 	s.services.Go(func() error { return s.end(ctx) })
 	s.services.Go(func() error { return s.keepControl(ctx) })
@@ -457,6 +464,7 @@ func (s *Server) drain() {
 	if err := s.control.Shutdown(requests); err != nil {
 		s.logger.Warn("control requests were cut off at the end", slog.Any("error", err))
 	}
+	s.leaveCluster()
 	if err := s.hub.Shutdown(deadline); err != nil {
 		s.logger.Warn("messages were still queued at the end", slog.Any("error", err))
 	}
