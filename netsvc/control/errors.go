@@ -41,6 +41,12 @@ const (
 	CodeNodeUnreachable = "node_unreachable"
 	// CodeOutcomeUnknown says that nobody knows whether it was changed.
 	CodeOutcomeUnknown = "outcome_unknown"
+
+	// Of commands about the cluster.
+	CodeNoCluster   = "no_cluster"       // the daemon is alone
+	CodeJoined      = "joined_already"   // there is nothing to decide
+	CodeNeverJoined = "never_in_cluster" // there is nothing to restore
+	CodeAppsDiffer  = "apps_differ"      // those in Error.Apps cannot be merged
 )
 
 // Error is a refusal: its HTTP status, a stable code, and what is wrong, in
@@ -56,6 +62,8 @@ type Error struct {
 	Node string `json:"node,omitempty"`
 	// Holders, of CodeTooManyFollowers: who follows, those with most streams first, ten at most.
 	Holders []Holder `json:"holders,omitempty"`
+	// Apps are the ids of CodeAppsDiffer.
+	Apps []string `json:"apps,omitempty"`
 }
 
 // Holder is a process that follows the log or the events.

@@ -150,6 +150,8 @@ type Status struct {
 	// LastChangeInDoubt: when the database was opened, one of its two meta pages was
 	// damaged. What was changed last may be undone, such as the end of a key.
 	LastChangeInDoubt bool `json:"last_change_in_doubt,omitempty"`
+	// Cluster is the one that the daemon is a node of; nil: it is alone.
+	Cluster *Cluster `json:"cluster,omitempty"`
 	// ByApp is there only if it was asked for.
 	ByApp []AppStatus `json:"by_app,omitempty"`
 }

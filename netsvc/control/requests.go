@@ -68,3 +68,24 @@ type Sent struct {
 	// loses the message.
 	UnusableKeys []string `json:"unusable_keys,omitempty"`
 }
+
+// JoinBody says whose apps hold where this node and its cluster differ.
+type JoinBody struct {
+	Apps string `json:"apps"` // JoinMerging or JoinTaking
+}
+
+// The words of JoinBody.
+const (
+	JoinMerging = "merge" // this node's are added to the cluster's
+	JoinTaking  = "take"  // the cluster's replace those of this node
+)
+
+// Joined answers what was decided about the cluster's apps.
+type Joined struct {
+	Apps int `json:"apps"` // that this node has now
+}
+
+// Forgotten answers that a lost node is not named any more.
+type Forgotten struct {
+	MissingNodes []string `json:"missing_nodes,omitempty"` // that could not be told
+}

@@ -26,7 +26,7 @@ func TestARouteThatOnlyReadsIsAGetAndNoOtherIs(t *testing.T) {
 // keys at once; what is looked at every second is not.
 func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 	t.Parallel()
-	d := start(t, nil)
+	d := start(t, nil, func(o *server.Options) { o.Membership = agreeing() })
 	d.reload = func(locale.Lang) (control.ReloadReport, error) { return control.ReloadReport{}, nil }
 	a := d.newApp("one")
 	d.connect(a, "ib", "ann", "")
@@ -44,6 +44,7 @@ func TestEveryRouteThatChangesSomethingIsLogged(t *testing.T) {
 		"PATCH /v1/apps/{id}/names":     `{"kind":"user","id":"2","name":"Bob"}`,
 		"POST /v1/apps/{id}/revoke-old": `{"server":true,"client":true}`,
 		"POST /v1/rotate":               fmt.Sprintf(`{"apps":[{"id":%q,"server":true}]}`, a.ID),
+		"POST /v1/cluster/join":         `{"apps":"merge"}`,
 	}
 	d.upgrade = func(context.Context) (string, error) { return "id", nil }
 	queries := map[string]string{"/v1/explain": "?app=" + a.ID + "&ib=ib&user=ann"}

@@ -58,18 +58,20 @@ type daemon struct {
 	told func()
 }
 
-// start runs a daemon until the end of the test. info nil: the simplest.
-func start(t testing.TB, info func() server.Info) *daemon {
+// start runs a daemon until the end of the test. info nil: the simplest. more sets further
+// options.
+func start(t testing.TB, info func() server.Info, more ...func(*server.Options)) *daemon {
 	t.Helper()
 	path := sockettest.Path(t)
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatalf("opening the channel: %v", err)
 	}
-	return serve(t, path, ln, info)
+	return serve(t, path, ln, info, more...)
 }
 
-func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) *daemon {
+func serve(t testing.TB, path string, ln net.Listener, info func() server.Info,
+	more ...func(*server.Options)) *daemon {
 	t.Helper()
 	d := &daemon{t: t, path: path, log: new(testlog.Buffer), Client: control.NewClient(path)}
 	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -110,13 +112,17 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info) 
 		}
 		return d.hub.Alone(ctx, appID, to, m)
 	}
-	server := server.New(server.Options{
+	options := server.Options{
 		Version: "1.2.3", Apps: d.apps, Hub: d.hub, Publish: publish, Log: records, History: past, Stats: measured,
 		Info: info, Logger: logger,
 		Reload:      func(lang locale.Lang) (control.ReloadReport, error) { return d.reload(lang) },
 		HandingOver: d.hub.Frozen, SetLogLevel: func(level config.Level) { d.level = level },
 		Upgrade: func(ctx context.Context) (string, error) { return d.upgrade(ctx) },
-	})
+	}
+	for _, set := range more {
+		set(&options)
+	}
+	server := server.New(options)
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(ln) }()
 	go func() { served <- d.hub.Serve(sessions) }()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/control/describe"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
@@ -27,6 +28,7 @@ func errorOf(err error) *control.Error {
 		refusal  *control.Error
 		field    *wire.FieldError
 		tooLarge *http.MaxBytesError
+		differ   *bucket.MergeError
 	)
 	switch {
 	case errors.As(err, &refusal):
@@ -36,8 +38,19 @@ func errorOf(err error) *control.Error {
 			fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
 	case errors.As(err, &field), errors.Is(err, hub.ErrBadQuery):
 		return refuse(http.StatusBadRequest, control.CodeBadRequest, err.Error())
+	case errors.As(err, &differ):
+		refusal = refuse(http.StatusConflict, control.CodeAppsDiffer, err.Error())
+		refusal.Apps = differ.Apps
+		return refusal
+	case errors.Is(err, bucket.ErrNotNeeded):
+		return refuse(http.StatusConflict, control.CodeJoined, err.Error())
+	case errors.Is(err, bucket.ErrNeverMember):
+		return refuse(http.StatusConflict, control.CodeNeverJoined, err.Error())
 	}
-	return describe.Refusal(err)
+	if refusal = describe.Refusal(err); refusal == nil && errors.Is(err, bucket.ErrUnavailable) {
+		return refuse(http.StatusServiceUnavailable, control.CodeClusterUnavailable, err.Error())
+	}
+	return refusal
 }
 
 // writeError answers with an error, the only shape that errors have here. One

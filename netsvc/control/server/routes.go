@@ -78,6 +78,9 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/metrics", access: read, handle: s.metrics},
 		{method: "POST", path: "/reload", access: change, handle: s.reload},
 		{method: "POST", path: "/upgrade", access: change, handle: s.upgrade},
+		{method: "POST", path: "/cluster/join", access: change, handle: s.joinCluster},
+		{method: "POST", path: "/cluster/restore", access: change, handle: s.restoreCluster},
+		{method: "DELETE", path: "/cluster/nodes/{id}", access: change, handle: s.forgetNode},
 		{method: "GET", path: "/backup", access: read, handle: s.backup},
 	}
 }

@@ -42,6 +42,7 @@ type Info struct {
 	RestartNeeded            []string          // settings that wait for a restart
 	SettingsNotRead          []string          // files that somebody may take for the settings
 	BallastBytes             uint64            // of memory that is never touched
+	Cluster                  *control.Cluster  // nil: the daemon is alone; not changed any more
 }
 
 // Options are what a Server needs, all of it.
@@ -63,8 +64,10 @@ type Options struct {
 	// returns what Handover.ID will be; its error says to the person why that is not
 	// possible. nil: never.
 	Upgrade func(context.Context) (id string, err error)
-	Nodes   *Nodes // nil: this node is alone
-	Logger  *slog.Logger
+	// Nodes and Membership are nil if this node is alone.
+	Nodes      *Nodes
+	Membership *Membership
+	Logger     *slog.Logger
 }
 
 // Server answers administrators. Its methods may be called concurrently. End it
@@ -84,6 +87,7 @@ type Server struct {
 	handingOver    func() bool
 	beginUpgrade   func(context.Context) (id string, err error)
 	nodes          *Nodes
+	membership     *Membership
 	logger         *slog.Logger
 	http           *http.Server
 
@@ -101,7 +105,7 @@ func New(o Options) *Server {
 		version: o.Version, apps: o.Apps, hub: o.Hub, publish: o.Publish, log: o.Log, history: o.History, stats: o.Stats,
 		metricsHandler: o.Stats.Handler(),
 		info:           o.Info, reloadSettings: o.Reload, setLogLevel: o.SetLogLevel, beginUpgrade: o.Upgrade,
-		handingOver: o.HandingOver, nodes: o.Nodes, logger: o.Logger,
+		handingOver: o.HandingOver, nodes: o.Nodes, membership: o.Membership, logger: o.Logger,
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{

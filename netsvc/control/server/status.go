@@ -44,7 +44,7 @@ func (s *Server) status(r *http.Request) (reply, error) {
 	if info.DatabaseUnavailable != nil {
 		now.DatabaseUnavailable = info.DatabaseUnavailable.Error()
 	}
-	now.LastChangeInDoubt = info.LastChangeInDoubt
+	now.LastChangeInDoubt, now.Cluster = info.LastChangeInDoubt, info.Cluster
 	if !info.TLSExpiresAt.IsZero() {
 		at := info.TLSExpiresAt.UTC()
 		now.TLSExpiresAt = &at
