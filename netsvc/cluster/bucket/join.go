@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -32,16 +33,18 @@ const (
 )
 
 // Merge adds the apps of this node to those of the cluster, and joins it. Where both have an
-// app with the same keys the cluster's holds. The error is ErrNotNeeded, a *MergeError, with
-// which nothing was changed, ErrUnavailable, or that of ctx.
+// app with the same keys the cluster's holds. It is for a node that is not of that cluster
+// yet: what another one has here may be what the cluster has removed. The error is
+// ErrNotNeeded, a *MergeError, ErrUnavailable, or that of ctx.
 func (b *Bucket) Merge(ctx context.Context) error { return b.command(ctx, merge) }
 
 // Take replaces the apps of this node by those of the cluster, and joins it. The error is
 // ErrNotNeeded, ErrUnavailable, that of ctx, of the backup or of the database.
 func (b *Bucket) Take(ctx context.Context) error { return b.command(ctx, take) }
 
-// Restore puts all apps of this node into the bucket, newer than what is there, and makes the
-// bucket if it is gone. A bucket of another cluster loses its apps. The error is
+// Restore puts the apps of this node into the bucket, and makes the bucket if it is gone. An
+// app of which the bucket has a newer version stays as it is there, unless it was changed
+// here while the node was alone. A bucket of another cluster loses its apps. The error is
 // ErrNeverMember, ErrUnavailable, that of ctx or of the database; it may be done again.
 func (b *Bucket) Restore(ctx context.Context) error { return b.command(ctx, restore) }
 
@@ -208,7 +211,7 @@ func (b *Bucket) seed(ctx context.Context, cluster uuid.UUID) error {
 			return err // somebody else was faster: the next watch sees his
 		}
 	}
-	all, err := b.putApps(ctx, b.o.Apps.Known())
+	all, err := b.putApps(ctx, b.o.Apps.Known(), nil)
 	if err != nil {
 		return err
 	}
@@ -230,37 +233,46 @@ func (b *Bucket) putMeta(ctx context.Context, meta metaRecord) error {
 }
 
 // putApps puts changes into the bucket, each with a version above what is there and what
-// is known here, and returns them so.
-func (b *Bucket) putApps(ctx context.Context, changes []app.Change) (put []app.Change, err error) {
+// is known here, and returns them so. An app of which the bucket has a version that stays,
+// as stays says (nil: none does), is left out.
+func (b *Bucket) putApps(ctx context.Context, changes []app.Change, stays func(known app.Change, version uint64) bool) (
+	put []app.Change, err error) {
 	for _, c := range changes {
-		if c, err = b.putApp(ctx, c); err != nil {
-			return put, err
+		known := c
+		until := b.o.Clock.After(changeTime)
+		for {
+			after, version := b.newest(keyOf(c.ID))
+			if stays != nil && stays(known, version) {
+				break
+			}
+			c.Version = max(known.Version, version) + 1
+			err := b.putApp(ctx, until, c, after)
+			if errors.Is(err, errOverwritten) {
+				continue
+			}
+			if err != nil {
+				return put, err
+			}
+			put = append(put, c)
+			break
 		}
-		put = append(put, c)
 	}
 	return put, nil
 }
 
-func (b *Bucket) putApp(ctx context.Context, c app.Change) (app.Change, error) {
+// putApp puts a change over the revision after, and tells the peers.
+func (b *Bucket) putApp(ctx context.Context, until <-chan time.Time, c app.Change, after uint64) error {
 	key := keyOf(c.ID)
-	until := b.o.Clock.After(changeTime)
-	for {
-		after, version := b.newest(key)
-		c.Version = max(c.Version, version) + 1
-		body, err := encodeChange(c, b.o.Node)
-		if err != nil {
-			return c, err
-		}
-		value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
-		revision, err := b.put(ctx, until, key, value, sha256.Sum256(value), after)
-		if errors.Is(err, errOverwritten) {
-			continue
-		}
-		if err == nil {
-			b.o.Notify(key, revision)
-		}
-		return c, err
+	body, err := encodeChange(c, b.o.Node)
+	if err != nil {
+		return err
 	}
+	value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
+	revision, err := b.put(ctx, until, key, value, sha256.Sum256(value), after)
+	if err == nil {
+		b.o.Notify(key, revision)
+	}
+	return err
 }
 
 // obey does what an administrator wants.
@@ -276,12 +288,10 @@ func (b *Bucket) obey(ctx context.Context) error {
 		return ErrNotNeeded
 	case meta == nil || meta.State != metaReady:
 		return orNoAnswer(problem)
+	case b.pending.do == merge && b.o.Apps.Membership().Cluster == meta.Cluster:
+		return orNoAnswer(problem)
 	case b.pending.do == merge:
-		added, err := b.merge(ctx, all)
-		if err != nil {
-			return err
-		}
-		return b.join(meta.Cluster, append(all, added...))
+		return b.merge(ctx, meta.Cluster)
 	}
 	if err := b.o.Backup(); err != nil {
 		return fmt.Errorf("keeping a copy of the database: %w", err)
@@ -289,8 +299,31 @@ func (b *Bucket) obey(ctx context.Context) error {
 	return b.join(meta.Cluster, all)
 }
 
-// merge puts the apps of this node that the bucket has not into it, and returns them.
-func (b *Bucket) merge(ctx context.Context, all []app.Change) ([]app.Change, error) {
+// merge puts the apps of this node that the bucket has not into it, and joins the cluster.
+func (b *Bucket) merge(ctx context.Context, cluster uuid.UUID) error {
+	for {
+		b.mu.Lock()
+		all := b.all()
+		b.mu.Unlock()
+		missing, err := b.missing(all)
+		if err != nil {
+			return err
+		}
+		// Somebody else may put the same app meanwhile: then it is looked at again.
+		newer := func(looked app.Change, version uint64) bool { return version > looked.Version }
+		added, err := b.putApps(ctx, missing, newer)
+		if err != nil {
+			return err
+		}
+		if len(added) == len(missing) {
+			return b.join(cluster, append(all, added...))
+		}
+	}
+}
+
+// missing is the apps of this node that are not among all of the bucket, each with the version
+// that it has there. The error is a *MergeError.
+func (b *Bucket) missing(all []app.Change) (missing []app.Change, err error) {
 	there := byID(all)
 	holders := make(map[string]string) // server key → id
 	for _, c := range all {
@@ -300,7 +333,6 @@ func (b *Bucket) merge(ctx context.Context, all []app.Change) ([]app.Change, err
 			}
 		}
 	}
-	var missing []app.Change
 	var others []string
 	for _, a := range b.o.Apps.List() {
 		if other := there[a.ID].App; other != nil {
@@ -318,7 +350,7 @@ func (b *Bucket) merge(ctx context.Context, all []app.Change) ([]app.Change, err
 	if others != nil {
 		return nil, &MergeError{others}
 	}
-	return b.putApps(ctx, missing)
+	return missing, nil
 }
 
 // restore gives the bucket the apps of this node.
@@ -341,7 +373,14 @@ func (b *Bucket) restore(ctx context.Context) error {
 			return err
 		}
 	}
-	all, err := b.putApps(ctx, known)
+	alone := make(map[string]bool)
+	for _, id := range b.o.Apps.Alone() {
+		alone[id] = true
+	}
+	newer := func(known app.Change, version uint64) bool {
+		return version > known.Version && !foreign && !alone[known.ID]
+	}
+	put, err := b.putApps(ctx, known, newer)
 	if err != nil {
 		return err
 	}
@@ -349,7 +388,7 @@ func (b *Bucket) restore(ctx context.Context) error {
 	if err := b.putMeta(ctx, meta); err != nil {
 		return err
 	}
-	return b.o.Apps.Apply(all...)
+	return b.o.Apps.Apply(put...)
 }
 
 // deleteOthers deletes the apps of another cluster from the bucket.

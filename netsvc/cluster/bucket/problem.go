@@ -77,7 +77,7 @@ func (p *ProblemError) advice() string {
 			"adds them to the cluster, «pns4onesadmin cluster join --take» replaces them by the cluster's"
 	case ChangedAlone:
 		return "apps were changed while this node was alone: «pns4onesadmin cluster join --take» takes the cluster's, " +
-			"«pns4onesadmin cluster restore» gives all nodes the apps of this one"
+			"«pns4onesadmin cluster restore» gives all nodes these apps as they are here"
 	case NotStored:
 		return "the database of this node did not take what the other nodes have"
 	}
