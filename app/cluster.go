@@ -325,6 +325,8 @@ func (r *Registry) propose(ctx context.Context, id string, become func(old *App)
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue
+		case errors.Is(err, ErrOutcomeUnknown):
+			return nil, nil, err
 		case ctx.Err() != nil: // it may have been agreed on nevertheless
 			return nil, nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 		}

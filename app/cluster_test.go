@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -196,6 +197,36 @@ func TestAChangeIsGivenUpAfterTenConflicts(t *testing.T) {
 	want(t, "create", second(r.Create("a")), app.ErrConflict)
 	if asked != 10 || len(r.List()) != 0 {
 		t.Errorf("asked %d times, want 10; there is %v", asked, r.List())
+	}
+}
+
+// Its record was taken for another's: nobody else can have made an app with its id.
+func TestAnAppIsNotMadeTwice(t *testing.T) {
+	t.Parallel()
+	var r *app.Registry
+	r = agreeing(t, func(_ context.Context, c app.Change) error {
+		noError(t, "apply", r.Apply(c, newer(c.App, 2, titled("b"))))
+		return app.ErrConflict
+	})
+	a := create(t, r, "a")
+	if got := get(t, r, a.ID); got != a || a.Title != "b" || r.Version(a.ID) != 2 {
+		t.Errorf("made %v, there is %v of version %d", a, got, r.Version(a.ID))
+	}
+}
+
+// Neither that it was changed nor that it was not can be said.
+func TestWhoAgreesMayNotKnow(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	r := agreeing(t, func(context.Context, app.Change) error {
+		asked++
+		return fmt.Errorf("%w: %w", app.ErrOutcomeUnknown, errNobodyAnswers)
+	})
+	err := second(r.Create("a"))
+	want(t, "create", err, app.ErrOutcomeUnknown)
+	want(t, "its reason", err, errNobodyAnswers)
+	if asked != 1 || errors.Is(err, app.ErrNotAgreed) {
+		t.Errorf("asked %d times: %v", asked, err)
 	}
 }
 

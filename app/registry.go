@@ -41,9 +41,9 @@ type Options struct {
 	// from goroutines of the registry, of several changes at once, without the writer's
 	// turn, so [Registry.Apply] can be called meanwhile. ErrConflict says that somebody
 	// else was faster, and that his change was applied: then the change is made anew, at
-	// most 10 times. Any other error says why there is no agreement; who made the change
-	// gets it with ErrNotAgreed. When ctx ends it returns soon; whether it was agreed on
-	// is then not known.
+	// most 10 times. ErrOutcomeUnknown says that it may have been agreed on, or yet be. Any
+	// other error says why there is no agreement; who made the change gets it with
+	// ErrNotAgreed. When ctx ends it returns soon; whether it was agreed on is then not known.
 	Agree func(ctx context.Context, c Change) error
 }
 
@@ -154,7 +154,10 @@ func (r *Registry) Create(title string) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating an app: making an id: %w", err)
 	}
-	a, err := r.change(id.String(), func(*App) (*App, error) {
+	a, err := r.change(id.String(), func(old *App) (*App, error) {
+		if old != nil {
+			return old, nil // agreed on before, although it was taken for a conflict: nobody else has the id
+		}
 		now := r.now().UTC().Round(0)
 		return &App{
 			ID:         id.String(),

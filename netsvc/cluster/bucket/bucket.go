@@ -137,7 +137,7 @@ type Bucket struct {
 	watched   uint64          // revision up to which the watch has brought everything
 	told      map[string]uint64
 	notices   map[string]notice
-	overflow  bool // notices did not fit
+	doubted   bool // what is known of the bucket may not be what is there: a new watch tells
 	attempts  map[[sha256.Size]byte]*attempt
 	changes   map[string][]*collection
 	ignored   uint64
@@ -151,9 +151,6 @@ type notice struct {
 	revision uint64
 	due      time.Time
 }
-
-// attempt is a value that was put, or may have been.
-type attempt struct{ revision uint64 }
 
 // New returns a bucket that does nothing until [Bucket.Run].
 func New(o Options) (*Bucket, error) {
@@ -385,15 +382,14 @@ func (b *Bucket) fetch(ctx context.Context, key string) (revision uint64, err er
 // note takes in what is under a key, unless something newer is known. The caller holds mu.
 func (b *Bucket) note(e entry) {
 	b.highest = max(b.highest, e.revision)
+	if a := b.attempts[sha256.Sum256(e.value)]; a != nil && a.key == e.key {
+		a.revision = e.revision
+	}
 	if e.key == keyMeta {
 		b.noteMeta(e)
 		return
 	}
 	id, isApp := idOf(e.key)
-	sum := sha256.Sum256(e.value)
-	if a := b.attempts[sum]; a != nil {
-		a.revision = e.revision
-	}
 	known := b.records[e.key]
 	if known != nil && known.revision >= e.revision {
 		return

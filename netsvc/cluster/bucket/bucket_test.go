@@ -239,23 +239,6 @@ func TestWhatStrangersPutIsIgnored(t *testing.T) {
 	two.untilVersion(third, 1)
 }
 
-// The answer of JetStream was lost, and what it was asked to store is there.
-func TestAPutThatNobodyConfirmedCounts(t *testing.T) {
-	s := startNATS(t, nil)
-	m := newMesh(t, s)
-	one := m.start("web1", options{})
-	one.untilState(bucket.Live)
-	a := one.create("a")
-	_, js := s.connect()
-	key := "app." + a.ID
-	value := m.keys.SealRecord("main", key, []byte(`{"v":1,"version":2,"by":"web1","removed":true}`))
-	revision := publish(t, js, key, value, nil)
-	got, err := one.bucket.Put(t.Context(), key, value, revision-1)
-	if err != nil || got != revision {
-		t.Errorf("revision %d, error %v, want %d", got, err, revision)
-	}
-}
-
 func TestAChangeIsGivenUpInTheEnd(t *testing.T) {
 	s := startNATS(t, nil)
 	m, c := newMesh(t, s), newClock()
@@ -277,7 +260,7 @@ func TestAChangeIsGivenUpInTheEnd(t *testing.T) {
 		}
 		var problem *bucket.ProblemError
 		err := <-done
-		if !errors.Is(err, bucket.ErrUnavailable) || !errors.As(err, &problem) || problem.Code != bucket.NotConnected {
+		if !errors.Is(err, app.ErrNotAgreed) || !errors.As(err, &problem) || problem.Code != bucket.NotConnected {
 			t.Errorf("the change: %v", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 
 // Agree puts a change of an app into the bucket, over the record that it was made from, and
 // tells the peers. It is [app.Options.Agree]: app.ErrConflict says that a newer record was
-// there, and that it was applied. Any other error is ErrUnavailable, or that of ctx.
+// there, and that it was applied; app.ErrOutcomeUnknown that nobody has said what became of
+// the change. Any other error is ErrUnavailable, or that of ctx.
 func (b *Bucket) Agree(ctx context.Context, c app.Change) error {
 	until := b.o.Clock.After(changeTime)
 	key := keyOf(c.ID)
@@ -23,41 +25,83 @@ func (b *Bucket) Agree(ctx context.Context, c app.Change) error {
 	if err != nil {
 		return err
 	}
-	value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
-	sum := sha256.Sum256(value)
 	if err := b.waitLive(ctx, until); err != nil {
 		return err
 	}
+	a := b.attempt(key, body)
+	defer b.give(a)
 	collecting := b.collect(c.ID)
-	b.mu.Lock()
-	b.attempts[sum] = new(attempt)
-	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		delete(b.attempts, sum)
-		b.mu.Unlock()
-	}()
 	for {
 		after, version := b.newest(key)
-		if version >= c.Version {
+		revision := b.found(a)
+		if revision == 0 && version >= c.Version {
 			b.drop(collecting)
 			if err := b.waitApplied(ctx, until, c.ID, version); err != nil {
 				return err
 			}
 			return app.ErrConflict
 		}
-		revision, err := b.put(ctx, until, key, value, sum, after)
+		if revision == 0 {
+			revision, err = b.put(ctx, until, a, after)
+		}
 		if errors.Is(err, errOverwritten) {
+			err = nil
 			continue
 		}
 		if err != nil {
 			b.drop(collecting)
-			return err
+			return a.orInDoubt(err)
 		}
 		b.agreed(collecting, revision)
 		b.o.Notify(key, revision)
 		return nil
 	}
+}
+
+// attempt is a value that is put, once or several times.
+type attempt struct {
+	key     string
+	value   []byte
+	sum     [sha256.Size]byte // of value
+	inDoubt bool              // nobody has said what became of it; used by who puts it
+	puzzles int               // conflicts with a record that is not there; used by who puts it
+
+	revision uint64 // where it was found; 0: it was not. Under Bucket.mu
+}
+
+// maxPuzzles is how many conflicts with a record that is not there are taken for delays.
+const maxPuzzles = 3
+
+// attempt seals what is to be put under a key. It is looked out for until it is given up.
+func (b *Bucket) attempt(key string, body []byte) *attempt {
+	value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
+	a := &attempt{key: key, value: value, sum: sha256.Sum256(value)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.attempts[a.sum] = a
+	return a
+}
+
+// give gives an attempt up.
+func (b *Bucket) give(a *attempt) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.attempts, a.sum)
+}
+
+// found is the revision at which a value was found; 0 if it was not.
+func (b *Bucket) found(a *attempt) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return a.revision
+}
+
+// orInDoubt is the error of an attempt.
+func (a *attempt) orInDoubt(err error) error {
+	if a.inDoubt {
+		return fmt.Errorf("%w: %w", app.ErrOutcomeUnknown, err)
+	}
+	return err
 }
 
 // newest is the revision and the version under a key; 0 if there is nothing, or nothing that
@@ -117,25 +161,25 @@ func (b *Bucket) waitApplied(ctx context.Context, until <-chan time.Time, id str
 }
 
 // errOverwritten: somebody else has put a record meanwhile. It was noted.
-var errOverwritten = errors.New("somebody else was faster")
+var errOverwritten = errors.New("another node was faster")
 
-// put puts a value under a key, over the revision after, and tries again in trouble. What
-// was put although nobody said so counts.
-func (b *Bucket) put(ctx context.Context, until <-chan time.Time, key string, value []byte, sum [sha256.Size]byte,
-	after uint64) (revision uint64, err error) {
+// put puts a value over the revision after, and tries again in trouble. What was put although
+// nobody said so counts.
+func (b *Bucket) put(ctx context.Context, until <-chan time.Time, a *attempt, after uint64) (revision uint64, err error) {
 	for pause := firstPause; ; pause = min(2*pause, requestTime) {
 		within, cancel := ask(ctx)
-		message := &nats.Msg{Subject: b.subject(key), Data: value}
+		message := &nats.Msg{Subject: b.subject(a.key), Data: a.value}
 		ack, err := b.js.PublishMsg(within, message, jetstream.WithExpectLastSequencePerSubject(after),
 			jetstream.WithRetryAttempts(0))
 		cancel()
 		if err == nil {
 			b.mu.Lock()
-			b.note(entry{key: key, revision: ack.Sequence, value: value})
+			b.note(entry{key: a.key, revision: ack.Sequence, value: a.value})
 			b.announce()
 			b.mu.Unlock()
 			return ack.Sequence, nil
 		}
+		a.inDoubt = a.inDoubt || !isRefused(err)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -144,17 +188,19 @@ func (b *Bucket) put(ctx context.Context, until <-chan time.Time, key string, va
 		if errors.As(err, &refusal) && !conflict && refusal.Code < 500 {
 			return 0, b.why(err)
 		}
-		newest, fetchErr := b.fetch(ctx, key)
-		b.mu.Lock()
-		if a := b.attempts[sum]; a != nil {
-			revision = a.revision
-		}
-		b.mu.Unlock()
-		switch {
-		case revision > 0:
+		newest, fetchErr := b.fetch(ctx, a.key)
+		if revision := b.found(a); revision > 0 {
 			return revision, nil
-		case newest > after:
+		}
+		if newest > after {
 			return 0, errOverwritten
+		}
+		if conflict && fetchErr == nil {
+			// What is known to be the newest record is not there. A replica that lags behind
+			// may say so for a moment.
+			if a.puzzles++; a.puzzles%maxPuzzles == 0 {
+				b.doubt()
+			}
 		}
 		select {
 		case <-b.o.Clock.After(pause):
@@ -167,6 +213,22 @@ func (b *Bucket) put(ctx context.Context, until <-chan time.Time, key string, va
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// doubt has the watch made anew.
+func (b *Bucket) doubt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.doubted = true
+	b.announce()
+}
+
+// isRefused reports whether a message was surely not stored.
+func isRefused(err error) bool {
+	var refusal *jetstream.APIError
+	return errors.As(err, &refusal) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || // nobody was there to take it
+		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) // it was not sent
 }
 
 // isConflict reports whether a message was refused because another one is the last of its
@@ -333,7 +395,7 @@ func (b *Bucket) noticed(peer, key string, revision uint64) {
 		}
 		b.announce()
 	default:
-		b.overflow = true
+		b.doubted = true // a new watch brings what does not fit
 		b.announce()
 	}
 	// A later record was taken over: it has this one in it.

@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -227,8 +226,9 @@ func (b *Bucket) putMeta(ctx context.Context, meta metaRecord) error {
 	b.mu.Lock()
 	after := b.metaAt
 	b.mu.Unlock()
-	value := b.o.Keys().SealRecord(b.o.Cluster, keyMeta, meta.encode())
-	_, err := b.put(ctx, b.o.Clock.After(changeTime), keyMeta, value, sha256.Sum256(value), after)
+	a := b.attempt(keyMeta, meta.encode())
+	defer b.give(a)
+	_, err := b.put(ctx, b.o.Clock.After(changeTime), a, after)
 	return err
 }
 
@@ -267,8 +267,9 @@ func (b *Bucket) putApp(ctx context.Context, until <-chan time.Time, c app.Chang
 	if err != nil {
 		return err
 	}
-	value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
-	revision, err := b.put(ctx, until, key, value, sha256.Sum256(value), after)
+	a := b.attempt(key, body)
+	defer b.give(a)
+	revision, err := b.put(ctx, until, a, after)
 	if err == nil {
 		b.o.Notify(key, revision)
 	}

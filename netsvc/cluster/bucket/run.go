@@ -286,8 +286,8 @@ func (f *follower) look(ctx context.Context) error {
 	switch {
 	case b.renew:
 		return errReconnected
-	case b.overflow:
-		b.overflow = false
+	case b.doubted:
+		b.doubted = false
 		return errLack
 	}
 	known := b.highest
