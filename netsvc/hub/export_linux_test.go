@@ -41,7 +41,6 @@ type Remembered struct {
 	Turn, Begun, Written uint64
 	Kept                 [][]byte // frames
 	Going                [][]byte // being written at this moment
-	KeptBytes            int
 	Buffer               uint64
 }
 
@@ -57,7 +56,7 @@ func (h *Hub) Remembered(user string) (r Remembered, ok bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		m := s.out.memory
-		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, KeptBytes: m.keptBytes, Buffer: m.buffer}
+		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, Buffer: m.buffer}
 		for _, k := range m.kept {
 			r.Kept = append(r.Kept, k.bytes)
 		}

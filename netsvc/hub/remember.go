@@ -453,8 +453,10 @@ func (h *Hub) forgetOld(now time.Time) {
 	for _, own := range all.holders {
 		s := own.session.Load()
 		s.mu.Lock()
-		s.out.memory.expire(now)
-		h.budget.recount(s)
+		if s.out.state != outDetached { // else it all waits to be sent again, and grows no older
+			s.out.memory.expire(now)
+			h.budget.recount(s)
+		}
 		s.mu.Unlock()
 	}
 }

@@ -308,7 +308,7 @@ func (w *modelWorld) ticks(d time.Duration) {
 		m := w.mems[sid]
 		for _, at := range l.frames {
 			// One of an earlier connection waits to be sent again.
-			if m != nil && at.conn == m.last {
+			if m != nil && at.conn == m.conn {
 				at.age += d
 				if at.age >= w.keptFor() {
 					l.bounds["time"] = true

@@ -392,12 +392,13 @@ func (w *modelWorld) inSendBuffers() {
 				w.fail("P8", "m%d is in the send buffer and not kept", id)
 			}
 		}
-		largest := 0
+		kept, largest := 0, 0
 		for _, f := range has.Kept {
+			kept += len(f)
 			largest = max(largest, len(f))
 		}
-		if most := max(w.limits.ResumeBytes, int(has.Buffer)) + 2*largest; has.KeptBytes > most {
-			w.fail("P8", "%d bytes are kept, more than %d", has.KeptBytes, most)
+		if most := max(w.limits.ResumeBytes, int(has.Buffer)) + 2*largest; kept > most {
+			w.fail("P8", "%d bytes are kept, more than %d", kept, most)
 		}
 	}
 }

@@ -161,11 +161,17 @@ func (w *modelWorld) applies(k *modelConn, p *modelPacket, what string) {
 	}
 }
 
-// cutByBytes reports whether resume_bytes allows that a frame is kept no longer: of those that were written on the
-// last connection there were more bytes, and more after it than the send buffer holds.
+// cutByBytes reports whether resume_bytes allows that a frame is kept no longer: it and those that were begun after it on
+// the last connection are more bytes, and more were written after it than the send buffer holds.
 func (w *modelWorld) cutByBytes(m *modelMemory, l *ledger) bool {
+	begun := 0 // up to here
 	for _, at := range l.frames {
-		if at.conn == m.last && at.conn.passed-at.start > w.limits.ResumeBytes && at.conn.passed-at.start-at.size >= 2*at.conn.capped+16<<10 {
+		if at.conn == m.last {
+			begun = max(begun, at.start+at.size, at.conn.passed)
+		}
+	}
+	for _, at := range l.frames {
+		if at.conn == m.last && begun-at.start > w.limits.ResumeBytes && at.conn.passed-at.start-at.size >= 2*at.conn.capped+16<<10 {
 			return true
 		}
 	}
