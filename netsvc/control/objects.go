@@ -53,9 +53,11 @@ type AppChange struct {
 	ClosedSessions int `json:"closed_sessions"`
 }
 
-// Session is a registered session.
+// Session is a registered session. In a cluster the id is that of its node and the node's
+// name, such as "482@web1".
 type Session struct {
 	ID        string `json:"id"`
+	Node      string `json:"node,omitempty"` // that it is connected to; empty: the daemon is alone
 	AppID     string `json:"app_id"`
 	IbID      string `json:"ib_id"`
 	UserID    string `json:"user_id"`
@@ -105,6 +107,8 @@ type SessionPage struct {
 	Sessions []Session `json:"sessions"`
 	Total    int       `json:"total"`          // that match, on all pages
 	Next     string    `json:"next,omitempty"` // for SessionQuery.After; absent: the last page
+	// MissingNodes are those of the cluster that did not answer: their sessions are missing.
+	MissingNodes []string `json:"missing_nodes,omitempty"`
 }
 
 // Status is how the daemon is. Counts are since it was started.

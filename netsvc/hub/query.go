@@ -62,6 +62,9 @@ type Query struct {
 	Sort string
 	// Limit is the size of a page, 1 to MaxPage; 0: MaxPage.
 	Limit int
+	// Node is the name of this node in a cluster, whose nodes' pages are merged; empty: it is
+	// alone.
+	Node string
 	// After is Page.Next of the page before.
 	After string
 	// Offset skips that many; for who shows a part of the list as it is now. It
@@ -77,8 +80,9 @@ const MaxPage = 1000
 // Page is a part of the sessions that match.
 type Page struct {
 	Sessions []Session
-	Total    int    // that match, on all pages
-	Next     string // for Query.After; empty: this was the last page
+	Places   []Place // of each of them
+	Total    int     // that match, on all pages
+	Next     string  // for Query.After; empty: this was the last page
 }
 
 // ErrBadQuery is wrapped by the errors of Sessions.
@@ -119,88 +123,118 @@ func SortKeys() []string {
 	return names
 }
 
-// place is where a page ends in its order, and what a cursor holds. The id
-// makes it unique.
-type place struct {
+// Place is where a session stands in the order of a query, and what a cursor holds. Where
+// texts, numbers and nodes are equal, the id makes it unique. Reversed orders are the same,
+// read backwards.
+type Place struct {
 	Text   string `json:"t,omitempty"`
 	Number int64  `json:"n,omitempty"`
+	Node   string `json:"node,omitempty"` // Query.Node
 	ID     uint64 `json:"id"`
 }
 
-func (p place) compare(q place) int {
-	return cmp.Or(strings.Compare(p.Text, q.Text), cmp.Compare(p.Number, q.Number), cmp.Compare(p.ID, q.ID))
+func (p Place) compare(q Place) int {
+	return cmp.Or(strings.Compare(p.Text, q.Text), cmp.Compare(p.Number, q.Number), strings.Compare(p.Node, q.Node),
+		cmp.Compare(p.ID, q.ID))
+}
+
+// Compare orders places of several nodes as the query asks for, like cmp.Compare.
+func (q *Query) Compare(a, b Place) int {
+	if strings.HasPrefix(q.Sort, "-") {
+		return b.compare(a)
+	}
+	return a.compare(b)
 }
 
 // Sessions returns a page of the registered sessions that match. Its errors
 // wrap ErrBadQuery and say which values are allowed.
 func (h *Hub) Sessions(q Query) (Page, error) {
-	name, descending := strings.CutPrefix(cmp.Or(q.Sort, "id"), "-")
-	key, known := sortKeys[name]
-	if !known {
-		return Page{}, fmt.Errorf("%w: sort %q: expected one of %s, with - before it for the reverse", ErrBadQuery,
-			q.Sort, strings.Join(SortKeys(), ", "))
-	}
 	if q.Limit < 0 || q.Limit > MaxPage {
 		return Page{}, fmt.Errorf("%w: limit %d: expected 1 to %d", ErrBadQuery, q.Limit, MaxPage)
 	}
 	if q.Offset < 0 || q.Offset > 0 && q.After != "" {
 		return Page{}, fmt.Errorf("%w: offset %d: expected 0 or more, and no after beside it", ErrBadQuery, q.Offset)
 	}
-	after, err := parseCursor(q.After)
+	limit := cmp.Or(q.Limit, MaxPage)
+	found, total, err := h.first(&q, limit)
 	if err != nil {
 		return Page{}, err
 	}
-	q.AppID, q.search = strings.ToLower(q.AppID), parseSearch(q.Text)
-	direction := 1
-	if descending {
-		direction = -1
-	}
-	limit := cmp.Or(q.Limit, MaxPage)
-	all := h.snapshot()
-	offset := min(q.Offset, len(all)) // however large it is, no more can be skipped
-	// One more, to know whether there is another page.
-	first := selection{direction: direction, limit: offset + limit + 1}
-	page := Page{}
-	for _, s := range all {
-		at, ok := s.matches(&q, key)
-		if !ok {
-			continue
-		}
-		page.Total++
-		if after == nil || direction*at.compare(*after) > 0 {
-			first.add(candidate{at, s})
-		}
-	}
-	found := first.sorted()
-	found = found[min(offset, len(found)):]
+	page := Page{Total: total}
 	if len(found) > limit {
 		found = found[:limit]
-		page.Next = found[limit-1].cursor()
+		page.Next = found[limit-1].Cursor()
 	}
 	for _, c := range found {
 		if view, _, registered := c.session.describe(); registered {
-			page.Sessions = append(page.Sessions, view)
+			page.Sessions, page.Places = append(page.Sessions, view), append(page.Places, c.Place)
 		}
 	}
 	return page, nil
 }
 
+// Places returns the places of the first Limit sessions that match, which may be as many as
+// one likes, without the sessions. After and Offset must be zero. Its errors are those of
+// Sessions.
+func (h *Hub) Places(q Query) (places []Place, total int, err error) {
+	found, total, err := h.first(&q, q.Limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	places = make([]Place, min(len(found), q.Limit))
+	for i := range places {
+		places[i] = found[i].Place
+	}
+	return places, total, nil
+}
+
+// first finds the sessions behind After and Offset, limit of them and one more to know
+// whether there is another page, and counts all that match.
+func (h *Hub) first(q *Query, limit int) (found []candidate, total int, err error) {
+	key, known := sortKeys[strings.TrimPrefix(cmp.Or(q.Sort, "id"), "-")]
+	if !known {
+		return nil, 0, fmt.Errorf("%w: sort %q: expected one of %s, with - before it for the reverse", ErrBadQuery,
+			q.Sort, strings.Join(SortKeys(), ", "))
+	}
+	after, err := ParseCursor(q.After)
+	if err != nil {
+		return nil, 0, err
+	}
+	q.AppID, q.search = strings.ToLower(q.AppID), parseSearch(q.Text)
+	all := h.snapshot()
+	limit = min(limit, len(all)) // there are no more
+	offset := min(q.Offset, len(all))
+	first := selection{order: q.Compare, limit: offset + limit + 1}
+	for _, s := range all {
+		at, ok := s.matches(q, key)
+		if !ok {
+			continue
+		}
+		total++
+		if after == nil || q.Compare(at, *after) > 0 {
+			first.add(candidate{at, s})
+		}
+	}
+	found = first.sorted()
+	return found[min(offset, len(found)):], total, nil
+}
+
 // candidate is a session that may be on the page, and its place in the order.
 type candidate struct {
-	place
+	Place
 	session *session
 }
 
 // selection finds the first few of many candidates without sorting them all.
 type selection struct {
-	direction int // 1, or -1 for the reverse order
-	limit     int
-	found     []candidate // the first limit of them are in order once full is set
-	full      bool
+	order func(a, b Place) int
+	limit int
+	found []candidate // the first limit of them are in order once full is set
+	full  bool
 }
 
 func (f *selection) add(c candidate) {
-	if f.full && f.direction*c.compare(f.found[f.limit-1].place) > 0 {
+	if f.full && f.order(c.Place, f.found[f.limit-1].Place) > 0 {
 		return // behind all those that there is room for
 	}
 	f.found = append(f.found, c)
@@ -212,16 +246,19 @@ func (f *selection) add(c candidate) {
 
 // sorted returns the first ones in order.
 func (f *selection) sorted() []candidate {
-	slices.SortFunc(f.found, func(a, b candidate) int { return f.direction * a.compare(b.place) })
+	slices.SortFunc(f.found, func(a, b candidate) int { return f.order(a.Place, b.Place) })
 	return f.found[:min(len(f.found), f.limit)]
 }
 
-func (p place) cursor() string {
+// Cursor is the place as Query.After takes it.
+func (p Place) Cursor() string {
 	text, _ := json.Marshal(p) // a struct of plain fields
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-func parseCursor(cursor string) (*place, error) {
+// ParseCursor is the reverse of Cursor; nil: the cursor is empty. Its errors wrap
+// ErrBadQuery.
+func ParseCursor(cursor string) (*Place, error) {
 	if cursor == "" {
 		return nil, nil
 	}
@@ -229,7 +266,7 @@ func parseCursor(cursor string) (*place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: after: expected what the page before gave", ErrBadQuery)
 	}
-	var p place
+	var p Place
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fmt.Errorf("%w: after: expected what the page before gave", ErrBadQuery)
 	}
@@ -238,27 +275,27 @@ func parseCursor(cursor string) (*place, error) {
 
 // matches reports whether a session is open, registered and asked for, and its place
 // in the order.
-func (s *session) matches(q *Query, key sortKey) (place, bool) {
+func (s *session) matches(q *Query, key sortKey) (Place, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.registration
 	if s.closed != "" || r == nil {
-		return place{}, false
+		return Place{}, false
 	}
 	if q.AppID != "" && q.AppID != r.infobase.app ||
 		q.UserGroup != "" && q.UserGroup != r.group && !slices.Contains(r.groups(), q.UserGroup) {
-		return place{}, false
+		return Place{}, false
 	}
 	if q.IbID != "" && q.IbID != r.infobase.ib || q.UserID != "" && q.UserID != r.user {
 		user, ib := q.called(r)
 		if q.IbID != "" && q.IbID != r.infobase.ib && !strings.EqualFold(q.IbID, ib) ||
 			q.UserID != "" && q.UserID != r.user && !strings.EqualFold(q.UserID, user) {
-			return place{}, false
+			return Place{}, false
 		}
 	}
 	for _, t := range q.search {
 		if s.has(q, t) == t.not {
-			return place{}, false
+			return Place{}, false
 		}
 	}
 	text, number := key(s, q)
@@ -266,7 +303,7 @@ func (s *session) matches(q *Query, key sortKey) (place, bool) {
 	if m := s.out.memory; m != nil {
 		id = m.id
 	}
-	return place{text, number, id}, true
+	return Place{text, number, q.Node, id}, true
 }
 
 // called is what people call a session's user and infobase.

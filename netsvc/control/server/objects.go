@@ -36,6 +36,10 @@ func (s *Server) nameOf(one *hub.Session) (user, ib string) {
 func (s *Server) sessionOf(one hub.Session) control.Session {
 	object := sessionOf(one)
 	object.UserName, object.IbName = s.nameOf(&one)
+	if s.nodes != nil {
+		object.Node = s.nodes.Self
+		object.ID += "@" + object.Node
+	}
 	return object
 }
 

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// What is asked of all nodes is asked of each by the route itself, with its name as the
+// parameter node: then a node answers for itself alone.
+
+const (
+	// nodeTime bounds how long a node is waited for: a silent one must not hold up the
+	// command of an administrator.
+	nodeTime = 2 * time.Second
+	// maxNodeAnswer bounds what is read of a node's answer, in bytes.
+	maxNodeAnswer = 64 << 20
+)
+
+// merges reports whether a request is to be answered for all nodes.
+func (s *Server) merges(values url.Values) bool { return s.nodes != nil && !values.Has("node") }
+
+// ownOnly refuses a request that is for another node: only those of all nodes and of this
+// one get as far as a handler.
+func (s *Server) ownOnly(values url.Values) error {
+	node := values.Get("node")
+	if !values.Has("node") || s.nodes != nil && node == s.nodes.Self {
+		return nil
+	}
+	refusal := refuse(http.StatusNotFound, control.CodeNodeNotFound, "there is no node of that name here")
+	refusal.Node = node
+	return refusal
+}
+
+// gather has the other nodes answer a GET of path, side by side. It returns the answers that
+// came, in the order of the nodes' names, and the names of the nodes that gave none.
+func gather[T any](ctx context.Context, s *Server, path string, values url.Values) (answers []T, missing []string) {
+	others := s.nodes.Others()
+	came := make([]*T, len(others))
+	within, cancel := context.WithTimeout(ctx, nodeTime)
+	defer cancel()
+	var asking sync.WaitGroup
+	for i, node := range others {
+		if !node.Live {
+			continue
+		}
+		asking.Go(func() {
+			var answer T
+			err := s.askNode(within, node.Name, path, values, &answer)
+			if err == nil {
+				came[i] = &answer
+				return
+			}
+			s.logger.LogAttrs(ctx, slog.LevelDebug, "a node did not answer", slog.String("node", node.Name),
+				slog.String("path", path), slog.Any("error", err))
+		})
+	}
+	asking.Wait()
+	for i, node := range others {
+		switch {
+		case came[i] != nil:
+			answers = append(answers, *came[i])
+		case !slices.Contains(missing, node.Name):
+			missing = append(missing, node.Name)
+		}
+	}
+	return answers, missing
+}
+
+// askNode reads what a node answers to a GET of path.
+func (s *Server) askNode(ctx context.Context, node, path string, values url.Values, answer any) error {
+	values = cloned(values)
+	values.Set("node", node)
+	request, err := http.NewRequestWithContext(ctx, "GET", "http://pns"+path+"?"+values.Encode(), nil)
+	if err != nil {
+		return fmt.Errorf("making the request: %w", err)
+	}
+	response, err := s.nodes.Ask(ctx, node, request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answered %s", response.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxNodeAnswer)).Decode(answer); err != nil {
+		return fmt.Errorf("reading its answer: %w", err)
+	}
+	return nil
+}
+
+func cloned(values url.Values) url.Values {
+	clone := make(url.Values, len(values)+1)
+	for name, given := range values {
+		clone[name] = given
+	}
+	return clone
+}
+
+// union is all names of both, in order.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// relayed answers with what a node answered, which is small.
+func relayed(response *http.Response) (reply, error) {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBodyBytes))
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer of a node: %w", err)
+	}
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", response.Header.Get("Content-Type"))
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(response.StatusCode)
+		w.Write(body) // an error here means that the client has gone
+		return nil
+	}, nil
+}
