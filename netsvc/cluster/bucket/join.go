@@ -33,7 +33,8 @@ const (
 
 // Merge adds the apps of this node to those of the cluster, and joins it. Where both have an
 // app with the same keys the cluster's holds. It is for a node that is not of that cluster
-// yet: what another one has here may be what the cluster has removed. The error is
+// yet: what another one has here may be what the cluster has removed. If the node that puts
+// its apps into the bucket is gone for good, this one goes on in its place. The error is
 // ErrNotNeeded, a *MergeError, ErrUnavailable, or that of ctx.
 func (b *Bucket) Merge(ctx context.Context) error { return b.command(ctx, merge) }
 
@@ -287,12 +288,12 @@ func (b *Bucket) obey(ctx context.Context) error {
 	switch {
 	case state == Live:
 		return ErrNotNeeded
-	case meta == nil || meta.State != metaReady:
+	case meta == nil:
 		return orNoAnswer(problem)
-	case b.pending.do == merge && b.o.Apps.Membership().Cluster == meta.Cluster:
+	case b.pending.do == merge && b.o.Apps.Membership().Cluster != meta.Cluster:
+		return b.merge(ctx, *meta)
+	case b.pending.do == merge || meta.State != metaReady:
 		return orNoAnswer(problem)
-	case b.pending.do == merge:
-		return b.merge(ctx, meta.Cluster)
 	}
 	if err := b.o.Backup(); err != nil {
 		return fmt.Errorf("keeping a copy of the database: %w", err)
@@ -301,7 +302,14 @@ func (b *Bucket) obey(ctx context.Context) error {
 }
 
 // merge puts the apps of this node that the bucket has not into it, and joins the cluster.
-func (b *Bucket) merge(ctx context.Context, cluster uuid.UUID) error {
+func (b *Bucket) merge(ctx context.Context, meta metaRecord) error {
+	seeding := meta.State == metaSeeding
+	if seeding { // from here on in place of who began it, should he be back
+		meta.By = b.o.Node
+		if err := b.putMeta(ctx, meta); err != nil {
+			return err
+		}
+	}
 	for {
 		b.mu.Lock()
 		all := b.all()
@@ -316,9 +324,16 @@ func (b *Bucket) merge(ctx context.Context, cluster uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		if len(added) == len(missing) {
-			return b.join(cluster, append(all, added...))
+		if len(added) < len(missing) {
+			continue
 		}
+		if seeding {
+			meta.State = metaReady
+			if err := b.putMeta(ctx, meta); err != nil {
+				return err
+			}
+		}
+		return b.join(meta.Cluster, append(all, added...))
 	}
 }
 

@@ -266,6 +266,55 @@ func TestRestoringGoesOn(t *testing.T) {
 	}
 }
 
+// A node died while it put its apps into the bucket, and never comes back, or too late.
+func TestSeedingIsTakenOver(t *testing.T) {
+	s := startNATS(t, nil)
+	m := newMesh(t, s)
+	_, js := s.connect()
+	makeBucket(t, js)
+	meta := `{"cluster":"6c1b8f0e-2f4e-4d3a-9c57-0a1b2c3d4e5f","state":"seeding","by":"web9"}`
+	put(t, js, "meta", m.keys.SealRecord("main", "meta", []byte(meta)))
+	late := filepath.Join(t.TempDir(), "pns4ones.db")
+	apps, err := app.Open(late, app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	creating("put", "not put")(apps)
+	first := apps.List()[0]
+	record, err := first.MarshalRecord()
+	if err == nil {
+		err = apps.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "app." + first.ID
+	put(t, js, key, m.keys.SealRecord("main", key, []byte(`{"v":1,"version":1,"by":"web9","app":`+string(record)+`}`)))
+
+	one, two := m.start("web1", options{fill: creating("own")}), m.start("web2", options{})
+	one.untilProblem(bucket.Seeding)
+	two.untilProblem(bucket.Seeding)
+	var problem *bucket.ProblemError
+	if err := one.bucket.Take(t.Context()); !errors.As(err, &problem) || problem.Code != bucket.Seeding {
+		t.Errorf("take: %v", err)
+	}
+	if err := one.bucket.Merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*node{one, two} {
+		n.untilState(bucket.Live)
+		n.until("it has all", func() bool { return slices.Equal(n.titles(), []string{"own", "put"}) })
+	}
+	nine := m.start("web9", options{path: late})
+	if p := nine.untilProblem(bucket.OwnApps); len(p.Apps) != 1 {
+		t.Errorf("own apps: %v", p.Apps)
+	}
+	if err := nine.bucket.Merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	two.until("it has all", func() bool { return slices.Equal(two.titles(), []string{"not put", "own", "put"}) })
+}
+
 func TestWhatWasChangedAloneIsDecidedOn(t *testing.T) {
 	s := startNATS(t, nil)
 	m := newMesh(t, s)

@@ -65,7 +65,9 @@ func (p *ProblemError) advice() string {
 	case OtherKey:
 		return "the bucket cannot be opened: the cluster's key file must be the same on all nodes"
 	case Seeding:
-		return fmt.Sprintf("node %s is putting its apps into the bucket: if it is not running, start it", p.Node)
+		return fmt.Sprintf("node %s is putting its apps into the bucket: if it is not running, start it; if it is gone "+
+			"for good, «pns4onesadmin cluster restore» on a node that was in the cluster goes on in its place, "+
+			"or, if there is none, «pns4onesadmin cluster join --merge» on this one", p.Node)
 	case BucketGone:
 		return "the bucket with the cluster's apps is gone: «pns4onesadmin cluster restore», " +
 			"on the node with the newest apps, makes it anew"
