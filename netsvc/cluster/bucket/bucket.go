@@ -150,6 +150,7 @@ type notice struct {
 	peer     string
 	revision uint64
 	due      time.Time
+	tried    int // how often it was looked for
 }
 
 // New returns a bucket that does nothing until [Bucket.Run].

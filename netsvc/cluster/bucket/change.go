@@ -381,7 +381,7 @@ func (b *Bucket) noticed(peer, key string, revision uint64) {
 		return
 	}
 	b.mu.Lock()
-	n := notice{peer, revision, b.o.Clock.Now().Add(noticeTime)}
+	n := notice{peer: peer, revision: revision, due: b.o.Clock.Now().Add(noticeTime)}
 	b.told[peer] = max(b.told[peer], revision)
 	r := b.records[key]
 	have := r != nil && r.revision >= revision

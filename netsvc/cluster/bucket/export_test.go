@@ -18,5 +18,12 @@ func (b *Bucket) Answered(id string) int {
 	return len(c.answers)
 }
 
+// Noticed is how many notices wait.
+func (b *Bucket) Noticed() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.notices)
+}
+
 // ReadAbout reads what Notice and Confirmation made.
 var ReadAbout = readAbout

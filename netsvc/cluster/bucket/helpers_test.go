@@ -259,6 +259,18 @@ func (n *node) until(what string, is func() bool) {
 	}
 }
 
+// when is for advancing.
+func (n *node) when(is func() bool) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !is() {
+			runtime.Gosched()
+		}
+	}()
+	return done
+}
+
 func (n *node) untilState(s bucket.State) {
 	n.t.Helper()
 	n.until("it is "+string(s), func() bool { return n.bucket.Status().State == s })

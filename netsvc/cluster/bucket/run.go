@@ -248,7 +248,10 @@ func (b *Bucket) follow(ctx context.Context, w *watch) error {
 		case <-f.fetched:
 			f.fetching = false
 		case <-f.lackDue:
-			return errLack
+			f.lackDue = nil
+			if b.lacks(f.lacking) {
+				return errLack
+			}
 		case <-f.applyDue:
 			f.applyDue = nil
 			f.apply()
@@ -268,6 +271,7 @@ type follower struct {
 	b          *Bucket
 	noticesDue <-chan time.Time // nil: no notice waits
 	lackDue    <-chan time.Time // nil: nothing is lacking
+	lacking    uint64           // revision that was, when the clock was set
 	applyDue   <-chan time.Time // nil: there is nothing to be tried again
 	pause      time.Duration    // before it is
 	fetching   bool
@@ -298,12 +302,20 @@ func (f *follower) look(ctx context.Context) error {
 	case known <= b.watched:
 		f.lackDue = nil
 	case f.lackDue == nil:
-		f.lackDue = b.o.Clock.After(lackTime)
+		f.lackDue, f.lacking = b.o.Clock.After(lackTime), known
 	}
 	if len(b.notices) > 0 && f.noticesDue == nil && !f.fetching {
 		f.noticesDue = b.o.Clock.After(noticeTime)
 	}
 	return nil
+}
+
+// lacks reports whether the watch has not brought a revision yet. Under a load of changes
+// there is always one that it is just about to bring.
+func (b *Bucket) lacks(revision uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.watched < revision
 }
 
 // apply applies what is there, and sets the clock if that has to be tried again.
@@ -340,8 +352,26 @@ func (f *follower) fetch(ctx context.Context) {
 			if _, err := b.fetch(ctx, key); err != nil {
 				return // the watch is made anew when its revision is missed for longer
 			}
+			b.tried(key)
 		}
 	}()
+}
+
+// tried gives up a notice of what is not there although it was looked for: NATS has lost it,
+// or a replica lags far behind, and then the revision is lacking.
+func (b *Bucket) tried(key string) {
+	const times = 2
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, waits := b.notices[key]
+	if !waits {
+		return
+	}
+	if n.tried++; n.tried == times {
+		delete(b.notices, key)
+		return
+	}
+	b.notices[key] = n
 }
 
 // wait waits for a fetch under way.
@@ -440,6 +470,7 @@ func (b *Bucket) apply() bool {
 func (b *Bucket) newRecords() (records []*record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	passed := false
 	for key := range b.unapplied {
 		r := b.records[key]
 		switch version := b.o.Apps.Version(r.change.ID); {
@@ -451,6 +482,10 @@ func (b *Bucket) newRecords() (records []*record) {
 		}
 		delete(b.unapplied, key)
 		r.change = app.Change{}
+		passed = true
+	}
+	if passed {
+		b.announce() // somebody may wait for it, and the registry has it without us
 	}
 	slices.SortFunc(records, func(x, y *record) int {
 		if x.revision < y.revision {

@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
 func makeBucket(t *testing.T, js jetstream.JetStream) {
@@ -246,4 +248,45 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		n.stop()
 	}
 	untilConsumers(t, js, 0)
+}
+
+// NATS has lost what a peer had put: it is not looked for again and again for ever.
+func TestANoticeOfWhatIsLost(t *testing.T) {
+	c := newClock()
+	one := newMesh(t, startNATS(t, nil)).start("web1", options{clock: c})
+	one.untilState(bucket.Live)
+	a := one.create("a")
+	one.bucket.Told("ghost", seal.KindChanged, bucket.Notice("app."+a.ID, 1_000_000))
+	advancing(c, 50*time.Millisecond, one.when(func() bool { return one.bucket.Noticed() == 0 }))
+	if got := one.bucket.Status().Watches; got != 1 {
+		t.Errorf("%d watches, want 1: the peer is not live", got)
+	}
+}
+
+// Under a load of changes the newest one is always still on its way: that is no reason for a
+// new watch, and for a pause before it.
+func TestTheNewestChangeIsAlwaysOnItsWay(t *testing.T) {
+	s := startNATS(t, nil)
+	m, c := newMesh(t, s), newClock()
+	one := m.start("web1", options{})
+	one.untilState(bucket.Live)
+	two := m.start("web2", options{clock: c})
+	two.untilState(bucket.Live)
+	a := one.create("a")
+	two.untilTitled(a.ID, "a")
+	for i := range 5 {
+		ahead := two.bucket.Revision() + 1
+		two.bucket.PeerRevision("web1", ahead)
+		if i == 0 {
+			c.awaited(t, 2*time.Second)
+		}
+		two.bucket.PeerRevision("web1", ahead+1) // before that one is there
+		one.rename(a, fmt.Sprint(i))
+		two.untilTitled(a.ID, fmt.Sprint(i))
+	}
+	c.advance(2 * time.Second)
+	c.awaited(t, 2*time.Second) // now for the last one
+	if got := two.bucket.Status().Watches; got != 1 {
+		t.Errorf("%d watches, want 1", got)
+	}
 }
