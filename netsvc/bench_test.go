@@ -48,7 +48,7 @@ func BenchmarkFollowers(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	testsessions.Start(b, fmt.Sprintf("127.0.0.1:%d", server.SessionsPort()), a.ID, a.ClientKey, sessions)
+	testsessions.Start(b, fmt.Sprintf("127.0.0.1:%d", server.SessionsPort()), a.ID, a.ClientKey, sessions, false)
 	for n := 0; n < sessions; time.Sleep(10 * time.Millisecond) {
 		status, err := client.Status(ctx)
 		if err != nil {

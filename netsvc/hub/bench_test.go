@@ -20,15 +20,22 @@ import (
 
 func TestMain(m *testing.M) { testsessions.Main(m) }
 
-// clients starts a process with that many sessions and returns when all are
-// registered.
-func (s *service) clients(b *testing.B, count int) {
+// remembering has a hub remember sessions, as the service does by default.
+func remembering() hub.Options {
+	return hub.Options{Limits: hub.Limits{
+		PeerTimeout: 5 * time.Minute, ResumeWindow: 2 * time.Minute, ResumeBytes: 64 << 10,
+	}}
+}
+
+// clients starts a process with that many sessions and returns when all are registered.
+// They are like those of newer add-ins or, without attributes, of the released ones.
+func (s *service) clients(b *testing.B, count int, attributes bool) {
 	b.Helper()
 	raw := append([]byte{32, 0, 0, 0, 16, 0, 0, 0}, make([]byte, 48)...)
 	for i := range 48 {
 		raw[8+i] = 1
 	}
-	testsessions.Start(b, s.addr, appID, base64.StdEncoding.EncodeToString(raw), count)
+	testsessions.Start(b, s.addr, appID, base64.StdEncoding.EncodeToString(raw), count, attributes)
 	for deadline := time.Now().Add(patience); s.Stats().Sessions < count; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("%d of %d sessions registered within a minute", s.Stats().Sessions, count)
@@ -49,7 +56,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	for _, sessions := range []int{1, 100, 1000, 10000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
 			s := start(b, hub.Options{})
-			s.clients(b, sessions)
+			s.clients(b, sessions, false)
 			m := message()
 			// Once beforehand: each session's queue keeps its first slot.
 			s.Publish(appID, toAll("ib"), m)
@@ -72,7 +79,7 @@ func BenchmarkSustained(b *testing.B) {
 	for _, sessions := range []int{1000, 10000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
 			s := start(b, hub.Options{Limits: hub.Limits{QueueBytes: 64 << 20}})
-			s.clients(b, sessions)
+			s.clients(b, sessions, false)
 			m := message()
 			done := s.Stats().Delivered
 			b.ReportAllocs()
@@ -100,7 +107,7 @@ func BenchmarkPublishToOne(b *testing.B) {
 	for _, sessions := range []int{1, 1000, 10000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
 			s := start(b, hub.Options{Limits: hub.Limits{QueueBytes: 1 << 20}})
-			s.clients(b, sessions)
+			s.clients(b, sessions, false)
 			m := message()
 			to := wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "0"}
 			b.ReportAllocs()
@@ -133,7 +140,7 @@ func BenchmarkRegister10000(b *testing.B) {
 		s := start(b, hub.Options{})
 		before := residentBytes(b)
 		b.StartTimer()
-		s.clients(b, sessions)
+		s.clients(b, sessions, false)
 		b.StopTimer()
 		b.ReportMetric(float64(residentBytes(b)-before)/sessions, "B/session")
 		if err := s.Shutdown(context.Background()); err != nil {
@@ -169,7 +176,7 @@ func residentBytes(b *testing.B) int64 {
 func BenchmarkSessions(b *testing.B) {
 	const sessions = 18_000 // a process may not open many more
 	s := start(b, hub.Options{})
-	s.clients(b, sessions)
+	s.clients(b, sessions, false)
 	for _, bm := range []struct {
 		name  string
 		query hub.Query

@@ -181,7 +181,7 @@ func BenchmarkStateOfAMillion(b *testing.B) {
 func BenchmarkFreeze(b *testing.B) {
 	const sessions = 10_000
 	s, served := open(b, hub.Options{})
-	s.clients(b, sessions)
+	s.clients(b, sessions, false)
 	s.ln.Close()
 	if err := <-served; err != nil {
 		b.Fatal(err)

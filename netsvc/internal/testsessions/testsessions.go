@@ -33,11 +33,14 @@ func Main(m *testing.M) {
 }
 
 // Start starts a process that opens count sessions of an app, for the users "0", "1" and so
-// on of the infobase "ib". It does not wait until they are registered. They end with b.
-func Start(b *testing.B, addr, appID, clientKey string, count int) {
+// on of the infobase "ib". They say of themselves what newer add-ins say, and ask to be
+// remembered (protocol.md section 4.4), or nothing, as the released ones do. It does not wait
+// until they are registered. They end with b.
+func Start(b *testing.B, addr, appID, clientKey string, count int, attributes bool) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s %d", variable, addr, appID, clientKey, count))
+	cmd.Env = append(os.Environ(),
+		fmt.Sprintf("%s=%s %s %s %d %t", variable, addr, appID, clientKey, count, attributes))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -56,7 +59,8 @@ func Start(b *testing.B, addr, appID, clientKey string, count int) {
 func run(spec string) error {
 	var addr, appID, clientKey string
 	var count int
-	if _, err := fmt.Sscan(spec, &addr, &appID, &clientKey, &count); err != nil {
+	var attributes bool
+	if _, err := fmt.Sscan(spec, &addr, &appID, &clientKey, &count, &attributes); err != nil {
 		return err
 	}
 	key, err := wire.ParseClientKey(clientKey)
@@ -66,7 +70,11 @@ func run(spec string) error {
 	var opening errgroup.Group
 	opening.SetLimit(2)
 	for user := range count {
-		opening.Go(func() error { return open(addr, key, appID, strconv.Itoa(user)) })
+		var said []wire.Attribute
+		if attributes {
+			said = attributesOf(user)
+		}
+		opening.Go(func() error { return open(addr, key, appID, strconv.Itoa(user), said) })
 	}
 	if err := opening.Wait(); err != nil {
 		return err
@@ -75,9 +83,22 @@ func run(spec string) error {
 	return err
 }
 
+// attributesOf is what the session of a user says of itself.
+func attributesOf(user int) []wire.Attribute {
+	said := wire.Attributes{
+		Session: wire.NewSessionID(), Turn: 1,
+		Groups: []string{"group-" + strconv.Itoa(user%20)},
+		User:   "Иванов Иван Иванович " + strconv.Itoa(user),
+		Ib:     "Управление торговлей",
+		Host:   "ws-" + strconv.Itoa(user),
+		Agent:  "pns4ones-addin/2.0.0 windows-x86_64",
+	}
+	return said.List()
+}
+
 // open opens a session, which ends with the process.
-func open(addr string, key *wire.ClientKey, appID, user string) error {
-	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib", UserID: user}, key)
+func open(addr string, key *wire.ClientKey, appID, user string, said []wire.Attribute) error {
+	packet, err := wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib", UserID: user}, key, said...)
 	if err != nil {
 		return err
 	}
