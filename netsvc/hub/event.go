@@ -60,24 +60,19 @@ func (h *Hub) logSession(event string, s *Session, more ...slog.Attr) {
 	if !h.logger.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
-	h.logger.LogAttrs(context.Background(), slog.LevelInfo, event, append([]slog.Attr{
-		slog.Uint64("session", s.ID), slog.String("app", s.AppID), slog.String("ib", s.IbID),
-		slog.String("user_id", s.UserID), slog.String("group", s.UserGroup), slog.String("peer", s.Addr)},
-		append(s.additions(), more...)...)...)
-}
-
-// additions are what a newer add-in has said of itself, for the log.
-func (s *Session) additions() (attrs []slog.Attr) {
+	var room [16]slog.Attr
+	attrs := append(room[:0], slog.Uint64("session", s.ID), slog.String("app", s.AppID), slog.String("ib", s.IbID),
+		slog.String("user_id", s.UserID), slog.String("group", s.UserGroup), slog.String("peer", s.Addr))
+	// What a newer add-in has said of itself.
 	if len(s.Groups) > 0 {
 		attrs = append(attrs, slog.Any("groups", s.Groups))
 	}
-	for _, said := range []slog.Attr{
-		slog.String("user_name", s.UserName), slog.String("ib_name", s.IbName), slog.String("host", s.Host),
-		slog.String("agent", s.Agent),
+	for _, said := range [...]struct{ key, value string }{
+		{"user_name", s.UserName}, {"ib_name", s.IbName}, {"host", s.Host}, {"agent", s.Agent},
 	} {
-		if said.Value.String() != "" {
-			attrs = append(attrs, said)
+		if said.value != "" {
+			attrs = append(attrs, slog.String(said.key, said.value))
 		}
 	}
-	return attrs
+	h.logger.LogAttrs(context.Background(), slog.LevelInfo, event, append(attrs, more...)...)
 }

@@ -48,15 +48,15 @@ type Remembered struct {
 func (h *Hub) Remembered(user string) (r Remembered, ok bool) {
 	h.memories.mu.Lock()
 	defer h.memories.mu.Unlock()
-	for key, own := range h.memories.holders {
-		if key.user != user {
+	for _, own := range h.memories.holders {
+		if own.key().user != user {
 			continue
 		}
 		s := own.session.Load()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		m := s.out.memory
-		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, Buffer: m.buffer}
+		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, Buffer: uint64(m.buffer)}
 		for _, k := range m.kept {
 			r.Kept = append(r.Kept, k.bytes)
 		}

@@ -162,8 +162,9 @@ func (v *saving) session(s *session) SavedSession {
 			saved.Queue = append(saved.Queue, v.frame(f))
 		}
 		saved.Written = out.written
-		if r.more != nil {
-			saved.Attributes = &r.more.Attributes
+		saved.Attributes = r.attributes()
+		if m := out.memory; m != nil {
+			saved.Attributes.Session, saved.Attributes.Turn = r.memoryKey().session, m.turn
 		}
 	}
 	return saved
@@ -388,8 +389,7 @@ func (h *Hub) reinstate(s *session, saved *SavedSession, k *key, frames []*frame
 		h.startWriting()
 	}
 	h.budget.recount(s)
-	r := &registration{session: s, key: k, user: saved.UserID, group: saved.UserGroup,
-		more: addition(saved.Attributes, saved.UserGroup)}
+	r := newRegistration(s, k, saved.UserID, saved.UserGroup, saved.Attributes)
 	h.register(r, infobaseKey{k.tenant.id, saved.IbID})
 	return true
 }

@@ -4,7 +4,9 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+	"strings"
 	"sync"
+	"unique"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -45,32 +47,82 @@ type registration struct {
 	inAll, inUser, inGroup int32
 }
 
-// additions are what a newer add-in says of itself (protocol.md section 4.4). Groups has
-// the further ones only: none is the registration's group.
+// additions are what a newer add-in says of itself (protocol.md section 4.4). What thousands
+// say alike is there once.
 type additions struct {
-	wire.Attributes
-	holder   *holder // leads to who has the session at present; nil: it is not remembered
-	inGroups []int32 // places in the lists of Groups, guarded by the shard's lock
+	user, host string // names
+	ib, agent  unique.Handle[string]
+	groups     []furtherGroup
+	holder     *holder // leads to who has the session at present; nil: it is not remembered
 }
 
-// addition returns what was said, nil if that is nothing; a may be nil. group is the
-// registration's.
-func addition(a *wire.Attributes, group string) *additions {
-	if a == nil {
-		return nil
+// furtherGroup is one of several groups of a user, and not the registration's.
+type furtherGroup struct {
+	name  unique.Handle[string]
+	place int32 // in the infobase's list of the group, guarded by the shard's lock
+}
+
+// newRegistration is a session's registration as a user in a group, with what it says of itself,
+// which may be nil. It keeps the texts alone of what it is given: not the packet they lie in.
+func newRegistration(s *session, k *key, user, group string, said *wire.Attributes) *registration {
+	r := &registration{session: s, key: k, user: user, group: group}
+	if said == nil {
+		ownText(&r.user, &r.group)
+		return r
 	}
-	more := &additions{Attributes: *a}
-	more.Groups = slices.DeleteFunc(slices.Clone(more.Groups), func(further string) bool { return further == group })
-	more.inGroups = make([]int32, len(more.Groups))
-	return more
+	r.more = &additions{user: said.User, host: said.Host, ib: unique.Make(said.Ib), agent: unique.Make(said.Agent)}
+	ownText(&r.user, &r.group, &r.more.user, &r.more.host)
+	for _, further := range said.Groups {
+		if further != group {
+			r.more.groups = append(r.more.groups, furtherGroup{name: unique.Make(further)})
+		}
+	}
+	return r
 }
 
-// groups are the further groups.
-func (r *registration) groups() []string {
+// ownText has texts lie in memory that is theirs alone, all of them together.
+func ownText(texts ...*string) {
+	var all strings.Builder
+	size := 0
+	for _, text := range texts {
+		size += len(*text)
+	}
+	all.Grow(size)
+	for _, text := range texts {
+		at := all.Len()
+		all.WriteString(*text)
+		*text = all.String()[at:]
+	}
+}
+
+// attributes are what was said of a session, without what is remembered of it; nil: nothing.
+func (r *registration) attributes() *wire.Attributes {
 	if r.more == nil {
 		return nil
 	}
-	return r.more.Groups
+	return &wire.Attributes{User: r.more.user, Host: r.more.host, Ib: r.more.ib.Value(), Agent: r.more.agent.Value(),
+		Groups: r.groups()}
+}
+
+// groups are the names of the further groups.
+func (r *registration) groups() (names []string) {
+	for _, further := range r.further() {
+		names = append(names, further.name.Value())
+	}
+	return names
+}
+
+// further are the further groups.
+func (r *registration) further() []furtherGroup {
+	if r.more == nil {
+		return nil
+	}
+	return r.more.groups
+}
+
+// inFurther reports whether a group is one of the further ones.
+func (r *registration) inFurther(group string) bool {
+	return slices.ContainsFunc(r.further(), func(further furtherGroup) bool { return further.name.Value() == group })
 }
 
 // place is where r notes its place in the list of one of its groups.
@@ -78,7 +130,8 @@ func (r *registration) place(group string) *int32 {
 	if group == r.group {
 		return &r.inGroup
 	}
-	return &r.more.inGroups[slices.Index(r.more.Groups, group)]
+	at := slices.IndexFunc(r.more.groups, func(further furtherGroup) bool { return further.name.Value() == group })
+	return &r.more.groups[at].place
 }
 
 func (h *Hub) shardOf(k infobaseKey) int {
@@ -197,8 +250,8 @@ func (ib *infobase) add(r *registration) {
 	if r.group != "" {
 		ib.addTo(r.group, r)
 	}
-	for _, group := range r.groups() {
-		ib.addTo(group, r)
+	for _, further := range r.further() {
+		ib.addTo(further.name.Value(), r)
 	}
 	r.key.sessions.Add(1)
 }
@@ -216,8 +269,8 @@ func (ib *infobase) drop(r *registration) {
 	if r.group != "" {
 		ib.dropFromGroup(r.group, r)
 	}
-	for _, group := range r.groups() {
-		ib.dropFromGroup(group, r)
+	for _, further := range r.further() {
+		ib.dropFromGroup(further.name.Value(), r)
 	}
 	r.key.sessions.Add(-1)
 }

@@ -15,40 +15,47 @@ import (
 // that this connection was sent, of which the last may be cut; at the head of the queue, again
 // counts those that an earlier connection was sent and this one not yet; behind them are those
 // that were never sent. Those in the first two have the numbers up to written, in this order.
+//
+// Like session, it is kept small. What every message changes stands together.
 type memory struct {
-	key   memoryKey
-	id    uint64 // that of the first session that had it, for people
-	since int64  // Unix nanoseconds; of that one
-
-	turn    uint64 // of the last packet that was taken
-	begun   uint64 // of the packet with which this memory began
-	base    uint64 // received of the packet that opened the connection
-	written uint64 // number of the last frame that was begun, on any connection
-
+	written   uint64 // number of the last frame that was begun, on any connection
 	kept      []keptFrame
 	keptBytes int
-	again     int
-	againSize int    // bytes of these
 	handed    uint64 // bytes that this connection has been sent
-	buffer    uint64 // how many of these its send buffer may hold
+	again     int
+	againSize int // bytes of these
 
 	limits  *atomic.Pointer[Limits] // the hub's
-	missed  uint64                  // messages that cannot reach it any more, or were not queued
-	resumed uint64                  // times that it went on
-	away    time.Time
-}
+	buffer  uint32                  // how many bytes of handed its send buffer may hold
+	resumed uint32                  // times that it went on
 
-// memoryKey is who may go on with a memory: the same session of the same user.
-type memoryKey struct {
-	infobaseKey
-	user, session string
+	turn   uint64     // of the last packet that was taken
+	begun  uint64     // of the packet with which this memory began
+	base   uint64     // received of the packet that opened the connection
+	missed uint64     // messages that cannot reach it any more, or were not queued
+	away   *time.Time // since when it has no connection; nil: it has one
+	id     uint64     // that of the first session that had it, for people
+	since  int64      // Unix nanoseconds; of that one
 }
 
 // keptFrame is a frame that was begun on the present connection.
 type keptFrame struct {
 	*frame
-	at  time.Time // when it was written last
-	end uint64    // memory.handed when it was written whole; 0: it is not
+	at  moment // when it was written last
+	end uint64 // memory.handed when it was written whole; 0: it is not
+}
+
+// moment is a time of the clock that nobody sets, since moments began.
+type moment time.Duration
+
+var moments = time.Now()
+
+func momentOf(t time.Time) moment { return moment(t.Sub(moments)) }
+
+// unixNano is when it was, as the clock of now has it.
+func (at moment) unixNano() int64 {
+	now := time.Now()
+	return now.Add(time.Duration(at - momentOf(now))).UnixNano()
 }
 
 // begin gives the frame that is about to leave its number, and keeps it.
@@ -60,7 +67,7 @@ func (m *memory) begin(f *frame, now time.Time) {
 		m.written++
 	}
 	f.holding().need()
-	m.kept = append(m.kept, keptFrame{frame: f, at: now})
+	m.kept = append(m.kept, keptFrame{frame: f, at: momentOf(now)})
 	m.keptBytes += len(f.bytes)
 	m.cut()
 }
@@ -79,7 +86,7 @@ func (m *memory) sent(n int, whole bool) {
 func (m *memory) cut() {
 	for m.keptBytes > m.limits.Load().ResumeBytes && len(m.kept) > 1 {
 		oldest := m.kept[0]
-		if oldest.end == 0 || m.handed-oldest.end < m.buffer {
+		if oldest.end == 0 || m.handed-oldest.end < uint64(m.buffer) {
 			return
 		}
 		m.drop(1)
@@ -101,9 +108,9 @@ func (m *memory) drop(n int) {
 
 // expire drops what was kept for long enough, but for what is being written.
 func (m *memory) expire(now time.Time) {
-	keptFor := m.limits.Load().keptFor()
+	old := momentOf(now.Add(-m.limits.Load().keptFor()))
 	n := 0
-	for n < len(m.kept) && m.kept[n].end != 0 && now.Sub(m.kept[n].at) >= keptFor {
+	for n < len(m.kept) && m.kept[n].end != 0 && m.kept[n].at <= old {
 		n++
 	}
 	if n > 0 {

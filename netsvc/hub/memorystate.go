@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -82,7 +83,7 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		one := SavedMemory{
 			Place: -1, ID: m.id, Since: m.since, Turn: m.turn, Begun: m.begun, Base: m.base, Written: m.written,
 			Again:  m.again,
-			Handed: m.handed, Buffer: m.buffer, Missed: m.missed, Resumed: m.resumed, Foreign: out.foreign,
+			Handed: m.handed, Buffer: uint64(m.buffer), Missed: m.missed, Resumed: uint64(m.resumed), Foreign: out.foreign,
 		}
 		first := out.head
 		if out.written > 0 {
@@ -94,7 +95,7 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		} else {
 			session := v.session(s)
 			session.Conn = nil
-			one.Session, one.Attributes = &session, wire.AppendAttributes(nil, r.more.List())
+			one.Session, one.Attributes = &session, wire.AppendAttributes(nil, session.Attributes.List())
 			one.Addr, one.Away = s.peer().String(), m.away.UnixNano()
 		}
 		reveal(r.key)
@@ -103,7 +104,7 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		}
 		for _, k := range m.kept {
 			reveal(k.key)
-			one.Kept = append(one.Kept, SavedKept{Frame: v.frame(k.frame), At: k.at.UnixNano(), End: k.end})
+			one.Kept = append(one.Kept, SavedKept{Frame: v.frame(k.frame), At: k.at.unixNano(), End: k.end})
 		}
 		saved.Memories = append(saved.Memories, one)
 	}
@@ -171,23 +172,23 @@ func (h *Hub) recall(t *taking) {
 	defer all.mu.Unlock()
 	for i := range t.Memories.Memories {
 		saved := &t.Memories.Memories[i]
-		s, away := h.recalled(t, saved)
+		s, secret, away := h.recalled(t, saved)
 		if s == nil {
 			continue // its key has ended, or its app is gone
 		}
 		r := s.registration
 		s.lent = saved.ID != s.id // at some time, perhaps
-		own := &holder{key: memoryKey{r.infobase.infobaseKey, r.user, r.more.Session}}
-		own.session.Store(s)
+		key := memoryKey{r.infobase.infobaseKey, r.user, secret}
+		own := hold(s, key)
 		r.more.holder = own
-		all.holders[own.key] = own
-		s.out.memory, s.out.foreign = t.memory(saved, s, own.key, stood, &h.limits), saved.Foreign
+		all.holders[key.digest()] = own
+		s.out.memory, s.out.foreign = t.memory(saved, s, stood, &h.limits), saved.Foreign
 		if away {
+			since := time.Now() // its connection did not come
 			if saved.Away != 0 {
-				s.out.memory.away = time.Unix(0, saved.Away).Add(stood)
-			} else {
-				s.out.memory.away = time.Now() // its connection did not come
+				since = time.Unix(0, saved.Away).Add(stood)
 			}
+			s.out.memory.away = &since
 			own.away = all.detached.PushBack(own)
 			s.out.state = outDetached
 			r.key.sessions.Add(-1)
@@ -203,31 +204,31 @@ func (h *Hub) recall(t *taking) {
 	}
 }
 
-// recalled returns the session that a memory belongs to, nil if it is to be forgotten, and
-// whether it has no connection. Such a one is made here.
-func (h *Hub) recalled(t *taking, saved *SavedMemory) (s *session, away bool) {
+// recalled returns the session that a memory belongs to, nil if it is to be forgotten, what it
+// goes on with, and whether it has no connection. Such a one is made here.
+func (h *Hub) recalled(t *taking, saved *SavedMemory) (s *session, secret string, away bool) {
 	was, said, addr := saved.Session, wire.ParseAttributes(saved.Attributes), addrOf(saved.Addr)
 	if was == nil {
 		was = &t.Sessions[saved.Place]
 		said = was.Attributes
 	}
 	if said == nil || said.Session == "" {
-		return nil, false
+		return nil, "", false
 	}
 	if saved.Place >= 0 && was.Conn != nil {
-		return t.sessions[saved.Place], false
+		return t.sessions[saved.Place], said.Session, false
 	}
 	k := t.keys[was.Key]
 	if k == nil {
 		k = t.gone[was.Key]
 	}
 	if k == nil || k.Secret == nil {
-		return nil, false
+		return nil, "", false
 	}
 	var queue []*frame
 	for _, at := range was.Queue {
 		if t.frames[at] == nil {
-			return nil, false
+			return nil, "", false
 		}
 		queue = append(queue, t.frames[at])
 	}
@@ -240,20 +241,18 @@ func (h *Hub) recalled(t *taking, saved *SavedMemory) (s *session, away bool) {
 	h.mu.Lock()
 	h.sessions[s.id] = s
 	h.mu.Unlock()
-	h.register(&registration{session: s, key: k, user: was.UserID, group: was.UserGroup, more: addition(said, was.UserGroup)},
-		infobaseKey{k.tenant.id, was.IbID})
-	return s, true
+	h.register(newRegistration(s, k, was.UserID, was.UserGroup, said), infobaseKey{k.tenant.id, was.IbID})
+	return s, said.Session, true
 }
 
 // memory is that of a session whose outbox has its queue already. What was delivered before is
 // not delivered again.
-func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood time.Duration,
+func (t *taking) memory(saved *SavedMemory, s *session, stood time.Duration,
 	limits *atomic.Pointer[Limits]) *memory {
 	m := &memory{
-		key: key, id: saved.ID, since: saved.Since, turn: saved.Turn, begun: saved.Begun, base: saved.Base,
-		written: saved.Written,
-		again:   saved.Again, handed: saved.Handed, buffer: saved.Buffer, missed: saved.Missed, resumed: saved.Resumed,
-		limits: limits,
+		id: saved.ID, since: saved.Since, turn: saved.Turn, begun: saved.Begun, base: saved.Base, written: saved.Written,
+		again: saved.Again, handed: saved.Handed, buffer: uint32(min(saved.Buffer, math.MaxUint32)),
+		missed: saved.Missed, resumed: uint32(min(saved.Resumed, math.MaxUint32)), limits: limits,
 	}
 	places := t.placesOf(saved)
 	first := 0
@@ -274,7 +273,7 @@ func (t *taking) memory(saved *SavedMemory, s *session, key memoryKey, stood tim
 		if f == nil {
 			continue // under the key of an app that is gone: nobody can have it
 		}
-		kept := keptFrame{frame: s.out.queue0(), at: time.Unix(0, k.At).Add(stood), end: k.End}
+		kept := keptFrame{frame: s.out.queue0(), at: momentOf(time.Unix(0, k.At).Add(stood)), end: k.End}
 		if k.End != 0 {
 			kept.frame = f.copied()
 		} else {
@@ -311,11 +310,11 @@ func (h *Hub) stand(d time.Duration) {
 		s := own.session.Load()
 		s.mu.Lock()
 		m := s.out.memory
-		if !m.away.IsZero() {
-			m.away = m.away.Add(d)
+		if m.away != nil {
+			*m.away = m.away.Add(d)
 		}
 		for i := range m.kept {
-			m.kept[i].at = m.kept[i].at.Add(d)
+			m.kept[i].at += moment(d)
 		}
 		s.mu.Unlock()
 	}

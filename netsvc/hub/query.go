@@ -283,7 +283,7 @@ func (s *session) matches(q *Query, key sortKey) (Place, bool) {
 		return Place{}, false
 	}
 	if q.AppID != "" && q.AppID != r.infobase.app ||
-		q.UserGroup != "" && q.UserGroup != r.group && !slices.Contains(r.groups(), q.UserGroup) {
+		q.UserGroup != "" && q.UserGroup != r.group && !r.inFurther(q.UserGroup) {
 		return Place{}, false
 	}
 	if q.IbID != "" && q.IbID != r.infobase.ib || q.UserID != "" && q.UserID != r.user {
@@ -312,7 +312,7 @@ func (q *Query) called(r *registration) (user, ib string) {
 		user, ib = q.Names(r.infobase.app, r.infobase.ib, r.user)
 	}
 	if said := r.more; said != nil {
-		user, ib = cmp.Or(user, said.User), cmp.Or(ib, said.Ib)
+		user, ib = cmp.Or(user, said.user), cmp.Or(ib, said.ib.Value())
 	}
 	return user, ib
 }
@@ -340,16 +340,16 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 		Queued: s.out.waiting(), KeyGeneration: r.key.Generation,
 	}
 	if said := r.more; said != nil {
-		view.Groups, view.Host, view.Agent = said.Groups, said.Host, said.Agent
-		view.UserName, view.IbName = said.User, said.Ib
+		view.Groups, view.Host, view.Agent = r.groups(), said.host, said.agent.Value()
+		view.UserName, view.IbName = said.user, said.ib.Value()
 	}
 	if s.out.lastDelivery != 0 {
 		view.LastDeliveryAt = time.Unix(0, s.out.lastDelivery)
 	}
 	if m := s.out.memory; m != nil {
-		view.ID, view.Since, view.Resumed, view.Missed = m.id, time.Unix(0, m.since), m.resumed, m.missed
+		view.ID, view.Since, view.Resumed, view.Missed = m.id, time.Unix(0, m.since), uint64(m.resumed), m.missed
 		if s.out.state == outDetached {
-			view.Away, view.Waiting = m.away, s.out.awaited()
+			view.Away, view.Waiting = *m.away, s.out.awaited()
 		}
 	}
 	return view, s.closed, true

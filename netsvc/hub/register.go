@@ -102,8 +102,7 @@ func (h *Hub) enter(s *session, packet wire.Packet) (what EventKind, err error) 
 		return "", &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
 	said, ib := packet.Attributes(), infobaseKey{t.id, packet.IbID}
-	r := &registration{session: s, key: k, user: packet.UserID, group: packet.UserGroup,
-		more: addition(said, packet.UserGroup)}
+	r := newRegistration(s, k, packet.UserID, packet.UserGroup, said)
 	if said != nil && said.Session != "" && h.limits.Load().ResumeWindow > 0 {
 		what, err = h.enterRemembered(s, r, ib, said)
 	} else {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"container/list"
+	"crypto/sha256"
 	"log/slog"
 	"math"
 	"net"
@@ -27,20 +28,57 @@ const maxDetached = 65536
 // mu, taken before a shard's and a session's; who publishes or writes does not.
 type memories struct {
 	mu       sync.Mutex
-	holders  map[memoryKey]*holder
+	holders  map[memoryDigest]*holder
 	detached *list.List // of *holder, the one that has been away longest first
 	ended    map[memoryKey]endedSession
 	ends     *list.List // of memoryKey, in the order of their end
 }
 
+// memoryKey is who may go on with a memory: the same session of the same user.
+type memoryKey struct {
+	infobaseKey
+	user, session string
+}
+
+// memoryDigest stands for a memoryKey, which takes four times as much in a map.
+type memoryDigest [16]byte
+
+// digest is that of a key. None of its texts has a NUL, for they come from registrations.
+func (key memoryKey) digest() memoryDigest {
+	var room [256]byte
+	text := room[:0]
+	for _, part := range []string{key.app, key.ib, key.user, key.session} {
+		text = append(append(text, part...), 0)
+	}
+	sum := sha256.Sum256(text)
+	return memoryDigest(sum[:])
+}
+
+// find returns the holder of a memory, nil: there is none.
+func (all *memories) find(key memoryKey) *holder { return all.holders[key.digest()] }
+
 // holder leads from a memory to the session that has it, at any time.
 type holder struct {
-	key     memoryKey
-	session atomic.Pointer[session] // nil: it is forgotten
-	away    *list.Element           // in memories.detached; nil: it is connected
-
-	replacements replacements
+	session      atomic.Pointer[session] // nil: it is forgotten
+	away         *list.Element           // in memories.detached; nil: it is connected
+	replacements *replacements           // nil: there were none
+	secret       [wire.SessionIDBytes]byte
 }
+
+// hold has a session hold what is remembered under a key. It is found when it is in holders.
+func hold(s *session, key memoryKey) *holder {
+	own := &holder{secret: [wire.SessionIDBytes]byte([]byte(key.session))}
+	own.session.Store(s)
+	return own
+}
+
+// memoryKey is who may go on with what is remembered of the session that r is of.
+func (r *registration) memoryKey() memoryKey {
+	return memoryKey{r.infobase.infobaseKey, r.user, string(r.more.holder.secret[:])}
+}
+
+// key is that of a memory that is not forgotten. The caller holds memories.mu.
+func (own *holder) key() memoryKey { return own.session.Load().registered().memoryKey() }
 
 // endedSession is what stays known of a session that was forgotten.
 type endedSession struct {
@@ -50,7 +88,7 @@ type endedSession struct {
 
 func newMemories() *memories {
 	return &memories{
-		holders: make(map[memoryKey]*holder), detached: list.New(), ended: make(map[memoryKey]endedSession),
+		holders: make(map[memoryDigest]*holder), detached: list.New(), ended: make(map[memoryKey]endedSession),
 		ends: list.New(),
 	}
 }
@@ -59,13 +97,13 @@ func newMemories() *memories {
 // remembered of it.
 func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *wire.Attributes) (EventKind, error) {
 	key := memoryKey{k, r.user, said.Session}
-	if had := s.remembered(); had != nil && had.key != key {
+	if s.remembered() != nil && s.registered().memoryKey() != key {
 		h.leave(s)
 	}
 	all := h.memories
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	own := all.holders[key]
+	own := all.find(key)
 	last := all.ended[key].turn
 	here := false
 	if own != nil {
@@ -118,12 +156,11 @@ func (h *Hub) acknowledge(s *session, r *registration, k infobaseKey, said *wire
 // remember begins to remember a session.
 func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) error {
 	m := &memory{
-		key: key, id: h.numberOf(s), since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
+		id: h.numberOf(s), since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
 		written: said.Received,
 		limits:  &h.limits, buffer: h.capSendBuffer(s),
 	}
-	own := &holder{key: key}
-	own.session.Store(s)
+	own := hold(s, key)
 	r.more.holder = own
 	// Before anybody finds it: the first message is remembered too.
 	s.mu.Lock()
@@ -131,7 +168,7 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 	s.mu.Unlock()
 	became := h.registerWithin(r, k, h.limits.Load().MaxSessionsPerUser)
 	if became == registered {
-		h.memories.holders[key] = own
+		h.memories.holders[key.digest()] = own
 		if said.Received > 0 {
 			now, _, _ := s.describe()
 			h.logSession("session comes back of which nothing is remembered, its numbers go on", &now,
@@ -160,12 +197,12 @@ func (h *Hub) numberOf(s *session) uint64 {
 
 // capSendBuffer bounds what the system holds of a connection whose frames are kept, for as much
 // has to be kept; it returns the bound.
-func (h *Hub) capSendBuffer(s *session) uint64 {
+func (h *Hub) capSendBuffer(s *session) uint32 {
 	size := max(h.limits.Load().ResumeBytes/4, minSendBuffer)
 	if has, ok := s.conn.(interface{ SetWriteBuffer(int) error }); ok {
 		has.SetWriteBuffer(size) // it fails if the connection is gone
 	}
-	return uint64(2*size + coalesceBytes) // Linux doubles it, and takes one write more
+	return uint32(min(2*size+coalesceBytes, math.MaxUint32)) // Linux doubles it, and takes one write more
 }
 
 // minSendBuffer is the smallest that systems allow.
@@ -197,7 +234,7 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 	m := s.out.memory
 	m.buffer = buffer
 	m.resumed++
-	m.away = time.Time{}
+	m.away = nil
 	listed := s.out.list()
 	s.mu.Unlock()
 	if listed {
@@ -258,7 +295,8 @@ func (h *Hub) detachRemembered(s *session, why closeReason) bool {
 	}
 	wasListed := s.out.detach()
 	h.budget.recount(s)
-	m.away = time.Now()
+	now := time.Now()
+	m.away = &now
 	r := s.registration
 	r.key.sessions.Add(-1)
 	s.mu.Unlock()
@@ -360,10 +398,10 @@ func (h *Hub) leave(s *session) {
 
 // end forgets a remembered session. The caller holds memories.mu.
 func (h *Hub) end(own *holder, why closeReason) {
-	s := own.session.Load()
+	s, key := own.session.Load(), own.key()
 	own.session.Store(nil)
-	delete(h.memories.holders, own.key)
-	h.memories.bury(own.key, s.out.memory.turn)
+	delete(h.memories.holders, key.digest())
+	h.memories.bury(key, s.out.memory.turn)
 	away := own.away != nil
 	if away {
 		h.memories.detached.Remove(own.away)
@@ -441,7 +479,7 @@ func (h *Hub) forgetOld(now time.Time) {
 	window := h.limits.Load().ResumeWindow
 	for first := all.detached.Front(); first != nil; first = all.detached.Front() {
 		own := first.Value.(*holder)
-		if now.Sub(own.session.Load().remembered().away) < window {
+		if now.Sub(*own.session.Load().remembered().away) < window {
 			break
 		}
 		h.end(own, closedNotResumed)

@@ -53,7 +53,7 @@ func (p *packetless) enterOnce(s *session, user string) error {
 
 func (p *packetless) enterRemembered(s *session, user string, turn uint64) error {
 	said := &wire.Attributes{Session: "AAAAAAAAAAAAAAAAAAAAAA", Turn: turn}
-	r := &registration{session: s, key: p.key, user: user, more: addition(said, "")}
+	r := newRegistration(s, p.key, user, "", said)
 	_, err := p.Hub.enterRemembered(s, r, infobaseKey{"app", "ib"}, said)
 	return err
 }

@@ -36,11 +36,14 @@ func (r *replacements) another(now time.Time) bool {
 
 // replaced notes that a connection takes the session from another one.
 func (h *Hub) replaced(own *holder, now time.Time) {
+	if own.replacements == nil {
+		own.replacements = new(replacements)
+	}
 	if !own.replacements.another(now) {
 		return
 	}
-	m := own.session.Load().remembered()
+	m, key := own.session.Load().remembered(), own.key()
 	h.logger.Warn("connections take a session from each other, it is used twice perhaps", slog.Uint64("session", m.id),
-		slog.String("app", own.key.app), slog.String("ib", own.key.ib), slog.String("user_id", own.key.user),
+		slog.String("app", key.app), slog.String("ib", key.ib), slog.String("user_id", key.user),
 		slog.Int("replacements", own.replacements.n))
 }

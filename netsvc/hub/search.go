@@ -69,16 +69,16 @@ func (s *session) has(q *Query, t term) bool {
 		name, _ := q.called(r)
 		return in(r.user) || in(name)
 	case "group":
-		return in(r.group) || r.more != nil && slices.ContainsFunc(r.more.Groups, in)
+		return in(r.group) || slices.ContainsFunc(r.groups(), in)
 	case "host":
-		return r.more != nil && in(r.more.Host)
+		return r.more != nil && in(r.more.host)
 	case "ip":
 		return strings.Contains(s.peer().String(), t.text)
 	}
 	if in(r.user) || in(r.infobase.ib) || in(r.group) || strings.Contains(s.peer().String(), t.text) {
 		return true
 	}
-	if more := r.more; more != nil && (in(more.Host) || in(more.Agent) || slices.ContainsFunc(more.Groups, in)) {
+	if more := r.more; more != nil && (in(more.host) || in(more.agent.Value()) || slices.ContainsFunc(r.groups(), in)) {
 		return true
 	}
 	user, ib := q.called(r)

@@ -16,9 +16,11 @@ const (
 	maxAttributeName  = 16
 	maxAttributeValue = 255
 	maxFurtherGroups  = 32
-	sessionIDBytes    = 22 // 16 random bytes in base64url
 	maxNumberDigits   = 20
 )
+
+// SessionIDBytes is the length of Attributes.Session: 16 random bytes in base64url.
+const SessionIDBytes = 22
 
 // The names of attributes (section 4.4).
 const (
@@ -253,7 +255,7 @@ func isSessionID[T string | []byte](id T) bool {
 			return false
 		}
 	}
-	return len(id) == sessionIDBytes
+	return len(id) == SessionIDBytes
 }
 
 func parseNumber(value []byte) (uint64, bool) {
