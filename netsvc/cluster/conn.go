@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -12,8 +14,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
 // NATS says where the NATS servers are and who is there for them. Files are read at each
@@ -85,18 +85,21 @@ func (n *Node) connect() error {
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(), // rights that are mended work without a restart
 		nats.ReconnectBufSize(-1),   // what is not sent now is not sent later
-		nats.ReconnectWait(250*time.Millisecond),
-		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
+		nats.SetCustomDialer(&dialer{Dialer: net.Dialer{Timeout: dialTimeout}, node: n}),
+		nats.SkipHostLookup(), // the dialer does that
+		nats.CustomReconnectDelay(n.reconnectDelay),
 		nats.PingInterval(time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.Timeout(2*time.Second),
+		nats.Timeout(dialTimeout),
 		nats.FlusherTimeout(300*time.Millisecond),
 		nats.ReconnectOnFlusherError(),
 		nats.ConnectHandler(n.onConnect),
 		nats.ReconnectHandler(n.onConnect),
 		nats.DisconnectErrHandler(n.onDisconnect),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			n.log.Debug("NATS could not be connected to", slog.Any("error", err))
+			if !errors.Is(err, errNotYet) {
+				n.log.Debug("NATS could not be connected to", slog.Any("error", err))
+			}
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { n.log.Debug("the connection to NATS is closed") }),
 		nats.DiscoveredServersHandler(func(conn *nats.Conn) {
@@ -119,6 +122,47 @@ func (n *Node) connect() error {
 		return fmt.Errorf("connecting to NATS: %w", err)
 	}
 	return nil
+}
+
+// dialTimeout bounds one attempt to connect to a server.
+const dialTimeout = 2 * time.Second
+
+// errNotYet has nats.go connect in the background: its first attempt is made by the caller
+// of Connect, who would wait for each server.
+var errNotYet = errors.New("the connection is made in the background")
+
+// dialer connects to servers once the node has subscribed: nats.go holds its lock while it
+// dials.
+type dialer struct {
+	net.Dialer
+	node *Node
+}
+
+// Dial connects; it ends with the node.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	select {
+	case <-d.node.dialed:
+		return d.DialContext(d.node.dialing, network, address)
+	default:
+		return nil, errNotYet
+	}
+}
+
+// reconnectDelay is how long it is waited when no server could be connected to: not at all
+// the first time, when none was tried. That a server refuses a node which was never connected
+// is told nowhere else.
+func (n *Node) reconnectDelay(int) time.Duration {
+	if n.tried.Swap(true) {
+		if err := n.conn.LastError(); err != nil {
+			n.onError(n.conn, nil, err)
+		}
+		return 250*time.Millisecond + rand.N(250*time.Millisecond)
+	}
+	select {
+	case <-n.dialed:
+	case <-n.dialing.Done():
+	}
+	return 0
 }
 
 // onConnect is told of each connection that was made.
@@ -185,9 +229,15 @@ type subscription struct {
 	count, size int
 }
 
-// subscribe subscribes to what concerns all and to what concerns this epoch.
+// subscribe subscribes to what concerns all and to what concerns this epoch, unless the node
+// has left.
 func (n *Node) subscribe() error {
 	l := n.life.Load()
+	n.subscribing.Lock()
+	defer n.subscribing.Unlock()
+	if n.left {
+		return nil
+	}
 	const small, few = 4 << 20, 8 << 10
 	for _, s := range []subscription{
 		{n.subject(onMessages), n.receiveMessage, 64 << 10, 64 << 20},
@@ -204,18 +254,22 @@ func (n *Node) subscribe() error {
 		if err != nil {
 			return err
 		}
-		l.subscriptions = append(l.subscriptions, sub)
+		n.subscriptions = append(n.subscriptions, sub)
 	}
 	return nil
 }
 
-// unsubscribe ends what subscribe began.
-func (n *Node) unsubscribe() {
-	for _, sub := range n.life.Load().subscriptions {
+// unsubscribe ends what subscribe began, perhaps for good.
+func (n *Node) unsubscribe(leave bool) {
+	n.subscribing.Lock()
+	defer n.subscribing.Unlock()
+	n.left = n.left || leave
+	for _, sub := range n.subscriptions {
 		if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 			n.log.Debug("a subscription could not be ended", slog.Any("error", err))
 		}
 	}
+	n.subscriptions = nil
 }
 
 // publishOut hands an envelope to NATS. Only the writer calls it: nats.go holds its lock
@@ -314,12 +368,6 @@ func (w *writer) end() {
 	defer w.mu.Unlock()
 	w.ended = true
 	w.some.Signal()
-}
-
-// seal seals a body.
-func (l *life) seal(kind seal.Kind, body []byte) []byte {
-	envelope, _ := l.sealer.Seal(nil, kind, body)
-	return envelope
 }
 
 // serverNames are the servers without what is secret in their addresses.

@@ -27,7 +27,10 @@ func StartTimed(o Options, t Timing) (*Node, error) {
 func (n *Node) Kill() { n.conn.Close() }
 
 // Deafen ends the subscription to the messages for all.
-func (n *Node) Deafen() error { return n.life.Load().subscriptions[0].Unsubscribe() }
+func (n *Node) Deafen() error { return n.subscriptions[0].Unsubscribe() }
+
+// Jump has the clock on the wall jump.
+func (n *Node) Jump(by time.Duration) { n.life.Load().ahead.Add(int64(-by)) }
 
 // BeginAnew is what a jump of the clock brings about.
 func (n *Node) BeginAnew() { n.beginAnew() }

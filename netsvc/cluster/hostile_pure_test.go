@@ -59,7 +59,7 @@ func TestTheClocksMayDrift(t *testing.T) {
 	n := startUnconnected(t)
 	drift := func(by time.Duration) (anew bool) {
 		before := n.life.Load()
-		before.wallAhead -= by
+		before.ahead.Add(int64(-by))
 		n.look()
 		return n.life.Load() != before
 	}
@@ -111,6 +111,28 @@ func TestFewNumbersAreTakenOnce(t *testing.T) {
 		{4, true}, {4, false}, {1 << 40, true}, {66, false}, {1<<40 - 63, true}, {1<<40 - 64, false}} {
 		if got := f.take(test.number); got != test.want {
 			t.Errorf("%d is taken: %t", test.number, got)
+		}
+	}
+}
+
+// A peer is silent if it had the time that a message waits, not if the message had waited for
+// its place.
+func TestOnlyWhoHadTheTimeIsSilent(t *testing.T) {
+	t.Parallel()
+	n := startUnconnected(t)
+	for _, c := range []struct {
+		had  time.Duration
+		want PeerState
+	}{{time.Second, PeerLive}, {time.Minute, PeerSilent}} {
+		p := &peer{admitted: true, admits: true}
+		f := &flight{queued: n.now() - c.had, awaited: []await{{peer: p}}, open: 1, done: make(chan struct{})}
+		if !n.takePlace(0, n.now()+time.Minute) {
+			t.Fatal("no place")
+		}
+		var d Delivery
+		n.land(f, 1, time.Minute, &d)
+		if got := p.stateNow(); got != c.want {
+			t.Errorf("after %v it is %s, want %s", c.had, got, c.want)
 		}
 	}
 }

@@ -100,7 +100,7 @@ type Node struct {
 	places, bytes *semaphore.Weighted // in flight
 	sending       sync.Mutex          // held while messages are sealed and put into the queue
 
-	mu          sync.Mutex
+	mu          sync.Mutex // nobody who holds it waits for anything: see note
 	connected   bool
 	connectedAt time.Duration
 	cutOffSince time.Time
@@ -123,8 +123,20 @@ type Node struct {
 	closed bool         // guarded by inside
 	inside sync.RWMutex // held for reading while lanes are filled or the owner is told something
 
+	subscribing   sync.Mutex // guards what follows
+	subscriptions []*nats.Subscription
+	left          bool // no more is subscribed to
+
+	notes   chan note
 	beatNow chan struct{}
+	lookNow chan struct{}
 	ending  chan struct{}
+	dialing context.Context // ends with stopDialing
+	dialed  chan struct{}   // is closed when there may be a connection
+	tried   atomic.Bool     // it was begun to connect
+
+	stopDialing context.CancelFunc
+
 	running sync.WaitGroup // the node's goroutines
 	laning  sync.WaitGroup // of these, those that work off lanes
 	close   sync.Once
@@ -132,12 +144,11 @@ type Node struct {
 
 // life is an epoch of this node.
 type life struct {
-	epoch         seal.Epoch
-	began         time.Duration
-	sealer        *seal.Sealer
-	last          atomic.Uint64 // number of the last message
-	subscriptions []*nats.Subscription
-	wallAhead     time.Duration // by how much the wall clock had gained on the monotonic one at the last look
+	epoch  seal.Epoch
+	began  time.Duration
+	sealer *seal.Sealer
+	last   atomic.Uint64 // number of the last message
+	ahead  atomic.Int64  // by how much the wall clock had gained on the monotonic one at the last look
 }
 
 // Start makes a node, which connects in the background. It fails if the options cannot be
@@ -160,8 +171,10 @@ func start(o Options, t timing) (*Node, error) {
 		places: semaphore.NewWeighted(maxInFlight), bytes: semaphore.NewWeighted(maxInFlightBytes),
 		peers: make(map[seal.Epoch]*peer), absent: make(map[NodeID]absentPeer), flights: make(map[uint64]*flight),
 		lanes: make([]chan job, min(runtime.GOMAXPROCS(0), 4)), seed: maphash.MakeSeed(),
-		beatNow: make(chan struct{}, 1), ending: make(chan struct{}), cutOffSince: time.Now(),
+		notes: make(chan note, maxNotes), beatNow: make(chan struct{}, 1), lookNow: make(chan struct{}, 1),
+		ending: make(chan struct{}), dialed: make(chan struct{}), cutOffSince: time.Now(),
 	}
+	n.dialing, n.stopDialing = context.WithCancel(background)
 	n.toAll = n.subject(onMessages)
 	n.SetWait(o.Wait)
 	n.part.Store(partBytes)
@@ -173,11 +186,14 @@ func start(o Options, t timing) (*Node, error) {
 		return nil, err
 	}
 	if err := n.subscribe(); err != nil {
+		n.stopDialing()
 		n.conn.Close()
 		return nil, fmt.Errorf("subscribing: %w", err)
 	}
+	close(n.dialed)
 	n.running.Go(func() { n.writer.run(n.now, n.publishOut) })
 	n.running.Go(n.keepPresence)
+	n.running.Go(n.writeNotes)
 	for _, lane := range n.lanes {
 		n.laning.Go(func() { n.workOff(lane) })
 	}
@@ -186,8 +202,9 @@ func start(o Options, t timing) (*Node, error) {
 
 func (n *Node) newLife() *life {
 	epoch := seal.NewEpoch()
-	return &life{epoch: epoch, began: n.now(), sealer: seal.NewSealer(n.options.Keys, n.options.Cluster, epoch, 0),
-		wallAhead: n.wallAhead()}
+	l := &life{epoch: epoch, began: n.now(), sealer: seal.NewSealer(n.options.Keys, n.options.Cluster, epoch, 0)}
+	l.ahead.Store(int64(n.wallAhead()))
+	return l
 }
 
 // now is the node's clock, which no setting of the time moves.
@@ -195,8 +212,30 @@ func (n *Node) now() time.Duration { return time.Since(n.started) }
 
 // wallAhead is by how much the clock on the wall has gained on that of the node.
 func (n *Node) wallAhead() time.Duration {
-	return time.Now().Round(0).Sub(n.started.Round(0)) - n.now()
+	now := time.Now()
+	return now.Round(0).Sub(n.started.Round(0)) - now.Sub(n.started)
 }
+
+// jumped reports whether the clock on the wall has jumped since the last look. Then this
+// process may have been set back to an earlier state, and numbers been given already.
+func (n *Node) jumped(l *life) bool {
+	return (n.wallAhead() - time.Duration(l.ahead.Load())).Abs() > n.timing.jump
+}
+
+// say seals a body of any kind but that of messages and has it sent; it reports false if it
+// is not. It is of no use after until; 0: it always is.
+func (n *Node) say(subject, reply string, kind seal.Kind, body []byte, until time.Duration) bool {
+	l := n.life.Load()
+	if n.jumped(l) {
+		n.lookSoon()
+		return false
+	}
+	envelope, _ := l.sealer.Seal(nil, kind, body)
+	return n.writer.put(outgoing{subject: subject, reply: reply, data: envelope, until: until})
+}
+
+// soon is until when something is said that is said again anyway.
+func (n *Node) soon() time.Duration { return n.now() + n.timing.beat }
 
 // UseKeys seals and opens with other keys from now on.
 func (n *Node) UseKeys(keys *seal.Keys) {
@@ -223,7 +262,10 @@ func (n *Node) Conn() *nats.Conn { return n.conn }
 // afterwards.
 func (n *Node) Close() {
 	n.close.Do(func() {
-		n.unsubscribe()
+		if !n.isConnected() {
+			n.stopDialing() // nats.go holds its lock meanwhile
+		}
+		n.unsubscribe(true)
 		n.inside.Lock()
 		n.closed = true
 		n.inside.Unlock()
@@ -242,6 +284,7 @@ func (n *Node) Close() {
 				n.log.Debug("the goodbye to the cluster may not have been sent", slog.Any("error", err))
 			}
 		}
+		n.stopDialing()
 		n.conn.Close()
 	})
 }

@@ -426,6 +426,8 @@ func TestWithoutNATSANodeServesItsOwn(t *testing.T) {
 type proxy struct {
 	listener net.Listener
 	to       string
+	hold     chan struct{} // connections wait until it is closed; nil: they do not
+	accepted atomic.Int64
 	mu       sync.Mutex
 	cut      bool
 	conns    []net.Conn
@@ -450,6 +452,10 @@ func (p *proxy) accept() {
 		from, err := p.listener.Accept()
 		if err != nil {
 			return
+		}
+		p.accepted.Add(1)
+		if p.hold != nil {
+			<-p.hold
 		}
 		to, err := net.Dial("tcp", p.to)
 		p.mu.Lock()
@@ -539,6 +545,13 @@ func (r *recording) taken() []*nats.Msg {
 	return slices.Clone(r.all)
 }
 
+func (r *recording) flush(t testing.TB) {
+	t.Helper()
+	if err := r.conn.FlushTimeout(patience); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (r *recording) send(t testing.TB, subject string, data []byte) {
 	t.Helper()
 	if err := r.conn.Publish(subject, data); err != nil {
@@ -596,9 +609,7 @@ func TestWhatAStrangerSendsIsDroppedAndCounted(t *testing.T) {
 	// A word of an epoch that nobody knows, from somebody with another key.
 	other, _ := seal.NewSealer(sealtest.Keys(t), "main", seal.NewEpoch(), 0).Seal(nil, seal.KindMessage, []byte("other"))
 	stranger.send(t, "pns4ones.main.m", other)
-	if err := stranger.conn.FlushTimeout(patience); err != nil {
-		t.Fatal(err)
-	}
+	stranger.flush(t)
 	d := a.Publish(appID, toAll, []byte("end"))
 	if d.Sessions != 3 || d.Unconfirmed != nil {
 		t.Errorf("after all that %+v", d)
@@ -631,9 +642,7 @@ func TestReplayedHeartbeatsMakeNoGhost(t *testing.T) {
 	for _, m := range stranger.taken() {
 		stranger.send(t, m.Subject, m.Data)
 	}
-	if err := stranger.conn.FlushTimeout(patience); err != nil {
-		t.Fatal(err)
-	}
+	stranger.flush(t)
 	for _, n := range []*node{a, c} {
 		d := n.Publish(appID, toAll, []byte("{}"))
 		if d.Sessions != 5 || d.Unconfirmed != nil {
@@ -658,9 +667,7 @@ func TestAFloodIsDropped(t *testing.T) {
 		binary.BigEndian.PutUint64(garbage[6:], uint64(i)) // the epoch
 		stranger.send(t, [...]string{"pns4ones.main.m", "pns4ones.main.h"}[i%2], garbage)
 	}
-	if err := stranger.conn.FlushTimeout(patience); err != nil {
-		t.Fatal(err)
-	}
+	stranger.flush(t)
 	if d := a.Publish(appID, toAll, []byte("{}")); d.Sessions != 3 {
 		t.Errorf("meanwhile %+v", d)
 	}

@@ -28,7 +28,7 @@ type peer struct {
 	silent, lost    bool
 	noResponders    int // in a row
 	asked           time.Duration
-	words           map[seal.Kind]*few // said with Tell
+	words           [26]few // numbers of what it said, by kind, but for heartbeats and messages
 	problem         string
 	state           PeerState // as it was told last
 	since           time.Time
@@ -46,6 +46,9 @@ type absentPeer struct {
 	name  string
 	since time.Duration
 }
+
+// fresh reports whether something the peer said is not played again. The caller holds mu.
+func (p *peer) fresh(head seal.Head) bool { return p.words[head.Kind-'a'].take(head.Number) }
 
 // awaitable reports whether messages wait for the peer's word.
 func (p *peer) awaitable() bool { return p.live() && !p.silent }
@@ -75,6 +78,8 @@ func (n *Node) keepPresence() {
 			return
 		case <-tick.C:
 			n.look()
+		case <-n.lookNow:
+			n.look()
 		case <-n.beatNow:
 		}
 		n.sayHeartbeat()
@@ -96,13 +101,21 @@ func (n *Node) beat() {
 	}
 }
 
+// lookSoon has look called soon.
+func (n *Node) lookSoon() {
+	select {
+	case n.lookNow <- struct{}{}:
+	default:
+	}
+}
+
 // look is what is done once a second.
 func (n *Node) look() {
-	l, ahead := n.life.Load(), n.wallAhead()
-	jump := ahead - l.wallAhead
-	l.wallAhead = ahead // the clocks may drift apart
-	if jump.Abs() > n.timing.jump {
+	l := n.life.Load()
+	if n.jumped(l) {
 		n.beginAnew()
+	} else {
+		l.ahead.Store(int64(n.wallAhead())) // the clocks may drift apart
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -127,14 +140,14 @@ func (n *Node) look() {
 	n.noteCompany()
 	if away := time.Since(n.cutOffSince); !n.connected && away > time.Second {
 		n.paces.report(now, "cut off", func() {
-			n.log.Error("no connection to NATS: only this node's own sessions are served",
+			n.note(slog.LevelError, "no connection to NATS: only this node's own sessions are served",
 				slog.Duration("since", away.Round(time.Second)),
 				slog.Uint64("messages", n.counts.unconfirmed[unconfirmedAway].Load()))
 		})
 	}
 	if !n.ready && n.connected && now-n.connectedAt > n.timing.beat && n.problem() == "" && n.allLive() {
 		n.ready, n.readyAt = true, time.Now()
-		n.log.Info("this node is a live part of the cluster", slog.String("cluster", n.options.Cluster),
+		n.note(slog.LevelInfo, "this node is a live part of the cluster", slog.String("cluster", n.options.Cluster),
 			slog.Int("peers", len(n.peers)))
 		n.beat()
 	}
@@ -197,10 +210,12 @@ func (n *Node) yieldsTo(p *peer) bool {
 }
 
 // beginAnew begins another epoch: numbers of the old one may have been given already, by
-// this process before its memory was set back, or its messages look old.
+// this process before its memory was set back, or its messages look old. For the same reason
+// nothing that is known of the peers is of use: what they have sent since may be played
+// again. Each has to prove itself anew, and is named until it has.
 func (n *Node) beginAnew() {
 	n.log.Warn("the clock jumped: this node begins anew in the cluster")
-	n.unsubscribe()
+	n.unsubscribe(false)
 	n.sending.Lock()
 	n.mu.Lock()
 	n.life.Store(n.newLife())
@@ -212,15 +227,18 @@ func (n *Node) beginAnew() {
 		delete(n.flights, number)
 	}
 	for _, p := range n.peers {
-		p.admits, p.echo = false, 0
-		p.answers = n.answersOf(p.epoch)
-		n.noteState(p)
+		if p.admitted && !p.lost {
+			n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
+		}
 	}
+	clear(n.peers)
+	n.noteCompany()
 	n.mu.Unlock()
 	n.sending.Unlock()
 	if err := n.subscribe(); err != nil {
 		n.log.Error("the cluster's subjects cannot be subscribed to", slog.Any("error", err))
 	}
+	n.beat()
 }
 
 func (n *Node) answersOf(epoch seal.Epoch) string {
@@ -246,8 +264,8 @@ func (n *Node) sayHeartbeat() {
 			h.heard = append(h.heard, heardOf{p.epoch, p.challenge, p.echo, p.admitted})
 		}
 	}
-	envelope := l.seal(seal.KindHeartbeat, h.append(nil)) // in the order of their numbers, for mu is held
-	n.writer.put(outgoing{subject: n.subject(onHeartbeats), data: envelope, until: n.now() + n.timing.beat})
+	// In the order of their numbers, for mu is held.
+	n.say(n.subject(onHeartbeats), "", seal.KindHeartbeat, h.append(nil), n.soon())
 }
 
 // sayGoodbye tells each peer that this life is over, where it has been told all that was
@@ -256,7 +274,7 @@ func (n *Node) sayGoodbye() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range n.peers {
-		n.writer.put(outgoing{subject: p.confirm, data: n.life.Load().seal(seal.KindGoodbye, nil)})
+		n.say(p.confirm, "", seal.KindGoodbye, nil, 0)
 	}
 }
 
@@ -374,7 +392,6 @@ func (n *Node) makeRoom() bool {
 func (n *Node) meet(epoch seal.Epoch) *peer {
 	p := &peer{
 		epoch: epoch, challenge: challenge(), since: time.Now(), state: PeerJoining,
-		words:     map[seal.Kind]*few{seal.KindChanged: {}, seal.KindApplied: {}},
 		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
 		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch),
 	}
@@ -406,14 +423,14 @@ func (n *Node) admit(p *peer) {
 	p.admitted = true
 }
 
-// refuse notes why a peer is not taken in.
+// refuse notes why a peer is not taken in. The caller holds mu.
 func (p *peer) refuse(n *Node, why string) {
 	if p.problem == why {
 		return
 	}
 	p.problem = why
-	n.log.Warn("a node is refused by this one", slog.String("node", p.told.name), slog.String("problem", why),
-		slog.String("version", p.told.program))
+	n.note(slog.LevelWarn, "a node is refused by this one", slog.String("node", p.told.name),
+		slog.String("problem", why), slog.String("version", p.told.program))
 }
 
 // noteState logs the state of a peer if it is another one. The caller holds mu.
@@ -427,7 +444,7 @@ func (n *Node) noteState(p *peer) {
 	if state == PeerLost || state == PeerSilent {
 		level = slog.LevelWarn
 	}
-	n.log.Log(background, level, "node "+string(state), slog.String("node", p.told.name))
+	n.note(level, "node "+string(state), slog.String("node", p.told.name))
 }
 
 // lose gives a peer up: nobody waits for it any more. The caller holds mu.
@@ -436,7 +453,7 @@ func (n *Node) lose(p *peer, why string) {
 		return
 	}
 	p.lost = true
-	n.log.Debug("a node is given up", slog.String("node", p.told.name), slog.String("reason", why))
+	n.note(slog.LevelDebug, "a node is given up", slog.String("node", p.told.name), slog.String("reason", why))
 	if p.admitted {
 		n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
 	}
@@ -455,7 +472,7 @@ func (n *Node) leave(p *peer) {
 	}
 	delete(n.peers, p.epoch)
 	delete(n.absent, p.told.id)
-	n.log.Info("node left", slog.String("node", p.told.name))
+	n.note(slog.LevelInfo, "node left", slog.String("node", p.told.name))
 }
 
 // noResponder is told that NATS knows nobody who listens to a peer's questions.
@@ -495,6 +512,42 @@ func (n *Node) Forget(name string) bool {
 		}
 	}
 	return false
+}
+
+// note is something to be logged.
+type note struct {
+	level slog.Level
+	text  string
+	attrs []slog.Attr
+}
+
+// maxNotes bounds those that wait to be written. What is more is lost: nothing waits for a
+// log that nobody reads.
+const maxNotes = 256
+
+// note has something logged by somebody who does not hold mu: what reads the log may stand
+// still.
+func (n *Node) note(level slog.Level, text string, attrs ...slog.Attr) {
+	select {
+	case n.notes <- note{level, text, attrs}:
+	default:
+	}
+}
+
+// writeNotes logs what was noted, until the end of the node.
+func (n *Node) writeNotes() {
+	for {
+		select {
+		case one := <-n.notes:
+			n.log.LogAttrs(background, one.level, one.text, one.attrs...)
+		case <-n.ending:
+			for len(n.notes) > 0 {
+				one := <-n.notes
+				n.log.LogAttrs(background, one.level, one.text, one.attrs...)
+			}
+			return
+		}
+	}
 }
 
 // paces lets each of several things be logged once a minute, however often it happens.

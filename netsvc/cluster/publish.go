@@ -32,6 +32,7 @@ func (n *Node) Alone() bool { return !n.company.Load() }
 // flight is a message that peers have not all confirmed. The Node's mu guards it.
 type flight struct {
 	begun     time.Duration
+	queued    time.Duration // when it was: it may have waited for a place
 	envelopes [][]byte
 	awaited   []await
 	open      int           // of these, those without an answer
@@ -75,7 +76,7 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 		return d
 	}
 	n.awaitAll(f, deadline)
-	n.land(f, number, &d)
+	n.land(f, number, deadline-begun, &d)
 	n.waits.observe(n.now() - begun)
 	return d
 }
@@ -94,22 +95,26 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, uint64,
 	}
 	n.sending.Lock()
 	defer n.sending.Unlock()
+	l := n.life.Load()
+	anew := n.jumped(l)
+	if anew {
+		n.lookSoon()
+	}
 	n.mu.Lock()
-	if !n.connected { // nothing is kept for later
+	if !n.connected || anew { // nothing is kept for later
 		_, all := n.companions(false)
 		n.mu.Unlock()
 		n.leavePlace(size)
 		return nil, 0, all
 	}
 	n.mu.Unlock()
-	l := n.life.Load()
 	envelopes, number := n.sealParts(l, body, begun)
 
 	n.mu.Lock()
 	awaited, unconfirmed := n.companions(true)
 	var f *flight
 	if len(awaited) > 0 {
-		f = &flight{begun: begun, envelopes: envelopes, awaited: awaited, open: len(awaited),
+		f = &flight{begun: begun, queued: n.now(), envelopes: envelopes, awaited: awaited, open: len(awaited),
 			done: make(chan struct{})}
 		n.flights[number] = f
 		if !n.asking {
@@ -206,13 +211,15 @@ func (n *Node) awaitAll(f *flight, deadline time.Duration) {
 	}
 }
 
-// land takes a flight off and adds up what the peers have said.
-func (n *Node) land(f *flight, number uint64, d *Delivery) {
+// land takes a flight off and adds up what the peers have said. One that has said nothing in
+// nearly all of the time for it is silent.
+func (n *Node) land(f *flight, number uint64, wait time.Duration, d *Delivery) {
 	size := int64(0)
 	for _, envelope := range f.envelopes {
 		size += int64(len(envelope) - seal.Overhead - partHeadBytes)
 	}
 	defer n.leavePlace(min(size, maxInFlightBytes))
+	had := n.now() - f.queued // the time the peers had
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.flights[number] == f { // not one of a later epoch
@@ -226,7 +233,7 @@ func (n *Node) land(f *flight, number uint64, d *Delivery) {
 		}
 		d.Unconfirmed = append(d.Unconfirmed, a.peer.told.name)
 		n.counts.unconfirmed[reasonOf(a)].Add(1)
-		if !a.answered && a.peer.live() {
+		if !a.answered && a.peer.live() && had >= wait*9/10 {
 			a.peer.silent = true
 			n.noteState(a.peer)
 		}
@@ -292,8 +299,8 @@ func (n *Node) askSilent() {
 // ask asks a peer what became of messages; without numbers only whether it is there. The
 // caller holds mu.
 func (n *Node) ask(p *peer, numbers []uint64) {
-	n.writer.put(outgoing{subject: p.question, reply: p.answers,
-		data: n.life.Load().seal(seal.KindQuestion, appendQuestion(nil, numbers)), until: n.now() + n.timing.beat})
+	n.say(p.question, p.answers, seal.KindQuestion, appendQuestion(p.epoch[:len(p.epoch):len(p.epoch)], numbers),
+		n.soon())
 }
 
 // receiveAnswer takes the answer to a question; or that of NATS that nobody listens, which
@@ -336,10 +343,13 @@ func (n *Node) receiveVerdicts(msg *nats.Msg, kind seal.Kind) {
 	case head.Kind != kind:
 		return
 	}
-	own := n.life.Load().epoch
-	verdicts, ours := bytes.CutPrefix(body, own[:])
+	verdicts, ours := n.forThis(body)
 	if !ours { // played again here
 		n.counts.dropped[droppedForged].Add(1)
+		return
+	}
+	if !p.fresh(head) {
+		n.counts.dropped[droppedSeen].Add(1)
 		return
 	}
 	err := parseVerdicts(verdicts, func(number uint64, v verdict) {
@@ -362,6 +372,12 @@ func (n *Node) receiveVerdicts(msg *nats.Msg, kind seal.Kind) {
 	n.heardFrom(p)
 }
 
+// forThis takes off whom a body is for, and reports whether that is this node.
+func (n *Node) forThis(body []byte) (rest []byte, ours bool) {
+	own := n.life.Load().epoch
+	return bytes.CutPrefix(body, own[:])
+}
+
 // sendAgain sends a message once more to one peer. The caller holds mu.
 func (n *Node) sendAgain(p *peer, f *flight) {
 	for _, envelope := range f.envelopes {
@@ -369,5 +385,5 @@ func (n *Node) sendAgain(p *peer, f *flight) {
 			n.counts.again.Add(1)
 		}
 	}
-	n.log.Debug("a message is sent to a node again", slog.String("node", p.told.name))
+	n.note(slog.LevelDebug, "a message is sent to a node again", slog.String("node", p.told.name))
 }

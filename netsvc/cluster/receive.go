@@ -96,7 +96,7 @@ func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (whole 
 	if missed > 0 {
 		n.counts.gaps.Add(missed)
 		n.paces.report(n.now(), "missed", func() {
-			n.log.Warn("messages of another node did not come in their order: some may be lost",
+			n.note(slog.LevelWarn, "messages of another node did not come in their order: some may be lost",
 				slog.String("epoch", p.epoch.String()), slog.Uint64("messages", missed))
 		})
 	}
@@ -194,14 +194,13 @@ func (n *Node) deliver(j *job) (v verdict) {
 
 // confirm sends verdicts to a peer.
 func (n *Node) confirm(p *peer, verdicts []byte) {
-	n.writer.put(outgoing{subject: p.confirm, data: n.sealVerdicts(p, seal.KindAcknowledgement, verdicts),
-		until: n.now() + n.timing.beat})
+	n.sayVerdicts(p.confirm, p, seal.KindAcknowledgement, verdicts)
 }
 
-// sealVerdicts seals verdicts for one peer: before them stands whom they are for. Each node
+// sayVerdicts sends verdicts to one peer: before them stands whom they are for. Each node
 // numbers its messages from 1, so that they would tell another one of other messages.
-func (n *Node) sealVerdicts(p *peer, kind seal.Kind, verdicts []byte) []byte {
-	return n.life.Load().seal(kind, slices.Concat(p.epoch[:], verdicts))
+func (n *Node) sayVerdicts(subject string, p *peer, kind seal.Kind, verdicts []byte) {
+	n.say(subject, "", kind, slices.Concat(p.epoch[:], verdicts), n.soon())
 }
 
 // receiveQuestion answers what became of the messages that a peer asks for.
@@ -210,16 +209,26 @@ func (n *Node) receiveQuestion(msg *nats.Msg) {
 	if !ok || head.Kind != seal.KindQuestion {
 		return
 	}
-	numbers, err := parseQuestion(body)
-	if err != nil {
+	question, ours := n.forThis(body)
+	numbers, err := parseQuestion(question)
+	if !ours || err != nil {
+		n.counts.dropped[droppedForged].Add(1)
 		return
 	}
 	n.mu.Lock()
 	p := n.peers[head.Epoch]
+	fresh := p != nil && p.fresh(head)
+	if fresh {
+		n.heardFrom(p)
+	}
 	n.mu.Unlock()
-	if p == nil {
+	switch {
+	case p == nil:
 		n.counts.dropped[droppedUnknown].Add(1)
 		n.beat()
+		return
+	case !fresh: // played again
+		n.counts.dropped[droppedSeen].Add(1)
 		return
 	}
 	if epoch, ok := lastToken(msg.Reply); !ok || epoch != n.life.Load().epoch {
@@ -236,8 +245,7 @@ func (n *Node) receiveQuestion(msg *nats.Msg) {
 	}
 	p.receiving.Unlock()
 	reply := n.subject(onAnswers + "." + p.epoch.String() + "." + n.life.Load().epoch.String())
-	n.writer.put(outgoing{subject: reply, data: n.sealVerdicts(p, seal.KindAnswer, answer),
-		until: n.now() + n.timing.beat})
+	n.sayVerdicts(reply, p, seal.KindAnswer, answer)
 }
 
 // lastToken is the epoch at the end of a subject.
@@ -258,8 +266,7 @@ func (n *Node) Tell(to seal.Epoch, kind seal.Kind, body []byte) bool {
 	if to != (seal.Epoch{}) {
 		subject = n.subjectOf(to, confirming)
 	}
-	return n.isConnected() && n.writer.put(outgoing{subject: subject, data: n.life.Load().seal(kind, body),
-		until: n.now() + n.timing.beat})
+	return n.isConnected() && n.say(subject, "", kind, body, n.soon())
 }
 
 // tellApart hands over what was said with Tell, and reports whether it was that.
@@ -271,7 +278,7 @@ func (n *Node) tellApart(head seal.Head, body []byte) bool {
 	p := n.peers[head.Epoch]
 	var from Peer
 	known := p != nil && p.admitted
-	if known && !p.words[head.Kind].take(head.Number) {
+	if known && !p.fresh(head) {
 		n.counts.dropped[droppedSeen].Add(1)
 		known = false
 	}
