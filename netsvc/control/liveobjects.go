@@ -171,10 +171,14 @@ type Person struct {
 // People are those who match a query: whoever does so exactly first, then by name.
 type People struct {
 	People []Person `json:"people"`
-	Total  int      `json:"total"` // also if not all are listed
+	Total  int      `json:"total"` // also if not all are listed; in a cluster, about
+	// MissingNodes are those of the cluster that did not answer.
+	MissingNodes []string `json:"missing_nodes,omitempty"`
 }
 
-// Infobase is an infobase of an app. Messages are counted since the daemon was started.
+// Infobase is an infobase of an app. Messages are counted since the daemon was started. In a
+// cluster it is that of all nodes that answer; users and groups of several nodes are counted
+// once for each.
 type Infobase struct {
 	AppID         string     `json:"app_id"`
 	ID            string     `json:"id"`
@@ -263,6 +267,9 @@ type Explanation struct {
 	// RefusedRequests are those of the app's senders, the latest first: the message
 	// may not have got as far as the sessions.
 	RefusedRequests []RefusedRequest `json:"refused_requests"`
+
+	// MissingNodes are those of the cluster that did not answer: what they know is missing.
+	MissingNodes []string `json:"missing_nodes,omitempty"`
 }
 
 // RefusedRequest is the last of several refused requests of senders that were alike.

@@ -29,6 +29,10 @@ type App struct {
 	// All old keys that still work, latest first.
 	OldServerKeys []OldServerKey `json:"old_server_keys,omitempty"`
 	OldClientKeys []OldClientKey `json:"old_client_keys,omitempty"`
+	// Of a cluster, by name: MissingNodes did not say how they use the app, and are not counted
+	// above; PendingNodes had not taken over the change when it was answered, and do so later.
+	MissingNodes []string `json:"missing_nodes,omitempty"`
+	PendingNodes []string `json:"pending_nodes,omitempty"`
 }
 
 // OldServerKey is a server key that still works beside the current one.
@@ -277,6 +281,8 @@ type ImportReport struct {
 	Present  []App           `json:"present"` // were there already, the same
 	Problems []ImportProblem `json:"problems"`
 	Omitted  int             `json:"omitted"` // problems that are not listed
+	// PendingNodes of the cluster had not taken over all apps when it was answered.
+	PendingNodes []string `json:"pending_nodes,omitempty"`
 }
 
 // ImportProblem is one thing wrong with an old keys file.

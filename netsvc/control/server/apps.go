@@ -47,7 +47,13 @@ func (s *Server) describe(a *app.App) control.App {
 	return describe.App(a, use)
 }
 
-func (s *Server) listApps(*http.Request) (reply, error) {
+func (s *Server) listApps(r *http.Request) (reply, error) {
+	if err := s.ownOnly(r.URL.Query()); err != nil {
+		return nil, err
+	}
+	if s.merges(r.URL.Query()) {
+		return object(s.describeAll(r.Context(), s.apps.List()...)), nil
+	}
 	objects := []control.App{}
 	for _, a := range s.apps.List() {
 		objects = append(objects, s.describe(a))
@@ -65,9 +71,15 @@ func (s *Server) find(r *http.Request) (*app.App, error) {
 }
 
 func (s *Server) showApp(r *http.Request) (reply, error) {
+	if err := s.ownOnly(r.URL.Query()); err != nil {
+		return nil, err
+	}
 	a, err := s.find(r)
 	if err != nil {
 		return nil, err
+	}
+	if s.merges(r.URL.Query()) {
+		return object(s.describeOfAll(r.Context(), a)), nil
 	}
 	return object(s.describe(a)), nil
 }
@@ -82,7 +94,9 @@ func (s *Server) createApp(r *http.Request) (reply, error) {
 		return nil, err
 	}
 	s.auditApp(r, "create app", a)
-	return created("/v1/apps/"+a.ID, s.describe(a)), nil
+	made := s.describe(a)
+	made.PendingNodes = pendingOf(s.settle(r.Context(), a))
+	return created("/v1/apps/"+a.ID, made), nil
 }
 
 func (s *Server) renameApp(r *http.Request) (reply, error) {
@@ -95,7 +109,7 @@ func (s *Server) renameApp(r *http.Request) (reply, error) {
 		return nil, err
 	}
 	s.auditApp(r, "rename app", a)
-	return object(s.describe(a)), nil
+	return object(s.changedOne(r, a, 0).App), nil
 }
 
 func (s *Server) removeApp(r *http.Request) (reply, error) {
@@ -110,8 +124,9 @@ func (s *Server) removeApp(r *http.Request) (reply, error) {
 	// The registry told the hub, which has closed what it had to.
 	closed := s.hub.ClosedBy(a.ID, 0)
 	s.auditApp(r, "remove app", a, slog.Int("closed_sessions", closed))
-	last.Sessions = 0
-	return object(control.AppChange{App: last, ClosedSessions: closed}), nil
+	elsewhere := s.settle(r.Context(), a)[0]
+	last.Sessions, last.PendingNodes = 0, elsewhere.pending
+	return object(control.AppChange{App: last, ClosedSessions: closed + elsewhere.closed}), nil
 }
 
 func (s *Server) rotateServerKey(r *http.Request) (reply, error) {
@@ -124,7 +139,7 @@ func (s *Server) rotateServerKey(r *http.Request) (reply, error) {
 		return nil, err
 	}
 	s.auditApp(r, "new server key", a, slog.Duration("grace", grace))
-	return object(control.AppChange{App: s.describe(a)}), nil
+	return object(s.changedOne(r, a, 0)), nil
 }
 
 func (s *Server) rotateClientKey(r *http.Request) (reply, error) {
@@ -138,7 +153,7 @@ func (s *Server) rotateClientKey(r *http.Request) (reply, error) {
 	}
 	closed := s.hub.ClosedBy(a.ID, a.ClientKeys[0].Generation) // as in removeApp
 	s.auditApp(r, "new client key", a, slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
-	return object(control.AppChange{App: s.describe(a), ClosedSessions: closed}), nil
+	return object(s.changedOne(r, a, closed)), nil
 }
 
 // revokeOld ends old keys before their time.
@@ -155,11 +170,11 @@ func (s *Server) revokeOld(r *http.Request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.describe(a)
-	closed := max(before-now.Sessions, 0)
+	after, _ := s.hub.AppSessions(a.ID)
+	closed := max(before-after, 0)
 	s.auditApp(r, "revoke old keys", a, slog.Bool("server", body.Server), slog.Bool("client", body.Client),
 		slog.Int("closed_sessions", closed))
-	return object(control.AppChange{App: now, ClosedSessions: closed}), nil
+	return object(s.changedOne(r, a, closed)), nil
 }
 
 // rotateBody renews keys of several apps, of all or of none.
@@ -189,18 +204,17 @@ func (s *Server) rotateKeys(r *http.Request) (reply, error) {
 		before[one.ID], _ = s.hub.AppSessions(one.ID)
 	}
 	apps, err := s.apps.RotateAll(rotations, grace) // after an error, those that it came too late for
-	changes := []control.AppChange{}
+	closed := make([]int, len(apps))
 	for i, a := range apps {
-		now := s.describe(a)
-		closed := max(before[rotations[i].ID]-now.Sessions, 0)
+		after, _ := s.hub.AppSessions(a.ID)
+		closed[i] = max(before[rotations[i].ID]-after, 0)
 		s.auditApp(r, "new keys", a, slog.Bool("server", rotations[i].Server), slog.Bool("client", rotations[i].Client),
-			slog.Duration("grace", grace), slog.Int("closed_sessions", closed))
-		changes = append(changes, control.AppChange{App: now, ClosedSessions: closed})
+			slog.Duration("grace", grace), slog.Int("closed_sessions", closed[i]))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return object(changes), nil
+	return object(s.changed(r.Context(), apps, closed)), nil
 }
 
 func readGrace(r *http.Request) (time.Duration, error) {
@@ -217,5 +231,5 @@ func (s *Server) resetToken(r *http.Request) (reply, error) {
 		return nil, err
 	}
 	s.auditApp(r, "reset tokens", a)
-	return object(s.describe(a)), nil
+	return object(s.changedOne(r, a, 0).App), nil
 }

@@ -30,6 +30,9 @@ type explanation struct {
 // explain says why a message did or did not reach a user or a group.
 func (s *Server) explain(r *http.Request) (reply, error) {
 	values := r.URL.Query()
+	if err := s.ownOnly(values); err != nil {
+		return nil, err
+	}
 	about := explanation{server: s, Explanation: control.Explanation{
 		IbID: values.Get("ib"), UserID: values.Get("user"), UserGroup: values.Get("group"),
 		Connected: []control.Session{}, OtherSpelling: []control.Session{}, OtherPlaces: []control.Session{},
@@ -52,6 +55,13 @@ func (s *Server) explain(r *http.Request) (reply, error) {
 	about.lookAtSessions(s.hub)
 	about.lookAtHistory(s.history)
 	about.lookAtUnmet(s.history)
+	if s.merges(values) {
+		others, missing := gather[control.Explanation](r.Context(), s, "/v1/explain", values)
+		for _, of := range others {
+			mergeExplanation(&about.Explanation, of)
+		}
+		about.MissingNodes = missing
+	}
 	return object(about.Explanation), nil
 }
 

@@ -46,41 +46,60 @@ func (s *Server) ownOnly(values url.Values) error {
 func gather[T any](ctx context.Context, s *Server, path string, values url.Values) (answers []T, missing []string) {
 	others := s.nodes.Others()
 	came := make([]*T, len(others))
-	within, cancel := context.WithTimeout(ctx, nodeTime)
-	defer cancel()
-	var asking sync.WaitGroup
-	for i, node := range others {
-		if !node.Live {
-			continue
+	missing = s.askEach(ctx, others, "GET", path, values, func(i int, response *http.Response) error {
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("it answered %s", response.Status)
 		}
-		asking.Go(func() {
-			var answer T
-			err := s.askNode(within, node.Name, path, values, &answer)
-			if err == nil {
-				came[i] = &answer
-				return
-			}
-			s.logger.LogAttrs(ctx, slog.LevelDebug, "a node did not answer", slog.String("node", node.Name),
-				slog.String("path", path), slog.Any("error", err))
-		})
-	}
-	asking.Wait()
-	for i, node := range others {
-		switch {
-		case came[i] != nil:
-			answers = append(answers, *came[i])
-		case !slices.Contains(missing, node.Name):
-			missing = append(missing, node.Name)
+		var answer T
+		if err := json.NewDecoder(io.LimitReader(response.Body, maxNodeAnswer)).Decode(&answer); err != nil {
+			return fmt.Errorf("reading its answer: %w", err)
+		}
+		came[i] = &answer
+		return nil
+	})
+	for _, answer := range came {
+		if answer != nil {
+			answers = append(answers, *answer)
 		}
 	}
 	return answers, missing
 }
 
-// askNode reads what a node answers to a GET of path.
-func (s *Server) askNode(ctx context.Context, node, path string, values url.Values, answer any) error {
+// askEach asks nodes side by side and calls take, by several goroutines at once, with what
+// each has answered. It returns the names of those that did not answer what take likes.
+func (s *Server) askEach(ctx context.Context, nodes []Node, method, path string, values url.Values,
+	take func(i int, response *http.Response) error) (missing []string) {
+	within, cancel := context.WithTimeout(ctx, nodeTime)
+	defer cancel()
+	failed := make([]bool, len(nodes))
+	var asking sync.WaitGroup
+	for i, node := range nodes {
+		if failed[i] = !node.Live; failed[i] {
+			continue
+		}
+		asking.Go(func() {
+			err := s.askNode(within, node.Name, method, path, values, func(r *http.Response) error { return take(i, r) })
+			if failed[i] = err != nil; failed[i] {
+				s.logger.LogAttrs(ctx, slog.LevelDebug, "a node did not answer", slog.String("node", node.Name),
+					slog.String("path", path), slog.Any("error", err))
+			}
+		})
+	}
+	asking.Wait()
+	for i, node := range nodes {
+		if failed[i] {
+			missing = append(missing, node.Name)
+		}
+	}
+	return missing
+}
+
+// askNode hands what a node answers for itself to take.
+func (s *Server) askNode(ctx context.Context, node, method, path string, values url.Values,
+	take func(*http.Response) error) error {
 	values = cloned(values)
 	values.Set("node", node)
-	request, err := http.NewRequestWithContext(ctx, "GET", "http://pns"+path+"?"+values.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://pns"+path+"?"+values.Encode(), http.NoBody)
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)
 	}
@@ -89,13 +108,7 @@ func (s *Server) askNode(ctx context.Context, node, path string, values url.Valu
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answered %s", response.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxNodeAnswer)).Decode(answer); err != nil {
-		return fmt.Errorf("reading its answer: %w", err)
-	}
-	return nil
+	return take(response)
 }
 
 func cloned(values url.Values) url.Values {

@@ -17,7 +17,9 @@ func (s *Server) importKeys(r *http.Request) (reply, error) {
 	}
 	s.audit(r, "import keys file", slog.Int("apps", len(report.Imported)),
 		slog.Int("present", len(report.Present)), slog.Int("problems", len(report.Problems)+report.Omitted))
-	return object(describe.Import(report, s.describe)), nil
+	imported := describe.Import(report, s.describe)
+	imported.PendingNodes = pendingOf(s.settle(r.Context(), report.Imported...))
+	return object(imported), nil
 }
 
 func (s *Server) exportKeys(r *http.Request) (reply, error) {

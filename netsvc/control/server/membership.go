@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
@@ -74,15 +76,35 @@ func (s *Server) decide(r *http.Request, action string, do func(context.Context)
 	return object(control.Joined{Apps: apps}), nil
 }
 
-// forgetNode has lost nodes of that name not be named any more.
+// forgetNode has all nodes not name a lost one any more.
 func (s *Server) forgetNode(r *http.Request) (reply, error) {
 	name := pathID(r)
 	if s.membership == nil {
 		return nil, errAlone
 	}
-	if !s.membership.Forget(name) {
+	if err := s.ownOnly(r.URL.Query()); err != nil {
+		return nil, err
+	}
+	var forgotten atomic.Bool
+	forgotten.Store(s.membership.Forget(name))
+	var answer control.Forgotten
+	if s.merges(r.URL.Query()) {
+		others := slices.DeleteFunc(slices.Clone(s.nodes.Others()), func(n Node) bool { return n.Name == name })
+		answer.MissingNodes = s.askEach(r.Context(), others, r.Method, r.URL.EscapedPath(), nil,
+			func(_ int, response *http.Response) error {
+				switch response.StatusCode {
+				case http.StatusOK:
+					forgotten.Store(true)
+				case http.StatusNotFound: // it has not missed it
+				default:
+					return fmt.Errorf("it answered %s", response.Status)
+				}
+				return nil
+			})
+	}
+	if !forgotten.Load() {
 		return nil, refuse(http.StatusNotFound, control.CodeNodeNotFound, "there is no lost node of that name")
 	}
 	s.audit(r, "forget node", slog.String("node", name))
-	return done(), nil
+	return object(answer), nil
 }

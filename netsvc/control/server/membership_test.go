@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
@@ -86,15 +87,38 @@ func TestADaemonThatIsAloneHasNothingToDecide(t *testing.T) {
 	}
 }
 
-func TestALostNodeIsForgotten(t *testing.T) {
+func TestALostNodeIsForgottenByAll(t *testing.T) {
 	t.Parallel()
-	d := start(t, nil, func(o *server.Options) {
+	lists := []map[string]bool{{"web4": true}, {"web4": true, "web5": true}, {}}
+	var forgetting sync.Mutex
+	next := 0
+	sv := startService(t, 3, func(o *server.Options) {
+		own := lists[next]
+		next++
 		o.Membership = agreeing()
-		o.Membership.Forget = func(node string) bool { return node == "web2" }
+		o.Membership.Forget = func(node string) bool {
+			forgetting.Lock()
+			defer forgetting.Unlock()
+			defer delete(own, node)
+			return own[node]
+		}
 	})
-	if _, err := d.ForgetNode(t.Context(), "web2"); err != nil {
-		t.Error(err)
+	client := sv.nodes[0].Client
+	for _, node := range []string{"web4", "web5"} { // of the second the node that is asked knows nothing
+		if got, err := client.ForgetNode(t.Context(), node); err != nil || got.MissingNodes != nil {
+			t.Errorf("%s: %+v, %v", node, got, err)
+		}
+		_, err := client.ForgetNode(t.Context(), node)
+		refused(t, err, http.StatusNotFound, control.CodeNodeNotFound)
 	}
-	_, err := d.ForgetNode(t.Context(), "web/3")
-	refused(t, err, http.StatusNotFound, control.CodeNodeNotFound)
+	lists[0]["web4"] = true
+	sv.turn("web2", lost)
+	got, err := client.ForgetNode(t.Context(), "web4")
+	if err != nil || !slices.Equal(got.MissingNodes, []string{"web2"}) {
+		t.Errorf("without a node: %+v, %v", got, err)
+	}
+	lists[0]["web2"] = true
+	if got, err := client.ForgetNode(t.Context(), "web2"); err != nil || got.MissingNodes != nil {
+		t.Errorf("the one that is missing itself: %+v, %v", got, err)
+	}
 }

@@ -30,6 +30,9 @@ type people struct {
 // listPeople finds users by a part of the id or the name.
 func (s *Server) listPeople(r *http.Request) (reply, error) {
 	values := r.URL.Query()
+	if err := s.ownOnly(values); err != nil {
+		return nil, err
+	}
 	limit, err := peopleLimit(values)
 	if err != nil {
 		return nil, err
@@ -52,8 +55,19 @@ func (s *Server) listPeople(r *http.Request) (reply, error) {
 		all.add(u, user, ib)
 	})
 	all.addNamed()
+	var unlisted int
+	var missing []string
+	if s.merges(values) {
+		var others []control.People
+		others, missing = gather[control.People](r.Context(), s, "/v1/people", values)
+		for _, of := range others {
+			all.merge(of.People)
+			unlisted += of.Total - len(of.People) // some of them are in the list, from another node
+		}
+	}
 	sorted := all.sorted()
-	answer := control.People{People: sorted[:min(len(sorted), limit)], Total: len(sorted)}
+	answer := control.People{People: sorted[:min(len(sorted), limit)], Total: len(sorted) + unlisted,
+		MissingNodes: missing}
 	return object(answer), nil
 }
 
@@ -98,6 +112,28 @@ func (all *people) add(u history.User, name, ib string) *control.Person {
 	return p
 }
 
+// merge adds those that another node has found.
+func (all *people) merge(others []control.Person) {
+	for _, of := range others {
+		// Whom only a table of names knows there a session may have told of here, and reversed.
+		nameOnly := of.IbID == "" && all.named[[2]string{of.AppID, strings.ToLower(of.UserID)}]
+		key := history.User{AppID: of.AppID, IbID: of.IbID, UserID: of.UserID}
+		p := all.found[key]
+		switch {
+		case p != nil:
+			p.Sessions += of.Sessions
+			p.UserName, p.IbName = cmp.Or(p.UserName, of.UserName), cmp.Or(p.IbName, of.IbName)
+			p.Exact = p.Exact || of.Exact
+		case !nameOnly:
+			all.found[key] = &of
+			if of.IbID != "" {
+				delete(all.found, history.User{AppID: of.AppID, UserID: of.UserID})
+			}
+			all.named[[2]string{of.AppID, strings.ToLower(of.UserID)}] = true
+		}
+	}
+}
+
 // addNamed adds those whom only the tables of names know.
 func (all *people) addNamed() {
 	for _, a := range all.server.apps.List() {
@@ -134,10 +170,51 @@ func (all *people) sorted() []control.Person {
 
 // listInfobases lists the infobases of an app, or of all.
 func (s *Server) listInfobases(r *http.Request) (reply, error) {
-	appID, err := s.appIn(r.URL.Query())
+	values := r.URL.Query()
+	if err := s.ownOnly(values); err != nil {
+		return nil, err
+	}
+	appID, err := s.appIn(values)
 	if err != nil {
 		return nil, err
 	}
+	objects := s.ownInfobases(appID)
+	if s.merges(values) {
+		others, _ := gather[[]control.Infobase](r.Context(), s, "/v1/infobases", values)
+		for _, of := range others {
+			objects = mergeInfobases(objects, of)
+		}
+	}
+	slices.SortFunc(objects, func(a, b control.Infobase) int {
+		return cmp.Or(strings.Compare(strings.ToLower(cmp.Or(a.Name, a.ID)), strings.ToLower(cmp.Or(b.Name, b.ID))),
+			strings.Compare(a.ID, b.ID), strings.Compare(a.AppID, b.AppID))
+	})
+	return object(objects), nil
+}
+
+// mergeInfobases adds up what two nodes know of infobases.
+func mergeInfobases(to, of []control.Infobase) []control.Infobase {
+	at := make(map[[2]string]int, len(to))
+	for i, one := range to {
+		at[[2]string{one.AppID, one.ID}] = i
+	}
+	for _, one := range of {
+		i, known := at[[2]string{one.AppID, one.ID}]
+		if !known {
+			to = append(to, one)
+			continue
+		}
+		sum := &to[i]
+		sum.Name = cmp.Or(sum.Name, one.Name)
+		sum.Sessions, sum.Users, sum.Groups = sum.Sessions+one.Sessions, sum.Users+one.Users, sum.Groups+one.Groups
+		sum.Messages, sum.Unmatched = sum.Messages+one.Messages, sum.Unmatched+one.Unmatched
+		sum.LastMessageAt = later(sum.LastMessageAt, one.LastMessageAt)
+	}
+	return to
+}
+
+// ownInfobases are those that this node knows, of an app or of all.
+func (s *Server) ownInfobases(appID string) []control.Infobase {
 	said := s.saidNames(appID)
 	objects := []control.Infobase{}
 	there := make(map[[2]string]bool)
@@ -163,11 +240,7 @@ func (s *Server) listInfobases(r *http.Request) (reply, error) {
 			}
 		}
 	}
-	slices.SortFunc(objects, func(a, b control.Infobase) int {
-		return cmp.Or(strings.Compare(strings.ToLower(cmp.Or(a.Name, a.ID)), strings.ToLower(cmp.Or(b.Name, b.ID))),
-			strings.Compare(a.ID, b.ID), strings.Compare(a.AppID, b.AppID))
-	})
-	return object(objects), nil
+	return objects
 }
 
 // saidNames are what sessions say that their infobases are called, by app and infobase.
