@@ -384,12 +384,16 @@ func (w *modelWorld) inSendBuffers() {
 			w.fail("P3", "session %d is not remembered", sid)
 		}
 		for id, at := range w.ledger(sid).frames {
-			if at.conn != m.conn || !m.conn.holds(at.start, at.size) || at.age >= w.keptFor() {
+			if at.conn != m.conn {
 				continue
 			}
 			frame := w.frame(id, m.conn.gen)
-			if !contains(has.Kept, frame) && !contains(has.Going, frame) {
+			kept, whole := contains(has.Kept, frame), at.start+at.size <= m.conn.passed
+			switch {
+			case m.conn.holds(at.start, at.size) && at.age < w.keptFor() && !kept && !contains(has.Going, frame):
 				w.fail("P8", "m%d is in the send buffer and not kept", id)
+			case kept && whole && at.age > w.keptFor()+w.limits.WriteTimeout+w.slack()+tick: // who waits learns late what was taken
+				w.fail("P8", "m%d is kept %v after it was written", id, at.age)
 			}
 		}
 		kept, largest := 0, 0

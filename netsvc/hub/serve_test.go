@@ -47,6 +47,7 @@ func (s *service) dial() net.Conn {
 // closedGently checks that the connection ends without a byte and without a reset.
 func closedGently(t *testing.T, c net.Conn) {
 	t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
 	var b [1]byte
 	if n, err := c.Read(b[:]); n != 0 || !errors.Is(err, io.EOF) {
 		t.Fatalf("read %d bytes and %v, want a plain end", n, err)

@@ -95,6 +95,34 @@ func listOf(a *wire.Attributes) []wire.Attribute {
 	return a.List()
 }
 
+// What the vectors have no case for.
+func TestReadsAttributesAsTheyAreMeant(t *testing.T) {
+	t.Parallel()
+	const session = "session=AAAAAAAAAAAAAAAAAAAAAA\x00received=3\x00from=2\x00"
+	id := strings.Repeat("A", 22)
+	for _, c := range []struct {
+		name, said string
+		want       *wire.Attributes
+	}{
+		{"an unknown name with _ does not end the list", "new_name=x\x00host=h\x00", &wire.Attributes{Host: "h"}},
+		{"a digit in a name ends it", "name2=x\x00host=h\x00", nil},
+		{"of a name that comes twice an empty value is none", "user=\x00user=u\x00group=\x00group=g\x00",
+			&wire.Attributes{User: "u", Groups: []string{"g"}}},
+		{"20 digits are a number", session + "turn=00000000000000000001\x00",
+			&wire.Attributes{Session: id, Turn: 1, Received: 3, From: 2}},
+		{"21 digits are none", session + "turn=000000000000000000001\x00", nil},
+		{"of two modes the first right one holds", session + "turn=1\x00mode=none\x00mode=end\x00",
+			&wire.Attributes{Session: id, Turn: 1, Received: 3, From: 2, Mode: wire.ModeEnd}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := wire.ParseAttributes([]byte(c.said)); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("read %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
 // Whatever an add-in can say of itself is read again as it was said.
 func TestAttributesThatWereWrittenAreRead(t *testing.T) {
 	t.Parallel()
