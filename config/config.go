@@ -48,6 +48,17 @@ type Config struct {
 	MaxMessageSize         int64 // bytes
 	TrustedProxies         []netip.Prefix
 	MetricsListen          *Address // where Prometheus asks; nil: nowhere
+
+	ClusterNATS           []string // servers, perhaps with user and password; none: a single node
+	ClusterName           string
+	ClusterNode           string // empty: the host's name up to the first dot
+	ClusterKey            string
+	ClusterCredentials    string // empty: none, as the three that follow
+	ClusterCA             string
+	ClusterCertificate    string
+	ClusterCertificateKey string
+	ClusterWait           time.Duration
+	ClusterReplicas       int // 0: as many as NATS has servers for
 }
 
 // SSLMode says where the certificate comes from.

@@ -49,7 +49,12 @@ func paths(t *testing.T) config.Paths {
 // load reads settings from a file with that content.
 func load(t *testing.T, name, content string, args ...string) (*config.Result, error) {
 	t.Helper()
-	p := paths(t)
+	return loadIn(t, paths(t), name, content, args...)
+}
+
+// loadIn is load with a folder of settings that may have been used before.
+func loadIn(t *testing.T, p config.Paths, name, content string, args ...string) (*config.Result, error) {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(p.Settings, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +106,8 @@ func TestReadsTheManualsExample(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	r, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: paths(t)})
+	p := paths(t)
+	r, err := config.Load(config.LoadOptions{Getenv: noEnv, Paths: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +130,9 @@ func TestDefaults(t *testing.T) {
 		SessionQueueSize:    1 << 20,
 		WriteTimeout:        30 * time.Second,
 		MaxMessageSize:      1 << 20,
+		ClusterName:         "main",
+		ClusterKey:          filepath.Join(p.Settings, "cluster.key"),
+		ClusterWait:         time.Second,
 	}
 	if diff := cmp.Diff(want, r.Config, cmpopts.EquateComparable(config.Address{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -440,7 +449,8 @@ func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"pns4ones.ini": manualExample +
-			"trusted_proxies=10.0.0.0/8 192.168.1.1\nmax_unregistered=7\nsession_queue_size=65536\nkeepalive=90s\n",
+			"trusted_proxies=10.0.0.0/8 192.168.1.1\nmax_unregistered=7\nsession_queue_size=65536\nkeepalive=90s\n" +
+			"cluster_nats=nats://one:4222,tls://me:hush@two\ncluster_node=web1\n",
 		"pns4ones.toml": "# nothing\n",
 	} {
 		r, err := load(t, name, content)
@@ -457,13 +467,15 @@ func TestPrintsTheSettingsAsTOMLThatMeansTheSame(t *testing.T) {
 				t.Fatalf("what was printed is not accepted: %v\n%s", err, &out)
 			}
 			want := r.Config
-			want.SSLCertificatePassword = "" // masked
+			want.SSLCertificatePassword, want.ClusterNATS = "", nil // masked
+			want.ClusterKey = again.Config.ClusterKey               // beside the settings
 			if diff := cmp.Diff(want, again.Config, cmpopts.EquateComparable(config.Address{}, netip.Prefix{}),
 				cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if strings.HasSuffix(name, ".ini") {
-				golden(t, "print_config."+string(lang)+".toml", out.String())
+				golden(t, "print_config."+string(lang)+".toml",
+					strings.ReplaceAll(out.String(), filepath.Dir(r.File), "/etc/pns4ones"))
 			}
 		}
 	}

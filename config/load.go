@@ -103,7 +103,9 @@ func Load(o LoadOptions) (*Result, error) {
 	l.fromFilesFolder("control", &c.Control)
 	l.absolute(&c.DataDir)
 	l.absolute(&c.Control)
+	l.clusterFiles()
 	l.checkTogether()
+	l.checkCluster()
 	if len(l.problems) > 0 {
 		return nil, &Error{Problems: l.problems}
 	}
@@ -248,10 +250,12 @@ func (l *loader) checkTogether() {
 			missing("ssl_certificate_password")
 		}
 	}
-	if password, ok := l.result.set["ssl_certificate_password"]; ok && password.File != "" &&
-		c.SSLCertificatePassword != "" && files.Exposed(password.File) {
-		l.problems = append(l.problems,
-			l.result.Blame("ssl_certificate_password", locale.NewText("config.exposed", "path", password.File)))
+	for i := range settings {
+		s := &settings[i]
+		at, given := l.result.set[s.name]
+		if _, secret := s.value(c); given && secret && at.File != "" && files.Exposed(at.File) {
+			l.problems = append(l.problems, l.result.Blame(s.name, locale.NewText("config.exposed", "path", at.File)))
+		}
 	}
 	if n := len(c.Control); n > maxControlBytes && !l.wrong["control"] {
 		l.problems = append(l.problems,

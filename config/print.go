@@ -26,7 +26,7 @@ func WriteTOML(w io.Writer, r *Result, text *locale.Localizer) error {
 			fmt.Fprintln(out)
 		}
 		help := text.T("config.help_" + s.name)
-		if s.secret && s.get(&r.Config) != "" {
+		if _, secret := s.value(&r.Config); secret {
 			help += "\n" + text.T("config.secret_hidden")
 		}
 		for _, line := range wrap(help, 78) {
@@ -39,18 +39,30 @@ func WriteTOML(w io.Writer, r *Result, text *locale.Localizer) error {
 
 func tomlLine(s *setting, r *Result) string {
 	comment := "# "
-	if _, given := r.set[s.name]; given && !s.secret {
+	_, given := r.set[s.name]
+	if _, secret := s.value(&r.Config); given && !secret && !s.secret {
 		comment = ""
 	}
 	return comment + s.name + " = " + writtenValue(s, &r.Config)
 }
 
-// writtenValue is the value of a setting as TOML has it; a secret is masked.
-func writtenValue(s *setting, c *Config) string {
+// value is what a setting is, as it may be shown, and whether something secret is masked in
+// it.
+func (s *setting) value(c *Config) (shown string, secret bool) {
 	value := s.get(c)
-	if s.secret && value != "" {
-		value = mask
+	switch {
+	case s.secret && value != "":
+		return mask, true
+	case s.shown != nil:
+		shown = s.shown(c)
+		return shown, shown != value
 	}
+	return value, false
+}
+
+// writtenValue is the value of a setting as TOML has it; what is secret is masked.
+func writtenValue(s *setting, c *Config) string {
+	value, _ := s.value(c)
 	switch s.kind {
 	case number:
 		return value

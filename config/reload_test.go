@@ -43,17 +43,23 @@ func TestTellsWhatAReloadCanFollow(t *testing.T) {
 		{"metrics", ``, `metrics_listen = "localhost"`, "metrics_listen!"},
 		{"no metrics", `metrics_listen = "*"`, ``, "metrics_listen!"},
 		{"a network for metrics", `metrics_listen = "*"`, `metrics_listen = "10.0.0.0"`, "metrics_listen"},
+		{"the cluster", ``, "cluster_nats = ['nats://a']\ncluster_name = 'b'\ncluster_node = 'c'\ncluster_credentials = '/d'\n" +
+			"cluster_ca = '/e'\ncluster_certificate = '/f'\ncluster_certificate_key = '/g'\ncluster_replicas = 1\n" +
+			"cluster_key = '/h'\ncluster_wait = '2s'",
+			"cluster_nats! cluster_name! cluster_node! cluster_key cluster_credentials! cluster_ca! cluster_certificate! " +
+				"cluster_certificate_key! cluster_wait cluster_replicas!"},
 		{"folders", ``, "data_dir = \"/elsewhere\"\ncontrol = \"/elsewhere/c\"", "data_dir! control!"},
 		{"HTTPS from now on", ``, "ssl_mode = \"FromStorage\"\nssl_certificate = \"x\"", "ssl_mode! ssl_certificate!"},
 		{"another kind of certificate", "ssl_mode = \"FromStorage\"\nssl_certificate = \"x\"",
 			"ssl_mode = \"FromFileWithPassword\"\nssl_certificate = \"/x\"\nssl_certificate_password = \"secret\"",
 			"ssl_mode ssl_certificate ssl_certificate_password"},
 	} {
-		from, err := load(t, "pns4ones.toml", tt.from)
+		p := paths(t)
+		from, err := loadIn(t, p, "pns4ones.toml", tt.from)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
-		to, err := load(t, "pns4ones.toml", tt.to)
+		to, err := loadIn(t, p, "pns4ones.toml", tt.to)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}

@@ -20,6 +20,7 @@ type setting struct {
 	kind    kind
 	set     func(c *Config, text string) error
 	get     func(c *Config) string
+	shown   func(c *Config) string // get without what is secret in the value; nil: nothing is
 }
 
 // live says whether a running daemon can go from one Config to another as far
@@ -31,6 +32,8 @@ type live struct {
 
 var (
 	always = live{"always", func(*Config, *Config) bool { return true }}
+
+	never live
 
 	// certificate is live for the certificate's settings. A service that speaks
 	// plain HTTP does so for good.
@@ -90,8 +93,8 @@ var settings = []setting{
 	{name: "ssl_certificate_password", example: "password", secret: true, free: true, live: certificate,
 		set: func(c *Config, s string) error { c.SSLCertificatePassword = s; return nil },
 		get: func(c *Config) string { return c.SSLCertificatePassword }},
-	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }),
-	pathSetting("control", "file", func(c *Config) *string { return &c.Control }),
+	pathSetting("data_dir", "folder", func(c *Config) *string { return &c.DataDir }, never),
+	pathSetting("control", "file", func(c *Config) *string { return &c.Control }, never),
 	durationSetting("token_lifetime", func(c *Config) *time.Duration { return &c.TokenLifetime }, time.Minute,
 		366*24*time.Hour),
 	choiceSetting("expires_in_epoch", "epoch", func(c *Config) *Epoch { return &c.ExpiresInEpoch }, always, EpochAuto,
@@ -130,7 +133,23 @@ var settings = []setting{
 	}, live: live{"network", func(from, to *Config) bool {
 		return from.MetricsListen != nil && to.MetricsListen != nil && from.MetricsListen.SameSocket(*to.MetricsListen)
 	}}},
+	natsSetting("cluster_nats", func(c *Config) *[]string { return &c.ClusterNATS }),
+	nameSetting("cluster_name", "config.bad_cluster_name", clusterName.MatchString,
+		func(c *Config) *string { return &c.ClusterName }),
+	nameSetting("cluster_node", "config.bad_node_name", func(s string) bool { return s == "" || IsNodeName(s) },
+		func(c *Config) *string { return &c.ClusterNode }),
+	pathSetting("cluster_key", "file", func(c *Config) *string { return &c.ClusterKey }, always),
+	stringSetting("cluster_credentials", "file", func(c *Config) *string { return &c.ClusterCredentials }, never),
+	stringSetting("cluster_ca", "file", func(c *Config) *string { return &c.ClusterCA }, never),
+	stringSetting("cluster_certificate", "file", func(c *Config) *string { return &c.ClusterCertificate }, never),
+	stringSetting("cluster_certificate_key", "file", func(c *Config) *string { return &c.ClusterCertificateKey }, never),
+	durationSetting("cluster_wait", func(c *Config) *time.Duration { return &c.ClusterWait }, 100*time.Millisecond,
+		10*time.Second),
+	onlyAtStart(countSetting("cluster_replicas", func(c *Config) *int { return &c.ClusterReplicas }, 0, maxReplicas)),
 }
+
+// maxReplicas is how many NATS can keep of a bucket.
+const maxReplicas = 5
 
 // Default returns the settings as they are when nobody says anything.
 func Default(p Paths) Config {
@@ -153,6 +172,9 @@ func Default(p Paths) Config {
 		SessionQueueSize:    1 << 20,
 		WriteTimeout:        30 * time.Second,
 		MaxMessageSize:      1 << 20,
+		ClusterName:         "main",
+		ClusterKey:          p.file(clusterKeyName),
+		ClusterWait:         time.Second,
 	}
 }
 
@@ -190,8 +212,8 @@ func stringSetting(name, example string, field func(*Config) *string, live live)
 }
 
 // pathSetting is a path that must be there.
-func pathSetting(name, example string, field func(*Config) *string) setting {
-	return setting{name: name, example: example, free: true,
+func pathSetting(name, example string, field func(*Config) *string, live live) setting {
+	return setting{name: name, example: example, free: true, live: live,
 		set: func(c *Config, s string) error {
 			if s == "" {
 				return locale.NewText("config.empty_path")
@@ -268,6 +290,12 @@ func countSetting(name string, field func(*Config) *int, least, most int) settin
 		limits: limits{least: strconv.Itoa(least), most: strconv.Itoa(most)},
 		set:    func(c *Config, s string) (err error) { *field(c), err = parseCount(s, least, most); return err },
 		get:    func(c *Config) string { return strconv.Itoa(*field(c)) }}
+}
+
+// onlyAtStart is a setting whose change waits for a restart.
+func onlyAtStart(s setting) setting {
+	s.live = never
+	return s
 }
 
 func joinNetworks(networks []netip.Prefix) string {
