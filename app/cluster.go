@@ -89,6 +89,11 @@ func (r *Registry) EnsureNode() (uuid.UUID, error) {
 	return id, nil
 }
 
+// AgreeBy has changes agreed on from now on, as [Options.Agree] does for a registry from its
+// beginning: what was imported into a new database is the node's own. It must not be called
+// while the registry is used by anybody else.
+func (r *Registry) AgreeBy(agree func(ctx context.Context, c Change) error) { r.agree = agree }
+
 // Known returns the newest version that this registry has of each app, and of each
 // removed one that has a version. An app whose changes were never agreed on has version 0.
 func (r *Registry) Known() []Change {

@@ -38,14 +38,14 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 		defer cancel()
 		s.hub.Settle(queues) // what is left is handed over
 	}
-	s.leaveCluster() // what it has taken from other nodes is in the queues by then
+	s.membership.leave() // what it has taken from other nodes is in the queues by then
 	return s.hub.HandOver()
 }
 
 // thaw undoes freeze.
 func (s *Server) thaw() {
 	s.hub.TakeBack()
-	s.rejoinCluster()
+	s.membership.rejoin()
 	s.http.Resume()
 	for _, f := range s.fronts() {
 		f.service.Resume()

@@ -30,5 +30,6 @@ func (s *Server) info() server.Info {
 	if err := s.notUpgraded.Load(); err != nil {
 		info.UpgradeFailed = *err
 	}
+	info.Cluster = s.clusterStatus()
 	return info
 }

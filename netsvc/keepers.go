@@ -109,6 +109,9 @@ func (s *Server) lookAfterDatabase() <-chan time.Time {
 			return time.After(s.options.RetryEvery)
 		}
 		s.logger.Warn("the database is open again")
+		if s.membership != nil {
+			wake(s.membership.wake)
+		}
 	}
 	if err := s.apps.EnsureIdentity(); err != nil && !errors.Is(err, app.ErrHandingOver) {
 		s.logger.Error("the database got no identity: trying again", slog.Any("error", err))

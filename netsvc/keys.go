@@ -74,6 +74,9 @@ func (s *Server) tellHub(id string, a *app.App) {
 	} else {
 		closed = s.hub.SetApp(id, s.hubKeys(a))
 	}
+	if s.closed != nil {
+		s.closed[id] += closed
+	}
 	if closed > 0 {
 		s.logger.Warn("sessions closed because their key is no longer valid", slog.String("app", id),
 			slog.Int("sessions", closed))

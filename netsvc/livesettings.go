@@ -3,6 +3,7 @@ package netsvc
 import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/httpapi"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 )
@@ -19,6 +20,7 @@ type liveSetting struct {
 type nextSettings struct {
 	config.Config
 	certificate *certificate.Certificate // nil: plain HTTP
+	clusterKeys *seal.Keys               // nil: a single node
 }
 
 // liveSettings are all of them, in the order of config's table. There, the column
@@ -47,6 +49,8 @@ var liveSettings = []liveSetting{
 	{"resume_bytes", (*Server).applySessionLimits},
 	{"keepalive", (*Server).applySessionLimits},
 	{"metrics_listen", func(s *Server, next *nextSettings) { s.metrics.SetNetwork(next.MetricsListen.Network) }},
+	{"cluster_key", func(*Server, *nextSettings) {}}, // the file may change while the setting does not
+	{"cluster_wait", func(s *Server, next *nextSettings) { s.membership.setWait(next.ClusterWait) }},
 }
 
 func (s *Server) applyCertificate(next *nextSettings) {
@@ -98,4 +102,7 @@ func (s *Server) applyChanges(changes []config.Change, next *nextSettings) {
 		}
 	}
 	s.settings.Store(&next.Config)
+	if next.clusterKeys != nil {
+		s.membership.useKeys(next.clusterKeys)
+	}
 }

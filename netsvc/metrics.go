@@ -45,6 +45,7 @@ func (s *Server) sources(latency *stats.Latency) stats.Sources {
 		UpgradeFailed: func() bool { return s.notUpgraded.Load() != nil },
 		Database:      func() bool { return s.apps.Unavailable() == nil },
 		Latency:       latency,
+		Cluster:       s.clusterStats,
 	}
 }
 
@@ -62,7 +63,10 @@ func (s *Server) newMetricsServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", s.stats.Handler())
 	routes.HandleFunc("GET /healthz",
-		func(w http.ResponseWriter, _ *http.Request) { server.WriteHealth(w, s.stopping.Load()) })
+		func(w http.ResponseWriter, r *http.Request) {
+			status, good := s.health(server.AsPart(r))
+			server.WriteHealth(w, status, good)
+		})
 	return &http.Server{
 		Handler: routes, MaxHeaderBytes: metricsHeaderBytes, ReadHeaderTimeout: metricsHeaderTimeout,
 		ReadTimeout:  metricsHeaderTimeout,

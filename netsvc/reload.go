@@ -74,6 +74,11 @@ func (s *Server) readSettings(lang locale.Lang) (control.ReloadReport, error) {
 	if next.certificate, err = s.readCertificate(changes, &next.Config); err != nil {
 		return control.ReloadReport{}, &reloadError{result, err}
 	}
+	if s.membership != nil {
+		if next.clusterKeys, err = clusterKeys(&next.Config); err != nil {
+			return control.ReloadReport{}, &reloadError{result, err}
+		}
+	}
 
 	s.applyChanges(changes, next)
 	report := control.ReloadReport{Applied: []string{}, RestartNeeded: []string{}, Warnings: []string{}}

@@ -70,8 +70,6 @@ type Options struct {
 	// Succession is how sessions come from the process before this one and go to the
 	// one after it; nil: they do not.
 	Succession *Succession
-	// Cluster: the daemon is a node of one; nil: it is not.
-	Cluster *ClusterOptions
 	// Serving is called by Run when senders and sessions are served.
 	Serving func()
 	// RetryEvery is how often it is tried again to open what could not be opened when
@@ -108,6 +106,7 @@ type Server struct {
 	metricsHTTP  *http.Server
 	apps         *app.Registry
 	hub          *hub.Hub
+	membership   *membership                  // nil: a single node
 	node         atomic.Pointer[cluster.Node] // nil: it is no part of a cluster at present
 	http         *httpapi.Server
 	control      *server.Server
@@ -136,6 +135,7 @@ type Server struct {
 	// apps as they were last told of, guarded by it.
 	telling sync.Mutex
 	known   map[string]*app.App
+	closed  map[string]int // sessions by app, while applyAgreed runs; guarded by telling
 
 	reloading     sync.Mutex // held while settings change
 	settings      atomic.Pointer[config.Config]
@@ -145,8 +145,8 @@ type Server struct {
 
 // Open checks and opens everything in an order that leaves nothing changed on
 // disk if the settings, the certificate or an address are wrong. The errors of
-// its parts can be told apart: *certificate.Error, *ListenError, *DatabaseError,
-// *OldKeysError, *ControlError.
+// its parts can be told apart: *certificate.Error, *ClusterError, *ListenError,
+// *DatabaseError, *OldKeysError, *ControlError.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Log == nil {
 		o.Log = slog.DiscardHandler
@@ -177,15 +177,21 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.certificate.Store(certificate)
+	if s.membership, err = newMembership(s, c); err != nil {
+		return nil, err
+	}
 	latency := stats.NewLatency()
 	s.hub = hub.New(hub.Options{Limits: sessionLimits(c), Logger: s.logger, Observe: s.history.Observe,
 		Latency: latency.Observe, Unmet: s.unmet})
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
+	if s.membership != nil { // what was imported into a new database is this node's own
+		s.apps.AgreeBy(s.membership.agree)
+	}
 	s.http = httpapi.New(httpapi.Options{
 		Apps: s.apps, Publish: s.publish, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),
-		Observe: s.history.RequestRefused,
+		Observe: s.history.RequestRefused, Health: s.health,
 	})
 	s.stats = stats.New(s.sources(latency))
 	s.metricsHTTP = s.newMetricsServer()
@@ -197,7 +203,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Publish: s.publish, Log: s.log,
 		History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade,
-		HandingOver: s.hub.Frozen,
+		HandingOver: s.hub.Frozen, Membership: s.membership.forControl(),
 	})
 	return s, nil
 }
@@ -365,15 +371,15 @@ func (s *Server) Run(ctx context.Context) error {
 	} else {
 		s.takeOver()
 	}
-	if err := s.startNode(); err != nil {
-		s.logger.Error("the cluster cannot be joined: only this node's own sessions are served", slog.Any("error", err))
-	}
 	// Not before: who is to be stopped takes over first, and then hands over.
 	s.services.Go(func() error { return s.end(ctx) })
 	s.services.Go(func() error { return s.keepControl(ctx) })
 	s.services.Go(func() error { return s.keepDatabase(ctx) })
 	s.services.Go(func() error { return s.keepKeys(ctx) })
 	s.services.Go(func() error { return s.stats.Run(ctx) })
+	if s.membership != nil {
+		s.services.Go(func() error { return s.membership.keep(ctx) })
+	}
 	if s.options.Serving != nil {
 		s.options.Serving()
 	}
@@ -464,7 +470,7 @@ func (s *Server) drain() {
 	if err := s.control.Shutdown(requests); err != nil {
 		s.logger.Warn("control requests were cut off at the end", slog.Any("error", err))
 	}
-	s.leaveCluster()
+	s.membership.leave()
 	if err := s.hub.Shutdown(deadline); err != nil {
 		s.logger.Warn("messages were still queued at the end", slog.Any("error", err))
 	}

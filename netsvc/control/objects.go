@@ -176,9 +176,28 @@ type QueueMemory struct {
 
 // Health is whether the daemon serves, for monitors and balancers.
 type Health struct {
-	Status string `json:"status"`           // ok or stopping
-	Reason string `json:"reason,omitempty"` // why it is not ok
+	// Status is ok, stopping, or how a node stands to its cluster if it is not live: joining,
+	// cut_off, refused.
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"` // why it is stopping
 }
+
+// HealthOf is the status of a Health, and whether it is good. cluster is how a node stands to
+// its cluster, empty if the daemon is alone. asPart says that whoever asks has other nodes to
+// choose from: then one that is cut off or refused is no good, although it serves its own
+// sessions.
+func HealthOf(stopping bool, cluster string, asPart bool) (status string, good bool) {
+	switch {
+	case stopping:
+		return HealthStopping, false
+	case cluster == "" || cluster == NodeLive:
+		return "ok", true
+	}
+	return cluster, !asPart || cluster != NodeCutOff && cluster != NodeRefused
+}
+
+// HealthStopping is the status of a daemon that is about to end.
+const HealthStopping = "stopping"
 
 // Traffic is what became of messages: of all, or of those of one app; counted, or a
 // second.

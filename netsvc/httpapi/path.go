@@ -61,16 +61,27 @@ func serverKey(query string) string {
 
 // healthCheck answers those who only want to know whether the service is there: a
 // balancer, a monitor. They are counted apart, and are no refused senders. At /healthz
-// they are told so in JSON as well, and nothing else: anybody may ask. While the service
-// ends the port is closed.
+// they are told so in JSON as well, and nothing else: anybody may ask. A balancer that has
+// other nodes of a cluster asks «/healthz?cluster». While the service ends the port is closed.
 func (s *Server) healthCheck(w http.ResponseWriter, r *http.Request) {
 	s.counters.checks.Add(1)
 	w.Header()["Cache-Control"] = noStore
 	if plainPath(r.URL.Path) != "" {
 		w.Header()["Content-Type"] = contentTypeJSON
-		io.WriteString(w, `{"status":"ok"}`)
+		s.writeHealth(w, r.URL.Query().Has("cluster"))
 	}
 	succeeds(r)
+}
+
+func (s *Server) writeHealth(w http.ResponseWriter, asPart bool) {
+	status, good := "ok", true
+	if s.health != nil {
+		status, good = s.health(asPart)
+	}
+	if !good {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	io.WriteString(w, `{"status":"`+status+`"}`) // a word of ours
 }
 
 // checksHealth reports whether the request is a health check.

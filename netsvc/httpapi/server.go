@@ -60,6 +60,9 @@ type Options struct {
 	// Observe is told of every refused request; nil: nobody is. It is called from
 	// many goroutines and must return soon.
 	Observe func(Refused)
+	// Health is what a balancer is told, and whether it is good; nil: "ok", always. asPart: the
+	// balancer has other nodes of a cluster to choose from.
+	Health func(asPart bool) (status string, good bool)
 }
 
 // Refused is a request that was refused. It has no secrets.
@@ -78,6 +81,7 @@ type Server struct {
 	publish     hub.Publisher
 	log         *slog.Logger
 	observe     func(Refused) // nil: nobody is told
+	health      func(asPart bool) (status string, good bool)
 	limits      atomic.Pointer[Limits]
 	certificate atomic.Pointer[certificate.Certificate]
 	tls         *tls.Config                 // nil: plain HTTP
@@ -113,6 +117,7 @@ func newServer(o Options, t timeouts) *Server {
 		publish:  o.Publish,
 		log:      o.Logger,
 		observe:  o.Observe,
+		health:   o.Health,
 		counters: newCounters(),
 		failures: failurelog.New(o.Logger, "request refused"),
 		timeouts: t,

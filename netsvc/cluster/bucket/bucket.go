@@ -85,6 +85,7 @@ type Status struct {
 	Unapplied  int    // records that the database did not take yet
 	Ignored    uint64 // markers of deletions and records that cannot be read
 	Watches    uint64 // how often a watch was begun
+	Replicas   int    // of the bucket; 0: it was not found yet
 }
 
 // record is the newest one under a key.
@@ -241,12 +242,24 @@ func (b *Bucket) Revision() uint64 {
 	return b.highest
 }
 
+// Standing is State and Problem of Status, which cost nothing.
+func (b *Bucket) Standing() (State, *ProblemError) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state, b.standing()
+}
+
 // Status returns what is known.
 func (b *Bucket) Status() Status {
 	known := b.o.Apps.Known()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	replicas := 0
+	if b.handle != nil {
+		replicas = b.handle.CachedInfo().Config.Replicas
+	}
 	return Status{
+		Replicas:   replicas,
 		State:      b.state,
 		Problem:    b.standing(),
 		Revision:   b.highest,

@@ -118,21 +118,15 @@ func ReadKeys(path string) (*Keys, error) {
 	fail := func(problem KeyProblem, err error) (*Keys, error) {
 		return nil, &KeyError{Path: path, Problem: problem, Err: err}
 	}
-	file, err := os.Open(path)
+	text, err := files.Read(path, maxKeyFileBytes)
+	defer clear(text)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fail(KeyFileNotFound, nil)
-	case err != nil:
-		return fail(KeyFileUnreadable, files.WithoutPath(err))
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFileBytes+1))
-	defer clear(text)
-	switch {
-	case err != nil:
-		return fail(KeyFileUnreadable, files.WithoutPath(err))
-	case len(text) > maxKeyFileBytes:
+	case errors.Is(err, files.ErrTooLarge):
 		return fail(KeyFileTooLarge, nil)
+	case err != nil:
+		return fail(KeyFileUnreadable, files.WithoutPath(err))
 	case files.Exposed(path):
 		return fail(KeyFileExposed, nil)
 	}

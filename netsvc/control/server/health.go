@@ -6,20 +6,31 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
-func (s *Server) health(*http.Request) (reply, error) {
+func (s *Server) health(r *http.Request) (reply, error) {
 	return func(w http.ResponseWriter, _ *http.Request) error {
-		WriteHealth(w, s.info().Stopping)
+		info, cluster := s.info(), ""
+		if info.Cluster != nil {
+			cluster = info.Cluster.State
+		}
+		status, good := control.HealthOf(info.Stopping, cluster, AsPart(r))
+		WriteHealth(w, status, good)
 		return nil
 	}, nil
 }
 
-// WriteHealth answers a monitor: 200 while the daemon serves, else 503 with the reason.
-// The listener for metrics answers the same as the control channel.
-func WriteHealth(w http.ResponseWriter, stopping bool) {
-	if stopping {
-		writeJSON(w, http.StatusServiceUnavailable, control.Health{Status: "stopping",
-			Reason: "the service is ending: it accepts nobody any more, and delivers what is queued"})
-		return
+// AsPart reports whether a request wants to know how the daemon is as a part of its cluster:
+// «/healthz?cluster».
+func AsPart(r *http.Request) bool { return r.URL.Query().Has("cluster") }
+
+// WriteHealth answers a monitor with what control.HealthOf says: 200 while it is good, else
+// 503. The listener for metrics answers the same as the control channel.
+func WriteHealth(w http.ResponseWriter, status string, good bool) {
+	health, code := control.Health{Status: status}, http.StatusOK
+	if !good {
+		code = http.StatusServiceUnavailable
 	}
-	writeJSON(w, http.StatusOK, control.Health{Status: "ok"})
+	if status == control.HealthStopping {
+		health.Reason = "the service is ending: it accepts nobody any more, and delivers what is queued"
+	}
+	writeJSON(w, code, health)
 }

@@ -184,6 +184,10 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		counter(descRejected, n, setting)
 	}
 
+	if s.Cluster != nil {
+		s.Cluster().collect(metrics)
+	}
+
 	counts := s.AppStats()
 	for _, a := range apps {
 		n := counts[a.ID]

@@ -41,6 +41,8 @@ type Sources struct {
 	UpgradeFailed func() bool
 	Database      func() bool // whether it is open
 	Latency       *Latency    // what the hub reports to
+	// Cluster is nil, or returns nil, on a single node.
+	Cluster func() *Cluster
 }
 
 // Handover is what became of a hand-over of the sessions between processes;

@@ -1,0 +1,211 @@
+package netsvc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pns4ones/pns4ones/config"
+	"github.com/pns4ones/pns4ones/netsvc"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/internal/natstest"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// clusterKey makes a key file.
+func clusterKey(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "cluster.key")
+	if _, err := seal.WriteNewKey(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// nodeSettings are those of a node on free ports.
+func nodeSettings(t *testing.T, nats *natstest.Server, key, name string) config.Config {
+	t.Helper()
+	c := settings(t.TempDir())
+	c.ClusterNATS, c.ClusterName, c.ClusterNode, c.ClusterKey = []string{nats.URL()}, "main", name, key
+	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
+	return c
+}
+
+// startNodes runs daemons, web1 and so on, that are one cluster, and waits until they are.
+func startNodes(t *testing.T, nats *natstest.Server, key string, count int) (nodes []*daemon) {
+	t.Helper()
+	for i := range count {
+		name := fmt.Sprintf("web%d", i+1)
+		nodes = append(nodes, start(t, netsvc.Options{Config: nodeSettings(t, nats, key, name), Version: "1.2.3"}))
+	}
+	for _, d := range nodes {
+		eventually(t, "the nodes to know each other", func() bool {
+			c := d.cluster()
+			live := 0
+			for _, n := range c.Nodes {
+				if n.State == control.NodeLive {
+					live++
+				}
+			}
+			return live == count
+		})
+	}
+	return nodes
+}
+
+// cluster is what the daemon says of its cluster.
+func (d *daemon) cluster() *control.Cluster {
+	d.t.Helper()
+	status, err := d.Status(context.Background())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if status.Cluster == nil {
+		d.t.Fatal("the daemon says that it is alone")
+	}
+	return status.Cluster
+}
+
+// isState reports whether the daemon is that to its cluster.
+func (d *daemon) isState(state string) func() bool {
+	return func() bool { return d.cluster().State == state }
+}
+
+// knows reports whether the daemon has an app.
+func (d *daemon) knows(a control.App) func() bool {
+	return func() bool {
+		_, err := d.App(context.Background(), a.ID)
+		return err == nil
+	}
+}
+
+// post sends a message to all of the infobase and returns the headers of the answer.
+func (d *daemon) post(token, topic string) http.Header {
+	d.t.Helper()
+	body := fmt.Sprintf(`{"Recipient":{"Type":"all","IbId":"ib"},"Message":{"Topic":%q}}`, topic)
+	request, err := http.NewRequest("POST", d.url("/sendmessage"), strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.Header
+}
+
+// status asks one of the doors how the daemon is, and returns code and body.
+func health(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body := make([]byte, 200)
+	n, _ := response.Body.Read(body)
+	return fmt.Sprintf("%d %s", response.StatusCode, strings.TrimSpace(string(body[:n])))
+}
+
+func TestThreeDaemonsAreOneService(t *testing.T) {
+	t.Parallel()
+	nodes := startNodes(t, natstest.Start(t, natstest.JetStream(t)), clusterKey(t), 3)
+	a := nodes[0].create("Склад")
+	tokens := make([]string, len(nodes))
+	for i, d := range nodes {
+		eventually(t, "the app to be everywhere", d.knows(a))
+		tokens[i], _ = d.authorise(a.ServerKey)
+	}
+	first, second := nodes[0].session(a, "ann"), nodes[2].session(a, "bob")
+	for i, d := range nodes {
+		topic := fmt.Sprintf("from %d", i)
+		if h := d.post(tokens[i], topic); h.Get("X-Delivered-Sessions") != "2" || h.Get("X-Unconfirmed-Nodes") != "" {
+			t.Errorf("%s: %v", topic, h)
+		}
+	}
+	for _, c := range []*wire.Client{first, second} {
+		for i := range nodes {
+			if got, want := receive(t, c), fmt.Sprintf(`{"topic":"from %d"}`, i); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	}
+	// A key that is renewed at one node is gone at all.
+	if _, err := nodes[1].RotateClientKey(t.Context(), a.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, first)
+	ends(t, second)
+	// One that is stopped in order is not missed.
+	if err := nodes[2].stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the goodbye", func() bool { return len(nodes[1].cluster().Nodes) == 2 })
+	if h := nodes[1].post(tokens[1], "left"); h.Get("X-Unconfirmed-Nodes") != "" {
+		t.Errorf("after it: %v", h)
+	}
+}
+
+func TestANodeThatIsCutOffServesItsOwn(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	nodes := startNodes(t, nats, clusterKey(t), 2)
+	a := nodes[0].create("Склад")
+	eventually(t, "the app to be everywhere", nodes[1].knows(a))
+	session := nodes[1].session(a, "bob")
+	token, _ := nodes[1].authorise(a.ServerKey)
+	doors := func() string {
+		senders, metrics := nodes[1].url("/healthz"), fmt.Sprintf("http://127.0.0.1:%d/healthz", nodes[1].MetricsPort())
+		return strings.Join([]string{health(t, senders), health(t, senders+"?cluster"), health(t, metrics),
+			health(t, metrics+"?cluster")}, "\n")
+	}
+	if got, want := doors(), strings.Repeat("\n"+`200 {"status":"ok"}`, 4)[1:]; got != want {
+		t.Errorf("live:\n%s", got)
+	}
+
+	nats.Stop()
+	eventually(t, "the node to be cut off", nodes[1].isState(control.NodeCutOff))
+	const cutOff = `{"status":"cut_off"}`
+	if got, want := doors(), "200 "+cutOff+"\n503 "+cutOff+"\n200 "+cutOff+"\n503 "+cutOff; got != want {
+		t.Errorf("cut off:\n%s", got)
+	}
+	if h := nodes[1].post(token, "alone"); h.Get("X-Delivered-Sessions") != "1" || h.Get("X-Unconfirmed-Nodes") != "1" {
+		t.Errorf("cut off: %v", h)
+	}
+	if got := receive(t, session); got != `{"topic":"alone"}` {
+		t.Errorf("got %s", got)
+	}
+	_, err := nodes[1].CreateApp(t.Context(), "Не выйдет")
+	if refused, ok := errors.AsType[*control.Error](err); !ok || refused.Code != control.CodeClusterUnavailable ||
+		!strings.Contains(refused.Message, "no connection to NATS") {
+		t.Errorf("a change while cut off: %v", err)
+	}
+
+	nats.Start()
+	for _, d := range nodes {
+		eventually(t, "the node to be live again", d.isState(control.NodeLive))
+	}
+	again := nodes[1].create("Выйдет")
+	eventually(t, "the app to be everywhere", nodes[0].knows(again))
+}
+
+func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	startNodes(t, nats, clusterKey(t), 1)
+	stranger := start(t, netsvc.Options{Config: nodeSettings(t, nats, clusterKey(t), "web2")})
+	eventually(t, "the node to be refused", func() bool {
+		c := stranger.cluster()
+		return c.State == control.NodeRefused && strings.Contains(c.Problem, "another cluster key: ")
+	})
+	if c := stranger.cluster(); c.AppsProblemCode != "other_key" {
+		t.Errorf("the apps: %s", c.AppsProblem)
+	}
+}

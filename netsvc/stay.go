@@ -1,0 +1,215 @@
+package netsvc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/config/files"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// stay is one time that the daemon is in the cluster: its node, which carries messages, and
+// the bucket, which keeps the apps the same. They know of each other by the functions here.
+type stay struct {
+	m       *membership
+	node    *cluster.Node
+	bucket  *bucket.Bucket
+	stop    context.CancelFunc // ends the bucket
+	stopped chan struct{}      // closed when it has ended
+	natsLooks
+
+	mu        sync.Mutex
+	connected bool
+	ready     *bucket.Bucket  // nil: it is not made yet, for it needs the node
+	lost      map[string]bool // peers by name, of those that look has seen, whether they are lost
+}
+
+// enter makes the node and its bucket.
+func (m *membership) enter(id cluster.NodeID) (*stay, error) {
+	s, c := m.server, m.server.settings.Load()
+	st := &stay{m: m, stopped: make(chan struct{}), lost: make(map[string]bool)}
+	var err error
+	st.node, err = cluster.Start(cluster.Options{
+		NATS: natsOf(c), Cluster: c.ClusterName, Name: m.name, ID: id, Version: s.options.Version,
+		Keys: m.keys.Load(), Wait: c.ClusterWait,
+		Deliver: func(appID string, to wire.Recipient, plaintext []byte) (sessions, waiting int) {
+			reach := s.hub.PublishText(appID, to, plaintext)
+			return reach.Sessions, reach.Waiting
+		},
+		Sessions: func() int { return s.hub.Stats().Sessions },
+		Revision: st.revision, Told: st.told,
+		Connected:    func(*nats.Conn) { st.setConnected(true) },
+		Disconnected: func(error) { st.setConnected(false) },
+		AsyncError:   st.asyncError,
+		Logger:       s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	st.bucket, err = bucket.New(bucket.Options{
+		Cluster: c.ClusterName, Node: m.name, Keys: m.keys.Load, Replicas: c.ClusterReplicas,
+		Conn: st.node.Conn(), Apps: s.apps,
+		Apply: s.applyAgreed, Live: st.live, Notify: st.notify, Applied: st.applied, Backup: s.backUpApps,
+		Logger: s.logger,
+	})
+	if err != nil {
+		st.node.Close()
+		return nil, fmt.Errorf("preparing for the apps of the cluster: %w", err)
+	}
+	st.begin()
+	return st, nil
+}
+
+// begin has the bucket told of the connection, and run.
+func (st *stay) begin() {
+	st.mu.Lock()
+	st.ready = st.bucket
+	if st.connected {
+		st.bucket.Connected()
+	}
+	st.mu.Unlock()
+	var ctx context.Context
+	ctx, st.stop = context.WithCancel(context.Background())
+	go func() {
+		defer close(st.stopped)
+		st.bucket.Run(ctx)
+	}()
+}
+
+// end leaves the cluster, in a second or so: what the bucket waits for ends with the
+// connection.
+func (st *stay) end() {
+	st.stop()
+	st.node.Close()
+	<-st.stopped
+}
+
+func (st *stay) setConnected(connected bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.connected = connected
+	switch {
+	case st.ready == nil:
+	case connected:
+		st.ready.Connected()
+	default:
+		st.ready.Disconnected()
+	}
+}
+
+// made is the bucket; nil: it is not made yet.
+func (st *stay) made() *bucket.Bucket {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.ready
+}
+
+func (st *stay) asyncError(err error) {
+	if b := st.made(); b != nil {
+		b.AsyncError(err)
+	}
+}
+
+func (st *stay) told(from cluster.Peer, kind seal.Kind, body []byte) {
+	if b := st.made(); b != nil {
+		b.Told(from.Name, kind, body)
+	}
+}
+
+func (st *stay) revision() uint64 {
+	if b := st.made(); b != nil {
+		return b.Revision()
+	}
+	return 0
+}
+
+// live is the names of the peers that are live.
+func (st *stay) live() []string {
+	var names []string
+	for _, p := range st.node.Status().Peers {
+		if p.State == cluster.PeerLive {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func (st *stay) notify(key string, revision uint64) {
+	st.node.Tell(seal.Epoch{}, seal.KindChanged, bucket.Notice(key, revision))
+}
+
+func (st *stay) applied(peer, key string, revision uint64, closed int) {
+	for _, p := range st.node.Status().Peers {
+		if p.Name == peer && p.State != cluster.PeerLost {
+			st.node.Tell(p.Epoch, seal.KindApplied, bucket.Confirmation(key, revision, closed))
+		}
+	}
+}
+
+// look tells the bucket what peers know, and which of them are gone. It is called about once
+// a second.
+func (st *stay) look() {
+	seen := make(map[string]bool)
+	for _, p := range st.node.Status().Peers {
+		if p.State != cluster.PeerLost {
+			seen[p.Name] = true
+			st.bucket.PeerRevision(p.Name, p.Revision)
+		}
+	}
+	for name := range st.lost {
+		if !seen[name] {
+			st.bucket.PeerLost(name)
+		}
+	}
+	st.lost = seen
+	st.measure(st.node.Conn())
+}
+
+// agree is app.Registry.AgreeBy's.
+func (m *membership) agree(ctx context.Context, c app.Change) error {
+	if st := m.current(); st != nil {
+		return st.bucket.Agree(ctx, c)
+	}
+	return &bucket.ProblemError{Code: bucket.NotConnected}
+}
+
+// applyAgreed has changes that the nodes have agreed on applied, and returns how many sessions
+// each of them has closed. It is called from one goroutine at a time.
+func (s *Server) applyAgreed(changes []app.Change) (closed []int, err error) {
+	s.telling.Lock()
+	s.closed = make(map[string]int)
+	s.telling.Unlock()
+	err = s.apps.Apply(changes...)
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	for _, c := range changes {
+		closed = append(closed, s.closed[c.ID])
+	}
+	s.closed = nil
+	return closed, err
+}
+
+// backUpApps keeps a copy of the database beside it, before its apps are replaced by those of
+// the cluster.
+func (s *Server) backUpApps() error {
+	content, err := s.apps.Backup()
+	if err != nil {
+		return err
+	}
+	path := fmt.Sprintf("%s.before-cluster-%s", s.DatabasePath(), time.Now().Format("20060102-150405"))
+	if err := files.WriteNew(path, content); err != nil {
+		return fmt.Errorf("keeping a copy of the database: %s: %w", path, files.WithoutPath(err))
+	}
+	s.logger.Warn("a copy of the database is kept, for its apps are replaced by those of the cluster",
+		slog.String("path", path))
+	return nil
+}
