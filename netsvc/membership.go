@@ -20,7 +20,7 @@ import (
 )
 
 // ClusterError says which setting keeps the daemon from being a node of a cluster. It wraps
-// a *seal.KeyError, a *cluster.FileError or ErrHostName.
+// a *seal.KeyError, a *cluster.FileError or a *HostNameError.
 type ClusterError struct {
 	Setting string
 	Err     error
@@ -29,8 +29,12 @@ type ClusterError struct {
 func (e *ClusterError) Error() string { return fmt.Sprintf("joining the cluster: %v", e.Err) }
 func (e *ClusterError) Unwrap() error { return e.Err }
 
-// ErrHostName: the name of the machine is none that a node can have.
-var ErrHostName = errors.New("the machine's name is no name for a node: set cluster_node")
+// HostNameError says that the name of the machine is none that a node can have.
+type HostNameError struct{ Name string }
+
+func (e *HostNameError) Error() string {
+	return fmt.Sprintf("the machine's name %q is no name for a node: set cluster_node", e.Name)
+}
 
 // LookAtCluster reads what the settings need of a node of a cluster, but does not connect. It
 // does nothing for a single node. The error is a *ClusterError.
@@ -75,7 +79,7 @@ func nodeName(c *config.Config) (string, error) {
 	host, err := os.Hostname()
 	name, _, _ := strings.Cut(strings.ToLower(host), ".")
 	if err != nil || !config.IsNodeName(name) {
-		return "", &ClusterError{"cluster_node", fmt.Errorf("%w: %q", ErrHostName, host)}
+		return "", &ClusterError{"cluster_node", &HostNameError{host}}
 	}
 	return name, nil
 }

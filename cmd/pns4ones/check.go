@@ -67,6 +67,9 @@ func (d *daemonRun) checkHere(text *locale.Localizer, settings *config.Result) i
 		fmt.Fprintln(d.stdout, text.T("daemon.check_certificate", "until",
 			certificate.NotAfter().Format(time.DateOnly)))
 	}
+	if err := netsvc.LookAtCluster(&settings.Config); err != nil {
+		return d.fail(text, settings, err)
+	}
 	if folder := d.getenv("RUNTIME_DIRECTORY"); folder != "" {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 			return exitDone // repeated for a service that does not run: systemd makes its folders first

@@ -11,6 +11,8 @@ import (
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/certificate"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/control/socket"
 )
 
@@ -23,6 +25,7 @@ import (
 func errorText(text *locale.Localizer, settings *config.Result, err error) string {
 	var (
 		certificate *certificate.Error
+		joining     *netsvc.ClusterError
 		address     *netsvc.ListenError
 		database    *netsvc.DatabaseError
 		oldKeys     *netsvc.OldKeysError
@@ -37,6 +40,12 @@ func errorText(text *locale.Localizer, settings *config.Result, err error) strin
 			return text.Error(what)
 		}
 		return text.Error(settings.Blame(certificateSetting(&settings.Config, certificate), what))
+	case errors.As(err, &joining):
+		what := clusterProblem(joining)
+		if settings == nil {
+			return text.Error(what)
+		}
+		return text.Error(settings.Blame(joining.Setting, what))
 	case errors.As(err, &address):
 		return text.T("daemon.listen", "setting", address.Setting, "address", address.Address.String(),
 			"why", text.T(addressProblem(address), "error", address.Err, "port", address.Address.Port, "command",
@@ -65,6 +74,30 @@ func certificateSetting(c *config.Config, e *certificate.Error) string {
 		return "ssl_certificate_key"
 	}
 	return "ssl_certificate"
+}
+
+// clusterProblem says what keeps the daemon from being a node of a cluster.
+func clusterProblem(err *netsvc.ClusterError) *locale.Text {
+	var (
+		key  *seal.KeyError
+		file *cluster.FileError
+		host *netsvc.HostNameError
+	)
+	switch {
+	case errors.As(err, &key):
+		where := key.Path
+		if key.Line > 0 {
+			where = fmt.Sprintf("%s:%d", key.Path, key.Line)
+		}
+		return locale.NewText("daemon.cluster", "what", where,
+			"why", locale.NewText("daemon.cluster_key_"+string(key.Problem), "error", key.Err))
+	case errors.As(err, &file):
+		return locale.NewText("daemon.cluster", "what", file.Path,
+			"why", locale.NewText("daemon.cluster_file_"+string(file.Problem), "error", file.Err))
+	case errors.As(err, &host):
+		return locale.NewText("daemon.cluster_host_name", "name", host.Name)
+	}
+	return locale.NewText("config.unexpected", "error", err.Error())
 }
 
 func addressProblem(e *netsvc.ListenError) string {

@@ -9,6 +9,8 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
 func TestADatabaseThatCannotBeOpenedIsExplained(t *testing.T) {
@@ -31,6 +33,29 @@ func TestADatabaseThatCannotBeOpenedIsExplained(t *testing.T) {
 			if got := errorText(locale.New(lang), nil, err); !strings.Contains(got, part) ||
 				!strings.Contains(got, "/var/lib/x.db") {
 				t.Errorf("%v in %s: it says %q, want %q in it", test.err, lang, got, part)
+			}
+		}
+	}
+}
+
+func TestWhatKeepsADaemonFromItsClusterIsExplained(t *testing.T) {
+	t.Parallel()
+	keys := []seal.KeyProblem{seal.KeyFileNotFound, seal.KeyFileUnreadable, seal.KeyFileExposed, seal.KeyFileTooLarge,
+		seal.KeyFileEmpty, seal.KeyLineForm, seal.KeyLineVersion, seal.KeyLineID, seal.KeyLineKey, seal.KeyLineTwice}
+	files := []cluster.FileProblem{cluster.FileNotFound, cluster.FileUnreadable, cluster.FileNoCredentials,
+		cluster.FileNoCertificate, cluster.FileBadPair}
+	var all []error
+	for _, problem := range keys {
+		all = append(all, &seal.KeyError{Path: "/etc/x", Line: 7, Problem: problem, Err: fs.ErrPermission})
+	}
+	for _, problem := range files {
+		all = append(all, &cluster.FileError{Path: "/etc/x", Problem: problem, Err: fs.ErrPermission})
+	}
+	for _, err := range append(all, &netsvc.HostNameError{Name: "/etc/x"}) {
+		for _, lang := range []locale.Lang{locale.Russian, locale.English} {
+			got := errorText(locale.New(lang), nil, &netsvc.ClusterError{Setting: "cluster_key", Err: err})
+			if !strings.Contains(got, "/etc/x") || strings.Contains(got, "daemon.") || strings.Contains(got, "<no value>") {
+				t.Errorf("%v in %s: it says %q", err, lang, got)
 			}
 		}
 	}
