@@ -18,6 +18,7 @@ var rooms = []string{
 	"netsvc/hub",
 	"netsvc/cluster",
 	"netsvc/cluster/bucket",
+	"netsvc/cluster/stream",
 	"netsvc/cluster/seal/sealtest",
 	"netsvc/cluster/seal",
 	"netsvc/handover",

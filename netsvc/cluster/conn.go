@@ -245,6 +245,7 @@ func (n *Node) subscribe() error {
 		{n.subjectOf(l.epoch, toNode), n.receiveMessage, 64 << 10, 64 << 20},
 		{n.subjectOf(l.epoch, confirming), n.receiveConfirmations, 64 << 10, 16 << 20},
 		{n.subjectOf(l.epoch, asking), n.receiveQuestion, few, small},
+		{n.subjectOf(l.epoch, streaming), n.receiveFrame, few, 8 * small},
 		{n.subject(onAnswers + "." + l.epoch.String() + ".*"), n.receiveAnswer, few, small},
 	} {
 		sub, err := n.conn.Subscribe(s.subject, s.handle)

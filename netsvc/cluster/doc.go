@@ -14,6 +14,7 @@
 //	presence.go    heartbeats: who is there, who is lost
 //	publish.go     sending: who is awaited, asked, named
 //	receive.go     receiving: what is dropped, in what order the rest is queued
+//	streams.go     control requests that are carried to another node, through package stream
 //	body.go, window.go, age.go, parts.go   what they work with
 //
 // Nobody's clock has to be right. Whoever has access to NATS but no key can read and forge

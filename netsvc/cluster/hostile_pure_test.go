@@ -136,3 +136,56 @@ func TestOnlyWhoHadTheTimeIsSilent(t *testing.T) {
 		}
 	}
 }
+
+// A frame of a stream is taken once, by whom it is for, and soon.
+func TestAFrameIsTakenOnceByWhomItIsFor(t *testing.T) {
+	t.Parallel()
+	n := startUnconnected(t)
+	epoch := n.life.Load().epoch
+	const challenge = 77
+	fresh := frameHead{epoch: epoch, challenge: challenge, sent: time.Second}
+	for _, c := range []struct {
+		name   string
+		change func(h *frameHead, head *seal.Head)
+		want   dropReason
+		taken  bool
+	}{
+		{"the next one", func(*frameHead, *seal.Head) {}, 0, true},
+		{"after a gap", func(_ *frameHead, head *seal.Head) { head.Number += 50 }, 0, true},
+		{"of the sender's next turn", func(_ *frameHead, head *seal.Head) { head.Turn, head.Number = 1, 1 }, 0, true},
+		{"played again", func(_ *frameHead, head *seal.Head) { head.Number = 10 }, droppedSeen, false},
+		{"held back", func(_ *frameHead, head *seal.Head) { head.Number = 9 }, droppedSeen, false},
+		{"for another node", func(h *frameHead, _ *seal.Head) { h.epoch[0]++ }, droppedForged, false},
+		{"for another turn", func(h *frameHead, _ *seal.Head) { h.turn++ }, droppedForged, false},
+		{"from before this node forgot", func(h *frameHead, _ *seal.Head) { h.challenge++ }, droppedForged, false},
+		{"too late", func(h *frameHead, _ *seal.Head) { h.sent -= maxFrameAge + time.Second }, droppedLate, false},
+	} {
+		p := &peer{challenge: challenge, lastFrame: place{0, 10}}
+		p.ages.heard(n.now(), fresh.sent)
+		h := fresh
+		head := seal.Head{Number: 11}
+		c.change(&h, &head)
+		reason, taken := n.admitFrame(p, head, &h)
+		if taken != c.taken || !taken && reason != c.want {
+			t.Errorf("%s: taken %t, dropped as %s", c.name, taken, dropWords[reason])
+		}
+		if _, again := n.admitFrame(p, head, &h); again {
+			t.Errorf("%s: taken again", c.name)
+		}
+	}
+}
+
+func TestAFrameIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	want := frameHead{epoch: seal.Epoch{1, 2, 3}, turn: 4, challenge: 5, sent: 6}
+	body := append(want.append(nil), "frame"...)
+	got, frame, err := parseFrame(body)
+	if err != nil || got != want || string(frame) != "frame" {
+		t.Errorf("%+v, %q, %v", got, frame, err)
+	}
+	for cut := range frameHeadBytes {
+		if _, _, err := parseFrame(body[:cut]); err == nil {
+			t.Errorf("%d bytes are a frame", cut)
+		}
+	}
+}

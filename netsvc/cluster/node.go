@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/stream"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -99,6 +100,8 @@ type Node struct {
 
 	places, bytes *semaphore.Weighted // in flight
 	sending       sync.Mutex          // held while messages are sealed and put into the queue
+	framing       sync.Mutex          // held while frames of streams are
+	streams       *stream.Streams
 
 	mu          sync.Mutex // nobody who holds it waits for anything: see note
 	connected   bool
@@ -145,6 +148,7 @@ type Node struct {
 // life is an epoch of this node.
 type life struct {
 	epoch  seal.Epoch
+	turn   uint16
 	began  time.Duration
 	sealer *seal.Sealer
 	last   atomic.Uint64 // number of the last message
@@ -179,13 +183,16 @@ func start(o Options, t timing) (*Node, error) {
 	n.SetWait(o.Wait)
 	n.part.Store(partBytes)
 	n.life.Store(n.newLife())
+	n.streams = stream.New(n.sendFrame, n.largestFrame)
 	for i := range n.lanes {
 		n.lanes[i] = make(chan job, windowSize)
 	}
 	if err := n.connect(); err != nil {
+		n.streams.Close()
 		return nil, err
 	}
 	if err := n.subscribe(); err != nil {
+		n.streams.Close()
 		n.stopDialing()
 		n.conn.Close()
 		return nil, fmt.Errorf("subscribing: %w", err)
@@ -202,7 +209,8 @@ func start(o Options, t timing) (*Node, error) {
 
 func (n *Node) newLife() *life {
 	epoch := seal.NewEpoch()
-	l := &life{epoch: epoch, began: n.now(), sealer: seal.NewSealer(n.options.Keys, n.options.Cluster, epoch, 0)}
+	l := &life{epoch: epoch, began: n.now()}
+	l.sealer = seal.NewSealer(n.options.Keys, n.options.Cluster, epoch, l.turn)
 	l.ahead.Store(int64(n.wallAhead()))
 	return l
 }
@@ -273,6 +281,7 @@ func (n *Node) Close() {
 			close(lane)
 		}
 		n.laning.Wait()
+		n.streams.Close()
 		close(n.ending)
 		n.sayGoodbye()
 		n.writer.end()
@@ -313,6 +322,7 @@ const (
 	toNode       = "m" // messages sent again
 	confirming   = "a"
 	asking       = "q"
+	streaming    = "s"
 )
 
 func (n *Node) subject(after string) string { return "pns4ones." + n.options.Cluster + "." + after }

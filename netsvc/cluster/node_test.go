@@ -518,22 +518,28 @@ type recording struct {
 	all  []*nats.Msg
 }
 
-func (s *service) record() *recording {
+// stranger is somebody with access to NATS; record is one who listens to everything.
+func (s *service) stranger() *recording {
 	s.t.Helper()
 	conn, err := nats.Connect(s.nats.URL(), nats.Timeout(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(conn.Close)
-	r := &recording{conn: conn}
-	if _, err := conn.Subscribe("pns4ones.>", func(m *nats.Msg) {
+	return &recording{conn: conn}
+}
+
+func (s *service) record() *recording {
+	s.t.Helper()
+	r := s.stranger()
+	if _, err := r.conn.Subscribe("pns4ones.>", func(m *nats.Msg) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.all = append(r.all, m)
 	}); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := conn.FlushTimeout(patience); err != nil {
+	if err := r.conn.FlushTimeout(patience); err != nil {
 		s.t.Fatal(err)
 	}
 	return r

@@ -19,6 +19,7 @@ type peer struct {
 	epoch  seal.Epoch
 	told   heartbeat
 	number uint64        // of the last heartbeat
+	turn   uint16        // its epoch's, of that
 	heard  time.Duration // when that was
 	// challenge is ours for it, echo its for us. It is proven when it has said ours.
 	challenge, echo uint64
@@ -27,13 +28,14 @@ type peer struct {
 	admits          bool // it takes ours
 	silent, lost    bool
 	noResponders    int // in a row
+	lastFrame       place
 	asked           time.Duration
 	words           [26]few // numbers of what it said, by kind, but for heartbeats and messages
 	problem         string
 	state           PeerState // as it was told last
 	since           time.Time
 
-	sendAgain, confirm, question, answers string // subjects
+	sendAgain, confirm, question, answers, frames string // subjects
 
 	receiving sync.Mutex // guards what follows
 	window    window
@@ -235,6 +237,7 @@ func (n *Node) beginAnew() {
 	n.noteCompany()
 	n.mu.Unlock()
 	n.sending.Unlock()
+	n.streams.LoseAll(errBeganAnew)
 	if err := n.subscribe(); err != nil {
 		n.log.Error("the cluster's subjects cannot be subscribed to", slog.Any("error", err))
 	}
@@ -342,7 +345,7 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		n.counts.dropped[droppedSeen].Add(1)
 		return
 	}
-	p.told, p.number, p.heard = *h, head.Number, now
+	p.told, p.turn, p.number, p.heard = *h, head.Turn, head.Number, now
 	if !h.spoken() {
 		p.refuse(n, "it speaks other versions of the protocol than this node")
 		return
@@ -393,7 +396,7 @@ func (n *Node) meet(epoch seal.Epoch) *peer {
 	p := &peer{
 		epoch: epoch, challenge: challenge(), since: time.Now(), state: PeerJoining,
 		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
-		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch),
+		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch), frames: n.subjectOf(epoch, streaming),
 	}
 	n.peers[epoch] = p
 	return p
@@ -460,6 +463,7 @@ func (n *Node) lose(p *peer, why string) {
 	for _, f := range n.flights {
 		f.settle(p, verdict{outcome: notSeen})
 	}
+	n.streams.Lose(p.epoch, ErrNodeLost)
 	n.noteState(p)
 	n.noteCompany()
 }
@@ -472,6 +476,7 @@ func (n *Node) leave(p *peer) {
 	}
 	delete(n.peers, p.epoch)
 	delete(n.absent, p.told.id)
+	n.streams.Lose(p.epoch, ErrNodeLeft)
 	n.note(slog.LevelInfo, "node left", slog.String("node", p.told.name))
 }
 

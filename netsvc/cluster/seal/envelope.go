@@ -43,6 +43,7 @@ const (
 	KindMoving          Kind = 'v'
 	KindChanged         Kind = 'c'
 	KindApplied         Kind = 'd'
+	KindFrame           Kind = 's' // of a stream
 	KindRecord          Kind = 'k' // of the bucket: Keys.SealRecord, never a Sealer's
 )
 
