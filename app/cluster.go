@@ -328,10 +328,10 @@ func (r *Registry) propose(ctx context.Context, id string, become func(old *App)
 			return a, proposed, nil
 		}
 		switch {
-		case errors.Is(err, ErrConflict):
-			continue
 		case errors.Is(err, ErrOutcomeUnknown):
 			return nil, nil, err
+		case errors.Is(err, ErrConflict):
+			continue
 		case ctx.Err() != nil: // it may have been agreed on nevertheless
 			return nil, nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 		}

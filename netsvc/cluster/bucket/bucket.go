@@ -90,12 +90,10 @@ type Status struct {
 
 // record is the newest one under a key.
 type record struct {
-	revision uint64
-	version  uint64 // 0: a marker, or it cannot be read
-	by       string
-	change   app.Change // until it is applied
-	applied  bool
-	owed     []notice // of earlier revisions, which are in this one
+	agreedChange // of version 0: a marker, or it cannot be read
+	revision     uint64
+	applied      bool
+	owed         []notice // of earlier revisions, which are in this one
 }
 
 // maxOwed bounds the peers that are answered about revisions that were overtaken.
@@ -119,6 +117,7 @@ type Bucket struct {
 	pending  *command       // that Run is to work off; used by it alone
 	applying sync.Mutex     // held while records are applied
 	deleting sync.WaitGroup // consumers of old watches
+	ended    chan struct{}  // closed when Run has ended
 
 	mu        sync.Mutex
 	moved     chan struct{} // closed and made anew when something has changed that Agree waits for
@@ -168,6 +167,7 @@ func New(o Options) (*Bucket, error) {
 		js:        js,
 		wake:      make(chan struct{}, 1),
 		commands:  make(chan *command),
+		ended:     make(chan struct{}),
 		moved:     make(chan struct{}),
 		state:     Joining,
 		since:     o.Clock.Now(),
@@ -276,9 +276,11 @@ func (b *Bucket) rolledBack(known []app.Change) (ids []string) {
 	if b.state != Live {
 		return nil
 	}
+	cluster := b.o.Apps.Membership().Cluster
 	for _, c := range known {
 		r := b.records[keyOf(c.ID)]
-		if c.Version > 0 && (r == nil || r.version < c.Version) || b.forked[c.ID] {
+		isBehind := r == nil || r.Version < c.Version || r.cluster != cluster
+		if c.Version > 0 && isBehind || b.forked[c.ID] {
 			ids = append(ids, c.ID)
 		}
 	}
@@ -412,8 +414,8 @@ func (b *Bucket) note(e entry) {
 		b.ignore(e, errors.New("its key is not one of an app"))
 		return
 	}
-	r := &record{revision: e.revision}
-	c, by, err := b.open(id, e)
+	c, err := b.open(id, e)
+	r := &record{agreedChange: c, revision: e.revision}
 	if err != nil {
 		b.ignore(e, err)
 		// Strangers can make as many keys as they like.
@@ -423,7 +425,6 @@ func (b *Bucket) note(e entry) {
 		}
 		return
 	}
-	r.version, r.by, r.change = c.Version, by, c
 	if n, noticed := b.notices[e.key]; noticed && n.revision <= e.revision {
 		delete(b.notices, e.key)
 		r.owe(n)
@@ -432,16 +433,20 @@ func (b *Bucket) note(e entry) {
 	b.unapplied[e.key] = true
 }
 
-// open opens the record of an app.
-func (b *Bucket) open(id string, e entry) (c app.Change, by string, err error) {
+// open opens the record of an app. With an error it has version 0.
+func (b *Bucket) open(id string, e entry) (agreedChange, error) {
 	if e.marker {
-		return c, "", errDeleted
+		return agreedChange{}, errDeleted
 	}
 	body, err := b.o.Keys().OpenRecord(b.o.Cluster, e.key, e.value)
 	if err != nil {
-		return c, "", err
+		return agreedChange{}, err
 	}
-	return decodeChange(id, body)
+	c, err := decodeChange(id, body)
+	if err != nil {
+		return agreedChange{}, err
+	}
+	return c, nil
 }
 
 var errDeleted = errors.New("it was deleted, which no node does")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -21,23 +22,27 @@ import (
 func (b *Bucket) Agree(ctx context.Context, c app.Change) error {
 	until := b.o.Clock.After(changeTime)
 	key := keyOf(c.ID)
-	body, err := encodeChange(c, b.o.Node)
-	if err != nil {
+	if err := b.waitLive(ctx, until); err != nil {
 		return err
 	}
-	if err := b.waitLive(ctx, until); err != nil {
+	cluster := b.o.Apps.Membership().Cluster
+	body, err := agreedChange{c, cluster, b.o.Node}.encode()
+	if err != nil {
 		return err
 	}
 	a := b.attempt(key, body)
 	defer b.give(a)
 	collecting := b.collect(c.ID)
 	for {
-		after, version := b.newest(key)
+		after, version := b.newest(key, cluster)
 		revision := b.found(a)
 		if revision == 0 && version >= c.Version {
 			b.drop(collecting)
 			if err := b.waitApplied(ctx, until, c.ID, version); err != nil {
-				return err
+				return a.orInDoubt(err)
+			}
+			if version > c.Version { // perhaps made from this very change, of which nothing was heard
+				return a.orInDoubt(app.ErrConflict)
 			}
 			return app.ErrConflict
 		}
@@ -104,15 +109,19 @@ func (a *attempt) orInDoubt(err error) error {
 	return err
 }
 
-// newest is the revision and the version under a key; 0 if there is nothing, or nothing that
-// can be read.
-func (b *Bucket) newest(key string) (revision, version uint64) {
+// newest is the revision under a key, 0 if there is nothing, and the version if a node of that
+// cluster has put it.
+func (b *Bucket) newest(key string, cluster uuid.UUID) (revision, version uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r := b.records[key]; r != nil {
-		return r.revision, r.version
+	r := b.records[key]
+	switch {
+	case r == nil:
+		return 0, 0
+	case r.cluster != cluster:
+		return r.revision, 0
 	}
-	return 0, 0
+	return r.revision, r.Version
 }
 
 // waitLive waits until the node is live. After a while, or if somebody has to decide
@@ -142,6 +151,8 @@ func (b *Bucket) wait(ctx context.Context, until <-chan time.Time, done func() (
 		case <-moved:
 		case <-until:
 			return orNoAnswer(problem)
+		case <-b.ended:
+			return &ProblemError{Code: Ended}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -157,7 +168,14 @@ func orNoAnswer(problem *ProblemError) *ProblemError {
 
 // waitApplied waits until the registry has a version of an app.
 func (b *Bucket) waitApplied(ctx context.Context, until <-chan time.Time, id string, version uint64) error {
-	return b.wait(ctx, until, func() (bool, error) { return b.o.Apps.Version(id) >= version, nil })
+	return b.wait(ctx, until, func() (bool, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.state == Out { // it may be of another cluster
+			return true, orNoAnswer(b.standing())
+		}
+		return b.o.Apps.Version(id) >= version, nil
+	})
 }
 
 // errOverwritten: somebody else has put a record meanwhile. It was noted.
@@ -209,6 +227,8 @@ func (b *Bucket) put(ctx context.Context, until <-chan time.Time, a *attempt, af
 			}
 		case <-until:
 			return 0, b.why(errors.Join(err, fetchErr))
+		case <-b.ended:
+			return 0, &ProblemError{Code: Ended}
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
@@ -401,7 +421,7 @@ func (b *Bucket) noticed(peer, key string, revision uint64) {
 	// A later record was taken over: it has this one in it.
 	later := have && r.applied && r.revision > revision
 	b.mu.Unlock()
-	if later && b.o.Apps.Version(id) >= r.version {
+	if later && b.o.Apps.Version(id) >= r.Version {
 		b.o.Applied(peer, key, revision, 0)
 	}
 }

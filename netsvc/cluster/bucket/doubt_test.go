@@ -16,14 +16,20 @@ import (
 // hold has changes of apps come to the test in place of the bucket, until let go.
 func (s *natsServer) hold() (held *nats.Subscription, letGo func()) {
 	s.t.Helper()
+	return s.holdSubject(subject("app.*"), "held.$1")
+}
+
+// holdSubject has what goes to one subject go to another one, where the test gets it.
+func (s *natsServer) holdSubject(from, to string) (held *nats.Subscription, letGo func()) {
+	s.t.Helper()
 	conn, _ := s.connect()
-	held, err := conn.SubscribeSync("held.*")
+	held, err := conn.SubscribeSync("held.>")
 	if err == nil {
 		err = conn.Flush()
 	}
-	account, from := s.Running().GlobalAccount(), subject("app.*")
+	account := s.Running().GlobalAccount()
 	if err == nil {
-		err = account.AddMapping(from, "held.$1")
+		err = account.AddMapping(from, to)
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -83,6 +89,41 @@ func TestAPutThatNobodyConfirmedCounts(t *testing.T) {
 	}
 	for _, n := range nodes {
 		n.untilVersion(a.ID, 2)
+	}
+}
+
+// A change was stored, nobody said so, and another node has changed the app since: the bucket
+// keeps only that, and it cannot be told whether the change is in it. Made anew, it might be
+// there twice.
+func TestAnotherNodeWasThereBeforeTheAnswer(t *testing.T) {
+	s := startNATS(t, nil)
+	m, nodes := three(t, s)
+	one, two := nodes[0], nodes[1]
+	a := one.create("a")
+	two.untilTitled(a.ID, "a")
+	m.mu.Lock()
+	m.deaf["web1"] = true
+	m.mu.Unlock()
+	one.deafenWatch(s)
+	held, letGo := s.hold()
+	done := make(chan error, 1)
+	go func() {
+		_, err := one.apps.RotateServerKey(a.ID, time.Hour)
+		done <- err
+	}()
+	put := next(t, held)
+	letGo()
+	s.store("app."+a.ID, put)
+	two.untilVersion(a.ID, 2)
+	two.rename(a, "b")
+	if err := <-done; !errors.Is(err, app.ErrOutcomeUnknown) {
+		t.Errorf("the change: %v", err)
+	}
+	for _, n := range nodes {
+		n.untilVersion(a.ID, 3)
+		if now, _ := n.apps.Get(a.ID); len(now.ServerKeys) != 2 || now.Title != "b" {
+			t.Errorf("%s: %d keys, title %q", n.name, len(now.ServerKeys), now.Title)
+		}
 	}
 }
 

@@ -95,6 +95,7 @@ type node struct {
 	apps   *app.Registry
 	bucket *bucket.Bucket
 	conn   *nats.Conn
+	leave  func() // ends the bucket, and nothing else
 	stop   func()
 
 	mu      sync.Mutex
@@ -195,12 +196,15 @@ func (m *mesh) start(name string, o options) *node {
 	m.mu.Lock()
 	m.nodes[name] = n
 	m.mu.Unlock()
+	n.leave = func() {
+		cancel()
+		<-done
+	}
 	n.stop = sync.OnceFunc(func() {
 		m.mu.Lock()
 		delete(m.nodes, name)
 		m.mu.Unlock()
-		cancel()
-		<-done
+		n.leave()
 		n.conn.Close()
 		n.apps.Close()
 	})

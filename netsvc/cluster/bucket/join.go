@@ -52,6 +52,8 @@ func (b *Bucket) command(ctx context.Context, do deed) error {
 	c := &command{do, make(chan error, 1)}
 	select {
 	case b.commands <- c:
+	case <-b.ended:
+		return &ProblemError{Code: Ended}
 	case <-ctx.Done():
 		return b.commandEnded(ctx)
 	}
@@ -151,11 +153,12 @@ func (b *Bucket) live() {
 	}
 }
 
-// all is the newest change of each app in the bucket. The caller holds mu.
+// all is the newest change of each app in the bucket, as far as the cluster has put it there
+// that the bucket is of. The caller holds mu.
 func (b *Bucket) all() (all []app.Change) {
 	for _, r := range b.records {
-		if r.version > 0 {
-			all = append(all, r.change)
+		if r.Version > 0 && b.meta != nil && r.cluster == b.meta.Cluster {
+			all = append(all, r.Change)
 		}
 	}
 	return all
@@ -211,7 +214,7 @@ func (b *Bucket) seed(ctx context.Context, cluster uuid.UUID) error {
 			return err // somebody else was faster: the next watch sees his
 		}
 	}
-	all, err := b.putApps(ctx, b.o.Apps.Known(), nil)
+	all, err := b.putApps(ctx, meta.Cluster, b.o.Apps.Known(), nil)
 	if err != nil {
 		return err
 	}
@@ -236,18 +239,18 @@ func (b *Bucket) putMeta(ctx context.Context, meta metaRecord) error {
 // putApps puts changes into the bucket, each with a version above what is there and what
 // is known here, and returns them so. An app of which the bucket has a version that stays,
 // as stays says (nil: none does), is left out.
-func (b *Bucket) putApps(ctx context.Context, changes []app.Change, stays func(known app.Change, version uint64) bool) (
-	put []app.Change, err error) {
+func (b *Bucket) putApps(ctx context.Context, cluster uuid.UUID, changes []app.Change,
+	stays func(known app.Change, version uint64) bool) (put []app.Change, err error) {
 	for _, c := range changes {
 		known := c
 		until := b.o.Clock.After(changeTime)
 		for {
-			after, version := b.newest(keyOf(c.ID))
+			after, version := b.newest(keyOf(c.ID), cluster)
 			if stays != nil && stays(known, version) {
 				break
 			}
 			c.Version = max(known.Version, version) + 1
-			err := b.putApp(ctx, until, c, after)
+			err := b.putApp(ctx, until, agreedChange{c, cluster, b.o.Node}, after)
 			if errors.Is(err, errOverwritten) {
 				continue
 			}
@@ -262,9 +265,9 @@ func (b *Bucket) putApps(ctx context.Context, changes []app.Change, stays func(k
 }
 
 // putApp puts a change over the revision after, and tells the peers.
-func (b *Bucket) putApp(ctx context.Context, until <-chan time.Time, c app.Change, after uint64) error {
+func (b *Bucket) putApp(ctx context.Context, until <-chan time.Time, c agreedChange, after uint64) error {
 	key := keyOf(c.ID)
-	body, err := encodeChange(c, b.o.Node)
+	body, err := c.encode()
 	if err != nil {
 		return err
 	}
@@ -320,7 +323,7 @@ func (b *Bucket) merge(ctx context.Context, meta metaRecord) error {
 		}
 		// Somebody else may put the same app meanwhile: then it is looked at again.
 		newer := func(looked app.Change, version uint64) bool { return version > looked.Version }
-		added, err := b.putApps(ctx, missing, newer)
+		added, err := b.putApps(ctx, meta.Cluster, missing, newer)
 		if err != nil {
 			return err
 		}
@@ -394,9 +397,9 @@ func (b *Bucket) restore(ctx context.Context) error {
 		alone[id] = true
 	}
 	newer := func(known app.Change, version uint64) bool {
-		return version > known.Version && !foreign && !alone[known.ID]
+		return version > known.Version && !alone[known.ID]
 	}
-	put, err := b.putApps(ctx, known, newer)
+	put, err := b.putApps(ctx, meta.Cluster, known, newer)
 	if err != nil {
 		return err
 	}
@@ -414,7 +417,7 @@ func (b *Bucket) deleteOthers(ctx context.Context, there []app.Change, known map
 			continue
 		}
 		key := keyOf(c.ID)
-		after, _ := b.newest(key)
+		after, _ := b.newest(key, noCluster)
 		within, cancel := ask(ctx)
 		marker := &nats.Msg{Subject: b.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
 		ack, err := b.js.PublishMsg(within, marker, jetstream.WithExpectLastSequencePerSubject(after))

@@ -244,6 +244,32 @@ func TestTheBucketIsOfAnotherCluster(t *testing.T) {
 	}
 }
 
+// The bucket has become another cluster's, and a record of that is here before the word that
+// it has: it holds for that cluster only.
+func TestARecordOfAnotherClusterIsNotTakenOver(t *testing.T) {
+	s := startNATS(t, nil)
+	m, nodes := three(t, s)
+	one := nodes[0]
+	a := one.create("a")
+	_, js := s.connect()
+	key := "app." + a.ID
+	put(t, js, key, m.keys.SealRecord("main", key,
+		[]byte(`{"v":1,"cluster":"6c1b8f0e-2f4e-4d3a-9c57-0a1b2c3d4e5f","version":9,"by":"web9","removed":true}`)))
+	for _, n := range nodes {
+		n.until("it says that the bucket is behind", func() bool {
+			return slices.Equal(n.bucket.Status().RolledBack, []string{a.ID})
+		})
+		if got := n.apps.Version(a.ID); got != 1 || !slices.Equal(n.titles(), []string{"a"}) {
+			t.Errorf("%s: version %d, there is %q", n.name, got, n.titles())
+		}
+	}
+	one.rename(a, "b")
+	for _, n := range nodes {
+		n.untilTitled(a.ID, "b")
+		n.until("all is well", func() bool { s := n.bucket.Status(); return s.RolledBack == nil && s.Unapplied == 0 })
+	}
+}
+
 // A node died while it restored the bucket.
 func TestRestoringGoesOn(t *testing.T) {
 	s := startNATS(t, nil)
@@ -289,7 +315,8 @@ func TestSeedingIsTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := "app." + first.ID
-	put(t, js, key, m.keys.SealRecord("main", key, []byte(`{"v":1,"version":1,"by":"web9","app":`+string(record)+`}`)))
+	put(t, js, key, m.keys.SealRecord("main", key, []byte(
+		`{"v":1,"cluster":"6c1b8f0e-2f4e-4d3a-9c57-0a1b2c3d4e5f","version":1,"by":"web9","app":`+string(record)+`}`)))
 
 	one, two := m.start("web1", options{fill: creating("own")}), m.start("web2", options{})
 	one.untilProblem(bucket.Seeding)

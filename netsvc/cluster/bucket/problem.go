@@ -16,6 +16,7 @@ type Code string
 // Why a node cannot change apps together with the others.
 const (
 	NotConnected Code = "not_connected" // there is no connection to NATS
+	Ended        Code = "ended"         // this node leaves the cluster: it stops, or another process takes over
 	NoAnswer     Code = "no_answer"     // JetStream does not answer
 	NoRight      Code = "no_right"      // the NATS user may not use Subject
 	NoJetStream  Code = "no_jetstream"  // NATS runs without JetStream, or the account has none
@@ -54,6 +55,8 @@ func (p *ProblemError) advice() string {
 	switch p.Code {
 	case NotConnected:
 		return "there is no connection to NATS"
+	case Ended:
+		return "this node is leaving the cluster: try again when it is back"
 	case NoAnswer:
 		return "JetStream does not answer: look whether it is switched on, and enough of its servers are there"
 	case NoRight:

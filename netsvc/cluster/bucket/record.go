@@ -33,14 +33,22 @@ const recordFormat = 1
 // appRecord is what is sealed under the key of an app.
 type appRecord struct {
 	Format  int             `json:"v"`
+	Cluster uuid.UUID       `json:"cluster"` // the bucket may become another cluster's
 	Version uint64          `json:"version"`
 	By      string          `json:"by"` // name of the node
 	App     json.RawMessage `json:"app,omitempty"`
 	Removed bool            `json:"removed,omitempty"`
 }
 
-func encodeChange(c app.Change, by string) ([]byte, error) {
-	r := appRecord{Format: recordFormat, Version: c.Version, By: by, Removed: c.App == nil}
+// agreedChange is a change of an app, with who put it into the bucket.
+type agreedChange struct {
+	app.Change
+	cluster uuid.UUID
+	by      string // name of the node
+}
+
+func (c agreedChange) encode() ([]byte, error) {
+	r := appRecord{Format: recordFormat, Cluster: c.cluster, Version: c.Version, By: c.by, Removed: c.App == nil}
 	if c.App != nil {
 		var err error
 		if r.App, err = c.App.MarshalRecord(); err != nil {
@@ -51,27 +59,27 @@ func encodeChange(c app.Change, by string) ([]byte, error) {
 }
 
 // decodeChange reads a record of the app with that id. The error quotes nothing of it.
-func decodeChange(id string, body []byte) (c app.Change, by string, err error) {
+func decodeChange(id string, body []byte) (c agreedChange, err error) {
 	var r appRecord
 	if err := json.Unmarshal(body, &r); err != nil {
-		return c, "", errors.New("it is no record of an app")
+		return c, errors.New("it is no record of an app")
 	}
-	c = app.Change{ID: id, Version: r.Version}
+	c = agreedChange{app.Change{ID: id, Version: r.Version}, r.Cluster, r.By}
 	switch {
 	case r.Format != recordFormat:
-		return c, "", fmt.Errorf("it is of format %d, this program knows %d: upgrade this node", r.Format, recordFormat)
-	case r.Version == 0 || r.Removed == (r.App != nil):
-		return c, "", errors.New("it is no record of an app")
+		return c, fmt.Errorf("it is of format %d, this program knows %d: upgrade this node", r.Format, recordFormat)
+	case r.Version == 0 || r.Cluster == noCluster || r.Removed == (r.App != nil):
+		return c, errors.New("it is no record of an app")
 	case r.Removed:
-		return c, r.By, nil
+		return c, nil
 	}
 	if c.App, err = app.ParseRecord(r.App); err != nil {
-		return c, "", err
+		return c, err
 	}
 	if c.App.ID != id {
-		return c, "", fmt.Errorf("it is of another app, %s", c.App.ID)
+		return c, fmt.Errorf("it is of another app, %s", c.App.ID)
 	}
-	return c, r.By, nil
+	return c, nil
 }
 
 // metaRecord is what is sealed under keyMeta.

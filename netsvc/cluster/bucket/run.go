@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/pns4ones/pns4ones/app"
 )
 
-// Run keeps the apps the same until ctx ends. It is to be called once.
+// Run keeps the apps the same until ctx ends. It is to be called once. Changes and commands
+// that are under way then, and later ones, fail with ErrUnavailable.
 func (b *Bucket) Run(ctx context.Context) {
 	defer b.deleting.Wait()
+	defer func() {
+		close(b.ended)
+		b.answer(&ProblemError{Code: Ended})
+	}()
 	pause := firstPause
 	for ctx.Err() == nil {
 		if !b.waitConnected(ctx) {
@@ -70,6 +73,10 @@ func (b *Bucket) waitConnected(ctx context.Context) bool {
 // rest waits for a while, unless the connection was made anew or a command is there.
 func (b *Bucket) rest(ctx context.Context, pause time.Duration) {
 	over := b.o.Clock.After(pause)
+	commands := b.commands
+	if b.pending != nil {
+		commands = nil // one after the other
+	}
 	for {
 		select {
 		case <-over:
@@ -79,8 +86,7 @@ func (b *Bucket) rest(ctx context.Context, pause time.Duration) {
 			if b.renewed() {
 				return
 			}
-		case c := <-b.commands:
-			b.pending = c
+		case b.pending = <-commands:
 			return
 		case <-ctx.Done():
 			return
@@ -206,6 +212,8 @@ func (b *Bucket) first(ctx context.Context, w *watch) error {
 			}
 			all = append(all, e)
 			done = e.last
+		case <-b.o.Clock.After(watchSilence): // somebody took out what was still to come
+			return errLack
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -410,115 +418,6 @@ func (b *Bucket) take(ctx context.Context, w *watch, e entry) error {
 		return b.decide(ctx)
 	}
 	return nil
-}
-
-// apply applies the records that were noted, and tells the peers that have put them. It
-// reports whether nothing is left to be applied.
-func (b *Bucket) apply() bool {
-	b.applying.Lock()
-	defer b.applying.Unlock()
-	records := b.newRecords()
-	if len(records) == 0 {
-		return true
-	}
-	changes := make([]app.Change, len(records))
-	for i, r := range records {
-		changes[i] = r.change
-	}
-	closed, err := b.o.Apply(changes)
-	if err != nil && !errors.Is(err, app.ErrHandingOver) && !errors.Is(err, app.ErrClosed) {
-		b.notStored(err)
-	}
-	all := true
-	var tell []func()
-	b.mu.Lock()
-	for i, r := range records {
-		key := keyOf(r.change.ID)
-		if b.o.Apps.Version(r.change.ID) < r.version {
-			all = false
-			continue
-		}
-		r.applied = true
-		sessions := 0
-		if i < len(closed) {
-			sessions = closed[i]
-		}
-		if b.records[key] == r {
-			delete(b.unapplied, key)
-		}
-		r.change = app.Change{} // the registry has it
-		if r.by != b.o.Node {
-			tell = append(tell, func() { b.o.Applied(r.by, key, r.revision, sessions) })
-		}
-		for _, n := range r.owed {
-			tell = append(tell, func() { b.o.Applied(n.peer, key, n.revision, 0) })
-		}
-		r.owed = nil
-	}
-	if all && b.problem != nil && b.problem.Code == NotStored {
-		b.setState(b.state, nil)
-	}
-	b.announce()
-	b.mu.Unlock()
-	for _, one := range tell {
-		one()
-	}
-	return all
-}
-
-// newRecords is the records that were not applied yet, in the order of their revisions.
-func (b *Bucket) newRecords() (records []*record) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	passed := false
-	for key := range b.unapplied {
-		r := b.records[key]
-		switch version := b.o.Apps.Version(r.change.ID); {
-		case r.version > version:
-			records = append(records, r)
-			continue
-		case r.version == version:
-			b.compare(r)
-		}
-		delete(b.unapplied, key)
-		r.change = app.Change{}
-		passed = true
-	}
-	if passed {
-		b.announce() // somebody may wait for it, and the registry has it without us
-	}
-	slices.SortFunc(records, func(x, y *record) int {
-		if x.revision < y.revision {
-			return -1
-		}
-		return 1
-	})
-	return records
-}
-
-// compare looks whether a record is what this node has under the same version. The caller
-// holds mu.
-func (b *Bucket) compare(r *record) {
-	r.applied = true
-	id := r.change.ID
-	here, there := b.o.Apps.Get(id)
-	same := there == (r.change.App != nil)
-	if same && there {
-		same = app.Same(here, r.change.App, b.o.Clock.Now())
-	}
-	if same {
-		delete(b.forked, id)
-		return
-	}
-	b.forked[id] = true
-	r.applied = false
-}
-
-// notStored says that the registry does not take something.
-func (b *Bucket) notStored(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.setState(b.state, &ProblemError{Code: NotStored, Err: err})
 }
 
 // deniedSubject is the subject that an error of the connection says may not be used.

@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -288,5 +289,29 @@ func TestTheNewestChangeIsAlwaysOnItsWay(t *testing.T) {
 	c.awaited(t, 2*time.Second) // now for the last one
 	if got := two.bucket.Status().Watches; got != 1 {
 		t.Errorf("%d watches, want 1", got)
+	}
+}
+
+// Nobody waits for a bucket that has ended.
+func TestWhatWaitsEndsWithTheBucket(t *testing.T) {
+	s := startNATS(t, nil)
+	one := newMesh(t, s).start("web1", options{clock: newClock()})
+	one.untilState(bucket.Live)
+	a := one.create("a")
+	s.Stop()
+	one.untilProblem(bucket.NotConnected)
+	done := make(chan error)
+	go func() {
+		_, err := one.apps.Rename(a.ID, "b")
+		done <- err
+	}()
+	go func() { done <- one.bucket.Restore(context.Background()) }()
+	one.leave()
+	_, later := one.apps.Rename(a.ID, "b")
+	for _, err := range []error{<-done, <-done, later, one.bucket.Take(context.Background())} {
+		var problem *bucket.ProblemError
+		if !errors.As(err, &problem) || problem.Code != bucket.Ended {
+			t.Errorf("it ended with %v", err)
+		}
 	}
 }
