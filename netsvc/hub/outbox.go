@@ -78,8 +78,7 @@ func (o *outbox) put(f *frame, queueBytes int) verdict {
 	if o.state == outDropped {
 		return notFor
 	}
-	frames, bytes := o.bound()
-	if frames > 0 && bytes+len(f.bytes) > queueBytes {
+	if o.head < len(o.queue) && o.isFull(len(f.bytes), queueBytes) {
 		switch o.state {
 		case outBlocked:
 			return tooSlow
@@ -102,17 +101,17 @@ func (o *outbox) put(f *frame, queueBytes int) verdict {
 	return wakeable
 }
 
-// bound is how many frames wait, and their bytes, as the bound of a queue has it: what is kept
-// does not count.
-func (o *outbox) bound() (frames, bytes int) {
-	frames, bytes = len(o.queue)-o.head, o.queuedBytes
+// isFull reports whether so many bytes more are too many for a queue in which something waits.
+// What is kept does not count.
+func (o *outbox) isFull(more, queueBytes int) bool {
+	frames, bytes := len(o.queue)-o.head, o.queuedBytes
 	if m := o.memory; m != nil {
 		frames, bytes = frames-m.again, bytes-m.againSize
 		if o.written > 0 {
 			frames, bytes = frames-1, bytes-len(o.queue[o.head].bytes)
 		}
 	}
-	return frames, bytes
+	return frames > 0 && bytes+more > queueBytes
 }
 
 // begin makes the caller the one who writes. It reports false if somebody does, or if
@@ -168,12 +167,16 @@ func (o *outbox) gather(buf []byte, frozen bool) []byte {
 func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*delivery) {
 	o.inFlight = 0
 	o.bytes += uint64(n)
+	var now time.Time
+	if n > 0 {
+		now = time.Now() // once: it takes longer than the rest of this
+	}
 	for n > 0 && o.head < len(o.queue) {
 		f := o.queue[o.head]
 		rest := len(f.bytes) - o.written
 		if m := o.memory; m != nil && !o.foreign {
 			if o.written == 0 {
-				m.begin(f, time.Now())
+				m.begin(f, now)
 			}
 			m.sent(min(n, rest), n >= rest)
 		}
@@ -202,7 +205,7 @@ func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*deli
 	}
 	if frames > 0 {
 		o.delivered += uint64(frames)
-		o.lastDelivery = time.Now().UnixNano()
+		o.lastDelivery = now.UnixNano()
 	}
 	if o.state == outDropped {
 		o.discard()

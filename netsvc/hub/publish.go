@@ -153,21 +153,20 @@ func (h *Hub) offer(r *registration, f *frame, queueBytes int) (verdict, *sessio
 // remembered session misses nothing that was meant for it, whatever it has become meanwhile.
 func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session) {
 	s := r.session
-	if r.more != nil && r.more.holder != nil {
-		s = r.more.holder.lock()
-		if s == nil {
+	s.mu.Lock()
+	if s.registration != r || s.out.state == outDropped {
+		s.mu.Unlock()
+		if s = r.successor(); s == nil {
 			return notFor, nil
 		}
 		f = f.under(s.registration.key)
-	} else {
-		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
-	if s.registration != r && (r.more == nil || r.more.holder == nil) {
-		return notFor, s
-	}
+	room := cap(s.out.queue)
 	v := s.out.put(f, queueBytes)
-	h.budget.recount(s)
+	if cap(s.out.queue) != room {
+		h.budget.recount(s)
+	}
 	switch v {
 	case wakeable:
 		h.startWriting()
@@ -186,6 +185,15 @@ func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session)
 		f.own.free(h.budget)
 	}
 	return v, s
+}
+
+// successor returns the session that has what is remembered of r's, locked; nil: nothing is, or
+// it is forgotten.
+func (r *registration) successor() *session {
+	if r.more == nil || r.more.holder == nil {
+		return nil
+	}
+	return r.more.holder.lock()
 }
 
 // lock returns the session that has what is remembered, locked; nil: it is forgotten.
