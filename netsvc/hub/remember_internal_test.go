@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -129,5 +131,32 @@ func TestWhatIsPublishedWhenASessionComesBackIsWrittenOnce(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%d sessions are being written for ever", p.writing.Load())
 		}
+	}
+}
+
+// TestAMessageForASessionThatComesBackMeanwhileReachesIt has a session come back between the
+// moment when who publishes collects it and that when the message is put into its queue.
+func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	first, _ := p.connection()
+	second, peer := p.connection()
+	if err := p.enterRemembered(first, "ann", 1); err != nil {
+		t.Fatal(err)
+	}
+	collected := first.registered()
+	if err := p.enterRemembered(second, "ann", 2); err != nil {
+		t.Fatal(err)
+	}
+	f := &frame{key: p.key, delivery: p.begin(), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
+	became, reached := p.offer(collected, f, 1<<20)
+	f.delivery.counted(1, f.memory(), p.budget)
+	if became != wakeable || reached != second {
+		t.Fatalf("the message is not in the queue of the connection that the session goes on on: %d", became)
+	}
+	p.flusherOf(second).push(second, alone)
+	got := make([]byte, len(f.bytes))
+	if _, err := io.ReadFull(peer, got); err != nil || !bytes.Equal(got, f.bytes) {
+		t.Errorf("%d bytes arrive: %v", len(got), err)
 	}
 }
