@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,7 @@ type Bucket struct {
 	records   map[string]*record
 	unapplied map[string]bool
 	forked    map[string]bool // ids: the bucket has something else under the same version
+	later     map[string]bool // ids: only a later version of the program can read what the bucket has
 	highest   uint64          // revision that is known
 	watched   uint64          // revision up to which the watch has brought everything
 	told      map[string]uint64
@@ -140,6 +142,7 @@ type Bucket struct {
 	doubted   bool // what is known of the bucket may not be what is there: a new watch tells
 	attempts  map[[sha256.Size]byte]*attempt
 	changes   map[string][]*collection
+	unsettled []*collection // that were put, in that order
 	ignored   uint64
 	logged    map[string]uint64
 	watches   uint64
@@ -174,6 +177,7 @@ func New(o Options) (*Bucket, error) {
 		records:   make(map[string]*record),
 		unapplied: make(map[string]bool),
 		forked:    make(map[string]bool),
+		later:     make(map[string]bool),
 		told:      make(map[string]uint64),
 		notices:   make(map[string]notice),
 		attempts:  make(map[[sha256.Size]byte]*attempt),
@@ -280,7 +284,7 @@ func (b *Bucket) rolledBack(known []app.Change) (ids []string) {
 	for _, c := range known {
 		r := b.records[keyOf(c.ID)]
 		isBehind := r == nil || r.Version < c.Version || r.cluster != cluster
-		if c.Version > 0 && isBehind || b.forked[c.ID] {
+		if c.Version > 0 && isBehind && !b.later[c.ID] || b.forked[c.ID] {
 			ids = append(ids, c.ID)
 		}
 	}
@@ -290,8 +294,11 @@ func (b *Bucket) rolledBack(known []app.Change) (ids []string) {
 
 // standing is what is the matter now; nil: nothing. The caller holds mu.
 func (b *Bucket) standing() *ProblemError {
-	if !b.connected {
+	switch {
+	case !b.connected:
 		return &ProblemError{Code: NotConnected}
+	case b.problem == nil && len(b.later) > 0:
+		return &ProblemError{Code: Later, Apps: slices.Sorted(maps.Keys(b.later))}
 	}
 	return b.problem
 }
@@ -416,6 +423,14 @@ func (b *Bucket) note(e entry) {
 	}
 	c, err := b.open(id, e)
 	r := &record{agreedChange: c, revision: e.revision}
+	delete(b.later, id)
+	if errors.Is(err, errLater) {
+		b.records[e.key], b.later[id] = r, true
+		delete(b.unapplied, e.key)
+		b.o.Logger.Error("a later version of the program has changed an app in a way that this one does not know",
+			slog.String("app", id))
+		return
+	}
 	if err != nil {
 		b.ignore(e, err)
 		// Strangers can make as many keys as they like.

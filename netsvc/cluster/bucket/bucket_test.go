@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +198,7 @@ func TestWhatStrangersPutIsIgnored(t *testing.T) {
 		"a purge marker":              {nil, nats.Header{"KV-Operation": {"PURGE"}, "Nats-Rollup": {"sub"}}},
 		"a record of another cluster": {sealtest.Keys(t).SealRecord("main", "app."+a.ID, []byte("{}")), nil},
 		"sealed, but no record":       {m.keys.SealRecord("main", "app."+a.ID, []byte("{}")), nil},
-		"a later format":              {m.keys.SealRecord("main", "app."+a.ID, []byte(`{"v":2}`)), nil},
+		"an impossible format":        {m.keys.SealRecord("main", "app."+a.ID, []byte(`{"v":-1}`)), nil},
 	} {
 		revision := publish(t, js, "app."+a.ID, c.value, c.header)
 		one.until(what+" is seen", func() bool { return one.bucket.Status().Revision >= revision })
@@ -237,6 +238,55 @@ func TestWhatStrangersPutIsIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	two.untilVersion(third, 1)
+}
+
+// A node that was upgraded has written something that this one cannot read. To put its own over
+// that would undo it, and nobody would hear of it.
+func TestWhatALaterVersionWroteIsNotPutOver(t *testing.T) {
+	s := startNATS(t, nil)
+	m := newMesh(t, s)
+	one := m.start("web1", options{})
+	one.untilState(bucket.Live)
+	a, other := one.create("a"), one.create("other")
+	_, js := s.connect()
+	before := get(t, js, "app."+a.ID)
+	put(t, js, "app."+a.ID, m.keys.SealRecord("main", "app."+a.ID, []byte(`{"v":2,"version":7}`)))
+	if p := one.untilProblem(bucket.Later); !slices.Equal(p.Apps, []string{a.ID}) {
+		t.Errorf("the problem is %v", p)
+	}
+	if s := one.bucket.Status(); s.State != bucket.Live || s.RolledBack != nil {
+		t.Errorf("it is %+v", s)
+	}
+	later := get(t, js, "app."+a.ID)
+	var problem *bucket.ProblemError
+	if _, err := one.apps.Rename(a.ID, "b"); !errors.As(err, &problem) || problem.Code != bucket.Later {
+		t.Errorf("a change: %v", err)
+	}
+	if err := one.bucket.Restore(t.Context()); err != nil {
+		t.Errorf("restore: %v", err)
+	}
+	if got := get(t, js, "app."+a.ID); !bytes.Equal(got, later) || one.apps.Version(other.ID) != 2 {
+		t.Errorf("it was put over: %v; the other app has version %d, want 2", !bytes.Equal(got, later), one.apps.Version(other.ID))
+	}
+	if now, _ := one.apps.Get(a.ID); now.Title != "a" {
+		t.Errorf("the title is %q", now.Title)
+	}
+	one.rename(other, "changed")
+	put(t, js, "app."+a.ID, before)
+	one.until("all is well", func() bool { return one.bucket.Status().Problem == nil })
+}
+
+func TestAnswersAreNotKeptForEver(t *testing.T) {
+	c := newClock()
+	one := newMesh(t, startNATS(t, nil)).start("web1", options{clock: c})
+	one.untilState(bucket.Live)
+	for i := range 3 {
+		one.create(fmt.Sprint(i))
+		c.advance(31 * time.Second)
+	}
+	if got := one.bucket.Collections(); got != 2 {
+		t.Errorf("answers to %d changes are kept, want 2", got)
+	}
 }
 
 func TestAChangeIsGivenUpInTheEnd(t *testing.T) {

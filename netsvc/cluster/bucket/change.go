@@ -34,7 +34,11 @@ func (b *Bucket) Agree(ctx context.Context, c app.Change) error {
 	defer b.give(a)
 	collecting := b.collect(c.ID)
 	for {
-		after, version := b.newest(key, cluster)
+		after, version, err := b.newest(key, cluster)
+		if err != nil {
+			b.drop(collecting)
+			return a.orInDoubt(err)
+		}
 		revision := b.found(a)
 		if revision == 0 && version >= c.Version {
 			b.drop(collecting)
@@ -110,18 +114,21 @@ func (a *attempt) orInDoubt(err error) error {
 }
 
 // newest is the revision under a key, 0 if there is nothing, and the version if a node of that
-// cluster has put it.
-func (b *Bucket) newest(key string, cluster uuid.UUID) (revision, version uint64) {
+// cluster has put it. The error says that it must not be put over.
+func (b *Bucket) newest(key string, cluster uuid.UUID) (revision, version uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.records[key]
+	id, _ := idOf(key)
 	switch {
 	case r == nil:
-		return 0, 0
+		return 0, 0, nil
+	case b.later[id]:
+		return 0, 0, &ProblemError{Code: Later, Apps: []string{id}}
 	case r.cluster != cluster:
-		return r.revision, 0
+		return r.revision, 0, nil
 	}
-	return r.revision, r.Version
+	return r.revision, r.Version, nil
 }
 
 // waitLive waits until the node is live. After a while, or if somebody has to decide
@@ -263,10 +270,14 @@ func isConflict(err error) bool {
 // collection is what peers answer to a change.
 type collection struct {
 	id       string
+	put      time.Time
 	revision uint64 // 0: not put yet
 	peers    []string
 	answers  map[string][]answer // of each peer, in the order in which they came
 }
+
+// keepAnswers is how long the answers to a change are kept for who wants to know them.
+const keepAnswers = time.Minute
 
 // maxAnswers bounds what is kept of a peer while a change is not put yet: answers to changes of
 // the same app before it.
@@ -303,12 +314,17 @@ func (b *Bucket) forget(c *collection) {
 }
 
 // agreed notes that a change was made. Earlier ones of the app that nobody has settled are
-// forgotten.
+// forgotten, and those of all apps after a while.
 func (b *Bucket) agreed(c *collection, revision uint64) {
 	live := b.o.Live()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.revision, c.peers = revision, live
+	c.revision, c.peers, c.put = revision, live, b.o.Clock.Now()
+	b.unsettled = append(b.unsettled, c)
+	for c.put.Sub(b.unsettled[0].put) > keepAnswers {
+		b.forget(b.unsettled[0])
+		b.unsettled = b.unsettled[1:]
+	}
 	for _, one := range slices.Clone(b.changes[c.id]) {
 		if one.revision != 0 && one.revision < revision {
 			b.forget(one)

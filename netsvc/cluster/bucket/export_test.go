@@ -25,5 +25,12 @@ func (b *Bucket) Noticed() int {
 	return len(b.notices)
 }
 
+// Collections is of how many apps answers are kept.
+func (b *Bucket) Collections() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.changes)
+}
+
 // ReadAbout reads what Notice and Confirmation made.
 var ReadAbout = readAbout

@@ -245,12 +245,15 @@ func (b *Bucket) putApps(ctx context.Context, cluster uuid.UUID, changes []app.C
 		known := c
 		until := b.o.Clock.After(changeTime)
 		for {
-			after, version := b.newest(keyOf(c.ID), cluster)
+			after, version, err := b.newest(keyOf(c.ID), cluster)
+			if err != nil {
+				return put, err
+			}
 			if stays != nil && stays(known, version) {
 				break
 			}
 			c.Version = max(known.Version, version) + 1
-			err := b.putApp(ctx, until, agreedChange{c, cluster, b.o.Node}, after)
+			err = b.putApp(ctx, until, agreedChange{c, cluster, b.o.Node}, after)
 			if errors.Is(err, errOverwritten) {
 				continue
 			}
@@ -386,7 +389,7 @@ func (b *Bucket) restore(ctx context.Context) error {
 	if err := b.putMeta(ctx, meta); err != nil {
 		return err
 	}
-	known := b.o.Apps.Known()
+	known := slices.DeleteFunc(b.o.Apps.Known(), func(c app.Change) bool { return b.isLater(c.ID) })
 	if foreign {
 		if err := b.deleteOthers(ctx, there, byID(known)); err != nil {
 			return err
@@ -410,6 +413,14 @@ func (b *Bucket) restore(ctx context.Context) error {
 	return b.o.Apps.Apply(put...)
 }
 
+// isLater reports whether only a later version of the program can read what the bucket has of
+// an app: that stays.
+func (b *Bucket) isLater(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.later[id]
+}
+
 // deleteOthers deletes the apps of another cluster from the bucket.
 func (b *Bucket) deleteOthers(ctx context.Context, there []app.Change, known map[string]app.Change) error {
 	for _, c := range there {
@@ -417,7 +428,10 @@ func (b *Bucket) deleteOthers(ctx context.Context, there []app.Change, known map
 			continue
 		}
 		key := keyOf(c.ID)
-		after, _ := b.newest(key, noCluster)
+		after, _, err := b.newest(key, noCluster)
+		if err != nil {
+			return err
+		}
 		within, cancel := ask(ctx)
 		marker := &nats.Msg{Subject: b.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
 		ack, err := b.js.PublishMsg(within, marker, jetstream.WithExpectLastSequencePerSubject(after))

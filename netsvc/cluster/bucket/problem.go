@@ -28,6 +28,7 @@ const (
 	OwnApps      Code = "own_apps"      // Apps are not in the bucket, or others
 	ChangedAlone Code = "changed_alone" // Apps were changed while the node was a single one
 	NotStored    Code = "not_stored"    // the database of this node does not take what the others have
+	Later        Code = "later"         // Apps were changed by a later version of the program, which this one cannot read
 )
 
 // ProblemError says what keeps a node from the others, and the way out.
@@ -85,6 +86,9 @@ func (p *ProblemError) advice() string {
 			"«pns4onesadmin cluster restore» gives all nodes these apps as they are here"
 	case NotStored:
 		return "the database of this node did not take what the other nodes have"
+	case Later:
+		return "a node with a later version of the program has changed apps in a way that this one does not know, " +
+			"here they are as they were before: upgrade this node"
 	}
 	return string(p.Code)
 }

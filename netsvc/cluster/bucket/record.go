@@ -40,6 +40,9 @@ type appRecord struct {
 	Removed bool            `json:"removed,omitempty"`
 }
 
+// errLater: a record is of a later version of the program.
+var errLater = errors.New("it is of a later version of the program")
+
 // agreedChange is a change of an app, with who put it into the bucket.
 type agreedChange struct {
 	app.Change
@@ -66,9 +69,9 @@ func decodeChange(id string, body []byte) (c agreedChange, err error) {
 	}
 	c = agreedChange{app.Change{ID: id, Version: r.Version}, r.Cluster, r.By}
 	switch {
-	case r.Format != recordFormat:
-		return c, fmt.Errorf("it is of format %d, this program knows %d: upgrade this node", r.Format, recordFormat)
-	case r.Version == 0 || r.Cluster == noCluster || r.Removed == (r.App != nil):
+	case r.Format > recordFormat:
+		return c, errLater
+	case r.Format != recordFormat || r.Version == 0 || r.Cluster == noCluster || r.Removed == (r.App != nil):
 		return c, errors.New("it is no record of an app")
 	case r.Removed:
 		return c, nil

@@ -222,6 +222,7 @@ func (b *Bucket) first(ctx context.Context, w *watch) error {
 	b.records = make(map[string]*record, len(all))
 	clear(b.unapplied)
 	clear(b.forked)
+	clear(b.later)
 	b.meta, b.metaAt, b.denied = nil, 0, ""
 	b.highest, b.watched = w.sequence, w.sequence
 	for _, e := range all {
