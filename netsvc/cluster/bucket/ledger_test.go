@@ -67,17 +67,14 @@ func (l *ledger) between() {
 func (l *ledger) mistreat(held *nats.Msg, conn *nats.Conn, random *rand.Rand) {
 	id, _ := strings.CutPrefix(held.Subject, "held.")
 	m := &nats.Msg{Subject: subject("app." + id), Reply: held.Reply, Header: held.Header, Data: held.Data}
-	switch random.IntN(5) {
+	switch random.IntN(4) {
 	case 0: // lost
 	case 1: // its answer is lost
 		m.Reply = ""
 		conn.PublishMsg(m)
 	case 2: // late
 		time.AfterFunc(time.Duration(random.IntN(3000))*time.Millisecond, func() { conn.PublishMsg(m) })
-	case 3: // twice
-		conn.PublishMsg(m)
-		conn.PublishMsg(m)
-	case 4: // refused for a moment
+	case 3: // refused for a moment
 		held.Respond([]byte(`{"error":{"code":503,"err_code":10008,"description":"unavailable"},"stream":"","seq":0}`))
 	}
 }
