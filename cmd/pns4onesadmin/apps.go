@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -86,10 +87,12 @@ func (p *program) listCommand() *cobra.Command {
 			return p.printJSON(apps)
 		case p.onlyNames():
 			return printNames(p, apps, func(a control.App) string { return a.ID })
-		case len(apps) == 0 && olderThan > 0:
+		case len(apps) > 0:
+			p.missing(apps[0].MissingNodes)
+		case olderThan > 0:
 			p.say("admin.no_older_keys")
 			return nil
-		case len(apps) == 0:
+		default:
 			p.say("admin.no_apps", "program", commandName)
 		}
 		switch {
@@ -159,9 +162,9 @@ func (p *program) resetToken() *cobra.Command {
 		}
 		p.say("admin.tokens_reset", "title", locale.Clean(a.Title))
 		if p.json {
-			return p.printJSON(reset)
+			err = p.printJSON(reset)
 		}
-		return nil
+		return cmp.Or(err, p.settled(reset.PendingNodes))
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
 	return cmd
@@ -231,7 +234,7 @@ func (p *program) create() *cobra.Command {
 			return err
 		}
 		p.say("admin.created")
-		return nil
+		return p.settled(a.PendingNodes)
 	})
 	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, p.text.T("admin.flag_if_missing"))
 	return withForms(checkedBefore(cmd, func(args []string) error { return checkTitle(args[0]) }), formName)
@@ -279,7 +282,7 @@ func (p *program) rename(ctx context.Context, r registry, a control.App, args []
 	if err != nil {
 		return err
 	}
-	return p.printApp(renamed)
+	return cmp.Or(p.printApp(renamed), p.settled(renamed.PendingNodes))
 }
 
 // printApp writes an app for a person or a script.
@@ -291,6 +294,7 @@ func (p *program) printApp(a control.App) error {
 		return printNames(p, []control.App{a}, func(a control.App) string { return a.ID })
 	}
 	p.printBlock(p.appFields(a))
+	p.missing(a.MissingNodes)
 	return nil
 }
 
@@ -355,7 +359,7 @@ func (p *program) rotateServerKey() *cobra.Command {
 		} else {
 			p.say("admin.server_key_changed")
 		}
-		return nil
+		return p.settled(change.PendingNodes)
 	})
 	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
@@ -388,7 +392,7 @@ func (p *program) rotateClientKey() *cobra.Command {
 			changed := either(change.ClosedSessions == 0, "admin.client_key_changed_idle", "admin.client_key_changed")
 			p.say(changed, "N", change.ClosedSessions)
 		}
-		return nil
+		return p.settled(change.PendingNodes)
 	})
 	durationFlag(cmd.Flags(), &grace, "grace", p.text.T("admin.flag_grace"))
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
@@ -420,9 +424,9 @@ func (p *program) remove() *cobra.Command {
 		removed := either(change.ClosedSessions == 0, "admin.removed_idle", "admin.removed")
 		p.say(removed, "title", locale.Clean(a.Title), "N", change.ClosedSessions)
 		if p.json {
-			return p.printJSON(change)
+			err = p.printJSON(change)
 		}
-		return nil
+		return cmp.Or(err, p.settled(change.PendingNodes))
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, p.text.T("admin.flag_yes"))
 	cmd.ValidArgsFunction = p.completeFirstApp

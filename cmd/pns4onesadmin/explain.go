@@ -126,6 +126,7 @@ func (p *program) explainPeople(ctx context.Context, client *control.Client, app
 	if err != nil {
 		return err
 	}
+	p.missing(found.MissingNodes)
 	people, total := meant(found.People), found.Total
 	if len(people) < len(found.People) {
 		total = len(people)

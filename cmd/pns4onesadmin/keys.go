@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,9 +56,9 @@ func (p *program) revokeOldCommand() *cobra.Command {
 			p.say("admin.old_keys_revoked", "N", change.ClosedSessions, "title", locale.Clean(a.Title))
 		}
 		if p.json {
-			return p.printJSON(change)
+			err = p.printJSON(change)
 		}
-		return nil
+		return cmp.Or(err, p.settled(change.PendingNodes))
 	})
 	flags := cmd.Flags()
 	flags.BoolVar(&server, "server", false, p.text.T("admin.flag_only_server"))
@@ -198,7 +200,12 @@ func (p *program) rotateInto(ctx context.Context, r registry, due []control.Rota
 	if do.grace > 0 {
 		p.say("admin.rotated_grace", "time", formatTime(time.Now().Add(do.grace)))
 	}
-	return nil
+	var pending []string
+	for _, change := range changes {
+		pending = append(pending, change.PendingNodes...)
+	}
+	slices.Sort(pending)
+	return p.settled(slices.Compact(pending))
 }
 
 // matchAll finds the apps that refs mean, each once.

@@ -68,7 +68,7 @@ func (p *program) importKeys(ctx context.Context, r registry, args []string) err
 	if len(report.Imported)+len(report.Present) == 0 && len(report.Problems) > 0 {
 		return failure("admin.nothing_imported")
 	}
-	return nil
+	return p.settled(report.PendingNodes)
 }
 
 // importProblem says a problem by its code; one without a text of ours in the

@@ -60,7 +60,8 @@ func (k kicking) check(cmd *cobra.Command) error {
 		return wrongUsage("admin.wrong_arguments", "usage", commandName+" "+cmd.Use)
 	}
 	for _, id := range k.ids {
-		if _, err := strconv.ParseUint(id, 10, 64); err != nil {
+		number, node, ofNode := strings.Cut(id, "@") // 482@web1 in a cluster
+		if _, err := strconv.ParseUint(number, 10, 64); err != nil || ofNode && node == "" {
 			return wrongUsage("admin.no_session_number", "session", locale.Clean(id))
 		}
 	}
@@ -88,10 +89,12 @@ func (p *program) kick(ctx context.Context, client *control.Client, k kicking) e
 			}
 			k.query.AppID = a.ID
 		}
+		var missing []string
 		var err error
-		if chosen, _, err = allSessions(ctx, client, k.query); err != nil {
+		if chosen, _, missing, err = allSessions(ctx, client, k.query); err != nil {
 			return err
 		}
+		p.missing(missing)
 		if len(chosen) == 0 {
 			return notFoundError{locale.NewText("admin.kick_nobody")}
 		}

@@ -95,6 +95,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon":   startDaemon,
 			"pretend":  pretend,
+			"answer":   answerFrom,
 			"exits":    exits,
 			"sessions": waitForSessions,
 			"field":    setField,
@@ -198,6 +199,30 @@ func pretend(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		io.WriteString(w, upgrade)
 	})
+	running.server = &http.Server{Handler: answers}
+	running.serving.Go(func() { running.server.Serve(ln) })
+	ts.Defer(running.stop)
+}
+
+// answerFrom answers at the control channel from a file until the end of the script or the next
+// «pretend» or «answer»: answer FILE, with lines of a method, a path, a status and what is
+// answered. What no line is about is not found.
+func answerFrom(ts *testscript.TestScript, _ bool, args []string) {
+	answers := http.NewServeMux()
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 4)
+		status, err := strconv.Atoi(fields[2])
+		ts.Check(err)
+		answers.HandleFunc(fields[0]+" "+fields[1], func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			io.WriteString(w, fields[3])
+		})
+	}
+	running := ts.Value(pretenderKey{}).(*pretender)
+	running.stop()
+	ln, err := net.Listen("unix", ts.Getenv("PNS4ONES_CONTROL"))
+	ts.Check(err)
 	running.server = &http.Server{Handler: answers}
 	running.serving.Go(func() { running.server.Serve(ln) })
 	ts.Defer(running.stop)

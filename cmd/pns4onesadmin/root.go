@@ -67,6 +67,8 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(
 		p.infobasesCommand(),
 		p.explainCommand(),
+		p.nodesCommand(),
+		p.clusterCommand(),
 		p.logsCommand(),
 		p.eventsCommand(),
 		p.logLevelCommand(),

@@ -28,7 +28,8 @@ type sending struct {
 	serverKey     string
 	token         string // that the key was changed for
 	insecure      bool
-	require       bool // a session for every recipient
+	require       bool     // a session for every recipient
+	unconfirmed   []string // nodes that may or may not have got it
 }
 
 // Bounds of one command.
@@ -139,16 +140,20 @@ func (p *program) reportSent(s *sending, results []sentTo, sessions int) error {
 	if sessions > 0 {
 		p.say("admin.sent", "N", sessions)
 	}
+	slices.Sort(s.unconfirmed)
+	unconfirmed := slices.Compact(s.unconfirmed)
+	p.unconfirmed(unconfirmed)
 	unusable := s.message.UnusableKeys()
 	if len(unusable) > 0 {
 		p.warn("admin.unusable_keys", "keys", quoted(unusable))
 	}
 	if p.json {
 		object := struct {
-			Sessions     int      `json:"sessions"`
-			Recipients   []sentTo `json:"recipients,omitempty"`
-			UnusableKeys []string `json:"unusable_keys,omitempty"`
-		}{sessions, nil, unusable}
+			Sessions         int      `json:"sessions"`
+			UnconfirmedNodes []string `json:"unconfirmed_nodes,omitempty"`
+			Recipients       []sentTo `json:"recipients,omitempty"`
+			UnusableKeys     []string `json:"unusable_keys,omitempty"`
+		}{sessions, unconfirmed, nil, unusable}
 		if len(results) > 1 {
 			object.Recipients = results
 		}
@@ -311,6 +316,8 @@ func (p *program) throughControl(ctx context.Context, s *sending) (way deliver, 
 		}
 	}
 	return func(ctx context.Context, to wire.Recipient) (int, error) {
-		return client.Send(ctx, a.ID, to, s.message)
+		sent, err := client.SendCounting(ctx, a.ID, to, s.message)
+		s.unconfirmed = append(s.unconfirmed, sent.UnconfirmedNodes...)
+		return sent.Sessions, err
 	}, client.Close, nil
 }

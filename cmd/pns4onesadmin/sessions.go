@@ -85,10 +85,11 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 		}
 		query.AppID = a.ID
 	}
-	found, total, err := allSessions(ctx, client, query)
+	found, total, missing, err := allSessions(ctx, client, query)
 	if err != nil {
 		return err
 	}
+	p.missing(missing)
 	switch {
 	case p.json:
 		return p.printJSON(found)
@@ -110,10 +111,10 @@ func (p *program) sessions(ctx context.Context, client *control.Client, ref stri
 const maxOfPage = 1000
 
 // allSessions reads page after page, up to query.Limit sessions or all. total is
-// how many there are.
+// how many there are, missing are nodes of the cluster that did not answer.
 func allSessions(
 	ctx context.Context, client *control.Client, query control.SessionQuery,
-) (found []control.Session, total int, err error) {
+) (found []control.Session, total int, missing []string, err error) {
 	most := query.Limit
 	found = []control.Session{}
 	for {
@@ -123,12 +124,17 @@ func allSessions(
 		}
 		page, err := client.Sessions(ctx, query)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
 		found = append(found, page.Sessions...)
+		for _, node := range page.MissingNodes {
+			if !slices.Contains(missing, node) {
+				missing = append(missing, node)
+			}
+		}
 		query.After = page.Next
 		if page.Next == "" || most > 0 && len(found) >= most {
-			return found, page.Total, nil
+			return found, page.Total, missing, nil
 		}
 	}
 }

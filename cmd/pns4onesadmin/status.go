@@ -110,6 +110,9 @@ func (p *program) statusFields(s control.Status) []field {
 		add("tls_failure", locale.Clean(s.TLSFailure))
 	}
 	add("log_level", s.LogLevel)
+	if s.Cluster != nil {
+		fields = append(fields, p.clusterFields(s.Cluster)...)
+	}
 	add("apps", count(p, s.Apps))
 	add("sessions", count(p, s.Sessions)+"  "+p.text.T("admin.opened_closed",
 		"opened", words.Rate(s.Rates.Opened),

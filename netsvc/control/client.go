@@ -172,24 +172,28 @@ func (c *Client) CloseSession(ctx context.Context, id string, since time.Time) e
 	return err
 }
 
-// Send sends a message of an app and returns the number of sessions it was
-// queued for. All characters arrive as they are, and the data in its order; text
-// that is not UTF-8 is refused.
+// Send is SendCounting for who wants to know the number of sessions alone.
 func (c *Client) Send(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (sessions int, err error) {
+	sent, err := c.SendCounting(ctx, appID, to, m)
+	return sent.Sessions, err
+}
+
+// SendCounting sends a message of an app and returns how many sessions it was queued for. All
+// characters arrive as they are, and the data in its order; text that is not UTF-8 is refused.
+func (c *Client) SendCounting(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (Sent, error) {
 	n := m.Notification
 	texts := []string{to.IbID, to.UserID, to.UserGroup, m.Topic, n.Title, n.Body, n.Icon, n.Action}
 	for _, p := range m.Data {
 		texts = append(texts, p.Key, p.Value)
 	}
 	if err := checkText(CodeBadRequest, texts...); err != nil {
-		return 0, err
+		return Sent{}, err
 	}
-	answer, err := ask[Sent](ctx, c, "POST", "/messages", messageBody{
+	return ask[Sent](ctx, c, "POST", "/messages", messageBody{
 		AppID:     appID,
 		Recipient: recipientBody{Type: to.Type, IbID: to.IbID, UserID: to.UserID, UserGroup: to.UserGroup},
 		Message:   m.AppendJSON(nil),
 	})
-	return answer.Sessions, err
 }
 
 // Import takes over the apps of an old keys file. It does not close file.

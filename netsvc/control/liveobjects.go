@@ -87,7 +87,9 @@ const (
 	EventAppChanged          = "app_changed"
 	// EventUnmet: a message reached no session. Of one recipient it comes once a minute at
 	// most, of all together ten times a second.
-	EventUnmet      = "message_without_recipient"
+	EventUnmet = "message_without_recipient"
+	// EventNode: another node of the cluster joined, is live, silent or lost, or left.
+	EventNode       = "node"
 	EventStatistics = "statistics"
 	EventLost       = "lost" // the follower was too slow
 )
@@ -96,14 +98,15 @@ const (
 func EventKinds() []string {
 	return []string{
 		EventSessionOpened, EventSessionChanged, EventSessionClosed, EventSessionDetached, EventSessionResumed,
-		EventRegistrationRefused, EventAppChanged, EventUnmet,
+		EventRegistrationRefused, EventAppChanged, EventUnmet, EventNode,
 		EventStatistics,
 	}
 }
 
 // Event is something that happened. Which fields it has depends on Event: a
 // session_… has Session, a registration_refused has Peer, an app_changed has
-// AppID, Title and Change, a statistics has Statistics, a lost has Lost.
+// AppID, Title and Change, a node has PeerNode and Change, a statistics has Statistics, a lost
+// has Lost.
 type Event struct {
 	Time   time.Time `json:"time"`
 	Event  string    `json:"event"`
@@ -116,8 +119,11 @@ type Event struct {
 
 	AppID string `json:"app_id,omitempty"`
 	Title string `json:"title,omitempty"`
-	// created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset
+	// created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset;
+	// of a node joined, live, silent, lost, left
 	Change string `json:"change,omitempty"`
+	// PeerNode is the other node that a node event tells of.
+	PeerNode string `json:"peer_node,omitempty"`
 
 	// Of message_without_recipient, which has AppID too: whom it was for, and how many
 	// messages for the same there were since the last such event.

@@ -61,7 +61,7 @@ func TestEachRecordOfTheLogHasASentence(t *testing.T) {
 }
 
 // deeds are the actions in Go code that records of administration name.
-var deeds = regexp.MustCompile(`(?:audit|auditApp|namesChanged)\(r, "([^"]+)"`)
+var deeds = regexp.MustCompile(`(?:audit|auditApp|namesChanged|decide)\(r, "([^"]+)"`)
 
 func TestEachDeedOfAnAdministratorIsSaid(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,8 @@ var (
 func Refusal(text *locale.Localizer, place Place, e *control.Error) string {
 	message := locale.Clean(e.Message)
 	id := place.refused + e.Code
-	said := text.T(id, "message", message, "line", e.Line, "other", e.OtherLine, "node", locale.Clean(e.Node))
+	said := text.T(id, "message", message, "line", e.Line, "other", e.OtherLine, "node", locale.Clean(e.Node),
+		"apps", locale.Clean(strings.Join(e.Apps, ", ")))
 	if said != id {
 		if len(e.Holders) > 0 {
 			said += " " + text.T("live.held_by", "holders", holders(text, e.Holders))

@@ -21,6 +21,7 @@ func TestARefusalIsSaidByItsCode(t *testing.T) {
 				control.CodeTooManyKeys, control.CodeTooLarge, control.CodeForbidden, control.CodeBadSettings, control.CodeTooManyFollowers,
 				control.CodeNotStored, control.CodeInternal,
 				control.CodeNodeNotFound, control.CodeNodeUnreachable,
+				control.CodeNoCluster, control.CodeJoined, control.CodeNeverJoined, control.CodeAppsDiffer,
 			} {
 				got := say.Refusal(text, place, &control.Error{Code: code, Message: "the daemon's words"})
 				if got == text.T(name+".failed", "error", "the daemon's words") {

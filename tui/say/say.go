@@ -149,6 +149,11 @@ func (w Words) Event(e control.Event) string {
 			"opened", w.Rate(s.Rates.Opened),
 			"closed", w.Rate(s.Rates.Closed),
 			"memory", w.Bytes(s.MemoryBytes))
+	case e.Event == control.EventNode:
+		id := "live.event_node_" + e.Change
+		if text := w.Text.T(id, "node", locale.Clean(e.PeerNode)); text != id {
+			return text
+		}
 	case e.Change != "":
 		return w.Text.T("live.app_changed", "app", locale.Clean(e.Title), "change", w.Text.T("live.change_"+e.Change))
 	}
@@ -185,6 +190,9 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 	say := func(id string, args ...any) { lines = append(lines, w.Text.T("live.explain_"+id, args...)) }
 	detail := func(text string) { lines = append(lines, "  "+text) }
 
+	if len(e.MissingNodes) > 0 {
+		say("missing_nodes", "nodes", locale.Clean(strings.Join(e.MissingNodes, ", ")))
+	}
 	if e.ConnectedTotal > 0 {
 		say("connected", "N", e.ConnectedTotal)
 		for _, s := range e.Connected {

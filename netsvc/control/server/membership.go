@@ -46,9 +46,9 @@ func (s *Server) joinCluster(r *http.Request) (reply, error) {
 	}
 	switch body.Apps {
 	case control.JoinMerging:
-		return s.decide(r, "join cluster, merging the apps", s.membership.Merge)
+		return s.decide(r, "merge cluster apps", s.membership.Merge)
 	case control.JoinTaking:
-		return s.decide(r, "join cluster, taking its apps", s.membership.Take)
+		return s.decide(r, "take cluster apps", s.membership.Take)
 	}
 	return nil, badRequest("apps %q: expected %s or %s", body.Apps, control.JoinMerging, control.JoinTaking)
 }
@@ -58,7 +58,7 @@ func (s *Server) restoreCluster(r *http.Request) (reply, error) {
 	if s.membership == nil {
 		return nil, errAlone
 	}
-	return s.decide(r, "restore the apps of the cluster", s.membership.Restore)
+	return s.decide(r, "restore cluster apps", s.membership.Restore)
 }
 
 func (s *Server) decide(r *http.Request, action string, do func(context.Context) error) (reply, error) {

@@ -118,7 +118,7 @@ func TestStreamsRefuseWhatTheyDoNotKnow(t *testing.T) {
 		"/v1/logs?follow=perhaps":    "follow: expected true or false",
 		"/v1/logs?grep=x":            "expected one of level, q, message, since, tail, follow",
 		"/v1/logs?since=yesterday":   "since: expected a time like",
-		"/v1/events?event=birthday":  "expected one of session_opened, session_changed, session_closed, session_detached, session_resumed, registration_refused, app_changed, message_without_recipient, statistics",
+		"/v1/events?event=birthday":  "expected one of session_opened, session_changed, session_closed, session_detached, session_resumed, registration_refused, app_changed, message_without_recipient, node, statistics",
 		"/v1/status?by_app=perhaps":  "by_app: expected true or false",
 		"/v1/explain?ib=x&user=y":    "app: is required",
 		"/v1/explain?app=x&user=y":   "ib: is required",
