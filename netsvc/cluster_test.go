@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -101,7 +103,7 @@ func (d *daemon) post(token, topic string) http.Header {
 	return response.Header
 }
 
-// status asks one of the doors how the daemon is, and returns code and body.
+// health asks one of the doors how the daemon is, and returns code and body.
 func health(t *testing.T, url string) string {
 	t.Helper()
 	response, err := http.Get(url)
@@ -207,5 +209,120 @@ func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
 	})
 	if c := stranger.cluster(); c.AppsProblemCode != "other_key" {
 		t.Errorf("the apps: %s", c.AppsProblem)
+	}
+}
+
+// TestANodeLeavesNothingBehind runs alone, for it counts goroutines.
+func TestANodeLeavesNothingBehind(t *testing.T) {
+	nats := natstest.Start(t, natstest.JetStream(t))
+	key := clusterKey(t)
+	before := runtime.NumGoroutine()
+	nodes := startNodes(t, nats, key, 2)
+	a := nodes[0].create("app")
+	eventually(t, "the app to be everywhere", nodes[1].knows(a))
+	nats.Stop()
+	eventually(t, "the node to be cut off", nodes[1].isState(control.NodeCutOff))
+	for _, d := range nodes {
+		if err := d.stop(); err != nil {
+			t.Error(err)
+		}
+		d.Client.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, "goroutines are back to what they were", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+func TestASingleNodeSaysNothingOfClusters(t *testing.T) {
+	t.Parallel()
+	c := settings(t.TempDir())
+	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
+	d := start(t, netsvc.Options{Config: c})
+	status, err := d.Status(t.Context())
+	if err != nil || status.Cluster != nil {
+		t.Errorf("%+v, %v", status.Cluster, err)
+	}
+	if text := get(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", d.MetricsPort())); strings.Contains(text, "cluster") {
+		t.Errorf("metrics:\n%s", text)
+	}
+	if got := health(t, d.url("/healthz?cluster")); got != `200 {"status":"ok"}` {
+		t.Errorf("health: %s", got)
+	}
+}
+
+// TestTheKeyOfTheClusterIsReadAgain goes the way of a change of keys, up to where the node
+// seals with the new one, and back to a file that cannot be used.
+func TestTheKeyOfTheClusterIsReadAgain(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	key := clusterKey(t)
+	startNodes(t, nats, key, 1)
+	const common = onLoopback + "cluster_node = \"web2\"\ncluster_key = \"new.key\"\n"
+	r := startReloadableWith(t, common+fmt.Sprintf("cluster_nats = [%q]\n", nats.URL()), func(folder string) {
+		if _, err := seal.WriteNewKey(filepath.Join(folder, "new.key")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	eventually(t, "the node to be refused", r.isState(control.NodeRefused))
+	other, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(r.folder, "new.key")
+	if err := os.WriteFile(path, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Client.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the node to be live", r.isState(control.NodeLive))
+
+	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Client.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "new.key") {
+		t.Errorf("a file without keys: %v", err)
+	}
+	if err := os.WriteFile(path, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, common+fmt.Sprintf("cluster_nats = [%q]\ncluster_wait = \"2s\"\ncluster_name = \"other\"\n", nats.URL()))
+	report, err := r.Client.Reload(t.Context())
+	if err != nil || fmt.Sprint(report.Applied, report.RestartNeeded) != "[cluster_wait] [cluster_name]" {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if c := r.cluster(); c.State != control.NodeLive || c.Name != "main" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestWhatKeepsADaemonFromItsClusterKeepsItFromStarting(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t)
+	folder := t.TempDir()
+	nonsense, other := filepath.Join(folder, "nonsense"), filepath.Join(folder, "other")
+	for _, path := range []string{nonsense, other} {
+		if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for setting, change := range map[string]func(*config.Config){
+		"cluster_key":             func(c *config.Config) { c.ClusterKey = nonsense },
+		"cluster_credentials":     func(c *config.Config) { c.ClusterCredentials = nonsense },
+		"cluster_ca":              func(c *config.Config) { c.ClusterCA = nonsense },
+		"cluster_certificate":     func(c *config.Config) { c.ClusterCertificate, c.ClusterCertificateKey = nonsense, other },
+		"cluster_certificate_key": func(c *config.Config) { c.ClusterCertificate, c.ClusterCertificateKey = nonsense, "no" },
+	} {
+		c := nodeSettings(t, nats, clusterKey(t), "web1")
+		change(&c)
+		var refused *netsvc.ClusterError
+		if err := netsvc.LookAtCluster(&c); !errors.As(err, &refused) || refused.Setting != setting {
+			t.Errorf("%s: looked at: %v", setting, err)
+		}
+		if _, err := netsvc.Open(t.Context(), netsvc.Options{Config: c}); !errors.As(err, &refused) || refused.Setting != setting {
+			t.Errorf("%s: %v", setting, err)
+		}
+		if _, err := os.Lstat(c.DataDir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: a database was made", setting)
+		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/control"
-	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/internal/stats"
 )
 
@@ -217,36 +216,4 @@ func (st *stay) behind(peers []cluster.Peer) (count int) {
 		}
 	}
 	return count
-}
-
-// forControl is what an administrator has to do with the other nodes; nil: there are none.
-func (m *membership) forControl() *server.Membership {
-	if m == nil {
-		return nil
-	}
-	return &server.Membership{
-		Settle: func(ctx context.Context, appID string) (pending []string, closed int) {
-			if st := m.current(); st != nil {
-				settled := st.bucket.Settle(ctx, appID)
-				return settled.Pending, settled.Closed
-			}
-			return nil, 0
-		},
-		Merge:   func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Merge) },
-		Take:    func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Take) },
-		Restore: func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Restore) },
-		Forget: func(node string) bool {
-			st := m.current()
-			return st != nil && st.node.Forget(node)
-		},
-	}
-}
-
-// decide has the bucket do what an administrator has decided about the apps.
-func (m *membership) decide(ctx context.Context, do func(*bucket.Bucket, context.Context) error) error {
-	st := m.current()
-	if st == nil {
-		return &bucket.ProblemError{Code: bucket.NotConnected}
-	}
-	return do(st.bucket, ctx)
 }

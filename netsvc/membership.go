@@ -14,7 +14,9 @@ import (
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/control/server"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -135,6 +137,7 @@ func (m *membership) keep(ctx context.Context) error {
 		} else if err := m.join(ctx); err != nil {
 			m.notJoined(err)
 		}
+		m.standing() // notes since when
 		select {
 		case <-tick.C:
 		case <-m.wake:
@@ -246,6 +249,7 @@ func (m *membership) useKeys(keys *seal.Keys) {
 	m.keys.Store(keys)
 	if st := m.current(); st != nil {
 		st.node.UseKeys(keys)
+		st.bucket.KeysChanged()
 	}
 }
 
@@ -257,6 +261,52 @@ func (m *membership) setWait(wait time.Duration) {
 	if st := m.current(); st != nil {
 		st.node.SetWait(wait)
 	}
+}
+
+// forControl is what an administrator has to do with the other nodes; nil: there are none.
+func (m *membership) forControl() *server.Membership {
+	if m == nil {
+		return nil
+	}
+	return &server.Membership{
+		Settle: func(ctx context.Context, appID string) (pending []string, closed int) {
+			if st := m.current(); st != nil {
+				settled := st.bucket.Settle(ctx, appID)
+				return settled.Pending, settled.Closed
+			}
+			return nil, 0
+		},
+		Merge:   func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Merge) },
+		Take:    func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Take) },
+		Restore: func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Restore) },
+		Forget: func(node string) bool {
+			st := m.current()
+			return st != nil && st.node.Forget(node)
+		},
+	}
+}
+
+// decide has the bucket do what an administrator has decided about the apps.
+func (m *membership) decide(ctx context.Context, do func(*bucket.Bucket, context.Context) error) error {
+	alone := &bucket.ProblemError{Code: bucket.NotConnected}
+	st := m.current()
+	if st == nil {
+		return alone
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-st.stopped: // the sessions are handed over
+			cancel(alone)
+		case <-ctx.Done():
+		}
+	}()
+	err := do(st.bucket, ctx)
+	if err != nil && errors.Is(context.Cause(ctx), alone) {
+		return alone
+	}
+	return err
 }
 
 // publish has a message delivered to the sessions of all nodes.

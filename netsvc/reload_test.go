@@ -43,7 +43,14 @@ type reloadable struct {
 
 func startReloadable(t *testing.T, settings string) *reloadable {
 	t.Helper()
+	return startReloadableWith(t, settings, func(string) {})
+}
+
+// startReloadableWith is startReloadable with more files in the folder of the settings.
+func startReloadableWith(t *testing.T, settings string, files func(folder string)) *reloadable {
+	t.Helper()
 	r := &reloadable{folder: t.TempDir(), log: new(lockedBuffer)}
+	files(r.folder)
 	load := func() (*config.Result, error) {
 		return config.Load(config.LoadOptions{
 			Getenv: func(string) string { return "" },

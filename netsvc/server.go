@@ -339,6 +339,14 @@ func (s *Server) setApps(apps *app.Registry) {
 // Apps is the number of apps.
 func (s *Server) Apps() int { return len(s.apps.List()) }
 
+// Node is the name of this node and of its cluster; empty: it is a single one.
+func (s *Server) Node() (name, cluster string) {
+	if s.membership == nil {
+		return "", ""
+	}
+	return s.membership.name, s.options.Config.ClusterName
+}
+
 // DatabasePath is the file of the database.
 func (s *Server) DatabasePath() string { return filepath.Join(s.options.Config.DataDir, databaseName) }
 

@@ -30,6 +30,9 @@ func (d *daemonRun) welcome(text *locale.Localizer, settings *config.Result, ser
 	}
 	say("daemon.database", "path", server.DatabasePath())
 	say("daemon.control", "path", c.Control)
+	if node, cluster := server.Node(); node != "" {
+		say("daemon.node", "node", node, "cluster", cluster)
+	}
 	if h := server.LastHandOver(); h != nil {
 		say("daemon.inherited", "N", h.Sessions, "version", h.FromVersion)
 	}

@@ -151,6 +151,19 @@ func TestAHeaderThatDoesNotEndIsRefusedInTime(t *testing.T) {
 	}
 }
 
+// TestABalancerIsToldHowTheNodeIs: as it is by itself, and as a part of its cluster.
+func TestABalancerIsToldHowTheNodeIs(t *testing.T) {
+	t.Parallel()
+	s := start(t, httpapi.Options{Health: func(asPart bool) (string, bool) { return "cut_off", !asPart }}, nil)
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/healthz?cluster": http.StatusServiceUnavailable,
+		"/": http.StatusOK, "/healthz?x=cluster": http.StatusOK} {
+		got := s.do(tlsClient(), http.MethodGet, path, nil, nil)
+		if got.status != want || path != "/" && got.body != `{"status":"cut_off"}` {
+			t.Errorf("%s is answered with %d %q", path, got.status, got.body)
+		}
+	}
+}
+
 // TestHealthChecksAreNoRefusals: a balancer looks every second, and is no sender.
 func TestHealthChecksAreNoRefusals(t *testing.T) {
 	t.Parallel()

@@ -207,6 +207,15 @@ func (b *Bucket) Disconnected() {
 	b.announce()
 }
 
+// KeysChanged is to be called when Options.Keys returns other ones: what could not be opened
+// before is read again.
+func (b *Bucket) KeysChanged() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.renew = true
+	b.announce()
+}
+
 // AsyncError is to be called with each asynchronous error of the connection: that is all
 // that is told of a missing right.
 func (b *Bucket) AsyncError(err error) {

@@ -42,7 +42,7 @@ const (
 // routes is the table. Paths are below /v1.
 func (s *Server) routes() []route {
 	return []route{
-		{method: "GET", path: "/healthz", access: read, handle: s.health},
+		{method: "GET", path: "/healthz", access: read, handle: s.health, query: []string{"cluster"}},
 		{method: "GET", path: "/status", access: read, handle: s.status, query: []string{"by_app"}},
 		{method: "GET", path: "/apps", access: read, handle: s.listApps, query: []string{"node"}},
 		{method: "POST", path: "/apps", access: change, handle: s.createApp},
