@@ -59,6 +59,29 @@ func TestResumeBytesBoundWhatIsKept(t *testing.T) {
 	}
 }
 
+// TestWhatTheSendBufferMayHoldFollowsTheSettings, from the next connection on.
+func TestWhatTheSendBufferMayHoldFollowsTheSettings(t *testing.T) {
+	t.Parallel()
+	limits := lasting
+	s := start(t, hub.Options{Limits: limits})
+	a := s.addin("ann")
+	a.connect()
+	a.breaks()
+	limits.ResumeBytes = 1
+	s.SetLimits(limits)
+	a.connect()
+	all := slices.Repeat([]string{"xx"}, (2*4096+16<<10)/24+1)
+	s.send(all...)
+	a.gets(all...)
+	eventually(t, "they are accounted for", func() bool { return s.Stats().Delivered == uint64(len(all)) })
+	a.received = 0
+	a.breaks()
+	a.connect()
+	if n := s.Stats().Missed; n != 1 {
+		t.Errorf("%d messages are kept no longer", n)
+	}
+}
+
 // TestWhatIsKeptNoLongerIsMissed, and said, but not what the client has counted of it. The memory begins with turn 5 after
 // number 3, and number 4 is kept no longer.
 func TestWhatIsKeptNoLongerIsMissed(t *testing.T) {

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"net"
 	"strconv"
 	"testing"
 	"time"
@@ -266,6 +267,11 @@ func TestWhatASessionIsForPeopleStays(t *testing.T) {
 	if !after.Away.IsZero() || after.Resumed != 1 {
 		t.Errorf("it is %+v", after)
 	}
+	eventually(t, "one connection is left", func() bool {
+		connections := 0
+		s.Connections(func(uint64, net.Conn) { connections++ })
+		return connections == 1
+	})
 }
 
 // TestASessionWithoutASecretIsAsBefore, however much it says of itself: its end is the end, and it may come again.

@@ -310,7 +310,7 @@ func (w *modelWorld) ticks(d time.Duration) {
 			// One of an earlier connection waits to be sent again.
 			if m != nil && at.conn == m.conn {
 				at.age += d
-				if at.age >= w.keptFor() {
+				if at.age >= w.keptFor() && at.whole() {
 					l.bounds["time"] = true
 				}
 			}

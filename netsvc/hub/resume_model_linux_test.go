@@ -65,6 +65,26 @@ func TestTheModelsTraces(t *testing.T) {
 	}
 }
 
+// TestAFrameThatIsBeingWrittenIsKept, however long that takes: longer than it would be if it were written. It is
+// sent whole when the connection has broken.
+func TestAFrameThatIsBeingWrittenIsKept(t *testing.T) {
+	t.Parallel()
+	s := schedule{config: modelConfig{
+		sendBuffer: 2, receiveBuffer: 9, largest: 60, peerTimeout: 4, window: 3, writeTimeout: 3,
+		queueBytes: noBound, resumeBytes: noBound,
+	}}
+	s.ops = append(s.ops, op{"flow", 0, 0}, op{"post", 59, 0})
+	for range 25 {
+		s.ops = append(s.ops, op{"write", 0, 0}, op{"deliver", 8, 0}, op{"read", 8, 0}, op{"tick", 0, 0})
+	}
+	s.ops = append(s.ops, op{"abandon", 1, 0}, op{"flow", 0, 0}, op{"connect", 0, 0})
+	for size := range uint32(worldSizes) {
+		if v := play(t, size, s, nil); v != nil {
+			report(t, size, s, v)
+		}
+	}
+}
+
 var opsPlayed, messagesAccepted atomic.Int64
 
 // play plays a schedule in a world whose kind the seed says, and returns what does not hold.
@@ -214,6 +234,9 @@ type lastWritten struct {
 	start, size int
 	age         time.Duration // while a process served and it did not wait to be sent again
 }
+
+// whole reports whether all of it is in the send buffer, or was.
+func (at *lastWritten) whole() bool { return at.start+at.size <= at.conn.passed }
 
 // modelMemory is what the service has to remember of a session, as far as the test knows it.
 type modelMemory struct {
@@ -383,16 +406,19 @@ func (w *modelWorld) inSendBuffers() {
 		if !ok {
 			w.fail("P3", "session %d is not remembered", sid)
 		}
+		if m.conn.capped == 0 {
+			w.fail("P8", "the send buffer of c%d may hold anything", m.conn.id)
+		}
 		for id, at := range w.ledger(sid).frames {
 			if at.conn != m.conn {
 				continue
 			}
 			frame := w.frame(id, m.conn.gen)
-			kept, whole := contains(has.Kept, frame), at.start+at.size <= m.conn.passed
+			kept := contains(has.Kept, frame)
 			switch {
-			case m.conn.holds(at.start, at.size) && at.age < w.keptFor() && !kept && !contains(has.Going, frame):
+			case m.conn.holds(at.start, at.size) && (at.age < w.keptFor() || !at.whole()) && !kept && !contains(has.Going, frame):
 				w.fail("P8", "m%d is in the send buffer and not kept", id)
-			case kept && whole && at.age > w.keptFor()+w.limits.WriteTimeout+w.slack()+tick: // who waits learns late what was taken
+			case kept && at.whole() && at.age > w.keptFor()+w.limits.WriteTimeout+w.slack()+tick: // who waits learns late what was taken
 				w.fail("P8", "m%d is kept %v after it was written", id, at.age)
 			}
 		}
