@@ -29,14 +29,16 @@ func TestInventedSessions(t *testing.T) {
 		refused  uint64
 		detached int
 	}{
-		{"of nobody", "", all, func(*hub.Limits) {}, 0, min(all-1, maxDetached)},
+		{"of nobody", "", all, nil, 0, min(all-1, maxDetached)},
 		{"of a user", "ann", 2000, func(l *hub.Limits) { l.MaxSessionsPerUser = 1000 }, 1, 1000},
 		{"in little memory", "", 2000, func(l *hub.Limits) { l.QueueMemory = 1 << 20 }, 0, 1024},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			limits := lasting
-			c.limits(&limits)
+			if c.limits != nil {
+				c.limits(&limits)
+			}
 			s := start(t, hub.Options{Limits: limits})
 			bystander := s.addin("eve")
 			bystander.connect()
@@ -47,10 +49,11 @@ func TestInventedSessions(t *testing.T) {
 				_, err := io.Copy(io.Discard, conn)
 				refused <- err
 			}()
-			var err error
+			var all []*addin
 			for range c.invented {
 				a := s.addin(c.user)
-				if _, err = conn.Write(a.packet(wire.ModeOpen)); err != nil {
+				all = append(all, a)
+				if _, err := conn.Write(a.packet(wire.ModeOpen)); err != nil {
 					break
 				}
 			}
@@ -73,6 +76,18 @@ func TestInventedSessions(t *testing.T) {
 			}
 			s.Publish(appID, toUser("eve"), topic("1"))
 			bystander.gets("1")
+			if c.limits == nil {
+				if st.Detached != c.detached {
+					t.Errorf("%d are remembered, not %d", st.Detached, c.detached)
+				}
+				oldest := len(all) - 1 - c.detached // the last one has the connection
+				for _, a := range all[max(oldest-1, 0) : oldest+1] {
+					a.connect() // the one that was forgotten last, and the one that was not
+				}
+				if n := s.Stats().Resumed; n != 1 {
+					t.Errorf("%d came back, not the oldest that is remembered alone", n)
+				}
+			}
 		})
 	}
 }

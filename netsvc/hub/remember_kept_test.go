@@ -201,3 +201,16 @@ func TestAFurtherPacketThatCountsWhatIsBeingWritten(t *testing.T) {
 	a.connect()
 	a.gets(large, "3")
 }
+
+// TestWhatWasNeverSentIsMissedWithTheSession that is forgotten for its memory: nobody reads what waits for it.
+func TestWhatWasNeverSentIsMissedWithTheSession(t *testing.T) {
+	t.Parallel()
+	s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40)})
+	l.say(s, s.addin("ann").packet(wire.ModeOpen))
+	s.send("1", "2", "3")
+	s.blocked()
+	s.SetLimits(sizeBound(1))
+	if st := s.Stats(); st.Sessions != 0 || st.Detached != 0 || st.Closed["too_slow_queue_memory"] != 1 || st.Missed != 3 {
+		t.Errorf("%+v", st)
+	}
+}

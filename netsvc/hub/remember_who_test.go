@@ -115,6 +115,9 @@ func TestGoodbyeHoldsOnWhicheverConnectionItComes(t *testing.T) {
 			if st := s.Stats(); st.Sessions != 0 || st.Detached != 0 || st.Closed["goodbye"] != c.ends {
 				t.Errorf("%d are connected, %d detached, %d said goodbye", st.Sessions, st.Detached, st.Closed["goodbye"])
 			}
+			if total, _ := s.AppSessions(appID); total != 0 {
+				t.Errorf("the app has %d sessions", total)
+			}
 			if s.Publish(appID, toAll("ib"), topic("0")) != 0 {
 				t.Error("a message reached somebody")
 			}
@@ -306,6 +309,9 @@ func TestAConnectionMayBecomeThatOfNobodyWhoIsRemembered(t *testing.T) {
 		t.Errorf("a message reached %+v", reach)
 	}
 	plain.gets("2")
+	if total, _ := s.AppSessions(appID); total != 1 {
+		t.Errorf("the app has %d sessions", total)
+	}
 	plain.conn.Close()
 	eventually(t, "that has ended", func() bool { return s.Stats().Sessions == 0 })
 	a.connect()
