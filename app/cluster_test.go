@@ -354,6 +354,32 @@ func TestThePauseWaitsForWhatIsBeingAgreedOn(t *testing.T) {
 	noError(t, "apply", r.Apply(app.Change{ID: idA, Version: 1}))
 }
 
+// A change of many apps at once stops after the one that is being agreed on.
+func TestThePauseDoesNotWaitForThousands(t *testing.T) {
+	t.Parallel()
+	var r *app.Registry
+	pausing := false
+	r = agreeing(t, func(context.Context, app.Change) error {
+		if pausing {
+			want(t, "pause", r.Pause(over()), context.Canceled)
+		}
+		return nil
+	})
+	a, b := create(t, r, "a"), create(t, r, "b")
+	pausing = true
+	report, err := r.Import(strings.NewReader(oldFile(entryA, entryB, entryC)))
+	want(t, "import", err, app.ErrHandingOver)
+	if len(report.Imported) != 1 || len(r.List()) != 3 {
+		t.Errorf("imported %v, there is %v", report.Imported, r.List())
+	}
+	r.Resume()
+	made, err := r.RotateAll([]app.Rotation{{ID: a.ID, Server: true}, {ID: b.ID, Server: true}}, 0)
+	want(t, "rotate all", err, app.ErrHandingOver)
+	if len(made) != 1 || get(t, r, b.ID) != b {
+		t.Errorf("made %v", made)
+	}
+}
+
 func TestWhoIsAbandonedOrClosedDoesNotKnowWhatWasAgreedOn(t *testing.T) {
 	t.Parallel()
 	asked, answer := make(chan struct{}), make(chan error)

@@ -135,6 +135,9 @@ func (r *Registry) importTogether(content []byte) (ImportReport, error) {
 // reports whether some are there by now, which somebody else has made.
 func (r *Registry) proposeNew(ctx context.Context, apps []*App) (made []Change, met bool, err error) {
 	for _, fresh := range apps {
+		if err := r.gate.reason(); err != nil { // who pauses need not wait for thousands
+			return made, met, err
+		}
 		_, proposed, err := r.propose(ctx, fresh.ID, func(old *App) (*App, error) {
 			if old != nil {
 				return old, nil

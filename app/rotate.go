@@ -98,6 +98,9 @@ func (r *Registry) rotateTogether(rotations []Rotation, grace time.Duration) ([]
 		var agreed []Change
 		var failed error
 		for _, rotation := range rotations {
+			if failed = r.gate.reason(); failed != nil { // who pauses need not wait for thousands
+				break
+			}
 			a, proposed, err := r.propose(ctx, rotation.ID, func(old *App) (*App, error) {
 				if old == nil {
 					return nil, ErrNotFound

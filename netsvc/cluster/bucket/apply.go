@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -9,7 +10,7 @@ import (
 
 // apply applies the records that were noted, and tells the peers that have put them. It
 // reports whether nothing is left to be applied.
-func (b *Bucket) apply() bool {
+func (b *Bucket) apply(ctx context.Context) bool {
 	b.applying.Lock()
 	defer b.applying.Unlock()
 	records := b.newRecords()
@@ -20,7 +21,10 @@ func (b *Bucket) apply() bool {
 	for i, r := range records {
 		changes[i] = r.Change
 	}
-	closed, err := b.o.Apply(changes)
+	closed, err := stored(ctx, b, func() ([]int, error) { return b.o.Apply(changes) })
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return false
+	}
 	if err != nil && !errors.Is(err, app.ErrHandingOver) && !errors.Is(err, app.ErrClosed) {
 		b.notStored(err)
 	}
@@ -58,6 +62,33 @@ func (b *Bucket) apply() bool {
 		one()
 	}
 	return all
+}
+
+// stored does work that needs the disk, and waits for it; for a disk that stalls no longer than
+// a moment after ctx has ended, with its error. Then the work goes on, as any change of the
+// registry does.
+func stored[T any](ctx context.Context, b *Bucket, work func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := work()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+	}
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-b.o.Clock.After(stallTime):
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // newRecords is the records that were not applied yet, in the order of their revisions.

@@ -29,9 +29,10 @@ type Options struct {
 	Conn     *nats.Conn
 	Apps     *app.Registry
 	// Apply has the registry apply changes, and returns how many sessions each of them
-	// closed; nil: none. It is called from one goroutine at a time.
+	// closed; nil: none. It is called from one goroutine at a time; behind a disk that
+	// stalls it may outlive Run.
 	Apply func(changes []app.Change) (closed []int, err error)
-	// Live is the names of the peers that are live.
+	// Live is the names of the peers that are live. It, Notify and Applied must not block.
 	Live func() []string
 	// Notify tells all peers that a key has that revision, by a [Notice]; they call
 	// [Bucket.Told].
@@ -57,6 +58,7 @@ const (
 	noticeTime  = 50 * time.Millisecond // for the watch to bring what a peer has put
 	lackTime    = 2 * time.Second       // for the watch to bring what is known to be there
 	settleTime  = 2 * time.Second       // for peers to take over a change
+	stallTime   = time.Second           // for the disk, when the node leaves the cluster
 	firstPause  = 50 * time.Millisecond // before something is tried again, doubling
 	lastPause   = 30 * time.Second      // when it doubles no more
 	goodWatch   = 30 * time.Second      // a watch that lasts as long begins with the first pause again

@@ -100,7 +100,8 @@ type node struct {
 
 	mu      sync.Mutex
 	backups int
-	fails   error // of the database, when others' changes are applied
+	fails   error         // of the database, when others' changes are applied
+	stalls  chan struct{} // closed when the disk answers again; nil: it does
 }
 
 // options of a node that tests change.
@@ -235,8 +236,11 @@ func (n *node) handlers() {
 // apply closes one session for each change.
 func (n *node) apply(changes []app.Change) (closed []int, err error) {
 	n.mu.Lock()
-	fails := n.fails
+	fails, stalls := n.fails, n.stalls
 	n.mu.Unlock()
+	if stalls != nil {
+		<-stalls
+	}
 	if fails != nil {
 		return nil, fails
 	}

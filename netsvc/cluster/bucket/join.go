@@ -112,17 +112,17 @@ func (b *Bucket) decide(ctx context.Context) error {
 		if err := b.restore(ctx); err != nil {
 			return err
 		}
-		b.live()
+		b.live(ctx)
 	case meta.State == metaSeeding:
 		b.set(Joining, &ProblemError{Code: Seeding, Node: meta.By})
 	case member.Cluster == noCluster:
-		return b.joinSame(meta.Cluster)
+		return b.joinSame(ctx, meta.Cluster)
 	default:
 		if alone := b.o.Apps.Alone(); len(alone) > 0 && !b.isLive() {
 			b.refuse(&ProblemError{Code: ChangedAlone, Apps: alone})
 			return nil
 		}
-		b.live()
+		b.live(ctx)
 	}
 	return nil
 }
@@ -136,9 +136,9 @@ func (b *Bucket) set(s State, p *ProblemError) {
 }
 
 // live applies what the bucket has, and is live from then on.
-func (b *Bucket) live() {
+func (b *Bucket) live(ctx context.Context) {
 	was := b.isLive()
-	b.apply()
+	b.apply(ctx)
 	known := b.o.Apps.Known()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,7 +165,7 @@ func (b *Bucket) all() (all []app.Change) {
 }
 
 // joinSame joins a cluster that has all apps of this node, which never was in one.
-func (b *Bucket) joinSame(cluster uuid.UUID) error {
+func (b *Bucket) joinSame(ctx context.Context, cluster uuid.UUID) error {
 	b.mu.Lock()
 	all := b.all()
 	b.mu.Unlock()
@@ -180,16 +180,17 @@ func (b *Bucket) joinSame(cluster uuid.UUID) error {
 		b.refuse(&ProblemError{Code: OwnApps, Apps: own})
 		return nil
 	}
-	return b.join(cluster, all)
+	return b.join(ctx, cluster, all)
 }
 
 // join makes this node one of the cluster, whose apps are all.
-func (b *Bucket) join(cluster uuid.UUID, all []app.Change) error {
-	if err := b.o.Apps.Join(cluster, all); err != nil {
+func (b *Bucket) join(ctx context.Context, cluster uuid.UUID, all []app.Change) error {
+	_, err := stored(ctx, b, func() (any, error) { return nil, b.o.Apps.Join(cluster, all) })
+	if err != nil {
 		b.notStored(err)
 		return err
 	}
-	b.live()
+	b.live(ctx)
 	return nil
 }
 
@@ -222,7 +223,7 @@ func (b *Bucket) seed(ctx context.Context, cluster uuid.UUID) error {
 	if err := b.putMeta(ctx, meta); err != nil {
 		return err
 	}
-	return b.join(meta.Cluster, all)
+	return b.join(ctx, meta.Cluster, all)
 }
 
 // putMeta replaces what is under keyMeta, if that is still what is known.
@@ -301,10 +302,10 @@ func (b *Bucket) obey(ctx context.Context) error {
 	case b.pending.do == merge || meta.State != metaReady:
 		return orNoAnswer(problem)
 	}
-	if err := b.o.Backup(); err != nil {
+	if _, err := stored(ctx, b, func() (any, error) { return nil, b.o.Backup() }); err != nil {
 		return fmt.Errorf("keeping a copy of the database: %w", err)
 	}
-	return b.join(meta.Cluster, all)
+	return b.join(ctx, meta.Cluster, all)
 }
 
 // merge puts the apps of this node that the bucket has not into it, and joins the cluster.
@@ -339,7 +340,7 @@ func (b *Bucket) merge(ctx context.Context, meta metaRecord) error {
 				return err
 			}
 		}
-		return b.join(meta.Cluster, append(all, added...))
+		return b.join(ctx, meta.Cluster, append(all, added...))
 	}
 }
 
@@ -410,7 +411,8 @@ func (b *Bucket) restore(ctx context.Context) error {
 	if err := b.putMeta(ctx, meta); err != nil {
 		return err
 	}
-	return b.o.Apps.Apply(put...)
+	_, err = stored(ctx, b, func() (any, error) { return nil, b.o.Apps.Apply(put...) })
+	return err
 }
 
 // isLater reports whether only a later version of the program can read what the bucket has of

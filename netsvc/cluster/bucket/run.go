@@ -103,7 +103,7 @@ func (b *Bucket) renewed() bool {
 // applyLater applies what was fetched while there is no watch.
 func (b *Bucket) applyLater(ctx context.Context) {
 	if b.isLive() && ctx.Err() == nil {
-		b.apply()
+		b.apply(ctx)
 	}
 }
 
@@ -263,7 +263,7 @@ func (b *Bucket) follow(ctx context.Context, w *watch) error {
 			}
 		case <-f.applyDue:
 			f.applyDue = nil
-			f.apply()
+			f.apply(ctx)
 		case c := <-b.commands:
 			b.pending = c
 			if err := b.decide(ctx); err != nil {
@@ -291,7 +291,7 @@ type follower struct {
 func (f *follower) look(ctx context.Context) error {
 	b := f.b
 	if b.isLive() && f.applyDue == nil {
-		f.apply()
+		f.apply(ctx)
 	}
 	live := b.o.Live()
 	b.mu.Lock()
@@ -328,8 +328,8 @@ func (b *Bucket) lacks(revision uint64) bool {
 }
 
 // apply applies what is there, and sets the clock if that has to be tried again.
-func (f *follower) apply() {
-	if f.b.apply() {
+func (f *follower) apply(ctx context.Context) {
+	if f.b.apply(ctx) {
 		f.pause = firstPause
 		return
 	}

@@ -315,3 +315,29 @@ func TestWhatWaitsEndsWithTheBucket(t *testing.T) {
 		}
 	}
 }
+
+// A disk that stalls does not keep a node from leaving.
+func TestTheBucketEndsAlthoughTheDiskStalls(t *testing.T) {
+	m, c := newMesh(t, startNATS(t, nil)), newClock()
+	one := m.start("web1", options{})
+	one.untilState(bucket.Live)
+	two := m.start("web2", options{clock: c})
+	two.untilState(bucket.Live)
+	stalls := make(chan struct{})
+	defer close(stalls)
+	two.mu.Lock()
+	two.stalls = stalls
+	two.mu.Unlock()
+	a := one.create("a")
+	revision := one.bucket.Revision()
+	two.until("it has the record", func() bool { return two.bucket.Revision() >= revision })
+	left := make(chan struct{})
+	go func() {
+		two.leave()
+		close(left)
+	}()
+	advancing(c, time.Second, left)
+	if two.apps.Version(a.ID) != 0 {
+		t.Error("the disk did not stall")
+	}
+}
