@@ -255,7 +255,7 @@ func isRefused(err error) bool {
 	var refusal *jetstream.APIError
 	return errors.As(err, &refusal) ||
 		errors.Is(err, jetstream.ErrNoStreamResponse) || // nobody was there to take it
-		errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) // it was not sent
+		errors.Is(err, nats.ErrReconnectBufExceeded) // it was not sent
 }
 
 // isConflict reports whether a message was refused because another one is the last of its

@@ -241,3 +241,24 @@ func TestARecordIsTakenOutByHand(t *testing.T) {
 		n.untilTitled(a.ID, "b")
 	}
 }
+
+// The connection is closed for good while a change is on its way: it was sent.
+func TestTheConnectionIsClosedUnderAChange(t *testing.T) {
+	s := startNATS(t, nil)
+	c := newClock()
+	one := newMesh(t, s).start("web1", options{clock: c})
+	one.untilState(bucket.Live)
+	a := one.create("a")
+	held, letGo := s.hold()
+	defer letGo()
+	done := make(chan error, 1)
+	go func() {
+		_, err := one.apps.Rename(a.ID, "b")
+		done <- err
+	}()
+	next(t, held)
+	one.conn.Close()
+	if err := advancing(c, 10*time.Second, done); !errors.Is(err, app.ErrOutcomeUnknown) {
+		t.Errorf("the change: %v", err)
+	}
+}

@@ -256,8 +256,8 @@ func playLedger(t *testing.T, restores bool) {
 	time.Sleep(3 * time.Second) // the longest delay of mistreat: no event says that nothing more is coming
 	l.check(names)
 	t.Logf("%v, %d keys revoked, %d apps", l.counts, len(l.revoked), len(l.made))
-	if l.counts["made"] < 10 {
-		t.Errorf("hardly a change was made: %v", l.counts)
+	if l.counts["made"] == 0 {
+		t.Errorf("no change was made: %v", l.counts)
 	}
 }
 
