@@ -65,6 +65,7 @@ type App struct {
 	ClientKeys []ClientKey
 
 	names *names.Table
+	later *laterFields // never modified; nil: there is nothing
 }
 
 // Names is what the app's users and infobases are called; nil: nobody has said so.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -697,6 +698,41 @@ func TestARecordForOtherNodes(t *testing.T) {
 	} {
 		if _, err := app.ParseRecord([]byte(damaged)); err == nil || strings.Contains(err.Error(), a.ServerKeys[0].Key) {
 			t.Errorf("a damaged record: %v", err)
+		}
+	}
+}
+
+// A node that is not upgraded yet changes an app: what the later version has noted of it stays,
+// on its own disk as well.
+func TestWhatALaterVersionHasNotedStays(t *testing.T) {
+	t.Parallel()
+	q := new(quorum)
+	var r *app.Registry
+	path := dbPath(t)
+	r = open(t, path, app.Options{Agree: q.agree(func() *app.Registry { return r })})
+	a := must[*app.App](t)(r.RotateServerKey(create(t, r, "a").ID, hour))
+	text := string(must[json.RawMessage](t)(a.MarshalRecord()))
+	text = strings.Replace(text, `"title"`, `"quota":{"a_day":5},"title"`, 1)
+	text = strings.ReplaceAll(text, `"key"`, `"note":"x","key"`)
+	noted := must[*app.App](t)(app.ParseRecord([]byte(text)))
+	if app.Same(a, noted, time.Now()) {
+		t.Error("what was noted makes no difference")
+	}
+	noError(t, "apply", r.Apply(app.Change{ID: a.ID, Version: 3, App: noted}))
+	for range 2 {
+		if now := get(t, r, a.ID); !app.Same(now, noted, time.Now()) {
+			t.Error("the app is not the same as it was taken over")
+		}
+		closeRegistry(t, r)
+		r = open(t, path, app.Options{Agree: q.agree(func() *app.Registry { return r })})
+	}
+	must[*app.App](t)(r.Rename(a.ID, "b"))
+	must[*app.App](t)(r.RotateClientKey(a.ID, 0))
+	for _, c := range append(q.all(), app.Change{App: get(t, r, a.ID)}) {
+		text := string(must[json.RawMessage](t)(c.App.MarshalRecord()))
+		if strings.Count(text, `"quota":{"a_day":5}`) != 1 || strings.Count(text, `"note":"x"`) != 2 {
+			t.Errorf("there is no quota, or not the notes of the two keys that it had: %d notes",
+				strings.Count(text, `"note":"x"`))
 		}
 	}
 }

@@ -92,5 +92,6 @@ func sameApp(a, b *App) bool {
 		}) &&
 		slices.EqualFunc(a.ClientKeys, b.ClientKeys, func(a, b ClientKey) bool {
 			return a.Key == b.Key && a.Generation == b.Generation && a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
-		})
+		}) &&
+		sameLater(a, b)
 }

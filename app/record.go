@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"strconv"
 	"time"
 )
@@ -59,7 +60,11 @@ func encodeRecord(a *App) ([]byte, error) {
 	for _, k := range a.ClientKeys {
 		rec.ClientKeys = append(rec.ClientKeys, clientKeyRecord(k))
 	}
-	return json.Marshal(&rec)
+	text, err := json.Marshal(&rec)
+	if err != nil || a.later == nil {
+		return text, err
+	}
+	return a.later.add(text)
 }
 
 // decodeApp keeps nothing of line, which may be mapped memory. Its errors never
@@ -81,10 +86,18 @@ func sumOf(line []byte) string { return string(line[:sumLen]) }
 
 func decodeRecord(text []byte) (*App, error) {
 	var rec appRecord
-	if err := json.Unmarshal(text, &rec); err != nil {
-		return nil, errors.New("it is not the JSON of an app")
+	var later *laterFields
+	if !decodeWhole(text, &rec) {
+		rec = appRecord{}
+		err := json.Unmarshal(text, &rec)
+		if err == nil {
+			later, err = readLater(text)
+		}
+		if err != nil {
+			return nil, errors.New("it is not the JSON of an app")
+		}
 	}
-	a := &App{ID: rec.ID, Title: rec.Title, CreatedAt: rec.CreatedAt.UTC()}
+	a := &App{ID: rec.ID, Title: rec.Title, CreatedAt: rec.CreatedAt.UTC(), later: later}
 	for _, k := range rec.ServerKeys {
 		if len(k.TokenSecret) != secretByteLen {
 			return nil, errors.New("a token secret has the wrong size")
@@ -97,6 +110,17 @@ func decodeRecord(text []byte) (*App, error) {
 		a.ClientKeys = append(a.ClientKeys, ClientKey(k))
 	}
 	return a, validate(a)
+}
+
+// decodeWhole reports whether text is the JSON of a record and of nothing else.
+func decodeWhole(text []byte, rec *appRecord) bool {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(rec) != nil {
+		return false
+	}
+	_, err := d.Token()
+	return err == io.EOF
 }
 
 // sinceUTC is when a key was made, as far as its record tells.
