@@ -19,18 +19,37 @@ import (
 // errBody is the body of an envelope that somebody with the key sealed, and that is none.
 var errBody = errors.New("not the body of such an envelope")
 
-// partHead begins each body of a message.
+// partHead begins each body of a message. With several parts it says to which message this
+// one belongs: others are numbered between them.
 type partHead struct {
 	sent        time.Duration // by the sender's clock, since its epoch began
 	part, parts uint16
+	first       uint64 // number of the first part; of that itself: 0
+	size        uint64 // bytes of the whole message
 }
 
-const partHeadBytes = 8 + 2 + 2
+const (
+	partHeadBytes = 8 + 2 + 2
+	moreHeadBytes = 8 + 8 // of several parts
+)
 
-func (h partHead) append(dst []byte) []byte {
+// len is how many bytes append adds.
+func (h *partHead) len() int {
+	if h.parts > 1 {
+		return partHeadBytes + moreHeadBytes
+	}
+	return partHeadBytes
+}
+
+func (h *partHead) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.sent))
 	dst = binary.BigEndian.AppendUint16(dst, h.part)
-	return binary.BigEndian.AppendUint16(dst, h.parts)
+	dst = binary.BigEndian.AppendUint16(dst, h.parts)
+	if h.parts > 1 {
+		dst = binary.BigEndian.AppendUint64(dst, h.first)
+		dst = binary.BigEndian.AppendUint64(dst, h.size)
+	}
+	return dst
 }
 
 func parsePart(body []byte) (h partHead, rest []byte, err error) {
@@ -39,10 +58,18 @@ func parsePart(body []byte) (h partHead, rest []byte, err error) {
 	}
 	h.sent = time.Duration(binary.BigEndian.Uint64(body))
 	h.part, h.parts = binary.BigEndian.Uint16(body[8:]), binary.BigEndian.Uint16(body[10:])
-	if h.part >= h.parts {
+	rest = body[partHeadBytes:]
+	if h.parts > 1 {
+		if len(rest) < moreHeadBytes {
+			return h, nil, errBody
+		}
+		h.first, h.size = binary.BigEndian.Uint64(rest), binary.BigEndian.Uint64(rest[8:])
+		rest = rest[moreHeadBytes:]
+	}
+	if h.part >= h.parts || h.parts > 1 && (h.size > maxMessageBytes || h.part > 0 && h.first == 0) {
 		return h, nil, errBody
 	}
-	return h, body[partHeadBytes:], nil
+	return h, rest, nil
 }
 
 // The recipient types on their way to a peer.
@@ -57,8 +84,9 @@ type message struct {
 
 const uuidChars = 36
 
-// append appends the message; ok is false if it has no app of such an id or no such type.
-func (m *message) append(dst []byte) (_ []byte, ok bool) {
+// appendHead appends what stands before the plaintext; ok is false if the message has no app
+// of such an id or no such type.
+func (m *message) appendHead(dst []byte) (_ []byte, ok bool) {
 	id, err := hex.DecodeString(strings.ReplaceAll(m.appID, "-", ""))
 	if err != nil || len(id) != 16 || len(m.appID) != uuidChars {
 		return dst, false
@@ -77,11 +105,10 @@ func (m *message) append(dst []byte) (_ []byte, ok bool) {
 	}
 	dst = append(append(dst, kind), id...)
 	dst = appendText(dst, m.to.IbID)
-	dst = appendText(dst, target)
-	return append(dst, m.plaintext...), true
+	return appendText(dst, target), true
 }
 
-// overhead is at most how many bytes append adds to the plaintext.
+// overhead is at most how many bytes appendHead adds.
 func (m *message) overhead() int {
 	return 1 + 16 + 2*binary.MaxVarintLen32 + len(m.to.IbID) + len(m.to.UserID) + len(m.to.UserGroup)
 }

@@ -125,12 +125,9 @@ func TestOnlyWhoHadTheTimeIsSilent(t *testing.T) {
 		want PeerState
 	}{{time.Second, PeerLive}, {time.Minute, PeerSilent}} {
 		p := &peer{admitted: true, admits: true}
-		f := &flight{queued: n.now() - c.had, awaited: []await{{peer: p}}, open: 1, done: make(chan struct{})}
-		if !n.takePlace(0, n.now()+time.Minute) {
-			t.Fatal("no place")
-		}
+		f := &flight{queued: n.now() - c.had, begun: -time.Minute, awaited: []await{{peer: p}}}
 		var d Delivery
-		n.land(f, 1, time.Minute, &d)
+		n.land(f, &d)
 		if got := p.stateNow(); got != c.want {
 			t.Errorf("after %v it is %s, want %s", c.had, got, c.want)
 		}

@@ -213,10 +213,10 @@ func TestANodeMayBeginAnewAsItCloses(t *testing.T) {
 func TestStartWaitsForNoServer(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	way := newProxy(t, s.nats.URL())
-	way.hold = make(chan struct{})
+	hold := make(chan struct{})
+	way := newHeldProxy(t, s.nats.URL(), hold)
 	started := s.start("web1", 1, func(o *cluster.Options) { o.NATS.Servers = []string{way.url()} })
-	close(way.hold)
+	close(hold)
 	eventually(t, "the connection", func() bool { return started.Status().Server != "" })
 	if accepted := way.accepted.Load(); accepted != 1 {
 		t.Errorf("it gave up %d connections first", accepted-1)

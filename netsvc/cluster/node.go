@@ -71,8 +71,10 @@ const (
 	// maxInFlight and maxInFlightBytes bound what waits for peers.
 	maxInFlight      = 2048
 	maxInFlightBytes = 32 << 20
-	// maxHeld bounds the bytes of received messages that are not yet worked off.
-	maxHeld = 64 << 20
+	// maxHeld bounds the bytes of received messages that are not yet worked off, maxLarger
+	// those of messages above largeBytes, from their first part on.
+	maxHeld   = 64 << 20
+	maxLarger = maxMessageBytes
 	// maxPeers bounds the epochs that are known.
 	maxPeers = 256
 	// quickly is the shortest time between two heartbeats.
@@ -99,6 +101,7 @@ type Node struct {
 	paces   paces
 
 	places, bytes *semaphore.Weighted // in flight
+	larges        *semaphore.Weighted // of these, messages above largeBytes
 	sending       sync.Mutex          // held while messages are sealed and put into the queue
 	framing       sync.Mutex          // held while frames of streams are
 	streams       *stream.Streams
@@ -116,11 +119,12 @@ type Node struct {
 	readyAt     time.Time
 	peers       map[seal.Epoch]*peer
 	absent      map[NodeID]absentPeer
-	flights     map[uint64]*flight
+	flights     map[uint64]partOf
 	asking      bool // a timer runs that asks
 	company     atomic.Bool
 
-	hold   atomic.Int64 // bytes in lanes
+	hold   atomic.Int64 // bytes in lanes, but for those of larger
+	larger atomic.Int64 // bytes of messages above largeBytes that are received or worked off
 	lanes  []chan job
 	seed   maphash.Seed
 	closed bool         // guarded by inside
@@ -173,7 +177,8 @@ func start(o Options, t timing) (*Node, error) {
 		options: o, timing: t, log: o.Logger, started: time.Now(),
 		opener: seal.NewOpener(o.Keys, o.Cluster), writer: newWriter(),
 		places: semaphore.NewWeighted(maxInFlight), bytes: semaphore.NewWeighted(maxInFlightBytes),
-		peers: make(map[seal.Epoch]*peer), absent: make(map[NodeID]absentPeer), flights: make(map[uint64]*flight),
+		larges: semaphore.NewWeighted(1),
+		peers:  make(map[seal.Epoch]*peer), absent: make(map[NodeID]absentPeer), flights: make(map[uint64]partOf),
 		lanes: make([]chan job, min(runtime.GOMAXPROCS(0), 4)), seed: maphash.MakeSeed(),
 		notes: make(chan note, maxNotes), beatNow: make(chan struct{}, 1), lookNow: make(chan struct{}, 1),
 		ending: make(chan struct{}), dialed: make(chan struct{}), cutOffSince: time.Now(),

@@ -225,6 +225,41 @@ func TestALargeMessageArrivesInParts(t *testing.T) {
 	}
 }
 
+// What is larger than a node keeps of a peer arrives nevertheless, and no part of it twice.
+func TestALargeMessageIsSentOnce(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Ask = 2 * time.Second // what waits here waits for the processor
+	a, b, c := s.start("web1", 1), s.start("web2", 1), s.start("web3", 1)
+	meet(t, a, b, c)
+	var group sync.WaitGroup
+	for i, size := range []int{21 << 20, 66 << 20} {
+		text := make([]byte, size)
+		for at := range text {
+			text[at] = byte(at * (7919 + i) >> 8)
+		}
+		var got cluster.Delivery
+		group.Go(func() { got = a.Publish(appID, toAll, text) })
+		for range 50 { // others need not wait for it
+			if d := a.Publish(appID, toAll, []byte("small")); d.Sessions != 3 {
+				t.Errorf("meanwhile %+v", d)
+			}
+		}
+		group.Wait()
+		if got.Sessions != 3 || got.Unconfirmed != nil {
+			t.Errorf("%d bytes: %+v", size, got)
+		}
+		for _, n := range []*node{b, c} {
+			if !slices.Contains(n.received(), string(text)) {
+				t.Errorf("%d bytes did not reach %s as they are", size, n.name)
+			}
+		}
+	}
+	if st := a.Stats(); st.NotSent != 0 || st.SentAgain != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestAMessageThatWasLostIsSentAgain(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -435,11 +470,16 @@ type proxy struct {
 
 func newProxy(t testing.TB, to string) *proxy {
 	t.Helper()
+	return newHeldProxy(t, to, nil)
+}
+
+func newHeldProxy(t testing.TB, to string, hold chan struct{}) *proxy {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: ln, to: strings.TrimPrefix(to, "nats://")}
+	p := &proxy{listener: ln, to: strings.TrimPrefix(to, "nats://"), hold: hold}
 	go p.accept()
 	t.Cleanup(func() { ln.Close(); p.setCut(true) })
 	return p

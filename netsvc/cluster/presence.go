@@ -122,11 +122,11 @@ func (n *Node) look() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.now()
-	for epoch, p := range n.peers {
+	for _, p := range n.peers {
 		silence := now - p.heard
 		switch {
 		case !p.proven && silence > n.timing.lost, p.lost && silence > n.timing.forget:
-			delete(n.peers, epoch)
+			n.forget(p)
 		case !p.lost && silence > n.timing.lost:
 			n.lose(p, "nothing was heard of it")
 		}
@@ -222,18 +222,20 @@ func (n *Node) beginAnew() {
 	n.mu.Lock()
 	n.life.Store(n.newLife())
 	n.ready = false
-	for number, f := range n.flights { // nobody confirms to the old epoch any more
-		for _, a := range f.awaited {
-			f.settle(a.peer, verdict{outcome: notSeen})
+	for _, of := range n.flights { // nobody confirms to the old epoch any more
+		for i := range of.flight.awaited {
+			n.settle(of.flight, of.flight.awaited[i].peer, verdict{outcome: notSeen})
 		}
-		delete(n.flights, number)
 	}
+	clear(n.flights)
 	for _, p := range n.peers {
 		if p.admitted && !p.lost {
 			n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
 		}
 	}
-	clear(n.peers)
+	for _, p := range n.peers {
+		n.forget(p)
+	}
 	n.noteCompany()
 	n.mu.Unlock()
 	n.sending.Unlock()
@@ -387,7 +389,7 @@ func (n *Node) makeRoom() bool {
 	if least == nil {
 		return false
 	}
-	delete(n.peers, least.epoch)
+	n.forget(least)
 	return true
 }
 
@@ -398,6 +400,7 @@ func (n *Node) meet(epoch seal.Epoch) *peer {
 		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
 		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch), frames: n.subjectOf(epoch, streaming),
 	}
+	p.assembly.larges = &n.larger
 	n.peers[epoch] = p
 	return p
 }
@@ -460,8 +463,8 @@ func (n *Node) lose(p *peer, why string) {
 	if p.admitted {
 		n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
 	}
-	for _, f := range n.flights {
-		f.settle(p, verdict{outcome: notSeen})
+	for _, of := range n.flights {
+		n.settle(of.flight, p, verdict{outcome: notSeen})
 	}
 	n.streams.Lose(p.epoch, ErrNodeLost)
 	n.noteState(p)
@@ -471,13 +474,21 @@ func (n *Node) lose(p *peer, why string) {
 // leave forgets a peer that has said goodbye. What it had not confirmed it has not
 // queued, and its sessions are gone. The caller holds mu.
 func (n *Node) leave(p *peer) {
-	for _, f := range n.flights {
-		f.settle(p, verdict{outcome: queued})
+	for _, of := range n.flights {
+		n.settle(of.flight, p, verdict{outcome: queued})
 	}
-	delete(n.peers, p.epoch)
+	n.forget(p)
 	delete(n.absent, p.told.id)
 	n.streams.Lose(p.epoch, ErrNodeLeft)
 	n.note(slog.LevelInfo, "node left", slog.String("node", p.told.name))
+}
+
+// forget forgets a peer, with what has come of it in part. The caller holds mu.
+func (n *Node) forget(p *peer) {
+	delete(n.peers, p.epoch)
+	p.receiving.Lock()
+	defer p.receiving.Unlock()
+	p.assembly.end()
 }
 
 // noResponder is told that NATS knows nobody who listens to a peer's questions.

@@ -2,8 +2,7 @@ package cluster
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
-
-// background is the context of records of the log.
-var background = context.Background()
 
 // Delivery is what became of a message.
 type Delivery struct {
@@ -29,37 +25,6 @@ type Delivery struct {
 // does nothing that Deliver does not.
 func (n *Node) Alone() bool { return !n.company.Load() }
 
-// flight is a message that peers have not all confirmed. The Node's mu guards it.
-type flight struct {
-	begun     time.Duration
-	queued    time.Duration // when it was: it may have waited for a place
-	envelopes [][]byte
-	awaited   []await
-	open      int           // of these, those without an answer
-	done      chan struct{} // is closed with the last answer
-}
-
-// await is what a peer has said of a message; notSeen: nothing, or that it is lost.
-type await struct {
-	peer     *peer
-	answered bool
-	verdict  verdict
-}
-
-// settle notes the word of a peer, the first one.
-func (f *flight) settle(p *peer, v verdict) {
-	for i := range f.awaited {
-		a := &f.awaited[i]
-		if a.peer != p || a.answered {
-			continue
-		}
-		a.answered, a.verdict = true, v
-		if f.open--; f.open == 0 {
-			close(f.done)
-		}
-	}
-}
-
 // Publish has a message delivered to the sessions of all nodes, and returns when all live
 // peers have confirmed it, at the latest after the time set by SetWait. The plaintext must
 // not be changed meanwhile.
@@ -67,7 +32,7 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 	begun := n.now()
 	deadline := begun + time.Duration(n.wait.Load())
 	m := &message{appID, to, plaintext}
-	f, number, unconfirmed := n.send(m, begun, deadline)
+	f, taken, unconfirmed := n.send(m, begun, deadline)
 	d := Delivery{Unconfirmed: unconfirmed}
 	d.Own, d.Waiting = n.options.Deliver(appID, to, plaintext)
 	d.Sessions = d.Own
@@ -75,23 +40,27 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 		n.counts.unconfirmed[unconfirmedAway].Add(uint64(len(unconfirmed)))
 		return d
 	}
-	n.awaitAll(f, deadline)
-	n.land(f, number, deadline-begun, &d)
+	n.awaitAll(f)
+	n.land(f, &d)
+	n.leavePlace(taken)
 	n.waits.observe(n.now() - begun)
 	return d
 }
 
-// send puts the message into the queue of the writer, and returns the flight in which it is
-// if anybody is awaited, with its number, and who is not awaited but may get it or may have
-// a right to.
-func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, uint64, []string) {
-	body, ok := m.append(make([]byte, 0, m.overhead()+len(m.plaintext)))
-	size := int64(min(len(body), maxInFlightBytes))
-	if !ok || !n.takePlace(size, deadline) {
+// send puts the message, or the first parts of it, into the queue of the writer. It returns
+// the flight in which it is if anybody is awaited, with the place that this takes, and who is
+// not awaited but may get it or may have a right to.
+func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, place, []string) {
+	head, ok := m.appendHead(make([]byte, 0, m.overhead()))
+	size := len(head) + len(m.plaintext)
+	largest := int(n.part.Load())
+	count := max(1, (size+largest-1)/largest)
+	taken := n.placeFor(size)
+	if !ok || size > maxMessageBytes || count > math.MaxUint16 || !n.takePlace(taken, deadline) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		_, all := n.companions(false)
-		return nil, 0, all
+		return nil, place{}, all
 	}
 	n.sending.Lock()
 	defer n.sending.Unlock()
@@ -104,35 +73,51 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, uint64,
 	if !n.connected || anew { // nothing is kept for later
 		_, all := n.companions(false)
 		n.mu.Unlock()
-		n.leavePlace(size)
-		return nil, 0, all
+		n.leavePlace(taken)
+		return nil, place{}, all
 	}
 	n.mu.Unlock()
-	envelopes, number := n.sealParts(l, body, begun)
-
+	f := &flight{life: l, head: head, plaintext: m.plaintext, begun: begun, queued: n.now(), deadline: deadline,
+		parts: make([]part, count), done: make(chan struct{})}
+	// They are numbered before it is looked who is awaited: whoever is taken in later takes
+	// nothing of them.
+	var envelopes [maxPartsInFlight][]byte
+	var numbers [maxPartsInFlight]uint64
+	burst := min(count, maxPartsInFlight)
+	for i := range burst {
+		envelopes[i], numbers[i] = f.seal(i, numbers[0])
+	}
 	n.mu.Lock()
 	awaited, unconfirmed := n.companions(true)
-	var f *flight
-	if len(awaited) > 0 {
-		f = &flight{begun: begun, queued: n.now(), envelopes: envelopes, awaited: awaited, open: len(awaited),
-			done: make(chan struct{})}
-		n.flights[number] = f
+	if f.awaited, f.open = awaited, len(awaited); f.open > 0 {
+		if count > 1 {
+			f.room = make(chan struct{}, 1)
+			for i := range awaited {
+				awaited[i].has = make([]bool, count)
+			}
+		}
+		for i := range burst {
+			n.register(f, numbers[i], envelopes[i])
+		}
 		if !n.asking {
 			n.asking = true
 			n.armAsking()
 		}
 	}
 	n.mu.Unlock()
-	for _, envelope := range envelopes {
-		if !n.writer.put(outgoing{subject: n.toAll, data: envelope, until: deadline}) {
-			n.counts.notSent.Add(1) // it is asked for
+	n.counts.sent.Add(1)
+	if f.open > 0 || burst == count { // a part of it is of no use
+		for i := range burst {
+			if !n.writer.put(outgoing{subject: n.toAll, data: envelopes[i], until: deadline}) {
+				n.counts.notSent.Add(1) // it is asked for
+			}
 		}
 	}
-	n.counts.sent.Add(1)
-	if f == nil {
-		n.leavePlace(size)
+	if len(awaited) == 0 {
+		n.leavePlace(taken)
+		return nil, place{}, unconfirmed
 	}
-	return f, number, unconfirmed
+	return f, taken, unconfirmed
 }
 
 // companions returns who is awaited, and the names of those who are not and yet may be there.
@@ -152,80 +137,37 @@ func (n *Node) companions(wait bool) (awaited []await, unconfirmed []string) {
 	return awaited, unconfirmed
 }
 
-// sealParts seals the parts of a message, and returns the number of the last one. The
-// caller holds sending.
-func (n *Node) sealParts(l *life, body []byte, begun time.Duration) (envelopes [][]byte, number uint64) {
-	largest := int(n.part.Load())
-	parts := max(1, (len(body)+largest-1)/largest)
-	for part := range parts {
-		chunk := body[part*largest : min(len(body), (part+1)*largest)]
-		h := partHead{begun - l.began, uint16(part), uint16(parts)}
-		buffer := make([]byte, seal.HeadBytes, seal.Overhead+partHeadBytes+len(chunk))
-		buffer = append(h.append(buffer), chunk...)
-		var envelope []byte
-		envelope, number = l.sealer.Seal(buffer[:0], seal.KindMessage, buffer[seal.HeadBytes:])
-		envelopes = append(envelopes, envelope)
-	}
-	l.last.Store(number)
-	return envelopes, number
-}
-
-// takePlace waits for a place among what is in flight, and reports whether there was one
-// before the deadline.
-func (n *Node) takePlace(size int64, deadline time.Duration) bool {
-	if n.places.TryAcquire(1) {
-		if n.bytes.TryAcquire(size) {
-			return true
-		}
-		n.places.Release(1)
-	}
-	ctx, cancel := context.WithTimeout(background, deadline-n.now())
-	defer cancel()
-	if n.places.Acquire(ctx, 1) != nil {
-		return false
-	}
-	if n.bytes.Acquire(ctx, size) != nil {
-		n.places.Release(1)
-		return false
-	}
-	return true
-}
-
-func (n *Node) leavePlace(size int64) {
-	n.bytes.Release(size)
-	n.places.Release(1)
-}
-
-// awaitAll returns when all have answered, at the latest at the deadline.
-func (n *Node) awaitAll(f *flight, deadline time.Duration) {
+// awaitAll returns when all have answered, at the latest at the deadline. Meanwhile it sends
+// the parts that are left.
+func (n *Node) awaitAll(f *flight) {
 	select {
 	case <-f.done:
 		return
 	default:
 	}
-	timer := time.NewTimer(deadline - n.now())
+	timer := time.NewTimer(f.deadline - n.now())
 	defer timer.Stop()
-	select {
-	case <-f.done:
-	case <-timer.C:
+	for {
+		select {
+		case <-f.done:
+			return
+		case <-f.room:
+			n.sendMore(f)
+		case <-timer.C:
+			return
+		}
 	}
 }
 
 // land takes a flight off and adds up what the peers have said. One that has said nothing in
 // nearly all of the time for it is silent.
-func (n *Node) land(f *flight, number uint64, wait time.Duration, d *Delivery) {
-	size := int64(0)
-	for _, envelope := range f.envelopes {
-		size += int64(len(envelope) - seal.Overhead - partHeadBytes)
-	}
-	defer n.leavePlace(min(size, maxInFlightBytes))
+func (n *Node) land(f *flight, d *Delivery) {
 	had := n.now() - f.queued // the time the peers had
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.flights[number] == f { // not one of a later epoch
-		delete(n.flights, number)
-	}
-	for _, a := range f.awaited {
+	n.takeOff(f)
+	for i := range f.awaited {
+		a := &f.awaited[i]
 		if a.verdict.outcome == queued {
 			d.Sessions += int(a.verdict.sessions)
 			d.Waiting += int(a.verdict.waiting)
@@ -233,7 +175,7 @@ func (n *Node) land(f *flight, number uint64, wait time.Duration, d *Delivery) {
 		}
 		d.Unconfirmed = append(d.Unconfirmed, a.peer.told.name)
 		n.counts.unconfirmed[reasonOf(a)].Add(1)
-		if !a.answered && a.peer.live() && had >= wait*9/10 {
+		if !a.answered && a.top == 0 && a.peer.live() && had >= (f.deadline-f.begun)*9/10 {
 			a.peer.silent = true
 			n.noteState(a.peer)
 		}
@@ -242,7 +184,7 @@ func (n *Node) land(f *flight, number uint64, wait time.Duration, d *Delivery) {
 	d.Unconfirmed = slices.Compact(d.Unconfirmed)
 }
 
-func reasonOf(a await) unconfirmedReason {
+func reasonOf(a *await) unconfirmedReason {
 	switch a.verdict.outcome {
 	case tooLate:
 		return unconfirmedLate
@@ -280,12 +222,15 @@ func (n *Node) askSilent() {
 	}
 	now := n.now()
 	owed := make(map[*peer][]uint64)
-	for number, f := range n.flights {
-		if now-f.begun < n.timing.ask {
+	for number, of := range n.flights {
+		f := of.flight
+		if now-f.parts[of.index].sent < n.timing.ask {
 			continue
 		}
-		for _, a := range f.awaited {
-			if !a.answered && now-a.peer.asked >= n.timing.ask && len(owed[a.peer]) < maxAsked {
+		for i := range f.awaited {
+			a := &f.awaited[i]
+			has := len(f.parts) > 1 && of.index < len(f.parts)-1 && a.has[of.index]
+			if !a.answered && !has && now-a.peer.asked >= n.timing.ask && len(owed[a.peer]) < maxAsked {
 				owed[a.peer] = append(owed[a.peer], number)
 			}
 		}
@@ -353,16 +298,17 @@ func (n *Node) receiveVerdicts(msg *nats.Msg, kind seal.Kind) {
 		return
 	}
 	err := parseVerdicts(verdicts, func(number uint64, v verdict) {
-		f := n.flights[number]
-		if f == nil {
+		of, known := n.flights[number]
+		if !known {
 			return
 		}
 		switch v.outcome {
 		case underWay:
+			n.arrived(of, p)
 		case notSeen:
-			n.sendAgain(p, f)
+			n.sendAgain(p, of)
 		default:
-			f.settle(p, v)
+			n.settle(of.flight, p, v)
 		}
 	})
 	if err != nil {
@@ -376,14 +322,4 @@ func (n *Node) receiveVerdicts(msg *nats.Msg, kind seal.Kind) {
 func (n *Node) forThis(body []byte) (rest []byte, ours bool) {
 	own := n.life.Load().epoch
 	return bytes.CutPrefix(body, own[:])
-}
-
-// sendAgain sends a message once more to one peer. The caller holds mu.
-func (n *Node) sendAgain(p *peer, f *flight) {
-	for _, envelope := range f.envelopes {
-		if n.writer.put(outgoing{subject: p.sendAgain, data: envelope, until: n.now() + n.timing.beat}) {
-			n.counts.again.Add(1)
-		}
-	}
-	n.note(slog.LevelDebug, "a message is sent to a node again", slog.String("node", p.told.name))
 }

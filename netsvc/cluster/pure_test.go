@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,29 +104,33 @@ func TestAgesNeedNoRightClock(t *testing.T) {
 	}
 }
 
+// newAssembly is one for a peer alone.
+func newAssembly() *assembly { return &assembly{larges: new(atomic.Int64)} }
+
 func TestPartsAreAWholeInAnyOrder(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
-	var a assembly
-	for first := uint64(1); first < 100; first += 10 {
-		parts := random.Perm(1 + random.IntN(9))
-		for i, part := range parts {
-			last := first + uint64(len(parts)) - 1
-			if i > 0 && !a.awaits(last) {
-				t.Errorf("%d of %d parts of %d are not awaited", i, len(parts), last)
+	a := newAssembly()
+	for first := uint64(1); first < 1000; first += 20 {
+		count := 2 + random.IntN(8)
+		message := make([]byte, count+random.IntN(100))
+		for i := range message {
+			message[i] = byte(random.IntN(256))
+		}
+		order := random.Perm(count)
+		for i, part := range order {
+			number := first + 2*uint64(part) // others are numbered between them
+			h := partHead{part: uint16(part), parts: uint16(count), size: uint64(len(message))}
+			if part > 0 {
+				h.first = first
 			}
-			h := partHead{0, uint16(part), uint16(len(parts))}
-			whole, ok := a.add(0, first, h, []byte{byte(part), byte(part)})
-			if !ok || (whole != nil) != (i == len(parts)-1) {
-				t.Fatalf("part %d of %d gave %v, %t", i, len(parts), whole, ok)
+			from, to := bounds(len(message), part, count)
+			whole, last, ok := a.add(0, number, h, message[from:to])
+			if !ok || (whole != nil) != (i == count-1) {
+				t.Fatalf("part %d of %d gave %v, %t", i, count, whole, ok)
 			}
-			if whole == nil {
-				continue
-			}
-			for at, b := range whole {
-				if int(b) != at/2 {
-					t.Errorf("the whole is %v", whole)
-				}
+			if whole != nil && (!bytes.Equal(whole, message) || last != first+2*uint64(count-1)) {
+				t.Errorf("the whole is %v up to %d, want %v", whole, last, message)
 			}
 		}
 	}
@@ -134,15 +139,36 @@ func TestPartsAreAWholeInAnyOrder(t *testing.T) {
 	}
 }
 
+func TestBoundsCoverAMessage(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][2]int{{1, 1}, {5, 4}, {2, 2}, {maxMessageBytes, 1024}, {maxMessageBytes - 1, 65535}, {100, 7}} {
+		size, parts, at := c[0], c[1], 0
+		for i := range parts {
+			from, to := bounds(size, i, parts)
+			if from != at || to <= from || to-from > (size+parts-1)/parts {
+				t.Fatalf("part %d of %d of %d bytes: %d to %d", i, parts, size, from, to)
+			}
+			at = to
+		}
+		if at != size {
+			t.Errorf("%d parts cover %d of %d bytes", parts, at, size)
+		}
+	}
+}
+
 func TestPartsThatNeverEndAreBounded(t *testing.T) {
 	t.Parallel()
-	part := make([]byte, partBytes)
-	var a assembly
-	for first := uint64(1); first < 1000; first += 2 {
-		_, ok := a.add(0, first, partHead{0, 0, 2}, part)
-		if want := first/2 < maxUnfinished/partBytes; ok != want || a.bytes > maxUnfinished {
-			t.Fatalf("message %d: taken %t, %d bytes", first/2, ok, a.bytes)
+	half := make([]byte, 1<<20)
+	begin := partHead{part: 0, parts: 2, size: 2 << 20}
+	a := newAssembly()
+	for number := uint64(1); number < 100; number++ {
+		_, _, ok := a.add(0, number, begin, half)
+		if want := number <= maxUnfinished/begin.size; ok != want || a.bytes > maxUnfinished {
+			t.Fatalf("message %d: taken %t, %d bytes", number, ok, a.bytes)
 		}
+	}
+	if _, _, ok := a.add(0, 200, partHead{part: 1, parts: 2, first: 99, size: 2 << 20}, half); ok {
+		t.Error("the rest of a message is taken whose begin was refused")
 	}
 	a.expire(time.Second, time.Second)
 	if len(a.unfinished) == 0 {
@@ -152,15 +178,63 @@ func TestPartsThatNeverEndAreBounded(t *testing.T) {
 	if len(a.unfinished) != 0 || a.bytes != 0 {
 		t.Errorf("%d are left with %d bytes", len(a.unfinished), a.bytes)
 	}
-	for _, h := range []partHead{{0, 0, 3}, {0, 0, 2}} { // another number of parts; twice the same
-		a.add(0, 1, partHead{0, 0, 2}, part)
-		if _, ok := a.add(0, 1, h, part); ok || a.bytes != 0 {
+	for _, h := range []partHead{ // another number of parts or of bytes; twice the same; another length
+		{part: 1, parts: 3, first: 1, size: 2 << 20}, {part: 1, parts: 2, first: 1, size: 2<<20 - 2},
+		{part: 0, parts: 2, size: 2 << 20}, {part: 1, parts: 2, first: 1, size: 2<<20 + 2},
+	} {
+		a.add(0, 1, begin, half)
+		if _, _, ok := a.add(0, 1+uint64(h.part), h, half); ok || a.bytes != 0 {
 			t.Errorf("%v after part 0 of 2 is taken, %d bytes", h, a.bytes)
 		}
+		a.end()
+		a = newAssembly()
+	}
+}
+
+// Of what is larger than a peer's share one at a time is put together, of all peers no more
+// than the node has room for.
+func TestLargeMessagesAreBounded(t *testing.T) {
+	t.Parallel()
+	const size = largeBytes * 7
+	larges := new(atomic.Int64)
+	chunk := make([]byte, size/2)
+	for i := range 5 {
+		a := &assembly{larges: larges}
+		_, _, ok := a.add(0, 1, partHead{part: 0, parts: 2, size: size}, chunk)
+		if want := i < maxLarger/size; ok != want {
+			t.Fatalf("that of peer %d is taken: %t", i, ok)
+		}
+		if !ok {
+			continue
+		}
+		if _, _, ok = a.add(0, 9, partHead{part: 0, parts: 2, size: size}, chunk); !ok || len(a.unfinished) != 1 {
+			t.Errorf("a second one is taken: %t; %d are unfinished", ok, len(a.unfinished))
+		}
+		if i == 0 {
+			whole, _, ok := a.add(0, 10, partHead{part: 1, parts: 2, first: 9, size: size}, chunk)
+			if !ok || len(whole) != size || larges.Load() != size {
+				t.Errorf("%d bytes are whole, %d count", len(whole), larges.Load())
+			}
+		}
+	}
+	a := &assembly{larges: larges}
+	a.release(size) // the whole one is worked off
+	if _, _, ok := a.add(0, 1, partHead{part: 0, parts: 2, size: size}, chunk); !ok {
+		t.Error("afterwards there is no room")
+	}
+	a.end()
+	if _, _, ok := a.add(0, 2, partHead{part: 0, parts: 2, size: size}, chunk); ok || larges.Load() != size {
+		t.Errorf("of a peer that is gone one is taken: %t; %d count", ok, larges.Load())
 	}
 }
 
 const someApp = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+// wholeMessage is a message as its parts carry it.
+func wholeMessage(m *message) (body []byte, ok bool) {
+	head, ok := m.appendHead(nil)
+	return append(head, m.plaintext...), ok
+}
 
 func TestAMessageIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
@@ -169,7 +243,7 @@ func TestAMessageIsReadAsItWasWritten(t *testing.T) {
 		{someApp, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "ann"}, []byte(strings.Repeat("x", 100_000))},
 		{someApp, wire.Recipient{Type: wire.ToGroup, IbID: strings.Repeat("i", 300), UserGroup: "g"}, []byte{}},
 	} {
-		body, ok := m.append(nil)
+		body, ok := wholeMessage(&m)
 		if !ok || len(body) > m.overhead()+len(m.plaintext) {
 			t.Errorf("%v: %d bytes, at most %d expected", m.to, len(body), m.overhead()+len(m.plaintext))
 		}
@@ -189,7 +263,7 @@ func TestAMessageIsReadAsItWasWritten(t *testing.T) {
 		{strings.ReplaceAll(someApp, "-", ""), wire.Recipient{Type: wire.ToAll, IbID: "ib"}, nil},
 		{someApp, wire.Recipient{Type: "some", IbID: "ib"}, nil},
 	} {
-		if _, ok := m.append(nil); ok {
+		if _, ok := wholeMessage(&m); ok {
 			t.Errorf("%v was written", m)
 		}
 	}
@@ -198,8 +272,9 @@ func TestAMessageIsReadAsItWasWritten(t *testing.T) {
 func TestAMessageAsBytes(t *testing.T) {
 	t.Parallel()
 	m := message{someApp, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "ann"}, []byte("{}")}
-	body, _ := m.append(partHead{0x0102030405060708, 1, 2}.append(nil))
-	const want = "0102030405060708" + "0001" + "0002" + "01" + "0f8fad5bd9cb469fa16570867728950e" + "026962" +
+	body, _ := m.appendHead((&partHead{0x0102030405060708, 1, 2, 3, 5}).append(nil))
+	body = append(body, m.plaintext...)
+	const want = "0102030405060708" + "0001" + "0002" + "0000000000000003" + "0000000000000005" + "01" + "0f8fad5bd9cb469fa16570867728950e" + "026962" +
 		"03616e6e" + "7b7d"
 	if got := fmt.Sprintf("%x", body); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -298,16 +373,17 @@ func TestAQuestionIsReadAsItWasWritten(t *testing.T) {
 // What only peers can seal is read as carefully as if strangers could.
 func FuzzBodies(f *testing.F) {
 	m := message{someApp, wire.Recipient{Type: wire.ToUser, IbID: "ib", UserID: "ann"}, []byte("{}")}
-	body, _ := m.append(nil)
+	body, _ := wholeMessage(&m)
 	h := someHeartbeat()
 	f.Add(body)
 	f.Add(h.append(nil))
 	f.Add(appendVerdict(nil, 5, verdict{queued, 3, 1}))
 	f.Add(appendQuestion(nil, []uint64{1, 2, 300}))
-	f.Add(partHead{1, 0, 1}.append(nil))
+	f.Add((&partHead{1, 0, 1, 0, 0}).append(nil))
+	f.Add((&partHead{1, 1, 2, 7, 900}).append(nil))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if m, err := parseMessage(body); err == nil {
-			again, ok := m.append(nil)
+			again, ok := wholeMessage(&m)
 			if back, err := parseMessage(again); !ok || err != nil || !reflect.DeepEqual(back, m) {
 				t.Errorf("%v became %v (%v)", m, back, err)
 			}
@@ -328,8 +404,10 @@ func FuzzBodies(f *testing.F) {
 				t.Errorf("%v became %v (%v)", numbers, back, err)
 			}
 		}
-		if h, _, err := parsePart(body); err == nil && h.part >= h.parts {
-			t.Errorf("part %d of %d", h.part, h.parts)
+		if h, rest, err := parsePart(body); err == nil {
+			if again := append(h.append(nil), rest...); h.part >= h.parts || !bytes.Equal(again, body) {
+				t.Errorf("part %d of %d: %x became %x", h.part, h.parts, body, again)
+			}
 		}
 	})
 }

@@ -50,25 +50,27 @@ func (n *Node) receiveMessage(msg *nats.Msg) {
 		n.counts.dropped[droppedForged].Add(1)
 		return
 	}
-	last := head.Number + uint64(h.parts-1-h.part)
-	whole, v, fresh := n.takePart(p, head.Number, h, part)
+	whole, last, v, fresh := n.takePart(p, head.Number, h, part)
 	switch {
 	case !fresh:
 		n.counts.dropped[droppedSeen].Add(1)
-		// It was sent again: its confirmation was lost, perhaps. But a part says nothing of
-		// those that come behind it.
-		if v.outcome != underWay && v.outcome != notSeen {
-			n.confirm(p, appendVerdict(nil, last, v))
+		// It was sent again: its confirmation was lost, perhaps.
+		if v.outcome != underWay || h.parts > 1 {
+			n.confirm(p, appendVerdict(nil, head.Number, v))
 		}
 		return
 	case v.outcome == overloaded:
-		n.judge(p, last, v)
+		n.judge(p, head.Number, v)
 		return
-	case whole == nil:
+	case h.parts > 1: // more may be sent
+		n.confirm(p, appendVerdict(nil, head.Number, v))
+	}
+	if whole == nil {
 		return
 	}
 	m, err := parseMessage(whole)
 	if err != nil {
+		p.assembly.release(len(whole))
 		n.counts.dropped[droppedForged].Add(1)
 		return
 	}
@@ -87,9 +89,11 @@ func (n *Node) takenFrom(epoch seal.Epoch) *peer {
 	return nil
 }
 
-// takePart notes the number of a part, and returns the whole message with its last part.
-// fresh is false if the number was seen; the verdict is then that on the message.
-func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (whole []byte, v verdict, fresh bool) {
+// takePart notes the number of a part, and returns the whole message, with the number of its
+// last part, with the one that was missing. fresh is false if the number was seen; the verdict
+// is then what became of it.
+func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (
+	whole []byte, last uint64, v verdict, fresh bool) {
 	p.receiving.Lock()
 	defer p.receiving.Unlock()
 	fresh, missed := p.window.take(number)
@@ -101,30 +105,39 @@ func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (whole 
 		})
 	}
 	if !fresh {
-		return nil, p.window.verdict(number + uint64(h.parts-1-h.part)), false
+		return nil, 0, p.window.verdict(number), false
 	}
-	whole, ok := p.assembly.add(n.now(), number-uint64(h.part), h, part)
+	whole, last, ok := p.assembly.add(n.now(), number, h, part)
 	if !ok {
-		return nil, verdict{outcome: overloaded}, true
+		return nil, 0, verdict{outcome: overloaded}, true
 	}
-	return whole, verdict{outcome: underWay}, true
+	return whole, last, verdict{outcome: underWay}, true
 }
 
 // queue hands a message to the lane of its infobase.
 func (n *Node) queue(j job) {
 	infobase := [2]string{j.message.appID, j.message.to.IbID}
 	lane := n.lanes[maphash.Comparable(n.seed, infobase)%uint64(len(n.lanes))]
-	if n.hold.Add(int64(j.size)) > maxHeld && j.size < maxHeld {
-		n.hold.Add(int64(-j.size))
+	if j.size <= largeBytes && n.hold.Add(int64(j.size)) > maxHeld {
+		n.release(&j)
 		n.judge(j.peer, j.number, verdict{outcome: overloaded})
 		return
 	}
 	select {
 	case lane <- j:
 	default:
-		n.hold.Add(int64(-j.size))
+		n.release(&j)
 		n.judge(j.peer, j.number, verdict{outcome: overloaded})
 	}
+}
+
+// release gives back the room that a message has taken.
+func (n *Node) release(j *job) {
+	if j.size > largeBytes {
+		j.peer.assembly.release(j.size)
+		return
+	}
+	n.hold.Add(int64(-j.size))
 }
 
 // judge notes the verdict on a message that is not delivered, and confirms it.
@@ -154,7 +167,7 @@ func (n *Node) workOff(lane <-chan job) {
 	c := confirmations{bodies: make(map[*peer][]byte)}
 	for j := range lane {
 		v := n.deliver(&j)
-		n.hold.Add(int64(-j.size))
+		n.release(&j)
 		if c.count == 0 {
 			c.since = n.now()
 		}
@@ -237,11 +250,7 @@ func (n *Node) receiveQuestion(msg *nats.Msg) {
 	var answer []byte
 	p.receiving.Lock()
 	for _, number := range numbers {
-		v := p.window.verdict(number)
-		if v.outcome == underWay && p.assembly.awaits(number) {
-			v = verdict{outcome: notSeen}
-		}
-		answer = appendVerdict(answer, number, v)
+		answer = appendVerdict(answer, number, p.window.verdict(number))
 	}
 	p.receiving.Unlock()
 	reply := n.subject(onAnswers + "." + p.epoch.String() + "." + n.life.Load().epoch.String())
