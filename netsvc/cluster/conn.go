@@ -229,17 +229,12 @@ type subscription struct {
 	count, size int
 }
 
-// subscribe subscribes to what concerns all and to what concerns this epoch, unless the node
-// has left.
-func (n *Node) subscribe() error {
+// all are the subscriptions to what concerns all, messages first, and to what concerns this
+// epoch.
+func (n *Node) all() []subscription {
 	l := n.life.Load()
-	n.subscribing.Lock()
-	defer n.subscribing.Unlock()
-	if n.left {
-		return nil
-	}
 	const small, few = 4 << 20, 8 << 10
-	for _, s := range []subscription{
+	return []subscription{
 		{n.subject(onMessages), n.receiveMessage, 64 << 10, 64 << 20},
 		{n.subject(onHeartbeats), n.receiveHeartbeat, few, small},
 		{n.subjectOf(l.epoch, toNode), n.receiveMessage, 64 << 10, 64 << 20},
@@ -247,7 +242,17 @@ func (n *Node) subscribe() error {
 		{n.subjectOf(l.epoch, asking), n.receiveQuestion, few, small},
 		{n.subjectOf(l.epoch, streaming), n.receiveFrame, few, 8 * small},
 		{n.subject(onAnswers + "." + l.epoch.String() + ".*"), n.receiveAnswer, few, small},
-	} {
+	}
+}
+
+// subscribe begins subscriptions, unless the node has left.
+func (n *Node) subscribe(subscriptions ...subscription) error {
+	n.subscribing.Lock()
+	defer n.subscribing.Unlock()
+	if n.left {
+		return nil
+	}
+	for _, s := range subscriptions {
 		sub, err := n.conn.Subscribe(s.subject, s.handle)
 		if err == nil {
 			err = sub.SetPendingLimits(s.count, s.size)
@@ -276,6 +281,10 @@ func (n *Node) unsubscribe(leave bool) {
 // publishOut hands an envelope to NATS. Only the writer calls it: nats.go holds its lock
 // while it writes into a full socket and while it dials, and nobody else shall wait for it.
 func (n *Node) publishOut(o outgoing) {
+	if o.written != nil {
+		close(o.written)
+		return
+	}
 	var err error
 	if o.reply != "" {
 		err = n.conn.PublishRequest(o.subject, o.reply, o.data)
@@ -293,6 +302,7 @@ type outgoing struct {
 	subject, reply string
 	data           []byte
 	until          time.Duration // it is of no use later; 0: it always is
+	written        chan struct{} // it is no envelope: is closed when its turn comes
 }
 
 // Bounds of what waits for the writer: more than may be in flight, so that nothing is

@@ -6,7 +6,7 @@ import "time"
 var Impatient = Timing{Beat: 50 * time.Millisecond, Lost: 500 * time.Millisecond}
 
 // Timing is what a test may change.
-type Timing struct{ Beat, Lost, Ask time.Duration }
+type Timing struct{ Beat, Lost, Ask, Moving time.Duration }
 
 // StartTimed is Start with another timing; what is 0 stays as it is.
 func StartTimed(o Options, t Timing) (*Node, error) {
@@ -19,6 +19,9 @@ func StartTimed(o Options, t Timing) (*Node, error) {
 	}
 	if t.Ask > 0 {
 		all.ask = t.Ask
+	}
+	if t.Moving > 0 {
+		all.moving = t.Moving
 	}
 	return start(o, all)
 }

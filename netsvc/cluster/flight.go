@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
@@ -232,55 +230,50 @@ func (n *Node) takeOff(f *flight) {
 	}
 }
 
-// place is what a message takes of what may be in flight.
-type place struct {
+// share is what a message takes of what may be in flight.
+type share struct {
 	bytes int64
 	large bool
 }
 
-// placeFor is that of a message of so many bytes.
-func (n *Node) placeFor(size int) place {
+// shareFor is that of a message of so many bytes.
+func (n *Node) shareFor(size int) share {
 	if size > largeBytes {
-		return place{maxPartsInFlight * n.part.Load(), true}
+		return share{maxPartsInFlight * n.part.Load(), true}
 	}
-	return place{int64(size), false}
+	return share{int64(size), false}
 }
 
 // takePlace waits for a place among what is in flight, and reports whether there was one
 // before the deadline.
-func (n *Node) takePlace(p place, deadline time.Duration) bool {
-	if n.places.TryAcquire(1) {
-		if !p.large && n.bytes.TryAcquire(p.bytes) {
+func (n *Node) takePlace(s share, deadline time.Duration) bool {
+	if !s.large && n.places.TryAcquire(1) {
+		if n.bytes.TryAcquire(s.bytes) {
 			return true
 		}
 		n.places.Release(1)
 	}
 	ctx, cancel := context.WithTimeout(background, deadline-n.now())
 	defer cancel()
-	taken := []*semaphore.Weighted{}
-	for _, s := range []struct {
-		of     *semaphore.Weighted
-		weight int64
-		wanted bool
-	}{{n.larges, 1, p.large}, {n.places, 1, true}, {n.bytes, p.bytes, true}} {
-		if !s.wanted {
-			continue
-		}
-		if s.of.Acquire(ctx, s.weight) != nil {
-			for _, before := range taken { // each of these with 1: bytes come last
-				before.Release(1)
-			}
-			return false
-		}
-		taken = append(taken, s.of)
+	if s.large && n.larges.Acquire(ctx, 1) != nil {
+		return false
 	}
-	return true
+	if n.places.Acquire(ctx, 1) == nil {
+		if n.bytes.Acquire(ctx, s.bytes) == nil {
+			return true
+		}
+		n.places.Release(1)
+	}
+	if s.large {
+		n.larges.Release(1)
+	}
+	return false
 }
 
-func (n *Node) leavePlace(p place) {
-	n.bytes.Release(p.bytes)
+func (n *Node) leavePlace(s share) {
+	n.bytes.Release(s.bytes)
 	n.places.Release(1)
-	if p.large {
+	if s.large {
 		n.larges.Release(1)
 	}
 }

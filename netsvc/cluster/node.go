@@ -35,6 +35,9 @@ type Options struct {
 	Version string        // of the program
 	Keys    *seal.Keys    // see UseKeys
 	Wait    time.Duration // how long Publish waits for peers; see SetWait
+	// Successor: another process is this node yet. It connects and holds what comes until
+	// Adopt.
+	Successor bool
 	// Deliver has a message queued for the sessions of this node, and returns for how many
 	// it was, and how many of these are away and may come back. It is called by several
 	// goroutines at once; two messages of one infobase in their order.
@@ -62,10 +65,11 @@ type timing struct {
 	forget time.Duration // windows of peers that are gone are kept for so long
 	absent time.Duration // lost peers are named for so long
 	jump   time.Duration // a wall clock that jumps further begins a new epoch
+	moving time.Duration // a peer that moves is waited for so long
 }
 
 var normal = timing{beat: time.Second, lost: 3 * time.Second, ask: 30 * time.Millisecond, forget: 10 * time.Minute,
-	absent: time.Hour, jump: 10 * time.Second}
+	absent: time.Hour, jump: 10 * time.Second, moving: movingWait}
 
 const (
 	// maxInFlight and maxInFlightBytes bound what waits for peers.
@@ -123,11 +127,21 @@ type Node struct {
 	asking      bool // a timer runs that asks
 	company     atomic.Bool
 
-	hold   atomic.Int64 // bytes in lanes, but for those of larger
-	larger atomic.Int64 // bytes of messages above largeBytes that are received or worked off
-	lanes  []chan job
-	seed   maphash.Seed
-	closed bool         // guarded by inside
+	hold    atomic.Int64 // bytes in lanes, but for those of larger
+	larger  atomic.Int64 // bytes of messages above largeBytes that are received or worked off
+	lanes   []chan job
+	seed    maphash.Seed
+	closed  bool           // guarded by inside
+	deaf    bool           // likewise: the node moves, nothing is taken
+	away    atomic.Bool    // another process is this node: nothing is sent
+	resumed atomic.Int64   // when it last came from another process, or was taken back; 0: never
+	jobs    sync.WaitGroup // what is in lanes or not confirmed
+
+	holding   bool       // guarded by inside: what comes is held
+	holdingMu sync.Mutex // guards what follows
+	held      [][]byte
+	heldBytes int
+
 	inside sync.RWMutex // held for reading while lanes are filled or the owner is told something
 
 	subscribing   sync.Mutex // guards what follows
@@ -196,7 +210,13 @@ func start(o Options, t timing) (*Node, error) {
 		n.streams.Close()
 		return nil, err
 	}
-	if err := n.subscribe(); err != nil {
+	subscriptions := n.all()
+	if o.Successor {
+		n.holding = true
+		n.away.Store(true)
+		subscriptions = subscriptions[:1] // messages
+	}
+	if err := n.subscribe(subscriptions...); err != nil {
 		n.streams.Close()
 		n.stopDialing()
 		n.conn.Close()
@@ -239,7 +259,10 @@ func (n *Node) jumped(l *life) bool {
 // is not. It is of no use after until; 0: it always is.
 func (n *Node) say(subject, reply string, kind seal.Kind, body []byte, until time.Duration) bool {
 	l := n.life.Load()
-	if n.jumped(l) {
+	switch {
+	case n.away.Load():
+		return false
+	case n.jumped(l):
 		n.lookSoon()
 		return false
 	}
@@ -288,7 +311,7 @@ func (n *Node) Close() {
 		n.laning.Wait()
 		n.streams.Close()
 		close(n.ending)
-		n.sayGoodbye()
+		n.sayGoodbye() // unless another process is this node
 		n.writer.end()
 		n.running.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), leaving)

@@ -50,6 +50,7 @@ type node struct {
 	name     string
 	sessions int
 	log      *testlog.Buffer
+	first    *node                         // the process that its sessions began in; nil: this one
 	stalled  atomic.Pointer[chan struct{}] // closed: deliveries go on; nil: they do
 
 	mu  sync.Mutex

@@ -19,7 +19,7 @@ type peer struct {
 	epoch  seal.Epoch
 	told   heartbeat
 	number uint64        // of the last heartbeat
-	turn   uint16        // its epoch's, of that
+	turn   uint16        // its epoch's, the largest that was heard
 	heard  time.Duration // when that was
 	// challenge is ours for it, echo its for us. It is proven when it has said ours.
 	challenge, echo uint64
@@ -27,7 +27,9 @@ type peer struct {
 	admitted        bool // its messages are taken
 	admits          bool // it takes ours
 	silent, lost    bool
-	noResponders    int // in a row
+	moving          time.Duration // since when it moves; 0: it does not
+	returned        time.Duration // when it had moved
+	noResponders    int           // in a row
 	lastFrame       place
 	asked           time.Duration
 	words           [26]few // numbers of what it said, by kind, but for heartbeats and messages
@@ -63,6 +65,8 @@ func (p *peer) stateNow() PeerState {
 		return PeerLost
 	case !p.live():
 		return PeerJoining
+	case p.moving > 0:
+		return PeerMoving
 	case p.silent:
 		return PeerSilent
 	}
@@ -111,8 +115,11 @@ func (n *Node) lookSoon() {
 	}
 }
 
-// look is what is done once a second.
+// look is what is done once a second, unless another process is this node.
 func (n *Node) look() {
+	if n.away.Load() {
+		return
+	}
 	l := n.life.Load()
 	if n.jumped(l) {
 		n.beginAnew()
@@ -127,7 +134,9 @@ func (n *Node) look() {
 		switch {
 		case !p.proven && silence > n.timing.lost, p.lost && silence > n.timing.forget:
 			n.forget(p)
-		case !p.lost && silence > n.timing.lost:
+		case p.moving > 0 && now-p.moving > n.timing.moving:
+			n.lose(p, "it moved and did not come back")
+		case p.moving == 0 && !p.lost && silence > n.timing.lost:
 			n.lose(p, "nothing was heard of it")
 		}
 		p.receiving.Lock()
@@ -240,14 +249,10 @@ func (n *Node) beginAnew() {
 	n.mu.Unlock()
 	n.sending.Unlock()
 	n.streams.LoseAll(errBeganAnew)
-	if err := n.subscribe(); err != nil {
+	if err := n.subscribe(n.all()...); err != nil {
 		n.log.Error("the cluster's subjects cannot be subscribed to", slog.Any("error", err))
 	}
 	n.beat()
-}
-
-func (n *Node) answersOf(epoch seal.Epoch) string {
-	return n.subject(onAnswers + "." + n.life.Load().epoch.String() + "." + epoch.String())
 }
 
 // sayHeartbeat tells all peers of this node.
@@ -294,7 +299,12 @@ func (n *Node) receiveHeartbeat(msg *nats.Msg) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if head.Kind != seal.KindHeartbeat {
+	switch head.Kind {
+	case seal.KindMoving:
+		n.hasMoved(head)
+		return
+	case seal.KindHeartbeat:
+	default:
 		return
 	}
 	h, err := parseHeartbeat(body)
@@ -341,13 +351,16 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		n.counts.dropped[droppedUnknown].Add(1)
 		return
 	case p == nil:
-		p = n.meet(head.Epoch)
+		p = n.newPeer(head.Epoch, n.life.Load().epoch)
+		p.turn = head.Turn
+		n.peers[head.Epoch] = p
 		n.beat()
 	case head.Number <= p.number:
 		n.counts.dropped[droppedSeen].Add(1)
 		return
 	}
-	p.told, p.turn, p.number, p.heard = *h, head.Turn, head.Number, now
+	p.told, p.number, p.heard = *h, head.Number, now
+	n.isBack(p, head.Turn)
 	if !h.spoken() {
 		p.refuse(n, "it speaks other versions of the protocol than this node")
 		return
@@ -393,15 +406,15 @@ func (n *Node) makeRoom() bool {
 	return true
 }
 
-// meet makes the entry of an epoch that was not known. The caller holds mu.
-func (n *Node) meet(epoch seal.Epoch) *peer {
+// newPeer makes the entry of an epoch, for this node in one of its own.
+func (n *Node) newPeer(epoch, own seal.Epoch) *peer {
 	p := &peer{
 		epoch: epoch, challenge: challenge(), since: time.Now(), state: PeerJoining,
 		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
-		question: n.subjectOf(epoch, asking), answers: n.answersOf(epoch), frames: n.subjectOf(epoch, streaming),
+		question: n.subjectOf(epoch, asking), frames: n.subjectOf(epoch, streaming),
+		answers: n.subject(onAnswers + "." + own.String() + "." + epoch.String()),
 	}
 	p.assembly.larges = &n.larger
-	n.peers[epoch] = p
 	return p
 }
 
@@ -458,7 +471,7 @@ func (n *Node) lose(p *peer, why string) {
 	if p.lost {
 		return
 	}
-	p.lost = true
+	p.lost, p.moving = true, 0
 	n.note(slog.LevelDebug, "a node is given up", slog.String("node", p.told.name), slog.String("reason", why))
 	if p.admitted {
 		n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
@@ -496,7 +509,7 @@ func (n *Node) noResponder(epoch seal.Epoch) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[epoch]
-	if p == nil || p.lost {
+	if p == nil || p.lost || p.moving > 0 {
 		return
 	}
 	p.noResponders++

@@ -50,22 +50,22 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 // send puts the message, or the first parts of it, into the queue of the writer. It returns
 // the flight in which it is if anybody is awaited, with the place that this takes, and who is
 // not awaited but may get it or may have a right to.
-func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, place, []string) {
+func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, []string) {
 	head, ok := m.appendHead(make([]byte, 0, m.overhead()))
 	size := len(head) + len(m.plaintext)
 	largest := int(n.part.Load())
 	count := max(1, (size+largest-1)/largest)
-	taken := n.placeFor(size)
+	taken := n.shareFor(size)
 	if !ok || size > maxMessageBytes || count > math.MaxUint16 || !n.takePlace(taken, deadline) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		_, all := n.companions(false)
-		return nil, place{}, all
+		return nil, share{}, all
 	}
 	n.sending.Lock()
 	defer n.sending.Unlock()
 	l := n.life.Load()
-	anew := n.jumped(l)
+	anew := n.jumped(l) || n.away.Load()
 	if anew {
 		n.lookSoon()
 	}
@@ -74,7 +74,7 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, place, 
 		_, all := n.companions(false)
 		n.mu.Unlock()
 		n.leavePlace(taken)
-		return nil, place{}, all
+		return nil, share{}, all
 	}
 	n.mu.Unlock()
 	f := &flight{life: l, head: head, plaintext: m.plaintext, begun: begun, queued: n.now(), deadline: deadline,
@@ -115,7 +115,7 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, place, 
 	}
 	if len(awaited) == 0 {
 		n.leavePlace(taken)
-		return nil, place{}, unconfirmed
+		return nil, share{}, unconfirmed
 	}
 	return f, taken, unconfirmed
 }
@@ -137,8 +137,8 @@ func (n *Node) companions(wait bool) (awaited []await, unconfirmed []string) {
 	return awaited, unconfirmed
 }
 
-// awaitAll returns when all have answered, at the latest at the deadline. Meanwhile it sends
-// the parts that are left.
+// awaitAll returns when all have answered, at the latest at the deadline, or when those that
+// move have had their time. Meanwhile it sends the parts that are left.
 func (n *Node) awaitAll(f *flight) {
 	select {
 	case <-f.done:
@@ -154,7 +154,11 @@ func (n *Node) awaitAll(f *flight) {
 		case <-f.room:
 			n.sendMore(f)
 		case <-timer.C:
-			return
+			left := n.awaitMoving(f) - n.now()
+			if left <= 0 {
+				return
+			}
+			timer.Reset(left)
 		}
 	}
 }

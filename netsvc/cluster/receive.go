@@ -32,15 +32,24 @@ type job struct {
 func (n *Node) receiveMessage(msg *nats.Msg) {
 	n.inside.RLock()
 	defer n.inside.RUnlock()
-	if n.closed {
-		return
+	switch {
+	case n.closed || n.deaf:
+	case n.holding:
+		n.holdBack(msg.Data)
+	default:
+		n.take(msg.Data, false)
 	}
-	head, err := seal.ReadHead(msg.Data)
+}
+
+// take takes a message, or a part of one; patiently: if there is no room in its lane, it is
+// waited for. The caller holds inside.
+func (n *Node) take(envelope []byte, patiently bool) {
+	head, err := seal.ReadHead(envelope)
 	if err == nil && head.Epoch != n.life.Load().epoch && n.takenFrom(head.Epoch) == nil {
 		n.counts.dropped[droppedUnknown].Add(1) // without the effort of opening it
 		return
 	}
-	head, body, ok := n.open(msg.Data)
+	head, body, ok := n.open(envelope)
 	if !ok || head.Kind != seal.KindMessage {
 		return
 	}
@@ -75,7 +84,7 @@ func (n *Node) receiveMessage(msg *nats.Msg) {
 		return
 	}
 	n.counts.received.Add(1)
-	n.queue(job{peer: p, number: last, sent: h.sent, message: m, size: len(whole)})
+	n.queue(job{peer: p, number: last, sent: h.sent, message: m, size: len(whole)}, patiently)
 }
 
 // takenFrom returns the peer of an epoch if its messages are taken, else nil. It has to have
@@ -115,20 +124,33 @@ func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (
 }
 
 // queue hands a message to the lane of its infobase.
-func (n *Node) queue(j job) {
+func (n *Node) queue(j job, patiently bool) {
 	infobase := [2]string{j.message.appID, j.message.to.IbID}
 	lane := n.lanes[maphash.Comparable(n.seed, infobase)%uint64(len(n.lanes))]
+	n.jobs.Add(1)
+	if patiently {
+		if j.size <= largeBytes {
+			n.hold.Add(int64(j.size))
+		}
+		lane <- j
+		return
+	}
 	if j.size <= largeBytes && n.hold.Add(int64(j.size)) > maxHeld {
-		n.release(&j)
-		n.judge(j.peer, j.number, verdict{outcome: overloaded})
+		n.refuse(&j)
 		return
 	}
 	select {
 	case lane <- j:
 	default:
-		n.release(&j)
-		n.judge(j.peer, j.number, verdict{outcome: overloaded})
+		n.refuse(&j)
 	}
+}
+
+// refuse confirms that there is no room for a message.
+func (n *Node) refuse(j *job) {
+	n.release(j)
+	n.judge(j.peer, j.number, verdict{outcome: overloaded})
+	n.jobs.Done()
 }
 
 // release gives back the room that a message has taken.
@@ -180,6 +202,7 @@ func (n *Node) workOff(lane <-chan job) {
 			n.confirm(p, body)
 		}
 		clear(c.bodies)
+		n.jobs.Add(-c.count)
 		c.count = 0
 	}
 }
@@ -192,7 +215,7 @@ func (n *Node) deliver(j *job) (v verdict) {
 	j.peer.receiving.Lock()
 	age := j.peer.ages.of(n.now(), j.sent)
 	j.peer.receiving.Unlock()
-	if age > wait {
+	if age > n.allowed(wait, age) {
 		n.counts.dropped[droppedLate].Add(1)
 		v = verdict{outcome: tooLate}
 	} else {

@@ -17,6 +17,7 @@ const (
 	PeerJoining PeerState = "joining" // heard, but one of the two does not take the other's messages yet
 	PeerLive    PeerState = "live"
 	PeerSilent  PeerState = "silent" // it has let a message pass without a word; nobody waits for it
+	PeerMoving  PeerState = "moving" // from one process to the next; it is waited for
 	PeerLost    PeerState = "lost"
 )
 

@@ -21,6 +21,7 @@ var (
 	ErrNodeLost  = errors.New("the node is lost")
 	ErrNodeLeft  = errors.New("the node has left the cluster")
 	ErrNotLive   = errors.New("the node is on its way into the cluster")
+	errMoved     = errors.New("this node goes on in another process")
 	errBeganAnew = errors.New("this node has begun anew in the cluster, for its clock jumped")
 )
 

@@ -164,6 +164,25 @@ func NewSealer(keys *Keys, cluster string, epoch Epoch, turn uint16) *Sealer {
 	return s
 }
 
+// ResumeSealer returns one for another turn of an epoch, whose numbers go on after those that
+// Numbers has returned.
+func ResumeSealer(keys *Keys, cluster string, epoch Epoch, turn uint16, numbers []uint64) *Sealer {
+	s := NewSealer(keys, cluster, epoch, turn)
+	for i, number := range numbers[:min(len(numbers), len(s.numbers))] {
+		s.numbers[i].Store(number)
+	}
+	return s
+}
+
+// Numbers are the last number of each kind, from a to z.
+func (s *Sealer) Numbers() []uint64 {
+	numbers := make([]uint64, len(s.numbers))
+	for i := range s.numbers {
+		numbers[i] = s.numbers[i].Load()
+	}
+	return numbers
+}
+
 // Use seals with other keys from now on; numbers go on.
 func (s *Sealer) Use(keys *Keys) {
 	first := &keys.all[0]

@@ -1,0 +1,196 @@
+package cluster_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
+)
+
+// succeed starts the next process of a node, whose sessions stay the same.
+func (s *service) succeed(n *node) *node {
+	s.t.Helper()
+	next := s.start(n.name, n.sessions, func(o *cluster.Options) { o.Successor, o.Deliver = true, n.owner().deliver })
+	next.first = n.owner()
+	eventually(s.t, "the successor to be connected", func() bool { return next.Status().Server != "" })
+	return next
+}
+
+// owner is the process that the sessions of a node began in.
+func (n *node) owner() *node {
+	if n.first != nil {
+		return n.first
+	}
+	return n
+}
+
+// move takes a node to its next process, as the document of a hand-over does.
+func (s *service) move(from, to *node) {
+	s.t.Helper()
+	text, err := json.Marshal(from.Move())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	from.Close()
+	var moved *cluster.Moved
+	if err := json.Unmarshal(text, &moved); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := to.Adopt(moved); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// posters post to nodes until they are stopped.
+type posters struct {
+	done  atomic.Bool
+	group sync.WaitGroup
+	sent  [][]string
+}
+
+func post(t *testing.T, sessions, each int, nodes ...*node) *posters {
+	p := &posters{sent: make([][]string, len(nodes)*each)}
+	for i := range p.sent {
+		p.group.Go(func() {
+			for k := 0; !p.done.Load(); k++ {
+				text := fmt.Sprintf("%d %d", i, k)
+				d := nodes[i%len(nodes)].Publish(appID, toAll, []byte(text))
+				if d.Sessions != sessions || d.Unconfirmed != nil {
+					t.Errorf("%s: %+v, want %d sessions", text, d, sessions)
+				}
+				p.sent[i] = append(p.sent[i], text)
+			}
+		})
+	}
+	return p
+}
+
+// stop ends the posting and compares what was posted with what nodes have got.
+func (p *posters) stop(t *testing.T, nodes ...*node) {
+	t.Helper()
+	p.done.Store(true)
+	p.group.Wait()
+	var all []string
+	for _, sent := range p.sent {
+		all = append(all, sent...)
+	}
+	slices.Sort(all)
+	for _, n := range nodes {
+		got := n.received()
+		slices.Sort(got)
+		if !slices.Equal(got, all) {
+			t.Errorf("%s got %d messages of %d, some more or less than once", n.name, len(got), len(all))
+		}
+	}
+	t.Logf("%d messages", len(all))
+}
+
+// While a node goes from process to process again and again no message of the others misses
+// its sessions, none comes twice and nobody is told that one may have.
+func TestNothingIsMissedWhileANodeMoves(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	a, b, c := s.start("web1", 1), s.start("web2", 10), s.start("web3", 100)
+	meet(t, a, b, c)
+	epoch := b.Status().Epoch
+	p := post(t, 111, 2, a, c)
+	for running, i := b, 0; i < 20; i++ {
+		next, before := s.succeed(running), len(a.received())
+		eventually(t, "some to be posted", func() bool { return len(a.received()) > before+50 })
+		s.move(running, next)
+		running = next
+		for _, n := range []*node{a, c} {
+			eventually(t, "it to be back", func() bool { return n.count(cluster.PeerLive) == 2 })
+		}
+		if got := running.Status().Epoch; got != epoch {
+			t.Fatalf("after move %d it is epoch %s, not %s", i+1, got, epoch)
+		}
+	}
+	p.stop(t, a, b, c)
+}
+
+// A hand-over that fails is taken back, and what came meanwhile is not missed.
+func TestAMoveIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	a, b := s.start("web1", 1), s.start("web2", 10)
+	meet(t, a, b)
+	p := post(t, 11, 2, a)
+	for range 5 {
+		next := s.succeed(b)
+		b.Move()
+		next.Close()
+		b.TakeBack()
+		eventually(t, "it to be back", func() bool { return a.count(cluster.PeerLive) == 1 })
+	}
+	p.stop(t, a, b)
+	if d := b.Publish(appID, toAll, []byte("{}")); d.Sessions != 11 || d.Unconfirmed != nil {
+		t.Errorf("afterwards %+v", d)
+	}
+}
+
+// A message of several parts may come to two processes.
+func TestPartsGoAlong(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Ask = 5 * time.Millisecond
+	a, b := s.start("web1", 1), s.start("web2", 10)
+	meet(t, a, b)
+	text := make([]byte, 12<<20)
+	for i := range text {
+		text[i] = byte(i * 7919 >> 8)
+	}
+	delivered := make(chan cluster.Delivery, 1)
+	go func() { delivered <- a.Publish(appID, toAll, text) }()
+	eventually(t, "a part to come", func() bool { return a.Stats().Sent == 1 })
+	s.move(b, s.succeed(b))
+	if d := <-delivered; d.Sessions != 11 || d.Unconfirmed != nil {
+		t.Errorf("%+v, want 11 sessions", d)
+	}
+	if got := b.received(); len(got) != 1 || got[0] != string(text) {
+		t.Errorf("%d messages came, or others", len(got))
+	}
+}
+
+// Peers wait for a node that moves, and no longer than that.
+func TestANodeThatMovesIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Moving = 300 * time.Millisecond
+	a, b := s.start("web1", 1), s.start("web2", 10)
+	meet(t, a, b)
+	a.SetWait(10 * time.Millisecond)
+	b.Move()
+	eventually(t, "the others to know", func() bool { return a.count(cluster.PeerMoving) == 1 })
+	if d := a.Publish(appID, toAll, []byte("{}")); !slices.Equal(d.Unconfirmed, []string{"web2"}) {
+		t.Errorf("it never came: %+v", d)
+	}
+	eventually(t, "it to be lost", func() bool { return a.count(cluster.PeerLost) == 1 })
+}
+
+// What another node wrote down is not gone on with.
+func TestAnotherNodeIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	a, b := s.start("web1", 1), s.start("web2", 10)
+	meet(t, a, b)
+	next := s.succeed(b)
+	moved := b.Move()
+	moved.ID = make([]byte, 16)
+	b.Close()
+	if err := next.Adopt(moved); err == nil {
+		t.Error("it is adopted")
+	}
+	eventually(t, "it to be taken in as another", func() bool {
+		d := a.Publish(appID, toAll, []byte("{}"))
+		return d.Sessions == 11 && d.Unconfirmed == nil
+	})
+	if next.Status().Epoch == b.Status().Epoch {
+		t.Error("it goes on in the same epoch")
+	}
+}
