@@ -12,8 +12,9 @@
 //
 //	conn.go        the connection, and the one goroutine that publishes to it
 //	presence.go    heartbeats: who is there, who is lost
-//	publish.go     sending: who is awaited, asked, named
+//	publish.go, flight.go   sending: who is awaited, asked, named
 //	receive.go     receiving: what is dropped, in what order the rest is queued
+//	handover.go    from one process to the next
 //	streams.go     control requests that are carried to another node, through package stream
 //	body.go, window.go, age.go, parts.go   what they work with
 //
