@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
@@ -49,6 +50,9 @@ type document struct {
 	Unmet []history.Unmet `json:"unmet,omitempty"`
 	// Timeline is what the last day was like (stats.Timeline.Save). It is less than 1 MiB.
 	Timeline []byte `json:"timeline,omitempty"`
+	// Cluster is the node of a cluster that the process is; nil: it is none. A version that
+	// knows nothing of it passes this over, and the other nodes lose it.
+	Cluster *cluster.Moved `json:"cluster,omitempty"`
 
 	hub *hub.State
 }

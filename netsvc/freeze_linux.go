@@ -38,7 +38,12 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 		defer cancel()
 		s.hub.Settle(queues) // what is left is handed over
 	}
-	s.membership.leave() // what it has taken from other nodes is in the queues by then
+	// What the node has taken from others is in the queues then.
+	if h.cluster = nil; forGood || h.goesOn {
+		h.cluster = s.membership.move()
+	} else {
+		s.membership.leave()
+	}
 	return s.hub.HandOver()
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/handover"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
@@ -46,6 +47,10 @@ type hander struct {
 	ended   chan struct{}           // closed when that has come to its end
 	taken   chan struct{}           // closed when a successor owns the sessions
 	isTaken bool
+
+	// Of the attempt under way; one at a time.
+	goesOn  bool           // the successor will be the same node of the cluster
+	cluster *cluster.Moved // nil: there is no node
 }
 
 func newHander(s *Server) *hander {
@@ -145,7 +150,8 @@ func (u *upgrade) prepare() (err error) {
 		return err
 	}
 	u.record.ToPID = u.next.process.Pid
-	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity()}
+	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(),
+		Node: s.membership.identity()}
 	files := []syscall.Conn{u.next.turnOut}
 	s.shutControl(true) // the successor has the one of now
 	saved, sockets := s.sockets()
@@ -160,6 +166,7 @@ func (u *upgrade) prepare() (err error) {
 		return fmt.Errorf("%s cannot take over: %w", u.program, err)
 	}
 	u.record.ToVersion = hello.Version
+	u.goesOn = hello.Node != ""
 	if err := u.passEarly(hello.Limit); err != nil {
 		return err
 	}
@@ -357,6 +364,7 @@ func (h *hander) pack(state *hub.State, record control.Handover, passed map[uint
 		hub:   state,
 		Names: app.EncodeNames(s.apps.List(), maxNamesBytes), Unmet: s.history.AllUnmet(),
 		Timeline: s.stats.Timeline().Save(),
+		Cluster:  h.cluster,
 	}
 	var sockets []syscall.Conn
 	if passed == nil {

@@ -99,6 +99,7 @@ type membership struct {
 	mu     sync.Mutex
 	left   bool  // it is not to be in the cluster
 	stay   *stay // nil: it is not
+	moving *stay // of a hand-over: of the process before, or for the next one; nil: there is none
 	failed error // why it could not join
 	state  nodeState
 }
@@ -170,10 +171,13 @@ func (m *membership) current() *stay {
 // join enters the cluster, unless the daemon has left it.
 func (m *membership) join(ctx context.Context) error {
 	m.mu.Lock()
-	left := m.left
+	left, moving := m.left, m.moving
 	m.mu.Unlock()
-	if left {
+	switch {
+	case left:
 		return nil
+	case moving != nil:
+		return m.resume(ctx, moving)
 	}
 	id, err := m.nodeID(ctx)
 	if err != nil {
@@ -223,24 +227,38 @@ func (m *membership) leave() {
 	if m == nil {
 		return
 	}
-	m.mu.Lock()
-	st := m.stay
-	m.left, m.stay = true, nil
-	m.server.node.Store(nil)
-	m.mu.Unlock()
-	if st != nil {
+	if st := m.takeStay(); st != nil {
+		m.server.node.Store(nil)
 		st.end()
 	}
 }
 
-// rejoin has keep enter the cluster again, after a hand-over that failed.
+// takeStay has the daemon not be in the cluster, and returns what there was of it; nil: nothing.
+func (m *membership) takeStay() *stay {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st := m.stay
+	if st == nil {
+		st = m.moving // was taken back, and does not keep the apps yet
+	}
+	m.left, m.stay, m.moving = true, nil, nil
+	return st
+}
+
+// rejoin goes on with the node after a hand-over that failed, with messages at once; keep
+// sees to the apps. One that has left enters the cluster again.
 func (m *membership) rejoin() {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
 	m.left = false
+	st := m.moving
 	m.mu.Unlock()
+	if st != nil {
+		st.node.TakeBack()
+		m.server.node.Store(st.node)
+	}
 	wake(m.wake)
 }
 

@@ -423,6 +423,7 @@ func (s *Server) end(ctx context.Context) error {
 func (s *Server) dismiss() {
 	at, cancel := context.WithTimeout(context.Background(), requestTime)
 	defer cancel()
+	s.membership.dismiss()
 	s.metricsHTTP.Close()
 	s.control.Shutdown(at)
 	s.hub.Shutdown(at) // which leaves the sessions alone
@@ -487,6 +488,7 @@ func (s *Server) drain() {
 
 // closeAll undoes an Open that failed half-way.
 func (s *Server) closeAll() {
+	s.membership.dismiss()
 	if ln := s.currentControl(); ln != nil {
 		ln.Close()
 	}

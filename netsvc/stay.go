@@ -29,18 +29,33 @@ type stay struct {
 
 	mu        sync.Mutex
 	connected bool
+	reached   chan struct{} // closed when it is connected the first time; see setConnected
+	once      sync.Once
 	ready     *bucket.Bucket  // nil: it is not made yet, for it needs the node
 	lost      map[string]bool // peers by name, of those that look has seen, whether they are lost
 }
 
 // enter makes the node and its bucket.
 func (m *membership) enter(id cluster.NodeID) (*stay, error) {
+	st, err := m.start(id, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.keepApps(); err != nil {
+		st.node.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// start makes the node; as a successor it does nothing before it is adopted.
+func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	s, c := m.server, m.server.settings.Load()
-	st := &stay{m: m, stopped: make(chan struct{}), lost: make(map[string]bool)}
+	st := &stay{m: m, reached: make(chan struct{}), stopped: make(chan struct{}), lost: make(map[string]bool)}
 	var err error
 	st.node, err = cluster.Start(cluster.Options{
 		NATS: natsOf(c), Cluster: c.ClusterName, Name: m.name, ID: id, Version: s.options.Version,
-		Keys: m.keys.Load(), Wait: c.ClusterWait,
+		Keys: m.keys.Load(), Wait: c.ClusterWait, Successor: successor,
 		Deliver: func(appID string, to wire.Recipient, plaintext []byte) (sessions, waiting int) {
 			reach := s.hub.PublishText(appID, to, plaintext)
 			return reach.Sessions, reach.Waiting
@@ -55,6 +70,12 @@ func (m *membership) enter(id cluster.NodeID) (*stay, error) {
 	if err != nil {
 		return nil, err
 	}
+	return st, nil
+}
+
+// keepApps makes the bucket.
+func (st *stay) keepApps() (err error) {
+	m, s, c := st.m, st.m.server, st.m.server.settings.Load()
 	st.bucket, err = bucket.New(bucket.Options{
 		Cluster: c.ClusterName, Node: m.name, Keys: m.keys.Load, Replicas: c.ClusterReplicas,
 		Conn: st.node.Conn(), Apps: s.apps,
@@ -62,11 +83,10 @@ func (m *membership) enter(id cluster.NodeID) (*stay, error) {
 		Logger: s.logger,
 	})
 	if err != nil {
-		st.node.Close()
-		return nil, fmt.Errorf("preparing for the apps of the cluster: %w", err)
+		return fmt.Errorf("preparing for the apps of the cluster: %w", err)
 	}
 	st.begin()
-	return st, nil
+	return nil
 }
 
 // begin has the bucket told of the connection, and run.
@@ -97,6 +117,9 @@ func (st *stay) setConnected(connected bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.connected = connected
+	if connected {
+		st.once.Do(func() { close(st.reached) })
+	}
 	switch {
 	case st.ready == nil:
 	case connected:

@@ -191,8 +191,11 @@ type word struct {
 	Identity app.Identity  `json:"identity"`          // greeting: of the database
 	Sockets  []savedSocket `json:"sockets,omitempty"` // greeting: their descriptors follow the pipe
 	Limit    uint64        `json:"limit,omitempty"`   // hello: of descriptors
-	Sessions int           `json:"sessions"`          // got, ready: connections there are
-	Why      string        `json:"why,omitempty"`     // hello, got, ready: why it cannot go on
+	// greeting: which node of which cluster this is; hello: that it will be the same. Empty:
+	// none, or a version that knows nothing of clusters.
+	Node     string `json:"node,omitempty"`
+	Sessions int    `json:"sessions"`      // got, ready: connections there are
+	Why      string `json:"why,omitempty"` // hello, got, ready: why it cannot go on
 }
 
 func say(link *handover.Link, w word, files ...syscall.Conn) error {

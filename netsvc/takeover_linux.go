@@ -89,6 +89,8 @@ func (s *Server) openAsSuccessor(ctx context.Context, o *Succession) error {
 	hello := word{Say: sayHello, Version: s.options.Version, Limit: limit.Cur}
 	if err != nil {
 		hello.Why = s.said(err)
+	} else {
+		hello.Node = s.membership.prepare(greeting.Node)
 	}
 	if sayErr := say(o.link, hello); err == nil {
 		err = sayErr
@@ -358,6 +360,7 @@ func (s *Server) takeOver() {
 		}
 	}
 	became := s.hub.TakeOver(t.document.hub)
+	s.membership.adopt(t.document.Cluster)
 	record.Sessions, record.Lost, record.Revoked, record.Done = became.Sessions, became.Missing, became.Revoked, true
 	record.Seconds = time.Since(record.At).Seconds()
 	if became.Missing > 0 {

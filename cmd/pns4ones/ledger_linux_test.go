@@ -219,11 +219,12 @@ type sender struct {
 	http   *http.Client
 	token  string
 
-	next     map[string]int
-	longest  time.Duration             // that it waited for an answer
-	single   time.Duration             // the same, of messages that were not for all
-	accepted map[string]int            // by addressee
-	doubtful map[stream]map[int]string // those without an answer of 200: what came instead
+	next        map[string]int
+	unconfirmed int                       // answers that named nodes which may lack the message
+	longest     time.Duration             // that it waited for an answer
+	single      time.Duration             // the same, of messages that were not for all
+	accepted    map[string]int            // by addressee
+	doubtful    map[stream]map[int]string // those without an answer of 200: what came instead
 }
 
 // settler is the sender of the messages that end a check.
@@ -307,6 +308,9 @@ func (s *sender) post(body string) (status int, err error) {
 		return 0, err
 	}
 	defer response.Body.Close()
+	if response.Header.Get("X-Unconfirmed-Nodes") != "" {
+		s.unconfirmed++
+	}
 	io.Copy(io.Discard, response.Body)
 	return response.StatusCode, nil
 }

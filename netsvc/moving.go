@@ -1,0 +1,147 @@
+package netsvc
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
+)
+
+// This file is the node of a cluster on its way to the next process. The other nodes wait for
+// it, and do not take it for another. The numbers in its comments are those of handover.go.
+
+// connectPatience is how long a successor waits for NATS before it says hello: what comes
+// while it is not connected is asked for later.
+const connectPatience = time.Second
+
+// identity is what both processes of a hand-over call the node; empty: the daemon is no part
+// of a cluster at present.
+func (m *membership) identity() string {
+	if m == nil || m.current() == nil {
+		return ""
+	}
+	id := m.server.apps.Membership().Node
+	return m.server.settings.Load().ClusterName + "/" + hex.EncodeToString(id[:])
+}
+
+// prepare has the node of the process before hold what comes until its turn (2). It returns
+// what it was called by, or nothing if this process will not be that node.
+func (m *membership) prepare(identity string) string {
+	name, id, _ := strings.Cut(identity, "/")
+	if m == nil || identity == "" || name != m.server.settings.Load().ClusterName {
+		return ""
+	}
+	var nodeID cluster.NodeID
+	if n, err := hex.Decode(nodeID[:], []byte(id)); err != nil || n != len(nodeID) {
+		return ""
+	}
+	st, err := m.start(nodeID, true)
+	if err != nil {
+		m.notJoined(err)
+		return ""
+	}
+	m.moving = st
+	select {
+	case <-st.reached:
+	case <-time.After(connectPatience):
+	}
+	return identity
+}
+
+// move writes the node down for the next process, and ends what this one does for it, until
+// rejoin or dismiss; nil: the daemon is in no cluster. What the node has taken from others is
+// in the queues then.
+func (m *membership) move() *cluster.Moved {
+	if m == nil {
+		return nil
+	}
+	st := m.takeStay()
+	if st == nil {
+		return nil
+	}
+	m.mu.Lock()
+	m.moving = st
+	m.mu.Unlock()
+	st.stop()
+	moved := st.node.Move()
+	m.server.node.Store(nil)
+	return moved
+}
+
+// adopt goes on with the node of the process before. Without a database to serve from it
+// cannot: then that is lost to the others, and keep enters the cluster when there is one.
+func (m *membership) adopt(moved *cluster.Moved) {
+	if m == nil {
+		return
+	}
+	st := m.moving
+	m.moving = nil
+	if moved == nil || m.server.apps.Unavailable() != nil {
+		if st != nil {
+			st.node.Close()
+		}
+		return
+	}
+	var err error
+	if st == nil { // of a process that has ended before this one began
+		var id cluster.NodeID
+		copy(id[:], moved.ID)
+		if st, err = m.start(id, true); err != nil {
+			m.notJoined(err)
+			return
+		}
+	}
+	if err := st.node.Adopt(moved); err != nil {
+		m.server.logger.Warn("this node begins anew in the cluster", slog.Any("error", err))
+	}
+	if err := st.keepApps(); err != nil {
+		st.node.Close()
+		m.notJoined(err)
+		return
+	}
+	m.mu.Lock()
+	m.stay = st
+	m.mu.Unlock()
+	m.server.node.Store(st.node)
+}
+
+// resume goes on to keep the apps of a node that was taken back.
+func (m *membership) resume(ctx context.Context, st *stay) error {
+	select {
+	case <-st.stopped:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	st.stopped = make(chan struct{})
+	if err := st.keepApps(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	left := m.left
+	m.moving = nil
+	if !left {
+		m.stay, m.failed = st, nil
+	}
+	m.mu.Unlock()
+	if left { // meanwhile
+		st.end()
+	}
+	return nil
+}
+
+// dismiss ends this process's part in a node that has moved.
+func (m *membership) dismiss() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	st := m.moving
+	m.moving = nil
+	m.mu.Unlock()
+	if st != nil {
+		st.node.Close() // without a goodbye
+	}
+}
