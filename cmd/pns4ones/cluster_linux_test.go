@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -66,43 +68,122 @@ func (i *installation) epochOf(name string) string {
 	return ""
 }
 
-// What other nodes are sent while a node is upgraded reaches its sessions, once, and nobody is
-// told that it may not.
-func TestAnUpgradeOfANodeLosesNothing(t *testing.T) {
+// What other nodes are sent while a node is upgraded or restarted reaches its sessions, once,
+// and nobody is told that it may not.
+func TestANodeGoesFromProcessToProcess(t *testing.T) {
+	all := nodes(t, 2)
+	here, there := all[0], all[1]
+	here.start(exec.Command(here.program))
+	systemd, _ := there.startUnderSystemd(t)
+	knowEachOther(t, all...)
+	l := ledgerOfTwo(t, here, there)
+	epoch := here.epochOf("web2")
+	stop := l.sendAllAround(2, time.Millisecond)
+	defer stop()
+	for range *fireRounds {
+		there.upgrade()
+		knowEachOther(t, all...)
+		there.end()
+		there.start(systemd.next(there.program))
+		knowEachOther(t, all...)
+		if handover := there.status().LastHandover; handover == nil || !handover.Done || handover.Lost > 0 {
+			t.Errorf("the last hand-over: %+v", handover)
+		}
+	}
+	stop()
+	l.checkConfirmed()
+	if again := here.epochOf("web2"); again != epoch {
+		t.Errorf("it has begun another life: %s, and not %s", again, epoch)
+	}
+}
+
+// An upgrade of a node that fails is taken back, and the others notice nothing but a pause.
+func TestANodeIsTakenBack(t *testing.T) {
 	all := nodes(t, 2)
 	here, there := all[0], all[1]
 	here.start(exec.Command(here.program))
 	there.start(exec.Command(there.program))
-	for _, i := range all {
-		await(t, "the nodes know each other", func() bool { return i.live(2) })
-	}
-	l := openLedger(t, there.client, *fireSessions)
-	await(t, "the app is everywhere", func() bool {
-		_, err := here.client.App(context.Background(), l.app.ID)
-		return err == nil
-	})
-	l.listen = here.status().Listen
-	epoch := here.epochOf("web2")
-	stop := l.sendAllAround(2, 0)
+	knowEachOther(t, all...)
+	l := ledgerOfTwo(t, here, there)
+	epoch, before := here.epochOf("web2"), there.status()
+	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
-	for range *fireRounds {
-		there.upgrade()
-		if handover := there.status().LastHandover; handover == nil || !handover.Done || handover.Lost > 0 {
-			t.Errorf("the upgrade: %+v", handover)
+	for _, fault := range [][2]string{{"N.open", faultError}, {"U.N.ready", faultKill}, {"U.O.turn", faultError}} {
+		t.Log(fault)
+		there.plan(fault[0], fault[1])
+		if _, err := there.client.Upgrade(context.Background()); err != nil {
+			t.Fatal(err)
 		}
-		await(t, "they know each other again", func() bool { return here.live(2) && there.live(2) })
+		await(t, "one process is left, and serves", func() bool {
+			status, err := there.client.Status(context.Background())
+			return err == nil && status.LastHandover != nil && len(there.processes()) == 1
+		})
+		if now := there.status(); now.PID != before.PID || now.LastHandover.Done {
+			t.Fatalf("it was %+v and is %+v", before, now)
+		}
+		knowEachOther(t, all...)
 	}
 	stop()
+	l.checkConfirmed()
+	if again := here.epochOf("web2"); again != epoch {
+		t.Errorf("it has begun another life: %s, and not %s", again, epoch)
+	}
+}
+
+// A successor that will be in another cluster does not go on as the node, which says goodbye.
+func TestANodeGoesToAnotherCluster(t *testing.T) {
+	all := nodes(t, 2)
+	here, there := all[0], all[1]
+	here.start(exec.Command(here.program))
+	there.start(exec.Command(there.program))
+	knowEachOther(t, all...)
+	there.set(`cluster_name = "other"`)
+	there.upgrade()
+	await(t, "the other one is alone", func() bool { return len(here.status().Cluster.Nodes) == 1 })
+}
+
+// set makes a settings file of that text.
+func (i *installation) set(text string) {
+	i.t.Helper()
+	folder := filepath.Join(i.folder, "settings")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		i.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "pns4ones.toml"), []byte(text+"\n"), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+func knowEachOther(t *testing.T, all ...*installation) {
+	t.Helper()
+	for _, i := range all {
+		await(t, "the nodes know each other", func() bool { return i.live(len(all)) })
+	}
+}
+
+// ledgerOfTwo is one whose senders are at one node and whose sessions are at another.
+func ledgerOfTwo(t *testing.T, senders, sessions *installation) *ledger {
+	t.Helper()
+	l := openLedger(t, sessions.client, *fireSessions)
+	await(t, "the app is everywhere", func() bool {
+		_, err := senders.client.App(context.Background(), l.app.ID)
+		return err == nil
+	})
+	l.listen = senders.status().Listen
+	return l
+}
+
+// checkConfirmed checks the ledger, and that no sender was told of a node that may lack a
+// message.
+func (l *ledger) checkConfirmed() {
+	l.t.Helper()
 	l.settle()
 	if b := l.check(); b.accepted < 2**fireRounds {
-		t.Errorf("only %d messages were sent", b.accepted)
+		l.t.Errorf("only %d messages were sent", b.accepted)
 	}
 	for _, s := range l.senders {
 		if s.unconfirmed > 0 {
-			t.Errorf("sender %d was told %d times that a node may lack a message", s.id, s.unconfirmed)
+			l.t.Errorf("sender %d was told %d times that a node may lack a message", s.id, s.unconfirmed)
 		}
-	}
-	if again := here.epochOf("web2"); again != epoch {
-		t.Errorf("it has begun another life: %s, and not %s", again, epoch)
 	}
 }
