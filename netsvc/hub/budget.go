@@ -37,6 +37,7 @@ type budget struct {
 	relieving sync.Mutex // is held while sessions are dropped, and guards the rest
 	ranking   []burden   // the largest first, without those that were dropped
 	rankedAt  time.Time
+	rankNext  time.Time // not before, for nobody can be dropped
 	// For the log:
 	dropped, forgotten int       // since it was said that sessions are
 	last               time.Time // that one was; zero: nothing was said
@@ -162,10 +163,14 @@ func (h *Hub) relieve() {
 	b.relieving.Lock()
 	defer b.relieving.Unlock()
 	for turn := 0; h.isOver() && !h.frozen.Load(); turn++ {
+		any, looked := h.forgetDetached(), false
+		if !any {
+			any, looked = h.dropLargest()
+		}
 		switch {
-		case h.forgetDetached(), h.dropLargest():
+		case any:
 			turn = 0
-		case h.writing.Load() <= h.waiting.Load():
+		case looked && h.writing.Load() <= h.waiting.Load():
 			return // it is just being given back
 		default:
 			pause(turn)
@@ -207,11 +212,13 @@ type burden struct {
 // thousand takes milliseconds, for which senders wait.
 const rankingAge = 100 * time.Millisecond
 
-// dropLargest drops the sessions that take most, as long as that is necessary. It reports false
-// if it found none.
-func (h *Hub) dropLargest() (any bool) {
+// dropLargest drops the sessions that take most, as long as that is necessary. It reports whether
+// it found any, and whether it looked: when it has found none, it does not for a while.
+func (h *Hub) dropLargest() (any, looked bool) {
 	b := h.budget
-	if len(b.ranking) == 0 || time.Since(b.rankedAt) >= rankingAge {
+	if now := time.Now(); now.Before(b.rankNext) {
+		return false, false
+	} else if len(b.ranking) == 0 || now.Sub(b.rankedAt) >= rankingAge {
 		h.rank()
 	}
 	for len(b.ranking) > 0 && h.isOver() {
@@ -225,12 +232,20 @@ func (h *Hub) dropLargest() (any bool) {
 			largest.until((*outbox).isStill) // then its memory is given back
 		}
 	}
-	return any
+	return any, true
 }
+
+// When nobody can be dropped, sessions are not looked at again for rankingRest times as long as that
+// took, nor for leastRest: else whoever waits would do nothing else.
+const (
+	rankingRest = 10
+	leastRest   = time.Millisecond
+)
 
 // rank looks which sessions take most.
 func (h *Hub) rank() {
 	b := h.budget
+	began := time.Now()
 	b.ranking = nil
 	for _, s := range h.snapshot() {
 		if share := s.share(); share > 0 {
@@ -241,6 +256,10 @@ func (h *Hub) rank() {
 		return cmp.Or(cmp.Compare(b.share, a.share), cmp.Compare(a.session.id, b.session.id))
 	})
 	b.rankedAt = time.Now()
+	if len(b.ranking) == 0 {
+		took := b.rankedAt.Sub(began)
+		b.rankNext = b.rankedAt.Add(min(max(rankingRest*took, leastRest), rankingAge))
+	}
 }
 
 // sayFull says, once for all sessions until sayEnough has said that it is over, that sessions

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -35,4 +36,24 @@ func TestItIsSaidOnceThatSessionsAreDropped(t *testing.T) {
 	if want := []string{"sessions are dropped", "again", "dropped=3", "sessions are dropped"}; !slices.Equal(said, want) {
 		t.Errorf("it is said %q, want %q, in\n%s", said, want, log.String())
 	}
+}
+
+// TestWhoFindsNobodyToDropDoesNotLookAgainAtOnce: to look at all sessions takes milliseconds, and
+// whoever waits for memory asks every 50 µs.
+func TestWhoFindsNobodyToDropDoesNotLookAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &Hub{budget: new(budget)}
+		if any, looked := h.dropLargest(); any || !looked {
+			t.Fatalf("dropped: %t, looked: %t", any, looked)
+		}
+		time.Sleep(leastRest / 2)
+		if _, looked := h.dropLargest(); looked {
+			t.Error("it is looked again while nothing can have changed")
+		}
+		time.Sleep(leastRest / 2)
+		if _, looked := h.dropLargest(); !looked {
+			t.Error("it is never looked again")
+		}
+	})
 }

@@ -19,8 +19,8 @@ type delivery struct {
 const publishing = 1 << 40
 
 // begin starts following a message.
-func (h *Hub) begin() *delivery {
-	d := &delivery{accepted: time.Since(h.started)}
+func begin(accepted time.Duration) *delivery {
+	d := &delivery{accepted: accepted}
 	d.open.Store(publishing)
 	d.held.needs.Store(1)
 	return d

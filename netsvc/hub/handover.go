@@ -233,7 +233,7 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 		// A frame under a key that is gone is half written, perhaps, to a session that has
 		// registered under another key since.
 		if k := cmp.Or(keys[saved.Key], gone[saved.Key]); k != nil {
-			frames[i] = &frame{key: k, delivery: h.begin(), bytes: saved.Bytes, keep: saved.Keep}
+			frames[i] = &frame{key: k, delivery: begin(time.Since(h.started)), bytes: saved.Bytes, keep: saved.Keep}
 		}
 	}
 	copies := make([]int, len(frames))

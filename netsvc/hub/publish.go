@@ -13,8 +13,9 @@ type publication struct {
 	recipients []*registration
 	plaintext  []byte // made here, or empty
 	given      []byte // nil: the plaintext is made here when it is needed
-	delivery   *delivery
-	frames     []*frame // one for each key among the recipients
+	accepted   time.Duration
+	delivery   *delivery // nil: there is no frame yet
+	frames     []*frame  // one for each key among the recipients
 }
 
 // maxPooledPlaintext bounds the memory that an idle publication keeps.
@@ -51,7 +52,7 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 	}
 	p := publications.Get().(*publication)
 	defer p.release()
-	p.delivery, p.given = h.begin(), plaintext
+	p.accepted, p.given = time.Since(h.started), plaintext
 	var sender *tenant
 	var ib *infobaseTraffic
 	p.recipients, sender, ib = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
@@ -80,7 +81,7 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 		}
 		reached++
 	}
-	if p.delivery.counted(reached, p.memory(), h.budget) {
+	if p.delivery != nil && p.delivery.counted(reached, p.memory(), h.budget) {
 		h.finished(p.delivery)
 	}
 	h.relieve()
@@ -91,7 +92,7 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 	if ib == nil {
 		ib = h.traffic.of(infobaseKey{appID, to.IbID})
 	}
-	ib.count(h.started.Add(p.delivery.accepted), reached)
+	ib.count(h.started.Add(p.accepted), reached)
 	if reached == 0 && h.options.Unmet != nil {
 		h.options.Unmet(appID, to)
 	}
@@ -252,6 +253,9 @@ func (p *publication) frame(k *key, m *wire.Message) *frame {
 			p.plaintext = m.AppendJSON(p.plaintext)
 		}
 		plaintext = p.plaintext
+	}
+	if p.delivery == nil {
+		p.delivery = begin(p.accepted)
 	}
 	f := &frame{key: k, delivery: p.delivery, bytes: k.Secret.AppendFrame(nil, plaintext)}
 	p.frames = append(p.frames, f)

@@ -148,7 +148,7 @@ func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
 	if err := p.enterRemembered(second, "ann", 2); err != nil {
 		t.Fatal(err)
 	}
-	f := &frame{key: p.key, delivery: p.begin(), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
+	f := &frame{key: p.key, delivery: begin(0), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
 	became, reached := p.offer(collected, f, 1<<20)
 	f.delivery.counted(1, f.memory(), p.budget)
 	if became != wakeable || reached != second {
