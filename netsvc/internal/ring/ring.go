@@ -15,11 +15,15 @@ import (
 // Ring holds the last records appended. Its methods may be called concurrently.
 type Ring[T any] struct {
 	mu      sync.Mutex
-	records []T    // slot n%cap holds record n
-	size    int    // of records when it is full
+	parts   [][]T  // slot n%size, over all of them, holds record n
+	size    int    // records when it is full
 	next    uint64 // the number of the next record; the first one is 0
 	changed chan struct{}
 }
+
+// partSize is for how many records memory is taken at once. A slice that grows is copied again
+// and again, and while the collector has not come to it takes three times what is in it.
+const partSize = 64
 
 // New returns an empty ring for size records. Memory is taken as they come.
 func New[T any](size int) *Ring[T] { return &Ring[T]{size: size} }
@@ -28,11 +32,10 @@ func New[T any](size int) *Ring[T] { return &Ring[T]{size: size} }
 func (r *Ring[T]) Append(record T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.records) < r.size {
-		r.records = append(r.records, record)
-	} else {
-		r.records[r.next%uint64(r.size)] = record
+	if have := len(r.parts) * partSize; r.next == uint64(have) && have < r.size {
+		r.parts = append(r.parts, make([]T, min(partSize, r.size-have)))
 	}
+	*r.at(r.next) = record
 	r.next++
 	if r.changed != nil {
 		close(r.changed)
@@ -40,17 +43,23 @@ func (r *Ring[T]) Append(record T) {
 	}
 }
 
+// at is where record n is, or is to be. The caller holds mu.
+func (r *Ring[T]) at(n uint64) *T {
+	slot := n % uint64(r.size)
+	return &r.parts[slot/partSize][slot%partSize]
+}
+
 // oldest is the number of the oldest record there is. The caller holds mu.
-func (r *Ring[T]) oldest() uint64 { return r.next - uint64(len(r.records)) }
+func (r *Ring[T]) oldest() uint64 { return r.next - min(r.next, uint64(r.size)) }
 
 // Last returns the newest records, up to max, that keep lets through, in their
 // order, and the place behind them for a Cursor. keep is called without the
 // ring's lock.
 func (r *Ring[T]) Last(max int, keep func(*T) bool) (last []T, behind Cursor[T]) {
 	r.mu.Lock()
-	all := make([]T, 0, len(r.records))
+	all := make([]T, 0, r.next-r.oldest())
 	for n := r.oldest(); n < r.next; n++ {
-		all = append(all, r.records[n%uint64(r.size)])
+		all = append(all, *r.at(n))
 	}
 	behind = Cursor[T]{ring: r, next: r.next}
 	r.mu.Unlock()
@@ -104,7 +113,7 @@ func (c *Cursor[T]) read(dst []T, max int) (records []T, lost uint64, changed <-
 		lost, c.next = oldest-c.next, oldest
 	}
 	for ; max > 0 && c.next < r.next; max-- {
-		dst = append(dst, r.records[c.next%uint64(r.size)])
+		dst = append(dst, *r.at(c.next))
 		c.next++
 	}
 	return dst, lost, nil

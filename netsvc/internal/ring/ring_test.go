@@ -46,6 +46,21 @@ func TestKeepsTheNewestRecords(t *testing.T) {
 	}
 }
 
+// TestALargeRingKeepsTheNewestRecords: its memory is in parts.
+func TestALargeRingKeepsTheNewestRecords(t *testing.T) {
+	for _, size := range []int{63, 64, 65, 128, 1000} {
+		r := ring.New[int](size)
+		for n := range 3 * size {
+			fill(r, n, n+1)
+			last, _ := r.Last(size+1, all)
+			first := max(n+1-size, 0)
+			if len(last) != n+1-first || last[0] != first || last[len(last)-1] != n {
+				t.Fatalf("of %d records in %d places %d are there, %d to %d", n+1, size, len(last), last[0], last[len(last)-1])
+			}
+		}
+	}
+}
+
 func TestAFollowerContinuesBehindTheLastRecords(t *testing.T) {
 	t.Parallel()
 	r := ring.New[int](5)
