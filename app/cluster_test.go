@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -734,5 +735,32 @@ func TestWhatALaterVersionHasNotedStays(t *testing.T) {
 			t.Errorf("there is no quota, or not the notes of the two keys that it had: %d notes",
 				strings.Count(text, `"note":"x"`))
 		}
+	}
+}
+
+// TestChangesAreAgreedOnFromSomeTimeOn: what was imported into a new database before that is
+// the node's own.
+func TestChangesAreAgreedOnFromSomeTimeOn(t *testing.T) {
+	t.Parallel()
+	r, err := app.Open(filepath.Join(t.TempDir(), "x.db"), app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	before, err := r.Create("before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var agreed []string
+	r.AgreeBy(func(_ context.Context, c app.Change) error {
+		agreed = append(agreed, c.App.Title)
+		return nil
+	})
+	after, err := r.Create("after")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(agreed) != "[after]" || r.Version(before.ID) != 0 || r.Version(after.ID) != 1 {
+		t.Errorf("agreed on %v; versions %d and %d", agreed, r.Version(before.ID), r.Version(after.ID))
 	}
 }
