@@ -261,6 +261,9 @@ func (n *Node) subscribe(subscriptions ...subscription) error {
 			return err
 		}
 		n.subscriptions = append(n.subscriptions, sub)
+		if s.subject == n.subject(onHeartbeats) {
+			n.hearing.Store(sub)
+		}
 	}
 	return nil
 }

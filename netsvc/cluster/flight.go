@@ -32,8 +32,9 @@ type flight struct {
 	queued          time.Duration // when the first part was: it may have waited for a place
 	deadline        time.Duration
 	parts           []part
-	next            int // the first that was not sent yet
-	under           int // how many parts are on their way
+	only            [1]part // most messages have one
+	next            int     // the first that was not sent yet
+	under           int     // how many parts are on their way
 	awaited         []await
 	open            int           // of these, those without an answer
 	done            chan struct{} // is closed with the last answer

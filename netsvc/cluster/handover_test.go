@@ -51,19 +51,24 @@ type posters struct {
 	done  atomic.Bool
 	group sync.WaitGroup
 	sent  [][]string
+	open  [][]string // of these, what a node sent that NATS had let go of: a busy machine answers it too late
 }
 
 func post(t *testing.T, sessions, each int, nodes ...*node) *posters {
-	p := &posters{sent: make([][]string, len(nodes)*each)}
+	p := &posters{sent: make([][]string, len(nodes)*each), open: make([][]string, len(nodes)*each)}
 	for i := range p.sent {
 		p.group.Go(func() {
 			for k := 0; !p.done.Load(); k++ {
-				text := fmt.Sprintf("%d %d", i, k)
-				d := nodes[i%len(nodes)].Publish(appID, toAll, []byte(text))
-				if d.Sessions != sessions || d.Unconfirmed != nil {
+				text, n := fmt.Sprintf("%d %d", i, k), nodes[i%len(nodes)]
+				d := n.Publish(appID, toAll, []byte(text))
+				p.sent[i] = append(p.sent[i], text)
+				switch st := n.Status(); {
+				case d.Sessions == sessions && d.Unconfirmed == nil:
+				case d.Unconfirmed != nil && (st.Reconnects > 0 || st.State == cluster.StateCutOff):
+					p.open[i] = append(p.open[i], text)
+				default:
 					t.Errorf("%s: %+v, want %d sessions", text, d, sessions)
 				}
-				p.sent[i] = append(p.sent[i], text)
 			}
 		})
 	}
@@ -80,14 +85,20 @@ func (p *posters) stop(t *testing.T, nodes ...*node) {
 		all = append(all, sent...)
 	}
 	slices.Sort(all)
+	open := slices.Concat(p.open...)
 	for _, n := range nodes {
 		got := n.received()
 		slices.Sort(got)
-		if !slices.Equal(got, all) {
-			t.Errorf("%s got %d messages of %d, some more or less than once", n.name, len(got), len(all))
+		if once := slices.Compact(slices.Clone(got)); len(once) != len(got) {
+			t.Errorf("%s got %d messages more than once", n.name, len(got)-len(once))
+		}
+		got = append(got, open...) // they may be there or not
+		slices.Sort(got)
+		if got = slices.Compact(got); !slices.Equal(got, all) {
+			t.Errorf("%s got %d messages of %d", n.name, len(got), len(all))
 		}
 	}
-	t.Logf("%d messages", len(all))
+	t.Logf("%d messages, %d of them not confirmed by all", len(all), len(open))
 }
 
 // While a node goes from process to process again and again no message of the others misses
@@ -177,6 +188,7 @@ func TestANodeThatMovesIsWaitedFor(t *testing.T) {
 func TestAnotherNodeIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
+	s.time.Moving = 300 * time.Millisecond
 	a, b := s.start("web1", 1), s.start("web2", 10)
 	meet(t, a, b)
 	next := s.succeed(b)

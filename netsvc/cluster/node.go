@@ -146,7 +146,8 @@ type Node struct {
 
 	subscribing   sync.Mutex // guards what follows
 	subscriptions []*nats.Subscription
-	left          bool // no more is subscribed to
+	hearing       atomic.Pointer[nats.Subscription] // of these, that to what is said to all
+	left          bool                              // no more is subscribed to
 
 	notes   chan note
 	beatNow chan struct{}

@@ -504,12 +504,25 @@ func (n *Node) forget(p *peer) {
 	p.assembly.end()
 }
 
+// hasMoreToHear reports whether something that was said to all has come and was not heard yet:
+// that a peer moves, perhaps. What comes by one connection is handed out by subscriptions that
+// do not wait for each other.
+func (n *Node) hasMoreToHear() bool {
+	hearing := n.hearing.Load()
+	if hearing == nil {
+		return false
+	}
+	waiting, _, err := hearing.Pending()
+	return err == nil && waiting > 0
+}
+
 // noResponder is told that NATS knows nobody who listens to a peer's questions.
 func (n *Node) noResponder(epoch seal.Epoch) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[epoch]
-	if p == nil || p.lost || p.moving > 0 {
+	now := n.now()
+	if p == nil || p.lost || p.moving > 0 || p.returned > 0 && now-p.returned < n.timing.beat || n.hasMoreToHear() {
 		return
 	}
 	p.noResponders++

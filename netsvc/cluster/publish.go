@@ -77,8 +77,10 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 		return nil, share{}, all
 	}
 	n.mu.Unlock()
-	f := &flight{life: l, head: head, plaintext: m.plaintext, begun: begun, queued: n.now(), deadline: deadline,
-		parts: make([]part, count), done: make(chan struct{})}
+	f := &flight{life: l, head: head, plaintext: m.plaintext, begun: begun, queued: n.now(), deadline: deadline}
+	if f.parts = f.only[:]; count > 1 {
+		f.parts = make([]part, count)
+	}
 	// They are numbered before it is looked who is awaited: whoever is taken in later takes
 	// nothing of them.
 	var envelopes [maxPartsInFlight][]byte
@@ -90,6 +92,7 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 	n.mu.Lock()
 	awaited, unconfirmed := n.companions(true)
 	if f.awaited, f.open = awaited, len(awaited); f.open > 0 {
+		f.done = make(chan struct{})
 		if count > 1 {
 			f.room = make(chan struct{}, 1)
 			for i := range awaited {
@@ -106,7 +109,7 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 	}
 	n.mu.Unlock()
 	n.counts.sent.Add(1)
-	if f.open > 0 || burst == count { // a part of it is of no use
+	if len(awaited) > 0 || burst == count { // a part of it is of no use
 		for i := range burst {
 			if !n.writer.put(outgoing{subject: n.toAll, data: envelopes[i], until: deadline}) {
 				n.counts.notSent.Add(1) // it is asked for
