@@ -19,6 +19,7 @@ var rooms = []string{
 	"netsvc/cluster",
 	"netsvc/cluster/bucket",
 	"netsvc/cluster/stream",
+	"netsvc/cluster/moving",
 	"netsvc/cluster/seal/sealtest",
 	"netsvc/cluster/seal",
 	"netsvc/handover",
