@@ -42,6 +42,8 @@ type Remembered struct {
 	Kept                 [][]byte // frames
 	Going                [][]byte // being written at this moment
 	Buffer               uint64
+	Connected            bool
+	Waiting              int // frames that were never sent, or not on this connection
 }
 
 // Remembered reports false if nothing is.
@@ -56,7 +58,8 @@ func (h *Hub) Remembered(user string) (r Remembered, ok bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		m := s.out.memory
-		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, Buffer: uint64(m.buffer)}
+		r = Remembered{Turn: m.turn, Begun: m.begun, Written: m.written, Buffer: uint64(m.buffer),
+			Connected: own.away == nil, Waiting: m.again + s.out.unsent()}
 		for _, k := range m.kept {
 			r.Kept = append(r.Kept, k.bytes)
 		}
@@ -66,4 +69,30 @@ func (h *Hub) Remembered(user string) (r Remembered, ok bool) {
 		return r, true
 	}
 	return r, false
+}
+
+// Contents are the frames that a user's only remembered session has, each once, oldest first.
+func (h *Hub) Contents(user string) (frames [][]byte) {
+	h.memories.mu.Lock()
+	defer h.memories.mu.Unlock()
+	for _, own := range h.memories.holders {
+		if own.key().user != user {
+			continue
+		}
+		s := own.session.Load()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		o := &s.out
+		for _, k := range o.memory.kept {
+			frames = append(frames, k.bytes)
+		}
+		queue := o.queue[o.head:]
+		if o.written > 0 {
+			queue = queue[1:]
+		}
+		for _, f := range queue {
+			frames = append(frames, f.bytes)
+		}
+	}
+	return frames
 }

@@ -87,6 +87,8 @@ type Hub struct {
 	memories *memories
 	budget   *budget
 	lastID   atomic.Uint64
+	// elsewhere are the other nodes; nil: there are none. It is set before there are sessions.
+	elsewhere Elsewhere
 	// mostKeys is the greatest number of keys an app has had. A refused
 	// registration costs that many HMACs, whether its app exists or not.
 	mostKeys atomic.Int64
@@ -408,6 +410,7 @@ func (h *Hub) stop() {
 		}
 		h.watch.stop()
 		close(h.tidy)
+		h.stopAsking()
 	}
 	h.goroutines.Wait()
 }

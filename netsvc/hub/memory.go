@@ -36,6 +36,7 @@ type memory struct {
 	away   *time.Time // since when it has no connection; nil: it has one
 	id     uint64     // that of the first session that had it, for people
 	since  int64      // Unix nanoseconds; of that one
+	line   *line      // nil: there are no other nodes
 }
 
 // keptFrame is a frame that was begun on the present connection.
@@ -65,6 +66,9 @@ func (m *memory) begin(f *frame, now time.Time) {
 		m.againSize -= len(f.bytes)
 	} else {
 		m.written++
+		if m.line != nil {
+			m.line.begun()
+		}
 	}
 	f.holding().need()
 	m.kept = append(m.kept, keptFrame{frame: f, at: momentOf(now)})

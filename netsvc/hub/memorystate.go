@@ -80,6 +80,9 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		s := own.session.Load()
 		out, r := &s.out, s.registration
 		m := out.memory
+		if m.line != nil && m.line.frozen {
+			continue // another node goes on with it
+		}
 		one := SavedMemory{
 			Place: -1, ID: m.id, Since: m.since, Turn: m.turn, Begun: m.begun, Base: m.base, Written: m.written,
 			Again:  m.again,

@@ -63,13 +63,14 @@ const (
 type verdict int
 
 const (
-	notFor   verdict = iota // closed, or no longer the one that was meant
-	tooSlow                 // its queue is full, and the peer does not read: it is to be dropped
-	crowded                 // its queue is full of what we have not written yet: see offer
-	queued                  // somebody writes already, or will
-	wakeable                // queued, and the caller has to hand the session to a flusher
-	awaited                 // queued for a session that is detached
-	overfull                // its queue is full, and it is detached
+	notFor    verdict = iota // closed, or no longer the one that was meant
+	tooSlow                  // its queue is full, and the peer does not read: it is to be dropped
+	crowded                  // its queue is full of what we have not written yet: see offer
+	queued                   // somebody writes already, or will
+	wakeable                 // queued, and the caller has to hand the session to a flusher
+	awaited                  // queued for a session that is detached
+	overfull                 // its queue is full, and it is detached
+	undecided                // queued, but it is not known yet whether the session goes on here
 )
 
 // put adds a frame, if the verdict is queued or wakeable. Beyond its first frame an outbox

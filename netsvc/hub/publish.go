@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -16,6 +17,11 @@ type publication struct {
 	accepted   time.Duration
 	delivery   *delivery // nil: there is no frame yet
 	frames     []*frame  // one for each key among the recipients
+
+	// Of a message that other nodes get too:
+	origin  moving.Origin
+	settled func(Reach)
+	held    *held
 }
 
 // maxPooledPlaintext bounds the memory that an idle publication keeps.
@@ -40,19 +46,22 @@ type Reach struct {
 
 // Send is Publish that counts those apart that are away.
 func (h *Hub) Send(appID string, to wire.Recipient, m *wire.Message) Reach {
-	return h.publish(appID, to, m, nil)
+	reach, _ := h.publish(appID, to, m, nil, moving.Origin{}, nil)
+	return reach
 }
 
-// publish takes the message, or the plaintext of its frames: the other one is nil.
-func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintext []byte) Reach {
+// publish takes the message, or the plaintext of its frames: the other one is nil. The rest
+// is as PublishFrom has it.
+func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintext []byte, origin moving.Origin,
+	settled func(Reach)) (reach Reach, held bool) {
 	h.publishing.RLock()
 	defer h.publishing.RUnlock()
 	if h.silent {
-		return Reach{}
+		return Reach{}, false
 	}
 	p := publications.Get().(*publication)
 	defer p.release()
-	p.accepted, p.given = time.Since(h.started), plaintext
+	p.accepted, p.given, p.origin, p.settled = time.Since(h.started), plaintext, origin, settled
 	var sender *tenant
 	var ib *infobaseTraffic
 	p.recipients, sender, ib = h.collect(p.recipients, infobaseKey{appID, to.IbID}, to)
@@ -61,13 +70,13 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 	}
 
 	queueBytes := h.limits.Load().QueueBytes
-	reached, waiting := 0, 0
+	reached, waiting, unknown := 0, 0, 0
 	rank := among
 	if len(p.recipients) <= fewRecipients {
 		rank = alone
 	}
 	for _, r := range p.recipients {
-		v, s := h.offer(r, p.frame(r.key, m), queueBytes)
+		v, s := h.offer(r, p.frame(r.key, m), p, queueBytes)
 		switch v {
 		case notFor, overfull:
 			continue
@@ -78,6 +87,8 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 			h.flusherOf(s).push(s, rank)
 		case awaited:
 			waiting++
+		case undecided:
+			unknown++
 		}
 		reached++
 	}
@@ -86,7 +97,7 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 	}
 	h.relieve()
 	if m == nil && reached == 0 {
-		return Reach{}
+		return Reach{}, false
 	}
 	h.countPublished(sender, reached)
 	if ib == nil {
@@ -96,7 +107,12 @@ func (h *Hub) publish(appID string, to wire.Recipient, m *wire.Message, plaintex
 	if reached == 0 && h.options.Unmet != nil {
 		h.options.Unmet(appID, to)
 	}
-	return Reach{reached, waiting}
+	reach = Reach{reached - unknown, waiting}
+	if p.held == nil {
+		return reach, false
+	}
+	p.held.add(h, reach)
+	return Reach{}, true
 }
 
 const (
@@ -136,9 +152,9 @@ func (o *outbox) isStill() bool { return o.inFlight == 0 }
 // offer puts a frame into the outbox of the session that r belongs to, and makes room there
 // if it is full only because no flusher has come to it yet: the bound is for peers that do
 // not read. Then the publisher writes itself, never waiting for the peer.
-func (h *Hub) offer(r *registration, f *frame, queueBytes int) (verdict, *session) {
+func (h *Hub) offer(r *registration, f *frame, p *publication, queueBytes int) (verdict, *session) {
 	for turn := 0; ; turn++ {
-		v, s := h.put(r, f, queueBytes)
+		v, s := h.put(r, f, p, queueBytes)
 		switch {
 		case v != crowded:
 			return v, s
@@ -152,7 +168,7 @@ func (h *Hub) offer(r *registration, f *frame, queueBytes int) (verdict, *sessio
 
 // put puts a frame into an outbox, unless r is no longer what the session is registered as. A
 // remembered session misses nothing that was meant for it, whatever it has become meanwhile.
-func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session) {
+func (h *Hub) put(r *registration, f *frame, p *publication, queueBytes int) (verdict, *session) {
 	s := r.session
 	s.mu.Lock()
 	if s.registration != r || s.out.state == outDropped {
@@ -164,7 +180,7 @@ func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session)
 	}
 	defer s.mu.Unlock()
 	room := cap(s.out.queue)
-	v := s.out.put(f, queueBytes)
+	v := s.out.putFrom(p, f, queueBytes)
 	if cap(s.out.queue) != room {
 		h.budget.recount(s)
 	}
@@ -172,7 +188,7 @@ func (h *Hub) put(r *registration, f *frame, queueBytes int) (verdict, *session)
 	case wakeable:
 		h.startWriting()
 		return v, s
-	case queued, awaited:
+	case queued, awaited, undecided:
 		return v, s
 	case overfull:
 		h.counters.missed.Add(1)
@@ -275,7 +291,7 @@ func (p *publication) release() {
 	clear(p.frames)
 	p.recipients = p.recipients[:0]
 	p.frames = p.frames[:0]
-	p.delivery, p.given = nil, nil
+	p.delivery, p.given, p.origin, p.settled, p.held = nil, nil, moving.Origin{}, nil, nil
 	// Message contents do not outlive their delivery here.
 	clear(p.plaintext)
 	p.plaintext = p.plaintext[:0]

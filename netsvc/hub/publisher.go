@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -31,7 +32,17 @@ func (h *Hub) Alone(_ context.Context, appID string, to wire.Recipient, m wire.M
 // not be changed meanwhile, and is not kept. If nobody is reached here, nothing is
 // counted: the node that took the message does so when it knows all (CountElsewhere).
 func (h *Hub) PublishText(appID string, to wire.Recipient, plaintext []byte) Reach {
-	return h.publish(appID, to, nil, plaintext)
+	reach, _ := h.publish(appID, to, nil, plaintext, moving.Origin{}, nil)
+	return reach
+}
+
+// PublishFrom is PublishText for a message that other nodes get too: a session that comes from
+// one of them, with the message, does not get it again. As long as it is not known whether one
+// of its sessions goes on here, held is true, and the Reach is not in what is returned: then
+// settled is told of it, once, perhaps before PublishFrom returns. It must return soon.
+func (h *Hub) PublishFrom(origin moving.Origin, appID string, to wire.Recipient, plaintext []byte,
+	settled func(Reach)) (reach Reach, held bool) {
+	return h.publish(appID, to, nil, plaintext, origin, settled)
 }
 
 // CountElsewhere counts a message of an own sender that PublishText brought to nobody

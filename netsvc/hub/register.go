@@ -51,6 +51,17 @@ func (h *Hub) readRegistration(s *session, in *input, got int) error {
 		return err
 	}
 	what, err := h.judge(s, buf[:n], in.early)
+	for {
+		w, waits := errors.AsType[*waiting](err)
+		if !waits {
+			break
+		}
+		h.wait(w)
+		what, err = h.judge(s, buf[:n], in.early)
+		if w.mine && w.on.taken {
+			h.elsewhere.Confirm(w.key.named(), w.said.Turn)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -81,6 +92,9 @@ func (h *Hub) judge(s *session, packet, early []byte) (what EventKind, err error
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return what, err
 	}
+	if _, waits := errors.AsType[*waiting](err); waits {
+		return "", err
+	}
 	refused := refusalOf(err)
 	refused.ended = h.detach(s, closedRefused)
 	return "", refused
@@ -98,7 +112,7 @@ func (h *Hub) enter(s *session, packet wire.Packet) (what EventKind, err error) 
 		return "", &refusal{reason: ReasonWrongHMAC, claimed: packet, app: t}
 	}
 	first := s.registered() == nil
-	if first && !h.pending.remove(s) {
+	if first && !s.asked && !h.pending.remove(s) {
 		return "", &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
 	said, ib := packet.Attributes(), infobaseKey{t.id, packet.IbID}

@@ -106,6 +106,14 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 	own := all.find(key)
 	last := all.ended[key].turn
 	here := false
+	if h.elsewhere != nil && own != nil {
+		// A further registration waits until the one before it is decided.
+		if a := own.asks(); a != nil && a.session != s && said.Turn > a.turn {
+			return "", &waiting{on: a}
+		} else if a != nil && a.session != s {
+			return "", &refusal{reason: ReasonStale, app: r.key.tenant}
+		}
+	}
 	if own != nil {
 		has := own.session.Load()
 		last, here = has.out.memory.turn, has == s
@@ -122,11 +130,16 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 		} else {
 			all.bury(key, said.Turn)
 		}
+		if h.elsewhere != nil {
+			h.later(func() { h.elsewhere.Confirm(key.named(), said.Turn) })
+		}
 		return "", net.ErrClosed
 	case here:
 		return SessionChanged, h.acknowledge(s, r, k, said)
+	case h.elsewhere != nil:
+		return h.enterHere(s, r, k, own, key, said)
 	case own != nil:
-		return SessionResumed, h.goOn(s, r, k, own, said)
+		return SessionResumed, h.goOn(s, r, k, own, said, true)
 	}
 	return SessionOpened, h.remember(s, r, k, key, said)
 }
@@ -170,9 +183,7 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 	if became == registered {
 		h.memories.holders[key.digest()] = own
 		if said.Received > 0 {
-			now, _, _ := s.describe()
-			h.logSession("session comes back of which nothing is remembered, its numbers go on", &now,
-				slog.Uint64("received", said.Received))
+			h.sayForgotten(s, said)
 		}
 		return nil
 	}
@@ -184,6 +195,13 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 		return &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
 	}
 	return net.ErrClosed
+}
+
+// sayForgotten says that nothing is remembered of a session that comes back.
+func (h *Hub) sayForgotten(s *session, said *wire.Attributes) {
+	now, _, _ := s.describe()
+	h.logSession("session comes back of which nothing is remembered, its numbers go on", &now,
+		slog.Uint64("received", said.Received))
 }
 
 // numberOf is the number of a session that begins on a connection: the connection's, unless that has gone with a
@@ -209,8 +227,8 @@ func (h *Hub) capSendBuffer(s *session) uint32 {
 const minSendBuffer = 4096
 
 // goOn has a session take the place of the one that own leads to, and go on with what is
-// remembered. The caller holds memories.mu.
-func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said *wire.Attributes) error {
+// remembered; resumes is whether it did so before. The caller holds memories.mu.
+func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said *wire.Attributes, resumes bool) error {
 	old := own.session.Load()
 	if own.away == nil {
 		h.replaced(own, time.Now())
@@ -228,12 +246,14 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 	h.memories.detached.Remove(own.away)
 	own.away = nil
 	h.counters.detached.Add(-1)
-	h.counters.resumed.Add(1)
 	h.counters.missed.Add(lost)
 	s.mu.Lock()
 	m := s.out.memory
 	m.buffer = buffer
-	m.resumed++
+	if resumes {
+		h.counters.resumed.Add(1)
+		m.resumed++
+	}
 	m.away = nil
 	listed := s.out.list()
 	s.mu.Unlock()
@@ -413,6 +433,9 @@ func (h *Hub) end(own *holder, why closeReason) {
 	s.mu.Lock()
 	if why == closedForRoom || why == closedSlowForRoom {
 		h.counters.missed.Add(uint64(s.out.unsent()))
+	}
+	if l := s.out.memory.line; l != nil {
+		l.abandon(h)
 	}
 	s.out.forget()
 	s.mu.Unlock()

@@ -149,7 +149,7 @@ func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &frame{key: p.key, delivery: begin(0), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
-	became, reached := p.offer(collected, f, 1<<20)
+	became, reached := p.offer(collected, f, new(publication), 1<<20)
 	f.delivery.counted(1, f.memory(), p.budget)
 	if became != wakeable || reached != second {
 		t.Fatalf("the message is not in the queue of the connection that the session goes on on: %d", became)

@@ -26,6 +26,7 @@ const (
 	closedGoodbye      closeReason = "goodbye"
 	closedNotResumed   closeReason = "not_resumed" // within resume_window
 	closedReplaced     closeReason = "replaced"    // it goes on on another connection: no end
+	closedMoved        closeReason = "moved"       // to another node of the cluster
 
 	// All queues together were full (queue_memory): it gave back most, or it was detached.
 	closedSlowForRoom closeReason = "too_slow_queue_memory"
@@ -36,7 +37,7 @@ const (
 var closeReasons = []closeReason{
 	closedByPeer, closedShutdown, closedByAdmin, closedKeyRevoked, closedQueueFull, closedWriteTimeout,
 	closedWriteFailed, closedSilent, closedRefused,
-	closedGoodbye, closedNotResumed, closedSlowForRoom, closedForRoom,
+	closedGoodbye, closedNotResumed, closedMoved, closedSlowForRoom, closedForRoom,
 }
 
 // session is one connection of a 1C client, registered or not yet. Its goroutine
@@ -52,6 +53,7 @@ type session struct {
 	header  [2]byte     // of the packet being read
 	linked  bool        // it is in a flusher's list, which guards this
 	lent    bool        // its number has gone with a session that it had before; memories.mu guards this
+	asked   bool        // other nodes were asked for what it registered as; its own goroutine's
 	resting bool        // guarded by mu: it has no goroutine, and watch waits for what it sends
 	counted uint32      // guarded by mu: what out takes of the budget; see recount
 	pending pendingLink // guarded by the list it is in

@@ -1,0 +1,315 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// A remembered session that registers here may be remembered by another node of the cluster
+// (cluster.md section 12). Then its registration goes two ways through enterRemembered: the
+// first time it is only entered, as one without a connection, for which what comes is queued;
+// the second time, when the other nodes have answered, it goes on with what they had.
+
+// Elsewhere are the other nodes of a cluster.
+type Elsewhere interface {
+	// Ask returns what they remember of a session. It fails only if ctx ends.
+	Ask(ctx context.Context, q moving.Question) (moving.Result, error)
+	// Confirm tells them that the session goes on here since that turn, or has ended. It does
+	// not wait.
+	Confirm(s moving.Session, turn uint64)
+}
+
+// AskElsewhere has the hub ask for remembered sessions. It is called before Serve, if ever.
+func (h *Hub) AskElsewhere(e Elsewhere) { h.elsewhere = e }
+
+// waiting is a registration that cannot be put into force yet.
+type waiting struct {
+	on   *asking
+	mine bool // it is the one for which others are asked
+	key  memoryKey
+	said moving.Claim
+}
+
+func (w *waiting) Error() string { return "it is waited for what other nodes remember" }
+
+// named is the session that a memory is of, as nodes name it.
+func (key memoryKey) named() moving.Session {
+	return moving.Session{AppID: key.app, IbID: key.ib, UserID: key.user, Secret: key.session}
+}
+
+func keyOf(s moving.Session) memoryKey {
+	return memoryKey{infobaseKey{s.AppID, s.IbID}, s.UserID, s.Secret}
+}
+
+// wait returns when a registration may be tried again.
+func (h *Hub) wait(w *waiting) {
+	if !w.mine {
+		select {
+		case <-w.on.over:
+		case <-w.on.ctx.Done():
+		}
+		return
+	}
+	result, err := h.elsewhere.Ask(w.on.ctx, moving.Question{Session: w.key.named(), Claim: w.said})
+	h.memories.mu.Lock()
+	defer h.memories.mu.Unlock()
+	own := h.memories.find(w.key)
+	switch {
+	case own == nil || own.asks() != w.on: // it was forgotten meanwhile
+		w.on.end()
+	case err != nil: // the hub is frozen, or ends: whoever goes on reads the registration again
+		h.giveUp(own)
+	default:
+		w.on.result = &result
+	}
+}
+
+// end has those who wait for the registration go on.
+func (a *asking) end() {
+	a.cancel()
+	close(a.over)
+}
+
+// stopAsking ends all waiting for other nodes.
+func (h *Hub) stopAsking() {
+	all := h.memories
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for _, own := range all.holders {
+		if a := own.asks(); a != nil {
+			a.cancel()
+		}
+	}
+}
+
+// enterHere is the way of a registration that is newer than what this node knows, own, which
+// is nil if that is nothing. The caller holds memories.mu.
+func (h *Hub) enterHere(s *session, r *registration, k infobaseKey, own *holder, key memoryKey,
+	said *wire.Attributes) (EventKind, error) {
+	if own != nil && own.asks() != nil { // and it has been answered
+		return h.settle(s, r, k, own, said)
+	}
+	if s.closeReason() != "" {
+		return "", net.ErrClosed
+	}
+	a := &asking{session: s, turn: said.Turn, fresh: own == nil, over: make(chan struct{})}
+	if own == nil {
+		var err error
+		if own, err = h.expect(s, r, k, key, said); err != nil {
+			return "", err
+		}
+	} else {
+		h.suspend(own, closedReplaced)
+	}
+	has := own.session.Load()
+	has.mu.Lock()
+	l := has.out.line()
+	a.wasFrozen, a.before = l.frozen, len(l.unsent)
+	l.frozen, l.asking = false, a
+	has.mu.Unlock()
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	s.asked = true
+	return "", &waiting{on: a, mine: true, key: key, said: moving.Claim{Turn: said.Turn, Received: said.Received, From: said.From}}
+}
+
+// suspend ends the connection of a remembered session, if it has one, and all writing to it.
+// The caller holds memories.mu.
+func (h *Hub) suspend(own *holder, why closeReason) {
+	s := own.session.Load()
+	if own.away == nil {
+		if why == closedReplaced {
+			h.replaced(own, time.Now())
+		}
+		h.detachRemembered(s, why)
+		hangUp(s.conn, s.raw)
+	}
+	s.until((*outbox).isStill)
+}
+
+// expect enters a session of which nothing is remembered here, without a connection.
+func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) (*holder, error) {
+	away := &session{id: h.lastID.Add(1), conn: goneConn{remote: s.conn.RemoteAddr()}, since: s.since}
+	now := time.Now()
+	away.out.remember(&memory{
+		id: away.id, since: s.since, turn: said.Turn - 1, begun: said.Turn, base: said.Received,
+		written: said.Received, limits: &h.limits, away: &now,
+	})
+	away.out.state = outDetached
+	own := hold(away, key)
+	entered := newRegistration(away, r.key, r.user, r.group, said)
+	entered.more.holder = own
+	switch h.registerWithin(entered, k, h.limits.Load().MaxSessionsPerUser) {
+	case sessionClosed:
+		return nil, net.ErrClosed
+	case tooMany:
+		return nil, &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
+	}
+	entered.key.sessions.Add(-1) // as it is away
+	h.counters.sessions.Add(-1)
+	h.counters.detached.Add(1)
+	h.memories.holders[key.digest()] = own
+	own.away = h.memories.detached.PushBack(own)
+	h.mu.Lock()
+	h.sessions[away.id] = away
+	h.mu.Unlock()
+	return own, nil
+}
+
+// settle puts a registration into force for which other nodes were asked. The caller holds
+// memories.mu.
+func (h *Hub) settle(s *session, r *registration, k infobaseKey, own *holder, said *wire.Attributes) (EventKind, error) {
+	has := own.session.Load()
+	m := has.remembered()
+	a := m.line.asking
+	if a.result.Stale {
+		h.giveUp(own)
+		return "", &refusal{reason: ReasonStale, app: r.key.tenant}
+	}
+	var had *moving.Line
+	if !a.fresh {
+		had = &moving.Line{Turn: m.turn, Begun: m.begun, Written: m.written}
+	}
+	memories := make([]moving.Line, len(a.result.Memories))
+	for i := range memories {
+		memories[i] = a.result.Memories[i].Line
+	}
+	use := moving.Choose(moving.Claim{Turn: said.Turn, Received: said.Received, From: said.From}, had, memories)
+	has.mu.Lock()
+	m.line.asking = nil
+	lost := 0
+	switch use {
+	case moving.Own:
+		has.out.keepUnsent(h, false, func(int, unsent) bool { return true })
+	case moving.None:
+		lost = h.beginAnew(&has.out, a, said)
+	default:
+		h.adopt(&has.out, a, &a.result.Memories[use], r.key)
+	}
+	h.budget.recount(has)
+	has.mu.Unlock()
+	a.taken = true
+	a.end()
+	begins := a.fresh && use == moving.None
+	if err := h.goOn(s, r, k, own, said, !begins); err != nil {
+		has.mu.Lock()
+		m.turn = said.Turn
+		has.mu.Unlock()
+		return "", err
+	}
+	if lost > 0 {
+		h.logger.Warn("what was remembered of a session is not what its client has read from: it begins anew",
+			slog.Uint64("session", m.id), slog.Int("missed", lost))
+	}
+	if !begins {
+		return SessionResumed, nil
+	}
+	if said.Received > 0 {
+		h.sayForgotten(s, said)
+	}
+	return SessionOpened, nil
+}
+
+// beginAnew has a session begin for which nothing that is remembered can be used: it gets what
+// was sent since it was entered. It returns how many messages are lost. The caller holds the
+// outbox's lock.
+func (h *Hub) beginAnew(o *outbox, a *asking, said *wire.Attributes) (lost int) {
+	m := o.memory
+	o.keepUnsent(h, false, func(at int, one unsent) bool {
+		if !a.fresh && (!a.wasFrozen || at < a.before) { // of another line: none of it is safe to send
+			lost++
+			return false
+		}
+		return !a.result.Before.Has(one.origin)
+	})
+	o.dropSent()
+	m.turn, m.begun, m.base, m.written = said.Turn-1, said.Turn, said.Received, said.Received
+	m.missed += uint64(lost)
+	h.counters.missed.Add(uint64(lost))
+	m.line.cover, m.line.lapse = a.result.Before, time.Now().Add(a.result.Patience)
+	return lost
+}
+
+// adopt has an outbox hold what another node remembers, and behind it what has come here and
+// not there. The caller holds the outbox's lock.
+func (h *Hub) adopt(o *outbox, a *asking, from *moving.Memory, k *key) {
+	o.keepUnsent(h, false, func(at int, one unsent) bool {
+		return (!a.wasFrozen || at >= a.before) && !from.Has.Has(one.origin)
+	})
+	o.dropSent()
+	m := o.memory
+	var queue []*frame
+	var origins []unsent
+	for at, plaintext := range from.Sent {
+		f := h.frameFor(k, plaintext, from.Cut && at == len(from.Sent)-1)
+		queue = append(queue, f)
+		m.againSize += len(f.bytes)
+	}
+	m.again = len(queue)
+	for _, one := range from.Unsent {
+		queue = append(queue, h.frameFor(k, one.Plaintext, true))
+		origins = append(origins, unsent{origin: one.Origin})
+	}
+	for _, f := range queue {
+		o.queuedBytes += len(f.bytes)
+	}
+	o.queue = append(queue, o.queue...)
+	m.line.unsent = append(origins, m.line.unsent...)
+	m.turn, m.begun, m.base, m.written = from.Turn, from.Begun, from.Base, from.Written
+	m.since, m.missed, m.resumed = from.Since, from.Missed, uint32(from.Resumed)
+	m.line.cover, m.line.lapse = from.Has, time.Now().Add(a.result.Patience)
+}
+
+// frameFor makes a frame of one session. One that was delivered before is not delivered again.
+func (h *Hub) frameFor(k *key, plaintext []byte, undelivered bool) *frame {
+	f := &frame{key: k, bytes: k.Secret.AppendFrame(nil, plaintext)}
+	if undelivered {
+		f.delivery = begin(time.Since(h.started))
+		f.delivery.counted(1, f.memory(), h.budget)
+	} else {
+		f.own = h.budget.hold(f.memory())
+	}
+	return f
+}
+
+// giveUp has what is remembered be as it was before a registration that is of no effect. The
+// caller holds memories.mu.
+func (h *Hub) giveUp(own *holder) {
+	s := own.session.Load()
+	s.mu.Lock()
+	l := s.out.memory.line
+	a := l.asking
+	l.asking, l.frozen = nil, a.wasFrozen
+	s.out.keepUnsent(h, true, func(at int, _ unsent) bool { return !a.fresh && (!a.wasFrozen || at < a.before) })
+	h.budget.recount(s)
+	s.mu.Unlock()
+	if a.fresh {
+		h.dismiss(own)
+	}
+	a.end()
+}
+
+// dismiss takes back what expect did.
+func (h *Hub) dismiss(own *holder) {
+	s, all, key := own.session.Load(), h.memories, own.key()
+	own.session.Store(nil)
+	delete(all.holders, key.digest())
+	all.detached.Remove(own.away)
+	h.counters.detached.Add(-1)
+	r := s.registered()
+	r.key.sessions.Add(1) // that the index takes off
+	s.mu.Lock()
+	s.closed = closedReplaced
+	s.out.forget()
+	s.out.drop()
+	h.budget.recount(s)
+	s.mu.Unlock()
+	h.unregister(r)
+	h.mu.Lock()
+	delete(h.sessions, s.id)
+	h.mu.Unlock()
+}

@@ -1,0 +1,208 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
+)
+
+// line is what a memory has besides where its session may go on at another node of a cluster
+// (cluster.md section 12). It belongs to the memory, and is guarded as that is.
+type line struct {
+	unsent []unsent     // one for each frame of the outbox that was never sent, in their order
+	cover  moving.Cover // messages that it accounts for, though this node did not queue them
+	lapse  time.Time    // since then none of these can come any more; noLapse: not known yet
+	frozen bool         // another node goes on with it, perhaps: it takes nothing
+	asking *asking      // nil: nobody is asked for it; guarded by memories.mu too
+}
+
+// noLapse is the lapse of a cover that holds as long as the memory is frozen, or was.
+var noLapse time.Time
+
+// unsent is where a frame came from, and who waits to hear whether it was queued; nil: nobody.
+type unsent struct {
+	origin moving.Origin
+	held   *held
+}
+
+// asking is a registration that waits for what the other nodes have. All but what says
+// otherwise is guarded by memories.mu.
+type asking struct {
+	session   *session // whose registration it is
+	turn      uint64
+	fresh     bool // this node remembered nothing
+	wasFrozen bool
+	before    int // how many frames of the line were unsent before
+	ctx       context.Context
+	cancel    context.CancelFunc
+	over      chan struct{} // is closed when the registration is in force, or of no effect
+	result    *moving.Result
+	taken     bool // the session goes on here; read by the registration's goroutine, which set it
+}
+
+// ready reports whether the other nodes have answered.
+func (a *asking) ready() bool { return a.result != nil }
+
+// line returns that of a memory, which is made now if it has none. o is the outbox that has
+// the memory.
+func (o *outbox) line() *line {
+	m := o.memory
+	if m.line == nil {
+		m.line = &line{unsent: make([]unsent, o.unsent())}
+	}
+	return m.line
+}
+
+// asks returns the registration that waits for a remembered session, nil: none does. The
+// caller holds memories.mu.
+func (own *holder) asks() *asking {
+	if l := own.session.Load().remembered().line; l != nil {
+		return l.asking
+	}
+	return nil
+}
+
+// abandon ends the waiting for other nodes when the session is forgotten.
+func (l *line) abandon(h *Hub) {
+	if l.asking == nil {
+		return
+	}
+	l.asking.cancel()
+	for i := range l.unsent {
+		if v := l.unsent[i].held; v != nil {
+			v.settle(h, false, false)
+			l.unsent[i].held = nil
+		}
+	}
+}
+
+// takes reports whether a message is to be queued: the memory does not have it already, on
+// another node.
+func (l *line) takes(origin moving.Origin) bool {
+	if l.frozen {
+		return false
+	}
+	if l.cover != nil && !l.lapse.IsZero() && time.Now().After(l.lapse) {
+		l.cover = nil
+	}
+	return !l.cover.Has(origin)
+}
+
+// queued notes a frame that was queued, and returns the verdict on it: who is to be told waits
+// while other nodes are asked.
+func (l *line) queued(p *publication, v verdict) verdict {
+	one := unsent{origin: p.origin}
+	if l.asking != nil && p.settled != nil {
+		one.held, v = p.hold(), undecided
+	}
+	l.unsent = append(l.unsent, one)
+	return v
+}
+
+// putFrom is put for a message that may have come from another node.
+func (o *outbox) putFrom(p *publication, f *frame, queueBytes int) verdict {
+	if o.memory == nil || o.memory.line == nil {
+		return o.put(f, queueBytes)
+	}
+	l := o.memory.line
+	if !l.takes(p.origin) {
+		return notFor
+	}
+	v := o.put(f, queueBytes)
+	if v == queued || v == wakeable || v == awaited {
+		v = l.queued(p, v)
+	}
+	return v
+}
+
+// begun notes that the first frame that was never sent is being sent.
+func (l *line) begun() {
+	l.unsent[0] = unsent{}
+	l.unsent = l.unsent[1:]
+}
+
+// keepUnsent leaves, of the frames that were never sent, those for which keep is true, and
+// tells those who wait to hear of them. The outbox has a line.
+func (o *outbox) keepUnsent(h *Hub, away bool, keep func(at int, one unsent) bool) {
+	l := o.line()
+	first := len(o.queue) - len(l.unsent)
+	frames, rest := o.queue[:first], l.unsent[:0]
+	for at, one := range l.unsent {
+		f, kept := o.queue[first+at], keep(at, one)
+		if one.held != nil {
+			one.held.settle(h, kept, away)
+			one.held = nil
+		}
+		if kept {
+			frames, rest = append(frames, f), append(rest, one)
+			continue
+		}
+		o.queuedBytes -= len(f.bytes)
+		f.done()
+	}
+	clear(o.queue[len(frames):])
+	clear(l.unsent[len(rest):])
+	o.queue, l.unsent = frames, rest
+}
+
+// dropSent gives up the frames of a detached outbox that were sent, or were to be sent again.
+func (o *outbox) dropSent() {
+	m := o.memory
+	for _, k := range m.kept {
+		k.kept()
+	}
+	first := len(o.queue) - o.unsent()
+	for _, f := range o.queue[o.head:first] {
+		o.queuedBytes -= len(f.bytes)
+		f.done()
+	}
+	o.queue = append([]*frame(nil), o.queue[first:]...)
+	o.head, o.written, o.foreign = 0, 0, false
+	m.kept, m.keptBytes, m.again, m.againSize, m.handed = nil, 0, 0, 0, 0
+}
+
+// held is a message that was queued for sessions of which it is not known yet whether they go
+// on here.
+type held struct {
+	mu    sync.Mutex
+	open  int // sessions of which that is not known, and one as long as the publisher counts
+	reach Reach
+	told  func(Reach)
+}
+
+// hold returns the message as one of which it is not known yet whom it reaches.
+func (p *publication) hold() *held {
+	if p.held == nil {
+		p.held = &held{open: 1, told: p.settled}
+	}
+	p.held.mu.Lock()
+	defer p.held.mu.Unlock()
+	p.held.open++
+	return p.held
+}
+
+// settle notes whether the message is queued for one session more, which may be away.
+func (v *held) settle(h *Hub, queued, away bool) {
+	reach := Reach{}
+	if queued {
+		reach.Sessions = 1
+	}
+	if queued && away {
+		reach.Waiting = 1
+	}
+	v.add(h, reach)
+}
+
+// add adds whom the message reached, and tells of it when that was the last to be known.
+func (v *held) add(h *Hub, reach Reach) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reach.Sessions += reach.Sessions
+	v.reach.Waiting += reach.Waiting
+	if v.open--; v.open == 0 {
+		reach := v.reach
+		h.later(func() { v.told(reach) }) // the caller holds locks
+	}
+}
