@@ -127,7 +127,7 @@ func TestWhatIsPublishedWhenASessionComesBackIsWrittenOnce(t *testing.T) {
 	}
 	close(stop)
 	publishers.Wait()
-	for end := time.Now().Add(10 * time.Second); p.writing.Load() != 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); p.writing.Load() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d sessions are being written for ever", p.writing.Load())
 		}
