@@ -326,3 +326,14 @@ func TestWhatKeepsADaemonFromItsClusterKeepsItFromStarting(t *testing.T) {
 		}
 	}
 }
+
+// TestAChangeWaitsForTheDaemonToEnterItsCluster: a script creates an app as soon as it can.
+func TestAChangeWaitsForTheDaemonToEnterItsCluster(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	d := start(t, netsvc.Options{Config: nodeSettings(t, nats, clusterKey(t), "web1")})
+	a := d.create("Склад")
+	if c := d.cluster(); c.AppsRevision == 0 || c.AppsProblem != "" || !d.knows(a)() {
+		t.Errorf("%+v", c)
+	}
+}

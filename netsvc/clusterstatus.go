@@ -156,14 +156,14 @@ func rolledBack(ids []string) string {
 		"«pns4onesadmin cluster restore» on the node with the newest gives them to all: %s", strings.Join(ids, ", "))
 }
 
-// natsLooks measures how far away NATS is.
-type natsLooks struct {
+// roundTrips measures how far away NATS is.
+type roundTrips struct {
 	count  int          // of looks; used by keep alone
 	latest atomic.Int64 // nanoseconds; 0: not known
 }
 
 // measure asks NATS for an answer now and then, and waits for it no longer than a moment.
-func (l *natsLooks) measure(conn *nats.Conn) {
+func (l *roundTrips) measure(conn *nats.Conn) {
 	const each, patience = 10, 500 * time.Millisecond
 	if l.count++; l.count%each != 1 {
 		return
@@ -179,7 +179,7 @@ func (l *natsLooks) measure(conn *nats.Conn) {
 }
 
 // rtt is what was measured last, in seconds; nil: nothing was.
-func (l *natsLooks) rtt() *float64 {
+func (l *roundTrips) rtt() *float64 {
 	latest := time.Duration(l.latest.Load())
 	if latest == 0 {
 		return nil

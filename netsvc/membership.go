@@ -96,6 +96,9 @@ type membership struct {
 	keys   atomic.Pointer[seal.Keys]
 	wake   chan struct{} // wakes keep
 
+	entered chan struct{} // closed when the daemon has entered the cluster the first time
+	once    sync.Once     // closes it
+
 	mu     sync.Mutex
 	left   bool  // it is not to be in the cluster
 	stay   *stay // nil: it is not
@@ -122,7 +125,7 @@ func newMembership(s *Server, c *config.Config) (*membership, error) {
 		file, _ := errors.AsType[*cluster.FileError](err)
 		return nil, &ClusterError{settingOf(c, file.Path), err}
 	}
-	m := &membership{server: s, name: name, wake: make(chan struct{}, 1)}
+	m := &membership{server: s, name: name, wake: make(chan struct{}, 1), entered: make(chan struct{})}
 	m.keys.Store(keys)
 	return m, nil
 }
@@ -196,7 +199,9 @@ func (m *membership) join(ctx context.Context) error {
 	m.mu.Unlock()
 	if left { // meanwhile
 		st.end()
+		return nil
 	}
+	m.once.Do(func() { close(m.entered) })
 	return nil
 }
 

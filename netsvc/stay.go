@@ -25,14 +25,14 @@ type stay struct {
 	bucket  *bucket.Bucket
 	stop    context.CancelFunc // ends the bucket
 	stopped chan struct{}      // closed when it has ended
-	natsLooks
+	roundTrips
 
 	mu        sync.Mutex
 	connected bool
 	reached   chan struct{} // closed when it is connected the first time; see setConnected
 	once      sync.Once
 	ready     *bucket.Bucket  // nil: it is not made yet, for it needs the node
-	lost      map[string]bool // peers by name, of those that look has seen, whether they are lost
+	seen      map[string]bool // names of the peers at the last look
 }
 
 // enter makes the node and its bucket.
@@ -51,7 +51,7 @@ func (m *membership) enter(id cluster.NodeID) (*stay, error) {
 // start makes the node; as a successor it does nothing before it is adopted.
 func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	s, c := m.server, m.server.settings.Load()
-	st := &stay{m: m, reached: make(chan struct{}), stopped: make(chan struct{}), lost: make(map[string]bool)}
+	st := &stay{m: m, reached: make(chan struct{}), stopped: make(chan struct{}), seen: make(map[string]bool)}
 	var err error
 	st.node, err = cluster.Start(cluster.Options{
 		NATS: natsOf(c), Cluster: c.ClusterName, Name: m.name, ID: id, Version: s.options.Version,
@@ -188,17 +188,29 @@ func (st *stay) look() {
 			st.bucket.PeerRevision(p.Name, p.Revision)
 		}
 	}
-	for name := range st.lost {
+	for name := range st.seen {
 		if !seen[name] {
 			st.bucket.PeerLost(name)
 		}
 	}
-	st.lost = seen
+	st.seen = seen
 	st.measure(st.node.Conn())
 }
 
+// enterPatience is how long a change waits for a daemon that has just been started to enter
+// the cluster.
+const enterPatience = 5 * time.Second
+
 // agree is app.Registry.AgreeBy's.
 func (m *membership) agree(ctx context.Context, c app.Change) error {
+	if m.current() == nil {
+		select {
+		case <-m.entered:
+		case <-time.After(enterPatience):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if st := m.current(); st != nil {
 		return st.bucket.Agree(ctx, c)
 	}
