@@ -17,6 +17,7 @@ import (
 var logged = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)\.(?:Info|Warn|Error)\(\s*"([^"]+)"((?:\s*\+\s*"[^"]*")*)`),
 	regexp.MustCompile(`LogAttrs\([^,]+, slog\.Level(?:Info|Warn|Error), "([^"]+)"()`),
+	regexp.MustCompile(`(?s)\.note\(slog\.Level(?:Info|Warn|Error), "([^"]+)"()`),
 	regexp.MustCompile(`failurelog\.New\([^,]+, "([^"]+)"()`),
 	regexp.MustCompile(`(?s)\.Log\(context\.Background\(\), level, "([^"]+)"()`),
 	regexp.MustCompile(`logSession\("([^"]+)"()`),
