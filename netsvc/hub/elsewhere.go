@@ -37,6 +37,10 @@ type waiting struct {
 
 func (w *waiting) Error() string { return "it is waited for what other nodes remember" }
 
+func claimOf(said *wire.Attributes) moving.Claim {
+	return moving.Claim{Turn: said.Turn, Received: said.Received, From: said.From}
+}
+
 // named is the session that a memory is of, as nodes name it.
 func (key memoryKey) named() moving.Session {
 	return moving.Session{AppID: key.app, IbID: key.ib, UserID: key.user, Secret: key.session}
@@ -114,7 +118,7 @@ func (h *Hub) enterHere(s *session, r *registration, k infobaseKey, own *holder,
 	has.mu.Unlock()
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	s.asked = true
-	return "", &waiting{on: a, mine: true, key: key, said: moving.Claim{Turn: said.Turn, Received: said.Received, From: said.From}}
+	return "", &waiting{on: a, mine: true, key: key, said: claimOf(said)}
 }
 
 // suspend ends the connection of a remembered session, if it has one, and all writing to it.
@@ -132,7 +136,8 @@ func (h *Hub) suspend(own *holder, why closeReason) {
 }
 
 // expect enters a session of which nothing is remembered here, without a connection.
-func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) (*holder, error) {
+func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey,
+	said *wire.Attributes) (*holder, error) {
 	away := &session{id: h.lastID.Add(1), conn: goneConn{remote: s.conn.RemoteAddr()}, since: s.since}
 	now := time.Now()
 	away.out.remember(&memory{
@@ -162,7 +167,8 @@ func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey, 
 
 // settle puts a registration into force for which other nodes were asked. The caller holds
 // memories.mu.
-func (h *Hub) settle(s *session, r *registration, k infobaseKey, own *holder, said *wire.Attributes) (EventKind, error) {
+func (h *Hub) settle(s *session, r *registration, k infobaseKey, own *holder,
+	said *wire.Attributes) (EventKind, error) {
 	has := own.session.Load()
 	m := has.remembered()
 	a := m.line.asking
@@ -178,7 +184,7 @@ func (h *Hub) settle(s *session, r *registration, k infobaseKey, own *holder, sa
 	for i := range memories {
 		memories[i] = a.result.Memories[i].Line
 	}
-	use := moving.Choose(moving.Claim{Turn: said.Turn, Received: said.Received, From: said.From}, had, memories)
+	use := moving.Choose(claimOf(said), had, memories)
 	has.mu.Lock()
 	m.line.asking = nil
 	lost := 0

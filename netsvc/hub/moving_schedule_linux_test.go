@@ -25,7 +25,9 @@ var (
 )
 
 var (
-	movingOps    = []weight{{"post", 14}, {"connect", 8}, {"sread", 9}, {"write", 8}, {"read", 9}, {"msg", 16}, {"ctl", 10}, {"abandon", 5}}
+	movingOps = []weight{
+		{"post", 14}, {"connect", 8}, {"sread", 9}, {"write", 8}, {"read", 9}, {"msg", 16}, {"ctl", 10}, {"abandon", 5},
+	}
 	movingFaults = []weight{
 		{"again", 3}, {"lose", 2}, {"timeout", 2}, {"replay", 3}, {"early", 3}, {"evilend", 2}, {"kill", 1}, {"start", 3},
 	}
@@ -87,7 +89,8 @@ func TestMovesAreThoseOfTheModel(t *testing.T) {
 		}
 		sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 		if len(ops) != w.N || hex.EncodeToString(sum[:8]) != w.Sum {
-			t.Errorf("seed %d: %d ops from %v to %v, want %d from %v to %v", w.Seed, len(ops), ops[0], ops[len(ops)-1], w.N, w.First, w.Last)
+			t.Errorf("seed %d: %d ops from %v to %v, want %d from %v to %v", w.Seed, len(ops), ops[0], ops[len(ops)-1],
+				w.N, w.First, w.Last)
 		}
 	}
 }
@@ -100,7 +103,8 @@ func TestTheModelsMoves(t *testing.T) {
 	next.Store(int64(*movingSeed))
 	end := int64(*movingSeed + *movingSchedules)
 	t.Cleanup(func() {
-		t.Logf("%d schedules, %d messages were accepted, %d times at another node", *movingSchedules, movedMessages.Load(), moves.Load())
+		t.Logf("%d schedules, %d messages were accepted, %d sessions went on at another node", *movingSchedules,
+			movedMessages.Load(), moves.Load())
 	})
 	for range runtime.GOMAXPROCS(0) {
 		t.Run("", func(t *testing.T) {

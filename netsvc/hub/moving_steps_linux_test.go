@@ -100,7 +100,8 @@ func (w *movingWorld) connect(at int) {
 	c.turn++
 	p := &movingPacket{said: wire.Attributes{Session: sessionOf(1), Turn: c.turn, Received: c.received, From: c.from}}
 	var err error
-	p.bytes, err = wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib", UserID: movingUser}, modelKey(1), p.said.List()...)
+	ann := wire.Registration{AppID: appID, IbID: "ib", UserID: movingUser}
+	p.bytes, err = wire.AppendRegistration(nil, ann, modelKey(1), p.said.List()...)
 	if err != nil {
 		panic(err)
 	}
@@ -114,7 +115,10 @@ func (w *movingWorld) connect(at int) {
 }
 
 func (w *movingWorld) newConn(n *movingNode, p *movingPacket, evil bool) *movingConn {
-	k := &movingConn{pipe: newPipe(1 << 20), id: len(w.conns), node: n, epoch: n.epoch, evil: evil, packet: p, turn: p.said.Turn, open: true}
+	k := &movingConn{
+		pipe: newPipe(1 << 20), id: len(w.conns), node: n, epoch: n.epoch, evil: evil, packet: p,
+		turn: p.said.Turn, open: true,
+	}
 	k.onFrame = func([]byte, int, int) {}
 	w.conns = append(w.conns, k)
 	return k
@@ -427,7 +431,8 @@ func (w *movingWorld) quiesce() {
 		n, k := c.conn.node, c.conn
 		has, ok := n.h.Remembered(movingUser)
 		quiet := len(w.control[0][1]) == 0 && len(w.control[1][0]) == 0 && len(w.calls) == 0 && w.working == 0
-		if ok && k.admitted && !k.over() && has.Turn == k.turn && has.Connected && has.Waiting == 0 && len(k.sent) == 0 && quiet {
+		written := ok && has.Turn == k.turn && has.Connected && has.Waiting == 0
+		if written && k.admitted && !k.over() && len(k.sent) == 0 && quiet {
 			w.final(has)
 			return
 		}

@@ -23,7 +23,9 @@ type others struct {
 }
 
 func newOthers() *others {
-	return &others{asked: make(chan moving.Question, 8), answer: make(chan moving.Result, 8), confirmed: make(chan uint64, 8)}
+	return &others{
+		asked: make(chan moving.Question, 8), answer: make(chan moving.Result, 8), confirmed: make(chan uint64, 8),
+	}
 }
 
 func (o *others) Ask(ctx context.Context, q moving.Question) (moving.Result, error) {
@@ -315,7 +317,8 @@ func TestASessionGoesOnAtAnotherNode(t *testing.T) {
 	}
 	ann.gets("2", "3", "4")
 	eventually(t, "the former node has forgotten it", func() bool { return a.Stats().Detached == 0 })
-	if was, is := a.Stats(), b.Stats(); was.Sessions != 0 || was.Closed["moved"] != 1 || is.Sessions != 1 || is.Resumed != 1 || is.Missed != 0 {
+	was, is := a.Stats(), b.Stats()
+	if was.Sessions != 0 || was.Closed["moved"] != 1 || is.Sessions != 1 || is.Resumed != 1 || is.Missed != 0 {
 		t.Errorf("%+v\n%+v", was, is)
 	}
 

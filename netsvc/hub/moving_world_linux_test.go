@@ -158,7 +158,8 @@ func (w *movingWorld) start(n *movingNode) {
 		return
 	}
 	life := *n
-	n.h = hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Limits: hub.Limits{ResumeWindow: 100 * time.Hour, ResumeBytes: 1 << 20},
+	n.h = hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler),
+		Limits: hub.Limits{ResumeWindow: 100 * time.Hour, ResumeBytes: 1 << 20},
 		Observe: func(e hub.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

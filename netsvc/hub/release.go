@@ -98,8 +98,9 @@ func (h *Hub) release(s *session, said moving.Claim) (open func() moving.Memory)
 		sent = append(sent, f)
 		has.Cut = f.delivery != nil
 	}
-	if counted := int64(said.Received) - int64(m.oldest()-1); said.From >= m.begun && said.Received <= m.written && counted > 0 {
-		sent = sent[counted:]
+	oldest := m.oldest()
+	if said.From >= m.begun && said.Received >= oldest && said.Received <= m.written {
+		sent = sent[said.Received-oldest+1:]
 	}
 	never := append([]*frame(nil), queue[m.again:]...)
 	origins := append([]unsent(nil), m.line.unsent...)

@@ -15,9 +15,12 @@ var (
 	someAnswers = []moving.Answer{
 		{Status: moving.Nothing, Last: 4}, {Status: moving.Stale},
 		{Status: moving.Found, Last: 1 << 60, Memory: moving.Memory{
-			Line: moving.Line{Turn: 4, Begun: 1, Written: 12}, Base: 10, Since: 1764000000000000000, Missed: 1, Resumed: 3, Cut: true,
+			Line: moving.Line{Turn: 4, Begun: 1, Written: 12}, Base: 10, Since: 1764000000000000000, Missed: 1, Resumed: 3,
+			Cut:  true,
 			Sent: [][]byte{[]byte(`{"a":1}`), []byte(`{}`)}, Has: someCover,
-			Unsent: []moving.Frame{{moving.Origin{Epoch: seal.Epoch{3}, Number: 8}, []byte(`{"b":2}`)}, {moving.Origin{}, []byte("{}")}},
+			Unsent: []moving.Frame{
+				{moving.Origin{Epoch: seal.Epoch{3}, Number: 8}, []byte(`{"b":2}`)}, {moving.Origin{}, []byte("{}")},
+			},
 		}},
 	}
 )

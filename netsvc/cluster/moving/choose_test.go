@@ -35,7 +35,8 @@ func TestChoose(t *testing.T) {
 		},
 		{
 			name:  "moved and back: the frozen memory began with the moved one, which took more turns",
-			claim: moving.Claim{Turn: 3, Received: 2, From: 1}, own: &first, peers: []moving.Line{{Turn: 2, Begun: 1, Written: 6}},
+			claim: moving.Claim{Turn: 3, Received: 2, From: 1}, own: &first,
+			peers: []moving.Line{{Turn: 2, Begun: 1, Written: 6}},
 		},
 		{
 			name:  "the same, the other way round",
@@ -44,7 +45,8 @@ func TestChoose(t *testing.T) {
 		},
 		{
 			name:  "a packet that was played again began a memory beside the first one, which the client reads",
-			claim: moving.Claim{Turn: 4, Received: 2, From: 1}, own: &moving.Line{Turn: 3, Begun: 3}, peers: []moving.Line{first},
+			claim: moving.Claim{Turn: 4, Received: 2, From: 1}, own: &moving.Line{Turn: 3, Begun: 3},
+			peers: []moving.Line{first},
 		},
 		{
 			name:  "the same, but the older one does not fit",
@@ -53,7 +55,8 @@ func TestChoose(t *testing.T) {
 		},
 		{
 			name:  "one packet was taken by two nodes: neither is used",
-			claim: moving.Claim{Turn: 2}, own: &moving.Line{Turn: 1, Begun: 1}, peers: []moving.Line{{Turn: 1, Begun: 1}}, want: moving.None,
+			claim: moving.Claim{Turn: 2}, own: &moving.Line{Turn: 1, Begun: 1},
+			peers: []moving.Line{{Turn: 1, Begun: 1}}, want: moving.None,
 		},
 		{
 			name:  "one packet was taken by two nodes, of which one does not fit: neither is used",

@@ -49,6 +49,9 @@ type Mover struct {
 	answering map[answering]bool
 }
 
+// maxAnswering is how many questions are being answered at once. Others come again.
+const maxAnswering = 65536
+
 // answering is a question that is being answered: it comes again until it is.
 type answering struct {
 	asker   seal.Epoch
@@ -131,8 +134,9 @@ func (m *Mover) Confirmed(body []byte) error {
 	return nil
 }
 
-// ErrUnanswered is what Answer returns for a question that it is answering already.
-var ErrUnanswered = errors.New("the question is being answered")
+// ErrUnanswered is what Answer returns for a question that it is answering already, or that
+// is one too many.
+var ErrUnanswered = errors.New("the question is not answered now")
 
 // lookEvery is how often it is looked whether a question can be answered now.
 const lookEvery = 2 * time.Millisecond
@@ -146,8 +150,10 @@ func (m *Mover) Answer(ctx context.Context, asker seal.Epoch, body []byte) ([]by
 	}
 	this := answering{asker, q.Session, q.Claim.Turn}
 	m.mu.Lock()
-	busy := m.answering[this]
-	m.answering[this] = true
+	busy := m.answering[this] || len(m.answering) >= maxAnswering
+	if !busy {
+		m.answering[this] = true
+	}
 	m.mu.Unlock()
 	if busy {
 		return nil, ErrUnanswered
