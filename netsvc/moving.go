@@ -13,9 +13,14 @@ import (
 // This file is the node of a cluster on its way to the next process. The other nodes wait for
 // it, and do not take it for another. The numbers in its comments are those of handover.go.
 
-// connectPatience is how long a successor waits for NATS before it says hello: what comes
-// while it is not connected is asked for later.
-const connectPatience = time.Second
+const (
+	// connectPatience is how long a successor waits for NATS before it says hello: what comes
+	// while it is not connected is asked for later.
+	connectPatience = time.Second
+	// restartPatience is how long sessions wait for NATS after a restart: whoever sends before
+	// is told that all other nodes may lack his message.
+	restartPatience = 300 * time.Millisecond
+)
 
 // identity is what both processes of a hand-over call the node; empty: the daemon is no part
 // of a cluster at present.
@@ -44,11 +49,16 @@ func (m *membership) prepare(identity string) string {
 		return ""
 	}
 	m.moving = st
+	st.awaitNATS(connectPatience)
+	return identity
+}
+
+// awaitNATS returns when the node has been connected, at the latest after a while.
+func (st *stay) awaitNATS(patience time.Duration) {
 	select {
 	case <-st.reached:
-	case <-time.After(connectPatience):
+	case <-time.After(patience):
 	}
-	return identity
 }
 
 // move writes the node down for the next process, and ends what this one does for it, until
@@ -93,6 +103,7 @@ func (m *membership) adopt(moved *cluster.Moved) {
 			m.notJoined(err)
 			return
 		}
+		st.awaitNATS(restartPatience)
 	}
 	if err := st.node.Adopt(moved); err != nil {
 		m.server.logger.Warn("this node begins anew in the cluster", slog.Any("error", err))

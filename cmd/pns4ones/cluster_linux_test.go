@@ -71,12 +71,18 @@ func (i *installation) epochOf(name string) string {
 // What other nodes are sent while a node is upgraded or restarted reaches its sessions, once,
 // and nobody is told that it may not.
 func TestANodeGoesFromProcessToProcess(t *testing.T) {
+	for place := range 2 {
+		t.Run(fmt.Sprintf("senders at web%d", place+1), func(t *testing.T) { goFromProcessToProcess(t, place) })
+	}
+}
+
+func goFromProcessToProcess(t *testing.T, senders int) {
 	all := nodes(t, 2)
 	here, there := all[0], all[1]
 	here.start(exec.Command(here.program))
 	systemd, _ := there.startUnderSystemd(t)
 	knowEachOther(t, all...)
-	l := ledgerOfTwo(t, here, there)
+	l := ledgerOfTwo(t, all[senders], there)
 	epoch := here.epochOf("web2")
 	stop := l.sendAllAround(2, time.Millisecond)
 	defer stop()
