@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
@@ -140,8 +142,9 @@ func TestThreeDaemonsAreOneService(t *testing.T) {
 		}
 	}
 	// A key that is renewed at one node is gone at all.
-	if _, err := nodes[1].RotateClientKey(t.Context(), a.ID, 0); err != nil {
-		t.Fatal(err)
+	if changed, err := nodes[1].RotateClientKey(t.Context(), a.ID, 0); err != nil || changed.ClosedSessions != 2 ||
+		len(changed.PendingNodes) > 0 {
+		t.Fatalf("%+v, %v", changed, err)
 	}
 	ends(t, first)
 	ends(t, second)
@@ -335,5 +338,26 @@ func TestAChangeWaitsForTheDaemonToEnterItsCluster(t *testing.T) {
 	a := d.create("Склад")
 	if c := d.cluster(); c.AppsRevision == 0 || c.AppsProblem != "" || !d.knows(a)() {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestANodeWithoutARightIsRefused: NATS says so in no answer, only beside them.
+func TestANodeWithoutARightIsRefused(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) {
+		o.Users = []*server.User{{Username: "pns", Password: "hush", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Allow: []string{"pns4ones.main.>", "$JS.API.STREAM.INFO.KV_pns4ones_main"}},
+		}}}
+	})
+	c := nodeSettings(t, nats, clusterKey(t), "web1")
+	c.ClusterNATS = []string{strings.Replace(nats.URL(), "//", "//pns:hush@", 1)}
+	d := start(t, netsvc.Options{Config: c})
+	eventually(t, "the node to be refused", d.isState(control.NodeRefused))
+	status := d.cluster()
+	if !strings.Contains(status.Problem, `"$JS.API.`) {
+		t.Errorf("refused for %q", status.Problem)
+	}
+	if got := fmt.Sprint(status.NATS.Servers, status.NATS.Server); strings.Contains(got, "hush") {
+		t.Errorf("the servers are %s", got)
 	}
 }
