@@ -14,6 +14,7 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -65,7 +66,10 @@ func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 		Connected:    func(*nats.Conn) { st.setConnected(true) },
 		Disconnected: func(error) { st.setConnected(false) },
 		AsyncError:   st.asyncError,
-		Logger:       s.logger,
+		PeerChanged: func(peer string, change cluster.PeerChange) {
+			s.history.NodeChanged(peer, history.Change(change))
+		},
+		Logger: s.logger,
 	})
 	if err != nil {
 		return nil, err

@@ -54,7 +54,10 @@ type Options struct {
 	Connected    func(*nats.Conn)
 	Disconnected func(error)
 	AsyncError   func(error)
-	Logger       *slog.Logger // slog.Default()
+	// PeerChanged is told what becomes of a peer, by its name: one change after the other. It
+	// must return soon; nil: nobody is told.
+	PeerChanged func(peer string, change PeerChange)
+	Logger      *slog.Logger // slog.Default()
 }
 
 // timing is what a test would not wait for.

@@ -323,6 +323,36 @@ func TestANodeThatLeavesIsNotMissed(t *testing.T) {
 	}
 }
 
+func TestTheOwnerIsToldOfPeers(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	var mu sync.Mutex
+	var changes []string
+	told := func(peer string, change cluster.PeerChange) {
+		mu.Lock()
+		defer mu.Unlock()
+		changes = append(changes, peer+" "+string(change))
+	}
+	await := func(want ...string) {
+		t.Helper()
+		eventually(t, fmt.Sprint(want), func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Equal(changes, want)
+		})
+	}
+	first := s.start("web1", 1, func(o *cluster.Options) { o.PeerChanged = told })
+	second := s.start("web2", 1)
+	await("web2 joined", "web2 live")
+	second.Close()
+	await("web2 joined", "web2 live", "web2 left")
+	third := s.start("web3", 1)
+	await("web2 joined", "web2 live", "web2 left", "web3 joined", "web3 live")
+	third.Kill()
+	first.Publish(appID, toAll, []byte("{}")) // NATS tells it that nobody is there
+	await("web2 joined", "web2 live", "web2 left", "web3 joined", "web3 live", "web3 lost")
+}
+
 func TestAKilledNodeIsNamedUntilItsSuccessorIsThere(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// note is something to be logged.
+// note is something to be logged, or, with change, to be told to the owner of the node.
 type note struct {
-	level slog.Level
-	text  string
-	attrs []slog.Attr
+	level  slog.Level
+	text   string
+	attrs  []slog.Attr
+	peer   string // its name
+	change PeerChange
 }
 
 // maxNotes bounds those that wait to be written. What is more is lost: nothing waits for a
@@ -20,8 +22,17 @@ const maxNotes = 256
 // note has something logged by somebody who does not hold mu: what reads the log may stand
 // still.
 func (n *Node) note(level slog.Level, text string, attrs ...slog.Attr) {
+	n.write(note{level: level, text: text, attrs: attrs})
+}
+
+// tell has the owner told of a peer, in the order of what is logged.
+func (n *Node) tell(p *peer, change PeerChange) {
+	n.write(note{peer: p.told.name, change: change})
+}
+
+func (n *Node) write(one note) {
 	select {
-	case n.notes <- note{level, text, attrs}:
+	case n.notes <- one:
 	default:
 	}
 }
@@ -31,14 +42,22 @@ func (n *Node) writeNotes() {
 	for {
 		select {
 		case one := <-n.notes:
-			n.log.LogAttrs(background, one.level, one.text, one.attrs...)
+			n.report(one)
 		case <-n.ending:
 			for len(n.notes) > 0 {
-				one := <-n.notes
-				n.log.LogAttrs(background, one.level, one.text, one.attrs...)
+				n.report(<-n.notes)
 			}
 			return
 		}
+	}
+}
+
+func (n *Node) report(one note) {
+	switch {
+	case one.change == "":
+		n.log.LogAttrs(background, one.level, one.text, one.attrs...)
+	case n.options.PeerChanged != nil:
+		n.options.PeerChanged(one.peer, one.change)
 	}
 }
 

@@ -439,6 +439,9 @@ func (n *Node) admit(p *peer) {
 		n.beat()
 	}
 	delete(n.absent, p.told.id)
+	if !p.admitted {
+		n.tell(p, PeerJoined)
+	}
 	p.admitted = true
 }
 
@@ -464,6 +467,10 @@ func (n *Node) noteState(p *peer) {
 		level = slog.LevelWarn
 	}
 	n.note(level, "node "+string(state), slog.String("node", p.told.name))
+	switch state {
+	case PeerLive, PeerSilent, PeerLost:
+		n.tell(p, PeerChange(state))
+	}
 }
 
 // lose gives a peer up: nobody waits for it any more. The caller holds mu.
@@ -494,6 +501,7 @@ func (n *Node) leave(p *peer) {
 	delete(n.absent, p.told.id)
 	n.streams.Lose(p.epoch, ErrNodeLeft)
 	n.note(slog.LevelInfo, "node left", slog.String("node", p.told.name))
+	n.tell(p, PeerLeft)
 }
 
 // forget forgets a peer, with what has come of it in part. The caller holds mu.

@@ -21,6 +21,16 @@ const (
 	PeerLost    PeerState = "lost"
 )
 
+// PeerChange is what has become of a peer: one of the states live, silent and lost, or one of
+// these two.
+type PeerChange string
+
+// Changes of a peer that are not another state.
+const (
+	PeerJoined PeerChange = "joined" // it was taken in
+	PeerLeft   PeerChange = "left"   // it has said goodbye
+)
+
 // Peer is another node.
 type Peer struct {
 	Name     string

@@ -105,6 +105,8 @@ func (s *Server) eventOf(e *history.Event) control.Event {
 	switch e.Kind {
 	case history.KindAppChanged:
 		object.AppID, object.Title, object.Change = e.Session.AppID, e.Title, string(e.Change)
+	case history.KindNode:
+		object.PeerNode, object.Change = e.Title, string(e.Change)
 	case hub.RegistrationRefused:
 		peer := s.peerOfEvent(e)
 		object.Peer = &peer

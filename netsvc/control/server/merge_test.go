@@ -205,6 +205,20 @@ func TestSentNamesTheNodesThatMayNotHaveTheMessage(t *testing.T) {
 	}
 }
 
+func TestEventsTellOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil)
+	d.newApp("one")
+	d.history.NodeChanged("web2", "lost")
+	got := d.do("GET", "/v1/events?event=node", "")
+	if _, rest, _ := strings.Cut(got.body, ","); rest != `"event":"node","change":"lost","peer_node":"web2"}`+"\n" {
+		t.Errorf("got %s", got.body)
+	}
+	if got := d.do("GET", "/v1/events?q=WEB2", ""); strings.Count(got.body, "\n") != 1 {
+		t.Errorf("searched for: %s", got.body)
+	}
+}
+
 // A daemon that is alone answers as it did before there were clusters.
 func TestADaemonThatIsAloneKnowsNoNodes(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,7 @@ func TestTheWordsOfTheChannelAreThoseOfTheDaemon(t *testing.T) {
 		hub.SessionClosed:       control.EventSessionClosed,
 		hub.RegistrationRefused: control.EventRegistrationRefused,
 		history.KindAppChanged:  control.EventAppChanged,
+		history.KindNode:        control.EventNode,
 	} {
 		if string(kind) != want {
 			t.Errorf("the daemon says %q, the channel %q", kind, want)

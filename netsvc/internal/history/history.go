@@ -37,7 +37,10 @@ const (
 // the hub's.
 const KindAppChanged hub.EventKind = "app_changed"
 
-// Change says what changed about an app: a stable word.
+// KindNode is the kind of the events of other nodes of the cluster.
+const KindNode hub.EventKind = "node"
+
+// Change says what changed about an app, or what became of a node: a stable word.
 type Change string
 
 // What can change about an app.
@@ -54,9 +57,9 @@ const (
 
 // Event is something that happened.
 type Event struct {
-	hub.Event        // of an app, only Time and Kind, and the session's AppID
-	Title     string // of the app
-	Change    Change // of the app
+	hub.Event        // of an app, only Time and Kind, and the session's AppID; of a node neither
+	Title     string // of the app, or the node's name
+	Change    Change // of the app or the node
 	// Of messages without a recipient, who is in the session: to whom, and how many since
 	// the last such event of the same recipient.
 	To    wire.RecipientType
@@ -200,6 +203,11 @@ func (h *History) AppChanged(id, title string, change Change) {
 		Event: hub.Event{Time: time.Now(), Kind: KindAppChanged, Session: hub.Session{AppID: id}},
 		Title: title, Change: change,
 	})
+}
+
+// NodeChanged remembers what has become of another node.
+func (h *History) NodeChanged(name string, change Change) {
+	h.events.Append(Event{Event: hub.Event{Time: time.Now(), Kind: KindNode}, Title: name, Change: change})
 }
 
 // LastClosed returns the last end of a session of that user.
