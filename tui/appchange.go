@@ -17,7 +17,7 @@ func (a *appsScreen) askTitle() tea.Cmd {
 	p.accept = func(title string) tea.Cmd {
 		return a.act(func(ctx context.Context) doneMsg {
 			created, err := a.daemon.CreateApp(ctx, title)
-			done := a.t("tui.created", "title", cells.Plain(created.Title))
+			done := a.andPending(a.t("tui.created", "title", cells.Plain(created.Title)), created.PendingNodes)
 			return doneMsg{err: err, notice: done, after: func() tea.Cmd {
 				a.changed(created)
 				if a.dialog == p { // else the person has gone on to something else
@@ -52,7 +52,7 @@ func (a *appsScreen) askRename(one control.App) tea.Cmd {
 func (a *appsScreen) change(do func(ctx context.Context) (one control.App, done string, err error)) tea.Cmd {
 	return a.act(func(ctx context.Context) doneMsg {
 		one, done, err := do(ctx)
-		return doneMsg{err: err, notice: done, after: func() tea.Cmd {
+		return doneMsg{err: err, notice: a.andPending(done, one.PendingNodes), after: func() tea.Cmd {
 			a.changed(one)
 			return nil
 		}}
@@ -66,8 +66,9 @@ func (a *appsScreen) askRemove(one control.App) tea.Cmd {
 	title := cells.Plain(one.Title)
 	remove := func(string) tea.Cmd {
 		return a.act(func(ctx context.Context) doneMsg {
-			_, err := a.daemon.RemoveApp(ctx, one.ID)
-			return doneMsg{err: err, notice: a.t("tui.removed", "title", title), after: func() tea.Cmd {
+			removed, err := a.daemon.RemoveApp(ctx, one.ID)
+			done := a.andPending(a.t("tui.removed", "title", title), removed.PendingNodes)
+			return doneMsg{err: err, notice: done, after: func() tea.Cmd {
 				a.remove(one.ID)
 				if a.opened == one.ID {
 					a.closeDetail()

@@ -106,7 +106,8 @@ func (e *env) sessionFields(one control.Session) []field {
 		{e.t("tui.queued"), e.words.Bytes(uint64(max(one.Queued, 0)))},
 		{e.t("tui.generation"), number(one.KeyGeneration)},
 	}
-	for _, said := range []field{{e.t("tui.column_host"), cells.Plain(one.Host)},
+	for _, said := range []field{{e.t("tui.column_node"), cells.Plain(one.Node)},
+		{e.t("tui.column_host"), cells.Plain(one.Host)},
 		{e.t("tui.column_agent"), cells.Plain(one.Agent)}} {
 		if said.value != "" {
 			fields = append(fields, said)

@@ -22,6 +22,7 @@ type env struct {
 	copy   func(text string) error
 	host   string // the name of the machine
 
+	cluster *control.Cluster // that the daemon is a node of; nil: it is alone, or this is not known yet
 	apps    []control.App
 	changes int    // counts the changes of apps that were made here
 	shown   screen // the one of the tab that is open

@@ -27,7 +27,8 @@ type fakeDaemon struct {
 	explains  control.Explanation
 	named     []control.Person // who is in a table of names alone
 	infobases []control.Infobase
-	refuses   error // what every call is answered with
+	missing   []string // nodes without whose sessions lists are
+	refuses   error    // what every call is answered with
 	created   int
 	sent      []sentMessage
 	levels    []string
@@ -143,6 +144,48 @@ func (d *fakeDaemon) takeAway() {
 		}
 	}
 	d.status.Detached = len(d.sessions) / 2
+}
+
+// joinCluster makes it one of three nodes, which have the sessions by turns. The last one is
+// lost.
+func (d *fakeDaemon) joinCluster() {
+	d.giveNames()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.sessions {
+		s := &d.sessions[i]
+		s.Node = []string{"web1", "web2"}[i%2]
+		s.ID += "@" + s.Node
+	}
+	d.missing = []string{"web3"}
+	since := moment.Add(-26 * time.Hour)
+	d.status.Cluster = &control.Cluster{
+		Name: "main", ID: "c1", Node: "web1", NodeID: "0a", State: control.NodeLive, Since: since, AppsRevision: 1207,
+		NATS: control.NATS{Server: "nats://nats1:4222", JetStream: true},
+		Nodes: []control.Node{
+			{Name: "web1", ID: "0a", Version: "1.4.0", State: control.NodeLive, Since: since, Sessions: 3,
+				AppsRevision: 1207},
+			{Name: "web2", ID: "0b", Version: "1.4.0", State: control.NodeLive, Since: since.Add(time.Hour), Sessions: 12_002,
+				HeardSeconds: 0.4, AppsRevision: 1207},
+			{Name: "web3", ID: "0c", Version: "1.3.9", State: control.NodeLost, Since: moment.Add(-12 * time.Minute),
+				HeardSeconds: 723, AppsRevision: 1201},
+		},
+	}
+}
+
+// cutOff takes its connection to the other nodes away.
+func (d *fakeDaemon) cutOff() {
+	d.joinCluster()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.status.Cluster
+	c.State, c.Since, c.NATS = control.NodeCutOff, moment.Add(-5*time.Minute), control.NATS{}
+	c.AppsProblem, c.AppsProblemCode = "there is no connection to NATS", "not_connected"
+	for i := range c.Nodes {
+		c.Nodes[i].Since = c.Since
+		c.Nodes[i].State = []string{control.NodeCutOff, control.NodeLost, control.NodeLost}[i]
+	}
+	d.missing = []string{"web2", "web3"}
 }
 
 // giveNames has sessions as 1C has them, with ids that say nothing, and names for most.
@@ -355,7 +398,7 @@ func (d *fakeDaemon) Sessions(_ context.Context, q control.SessionQuery) (page c
 			}
 			return order
 		})
-		page.Total = len(found)
+		page.Total, page.MissingNodes = len(found), d.missing
 		from := min(q.Offset, len(found))
 		page.Sessions = found[from:min(from+q.Limit, len(found))]
 		if from+q.Limit < len(found) {
@@ -485,6 +528,10 @@ func (d *fakeDaemon) Logs(ctx context.Context, q control.LogQuery, follow bool, 
 		return nil
 	}); err != nil {
 		return err
+	}
+	if q.Node != "" {
+		records = []control.LogRecord{{Time: moment, Level: "Information",
+			Message: "node lost", Attrs: control.LogAttrs{{Name: "node", Value: "seen by " + q.Node}}}}
 	}
 	for _, r := range records[max(len(records)-q.Tail, 0):] {
 		if err := each(r); err != nil {

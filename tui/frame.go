@@ -104,12 +104,16 @@ func (p *Panel) header() string {
 	return b.String()
 }
 
-// rule divides the header from the screen, or says that the daemon is gone.
+// rule divides the header from the screen, or says that the daemon is gone, or cut off from
+// its cluster.
 func (p *Panel) rule() string {
+	e := p.env
 	if p.up || p.down.err == nil {
+		if apart := e.tooFar(); apart != "" {
+			return e.style.banner.Render(cells.Left(" ▲ "+cells.Truncate(apart, p.width-4), p.width))
+		}
 		return p.plainRule()
 	}
-	e := p.env
 	end := e.t("tui.retrying")
 	if left := p.down.retry.Sub(e.now()).Round(time.Second); left > 0 {
 		end = e.t("tui.retry_in", "N", int(left.Seconds()))

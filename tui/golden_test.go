@@ -47,6 +47,41 @@ var scenes = []struct {
 		daemon.events <- daemon.tick(5, 0)
 		d.send(<-d.inbox)
 	}},
+	{"overview_nodes", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+	}},
+	{"overview_cut_off", func(d *driver, daemon *fakeDaemon) {
+		daemon.cutOff()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+	}},
+	{"sessions_nodes", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		d.press("3", "down")
+	}},
+	{"sessions_nodes_details", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		d.press("3", "enter")
+	}},
+	{"journal_nodes", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+		d.press("4")
+		d.await("ready", "105")
+		d.press("n")
+	}},
+	{"journal_node", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+		d.press("4")
+		d.await("ready", "105")
+		d.press("n", "down", "enter")
+		d.await("seen by web2")
+	}},
 	{"apps", func(d *driver, _ *fakeDaemon) { d.press("2", "down") }},
 	{"apps_detail", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "down", "c") }},
 	{"apps_keys_shown", func(d *driver, _ *fakeDaemon) { d.press("2", "enter", "v", "down", "down") }},

@@ -23,6 +23,7 @@ type journalScreen struct {
 	width, height int
 	filter        filter
 	level         string // this and above; empty: all
+	node          string // whose log it is; empty: of the one that is asked
 	only          only
 	raw           bool // records are shown as the log has them
 	at            scroll
@@ -87,6 +88,7 @@ func (j *journalScreen) keys() keyTable {
 		{keys: "enter", text: "tui.key_open", do: j.withRecord(j.openRecord)},
 		pause,
 		{keys: "l", text: "tui.key_level", do: j.askShownLevel},
+	}, j.nodeKeys(), keyTable{
 		{keys: "/", text: "tui.key_search", do: j.filter.begin},
 	}, j.recordKeys(j.withRecord), keyTable{
 		raw,
@@ -128,7 +130,7 @@ type only struct {
 
 // query is what is to be seen.
 func (j *journalScreen) query() control.LogQuery {
-	return control.LogQuery{Level: j.level, Message: j.only.query.Message, Text: j.only.query.Text}
+	return control.LogQuery{Level: j.level, Message: j.only.query.Message, Text: j.only.query.Text, Node: j.node}
 }
 
 // want has run read something else.
@@ -267,7 +269,7 @@ func (j *journalScreen) update(msg tea.Msg) tea.Cmd {
 			j.want(j.query())
 		}
 	case journalMsg:
-		j.only, j.level, j.paused = msg.only, msg.only.query.Level, false
+		j.only, j.level, j.node, j.paused = msg.only, msg.only.query.Level, "", false
 		j.filter.clear()
 	case recordsMsg:
 		if msg.wish != j.wishes {
@@ -371,6 +373,34 @@ func (j *journalScreen) askShownLevel() tea.Cmd {
 	})
 }
 
+// nodeKeys are there if there are other nodes, whose logs can be shown.
+func (j *journalScreen) nodeKeys() keyTable {
+	if j.cluster == nil {
+		return nil
+	}
+	return keyTable{{keys: "n", text: "tui.key_node", do: j.askNode}}
+}
+
+// askNode asks whose log is shown.
+func (j *journalScreen) askNode() tea.Cmd {
+	q := &question{env: j.env, title: j.t("tui.node_title"), text: j.t("tui.node_text")}
+	for _, n := range j.cluster.Nodes {
+		node := n.Name
+		if node == j.cluster.Node {
+			node = "" // it is asked itself
+		}
+		if node == j.node {
+			q.at.pos = len(q.options)
+		}
+		text := nodeSign(n) + " " + cells.Plain(n.Name) + "  " + cells.Plain(j.words.NodeState(n))
+		q.options = append(q.options, option{text, func() tea.Cmd {
+			j.node = node
+			return j.resume()
+		}})
+	}
+	return j.open(q)
+}
+
 // askDaemonLevel asks for the level of the daemon's own log.
 func (j *journalScreen) askDaemonLevel() tea.Cmd {
 	set := func(level string) tea.Cmd {
@@ -403,6 +433,9 @@ func (j *journalScreen) view() []string {
 		state = j.t("tui.journal_paused", "N", j.stopped)
 	case !j.atEnd():
 		state = j.t("tui.journal_above", "n", number(len(j.records)-1-j.at.pos))
+	}
+	if j.node != "" {
+		state += " · " + j.t("tui.journal_node", "node", cells.Plain(j.node))
 	}
 	if j.level != "" {
 		state += " · " + j.t("tui.journal_level", "level", j.level)

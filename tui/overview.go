@@ -71,6 +71,7 @@ func (o *overviewScreen) update(msg tea.Msg) tea.Cmd {
 		o.asking = false
 		if msg.err == nil {
 			o.known, o.state = true, msg.state
+			o.cluster = o.status.Cluster
 			o.link = min(o.link, len(o.links())-1)
 		}
 	case pastMsg:
@@ -126,6 +127,9 @@ func (o *overviewScreen) view() []string {
 	}
 	width := o.width - 2*markWidth
 	lines := indent(o.facts(width))
+	if o.cluster != nil && o.height >= nodesAsTable {
+		lines = append(append(lines, ""), indent(o.nodesTable(width))...)
+	}
 
 	counts := indent(o.counts(width))
 
@@ -202,6 +206,12 @@ func (o *overviewScreen) facts(width int) []string {
 	warn := func(line string) string { return o.style.warn.Render(cells.Truncate(cells.Plain(line), room)) }
 	if s.DatabaseUnavailable != "" {
 		fields = append(fields, field{"▲", bad(o.t("tui.database_unavailable"))}, field{"", bad(s.DatabaseUnavailable)})
+	}
+	if o.cluster != nil && o.height < nodesAsTable {
+		fields = append(fields, field{o.t("tui.nodes"), o.nodesLine(room)})
+	}
+	if c := o.cluster; c != nil && c.AppsProblem != "" && o.tooFar() == "" {
+		fields = append(fields, field{"▲", warn(o.words.AppsProblem(c))})
 	}
 	if s.LastChangeInDoubt {
 		fields = append(fields, field{"▲", bad(o.t("tui.last_change_in_doubt"))})

@@ -29,10 +29,11 @@ type sessionsScreen struct {
 	detail        *detail // the last one that was opened
 	details       int
 
-	rows   []control.Session // a part of those that match
-	offset int               // where it begins
-	total  int
-	known  bool
+	rows    []control.Session // a part of those that match
+	offset  int               // where it begins
+	total   int
+	known   bool
+	missing []string // nodes whose sessions are not here
 
 	asking bool // a part is being asked for
 	far    bool // the row that the person has chosen must be looked for farther away
@@ -230,6 +231,7 @@ func (s *sessionsScreen) take(msg sessionsMsg) {
 		}
 	}
 	s.rows, s.offset, s.total, s.known, s.far = msg.page.Sessions, msg.offset, msg.page.Total, true, false
+	s.missing = msg.page.MissingNodes
 	s.at.fit(s.total, s.visible())
 	s.choose()
 }
@@ -340,6 +342,9 @@ func (s *sessionsScreen) askDisconnect(one control.Session) tea.Cmd {
 func (s *sessionsScreen) askSort() tea.Cmd {
 	q := &question{env: s.env, title: s.t("tui.sort_title"), text: s.t("tui.sort_text")}
 	for _, c := range s.columns() {
+		if c.sort == "" {
+			continue
+		}
 		next := c.sort
 		if s.sorting.by == c.sort {
 			next = "-" + c.sort
@@ -362,6 +367,7 @@ func (s *sessionsScreen) columns() []column {
 		{title: s.t("tui.column_app"), min: 10, max: 24, yields: 1, sort: "app"},
 		{title: s.t("tui.column_group"), min: 6, max: 12, yields: 4, sort: "group"},
 		{title: s.t("tui.column_addr"), min: 15, max: 15, yields: 2, sort: "addr"},
+		{title: s.t("tui.column_node"), min: 5, max: 12, yields: 3},
 		{title: s.t("tui.column_age"), min: 6, max: 9, right: true, sort: "since"},
 		{title: s.t("tui.column_delivered_short"), min: 5, max: 9, right: true, sort: "delivered"},
 		{title: s.t("tui.column_queued_short"), min: 8, max: 9, right: true, yields: 3, sort: "queued"},
@@ -378,7 +384,7 @@ func (s *sessionsScreen) view() []string {
 		title += " · " + s.ib.plain()
 	}
 	title += s.below(s.at, s.total, s.visible())
-	lines := []string{s.filter.view(title, s.width)}
+	lines := []string{s.filter.view(title, s.width) + s.withoutNodes(s.missing)}
 	switch {
 	case s.total > 0:
 	case !s.known:
@@ -433,10 +439,11 @@ func (s *sessionsScreen) cellsOf(one control.Session) []string {
 		s.appTitle(one.AppID),
 		cells.Plain(strings.Join(one.InGroups(), ", ")),
 		s.whence(one),
+		cells.Plain(one.Node),
 		s.shortAge(s.now().Sub(one.Since)),
 		number(one.Delivered),
 		queued,
-		cells.Plain(one.ID),
+		cells.Plain(strings.TrimSuffix(one.ID, "@"+one.Node)),
 	}
 }
 

@@ -27,6 +27,7 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, follow bool, each func(Lo
 	}
 	set(values, "q", q.Text)
 	set(values, "message", q.Message)
+	set(values, "node", q.Node)
 	return read(ctx, c, "/logs?"+values.Encode(), follow, each)
 }
 

@@ -65,4 +65,5 @@ type LogQuery struct {
 	Text    string    // must be part of the message or an attribute, in any letter case
 	Tail    int       // how many of the last records come first
 	Since   time.Time // of these, only those of this time and later; zero: all
+	Node    string    // of the cluster, whose log it is; empty: the daemon that is asked
 }
