@@ -268,9 +268,10 @@ func (n *Node) resume(l *life, peers map[seal.Epoch]*peer) {
 
 	n.inside.Lock()
 	n.deaf = false
+	holding := n.holding
 	n.inside.Unlock()
 	subscriptions := n.all()
-	if n.options.Successor {
+	if holding {
 		subscriptions = subscriptions[1:] // that it has
 	}
 	if err := n.subscribe(subscriptions...); err != nil {

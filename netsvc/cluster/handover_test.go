@@ -129,17 +129,23 @@ func TestNothingIsMissedWhileANodeMoves(t *testing.T) {
 func TestAMoveIsTakenBack(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	a, b := s.start("web1", 1), s.start("web2", 10)
-	meet(t, a, b)
+	a, first := s.start("web1", 1), s.start("web2", 10)
+	meet(t, a, first)
+	subscriptions := first.Subscriptions()
 	p := post(t, 11, 2, a)
+	b := s.succeed(first) // a process that has come from another may be the one
+	s.move(first, b)
 	for range 5 {
 		next := s.succeed(b)
 		b.Move()
 		next.Close()
 		b.TakeBack()
 		eventually(t, "it to be back", func() bool { return a.count(cluster.PeerLive) == 1 })
+		if got := b.Subscriptions(); got != subscriptions {
+			t.Fatalf("it has %d subscriptions, and had %d", got, subscriptions)
+		}
 	}
-	p.stop(t, a, b)
+	p.stop(t, a, first)
 	if d := b.Publish(appID, toAll, []byte("{}")); d.Sessions != 11 || d.Unconfirmed != nil {
 		t.Errorf("afterwards %+v", d)
 	}
