@@ -186,3 +186,32 @@ func TestAFrameIsReadAsItWasWritten(t *testing.T) {
 		}
 	}
 }
+
+// Of several parts only what is lost is sent again, and not what is on its way still.
+func TestOnlyLostPartsAreSentAgain(t *testing.T) {
+	t.Parallel()
+	n := startUnconnected(t)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now, long := n.now(), 2*patienceAsks*n.timing.ask
+	p := &peer{}
+	f := &flight{parts: make([]part, 3), next: 3, awaited: []await{{peer: p, has: make([]bool, 3)}}}
+	for i := range f.parts {
+		f.parts[i] = part{number: uint64(i + 1), envelope: []byte{1}, sent: now}
+	}
+	again := func(what string, index int, want uint64) {
+		t.Helper()
+		before := n.counts.again.Load()
+		n.sendAgain(p, partOf{f, index})
+		if got := n.counts.again.Load() - before; got != want {
+			t.Errorf("%s is sent again %d times, want %d", what, got, want)
+		}
+	}
+	again("a part that was just sent", 0, 0)
+	n.arrived(partOf{f, 1}, p)
+	again("one before another that has come", 0, 1)
+	again("one that was just sent again", 0, 0)
+	again("one behind what has come", 2, 0)
+	f.parts[2].sent, f.awaited[0].progress = now-long, now-long
+	again("one that nothing was heard of for long", 2, 1)
+}
