@@ -75,7 +75,7 @@ func (m *membership) move() *cluster.Moved {
 	m.mu.Lock()
 	m.moving = st
 	m.mu.Unlock()
-	st.stop()
+	st.rest()
 	moved := st.node.Move()
 	m.server.node.Store(nil)
 	return moved

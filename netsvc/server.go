@@ -203,7 +203,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		Version: s.options.Version, Apps: s.apps, Hub: s.hub, Publish: s.publish, Log: s.log,
 		History: s.history, Stats: s.stats, Logger: s.logger,
 		Info: s.info, Reload: s.reloadForControl, SetLogLevel: s.setLogLevel, Upgrade: upgrade,
-		HandingOver: s.hub.Frozen, Membership: s.membership.forControl(),
+		HandingOver: s.hub.Frozen, Membership: s.membership.forControl(), Nodes: s.membership.nodes(),
 	})
 	return s, nil
 }

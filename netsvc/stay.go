@@ -26,6 +26,8 @@ type stay struct {
 	bucket  *bucket.Bucket
 	stop    context.CancelFunc // ends the bucket
 	stopped chan struct{}      // closed when it has ended
+	asked   *askedByNodes
+	served  chan struct{} // closed when nothing of asked is accepted any more
 	roundTrips
 
 	mu        sync.Mutex
@@ -93,7 +95,8 @@ func (st *stay) keepApps() (err error) {
 	return nil
 }
 
-// begin has the bucket told of the connection, and run.
+// begin has the bucket told of the connection, and run, and control requests of other nodes
+// answered.
 func (st *stay) begin() {
 	st.mu.Lock()
 	st.ready = st.bucket
@@ -107,14 +110,30 @@ func (st *stay) begin() {
 		defer close(st.stopped)
 		st.bucket.Run(ctx)
 	}()
+	s := st.m.server
+	asked, served := listenToNodes(st.node, s.logger), make(chan struct{})
+	st.asked, st.served = asked, served
+	go func() {
+		defer close(served)
+		if err := s.control.ServeNodes(asked); err != nil {
+			s.logger.Error("control requests of other nodes are not answered any more", slog.Any("error", err))
+		}
+	}()
 }
 
 // end leaves the cluster, in a second or so: what the bucket waits for ends with the
 // connection.
 func (st *stay) end() {
-	st.stop()
+	st.rest()
 	st.node.Close()
 	<-st.stopped
+}
+
+// rest ends what begin began but for what the bucket waits for.
+func (st *stay) rest() {
+	st.stop()
+	st.asked.Close()
+	<-st.served
 }
 
 func (st *stay) setConnected(connected bool) {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
-	"github.com/pns4ones/pns4ones/netsvc/cluster/stream"
 )
 
 // Why Dial cannot reach a node.
@@ -35,24 +35,23 @@ const maxFrameAge = 5 * time.Second
 func (n *Node) Dial(name string, about []byte) (net.Conn, error) {
 	epoch, err := n.liveNamed(name)
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", name, err)
+		return nil, err
 	}
 	conn, err := n.streams.Open(epoch, about)
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", name, err)
+		return nil, fmt.Errorf("opening a stream: %w", err)
 	}
 	return conn, nil
 }
 
 // Accept returns the next stream that another node has opened, with the name of that node
-// and what was said. After Close its error is net.ErrClosed.
-func (n *Node) Accept() (conn net.Conn, node string, about []byte, err error) {
+// and what was said. Its error is net.ErrClosed after Close and when ctx ends.
+func (n *Node) Accept(ctx context.Context) (conn net.Conn, node string, about []byte, err error) {
 	for {
-		conn, err := n.streams.Accept()
+		accepted, err := n.streams.Accept(ctx)
 		if err != nil {
 			return nil, "", nil, err
 		}
-		accepted := conn.(*stream.Conn)
 		if name, there := n.nameOf(accepted.Peer()); there {
 			return accepted, name, accepted.About(), nil
 		}

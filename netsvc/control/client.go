@@ -37,6 +37,7 @@ type Client struct {
 	// nil: nobody asks.
 	OnVersion func(daemon string)
 	met       sync.Once
+	node      string // that is to answer; empty: the daemon itself decides
 }
 
 // VersionHeader is in every answer: the version of the daemon.
@@ -79,6 +80,13 @@ func (c *Client) caller(patience time.Duration) caller {
 
 // Path is where the client looks for the daemon.
 func (c *Client) Path() string { return c.path }
+
+// On returns a client whose requests the named node of the cluster answers, for itself
+// alone; they go through the same daemon. It has the same connections, and is not closed by
+// itself. A daemon that knows no cluster refuses them.
+func (c *Client) On(node string) *Client {
+	return &Client{path: c.path, calls: c.calls, imports: c.imports, Wait: c.Wait, Lang: c.Lang, node: node}
+}
 
 // Close closes the connections that are not in use.
 func (c *Client) Close() {
@@ -290,6 +298,13 @@ func readInto(object any) func(io.Reader) error {
 // send makes a request and hands the body of a good answer to read.
 func (c *Client) send(ctx context.Context, by caller, method, path string, body io.Reader,
 	read func(io.Reader) error) error {
+	if c.node != "" {
+		separator := "?"
+		if strings.Contains(path, "?") {
+			separator = "&"
+		}
+		path += separator + url.Values{"node": {c.node}}.Encode()
+	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://pns/v1"+path, body)
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)

@@ -108,14 +108,15 @@ func (n *nodes) close() {
 // open returns both sides of a new stream.
 func (n *nodes) open(about string) (opened, accepted net.Conn) {
 	n.t.Helper()
-	opened, err := n.a.Open(web2, []byte(about))
+	one, err := n.a.Open(web2, []byte(about))
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if accepted, err = n.b.Accept(); err != nil {
+	other, err := n.b.Accept(n.t.Context())
+	if err != nil {
 		n.t.Fatal(err)
 	}
-	return opened, accepted
+	return one, other
 }
 
 // bubble runs a test of two nodes in a time of its own, which passes when nobody does
@@ -363,7 +364,7 @@ func checkEcho(t *testing.T, n *nodes, whole []byte) {
 	defer group.Wait()
 	defer n.b.Close() // there may be nothing to accept
 	group.Go(func() {
-		c, err := n.b.Accept()
+		c, err := n.b.Accept(n.t.Context())
 		if err != nil {
 			return
 		}
@@ -517,7 +518,7 @@ func TestAfterCloseNothingIsOpenedOrAccepted(t *testing.T) {
 		opened, accepted := n.open("")
 		waits := make(chan error)
 		go func() {
-			_, err := n.a.Accept()
+			_, err := n.a.Accept(t.Context())
 			waits <- err
 		}()
 		n.a.Close()

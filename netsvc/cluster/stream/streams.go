@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -43,7 +44,7 @@ const (
 )
 
 // Streams are those of one node, with all others. Its methods may be called concurrently.
-// It is a net.Listener for what others open. End it with Close.
+// End it with Close.
 type Streams struct {
 	send func(to seal.Epoch, frame []byte) bool
 	most func() int
@@ -99,35 +100,32 @@ func (s *Streams) Open(to seal.Epoch, about []byte) (*Conn, error) {
 	return c, nil
 }
 
-// Accept returns the next stream that another node has opened, a *Conn. After Close its
-// error is net.ErrClosed.
-func (s *Streams) Accept() (net.Conn, error) {
+// Accept returns the next stream that another node has opened. Its error is net.ErrClosed
+// after Close and when ctx ends.
+func (s *Streams) Accept(ctx context.Context) (*Conn, error) {
 	select {
 	case c := <-s.accepts:
 		return c, nil
 	case <-s.ending:
-		return nil, net.ErrClosed
+	case <-ctx.Done():
 	}
+	return nil, net.ErrClosed
 }
 
-// Addr is there for net.Listener and says nothing.
-func (s *Streams) Addr() net.Addr { return address{} }
-
 // Close ends all streams and returns when nothing runs here any more.
-func (s *Streams) Close() error {
+func (s *Streams) Close() {
 	s.mu.Lock()
 	again := s.closed
 	s.closed = true
 	s.mu.Unlock()
 	if again {
-		return nil
+		return
 	}
 	close(s.ending)
 	s.keeper.Wait()
 	for _, c := range s.all() {
 		c.Close()
 	}
-	return nil
 }
 
 // Lose fails all streams with a node, of which it is known why it cannot be reached.

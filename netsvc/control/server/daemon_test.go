@@ -48,6 +48,7 @@ type daemon struct {
 	log      *testlog.Buffer
 	logger   *slog.Logger
 	history  *history.History
+	server   *server.Server
 	stats    *stats.Recorder
 	level    config.Level // as it was set
 	reload   func(locale.Lang) (control.ReloadReport, error)
@@ -122,15 +123,15 @@ func serve(t testing.TB, path string, ln net.Listener, info func() server.Info,
 	for _, set := range more {
 		set(&options)
 	}
-	server := server.New(options)
+	d.server = server.New(options)
 	served := make(chan error, 2)
-	go func() { served <- server.Serve(ln) }()
+	go func() { served <- d.server.Serve(ln) }()
 	go func() { served <- d.hub.Serve(sessions) }()
 	d.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		d.Client.Close()
-		results := []error{server.Shutdown(ctx), d.hub.Shutdown(ctx), <-served, <-served, d.apps.Close()}
+		results := []error{d.server.Shutdown(ctx), d.hub.Shutdown(ctx), <-served, <-served, d.apps.Close()}
 		if err := errors.Join(results...); err != nil {
 			t.Errorf("ending the daemon: %v", err)
 		}

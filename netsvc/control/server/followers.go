@@ -35,10 +35,14 @@ type holder struct {
 }
 
 func holderOf(p socket.Peer) holder {
-	if !p.Known {
-		return holder{user: "unknown"}
+	h := holder{"unknown", 0}
+	if p.Known {
+		h = holder{p.User, p.PID}
 	}
-	return holder{p.User, p.PID}
+	if p.Node != "" {
+		h.user += "@" + p.Node
+	}
+	return h
 }
 
 // admit counts a stream of p, or refuses it and says who has the others.

@@ -346,7 +346,7 @@ func TestANodeAnswersForItselfAlone(t *testing.T) {
 		t.Errorf("another node: %d %s", got.status, got.body)
 	}
 	alone := start(t, nil)
-	if got := alone.do("GET", "/v1/sessions?node=", ""); got.code(t) != control.CodeNodeNotFound {
+	if got := alone.do("GET", "/v1/sessions?node=", ""); got.code(t) != control.CodeNoCluster {
 		t.Errorf("a daemon that is alone: %d %s", got.status, got.body)
 	}
 }

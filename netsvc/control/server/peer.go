@@ -13,6 +13,10 @@ func withPeer(ctx context.Context, p socket.Peer) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
+// CallerOf is who calls, by the context of a request that this server answers: what
+// Nodes.Ask carries to another node.
+func CallerOf(ctx context.Context) socket.Peer { return peerOf(ctx) }
+
 // peerOf returns the peer that withPeer put there. Without one nobody may call.
 func peerOf(ctx context.Context) socket.Peer {
 	p, ok := ctx.Value(peerKey{}).(socket.Peer)
@@ -24,8 +28,12 @@ func peerOf(ctx context.Context) socket.Peer {
 
 // peerAttrs are the peer for a log record.
 func peerAttrs(p socket.Peer) []slog.Attr {
-	if !p.Known {
-		return []slog.Attr{slog.String("user", "unknown")}
+	attrs := []slog.Attr{slog.String("user", "unknown")}
+	if p.Known {
+		attrs = []slog.Attr{slog.Int("uid", p.UID), slog.String("user", p.User)}
 	}
-	return []slog.Attr{slog.Int("uid", p.UID), slog.String("user", p.User)}
+	if p.Node != "" {
+		attrs = append(attrs, slog.String("from_node", p.Node))
+	}
+	return attrs
 }

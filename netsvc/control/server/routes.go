@@ -31,6 +31,14 @@ type route struct {
 	maxBody int64    // bytes; 0: maxBodyBytes
 }
 
+// bodyLimit is the size of the largest body, in bytes.
+func (row *route) bodyLimit() int64 {
+	if row.maxBody > 0 {
+		return row.maxBody
+	}
+	return maxBodyBytes
+}
+
 // access says what a route lets its caller do. Whoever the guard admits may do both.
 type access int
 
@@ -113,11 +121,16 @@ func (s *Server) router() http.Handler {
 
 // handler serves a row of the table.
 func (s *Server) handler(row route) http.Handler {
-	limit := row.maxBody
-	if limit == 0 {
-		limit = maxBodyBytes
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		node, err := s.elsewhere(r, row)
+		switch {
+		case err != nil:
+			s.writeError(w, r, err)
+			return
+		case node != "":
+			s.forward(w, r, node, row)
+			return
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				s.writeError(w, r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
@@ -127,7 +140,7 @@ func (s *Server) handler(row route) http.Handler {
 			s.writeError(w, r, app.ErrHandingOver)
 			return
 		}
-		answer, err := ask(w, r, row, limit)
+		answer, err := ask(w, r, row)
 		if err == nil {
 			err = answer(w, r)
 		}
@@ -140,19 +153,25 @@ func (s *Server) handler(row route) http.Handler {
 // ask reads a request whole and hands it to the row's handler. The body is read even
 // where none is expected: one that is too large is refused everywhere, and a
 // client that is still writing gets to see the answer.
-func ask(w http.ResponseWriter, r *http.Request, row route, maxBody int64) (reply, error) {
+func ask(w http.ResponseWriter, r *http.Request, row route) (reply, error) {
 	if err := onlyParameters(r, row.query); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, err
-	}
+	body, err := readBody(w, r, row.bodyLimit())
 	if err != nil {
-		return nil, badRequest("the body broke off: %v", err)
+		return nil, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(body, []byte("\uFEFF"))))
 	return row.handle(r)
+}
+
+// readBody reads the whole body of a request.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err != nil && !tooLarge {
+		err = badRequest("the body broke off: %v", err)
+	}
+	return body, err
 }
 
 // pathID is the id in the request's path.

@@ -115,6 +115,9 @@ func New(o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if carried, ok := conn.(NodeConn); ok {
+				return withPeer(ctx, carried.Caller)
+			}
 			return withPeer(ctx, socket.PeerOf(s.served(), conn))
 		},
 	}
@@ -127,6 +130,15 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	s.listener = ln
 	s.mu.Unlock()
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// ServeNodes answers what other nodes carry here, by the same routes, until Shutdown or until
+// ln is closed; then it returns nil. What ln accepts are NodeConns.
+func (s *Server) ServeNodes(ln net.Listener) error {
 	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
