@@ -3,13 +3,14 @@
 # runs them against a daemon of its own on free ports, and checks that a session
 # receives what they send. Also: links, both languages, settings, commands, messages.
 #
-#   packaging/test/examples.sh
+#   packaging/test/examples.sh [cluster]     cluster: only what cluster.md says
 #
-# Needs go, openssl, curl, jq, python3; php, nginx and Apache are installed with apt
+# Needs go, openssl, curl, jq, python3; php, nginx, HAProxy and Apache are installed with apt
 # if they are missing, without starting them. Nothing is left running.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-root=$PWD doc=$PWD/packaging/doc
+root=$PWD doc=$PWD/packaging/doc part=${1:-all}
+case $part in all | cluster) ;; *) echo "examples.sh: there is no part $part" >&2; exit 2 ;; esac
 for v in $(compgen -v PNS4ONES_ || true); do unset "$v"; done
 export LC_ALL=C.UTF-8 TZ=UTC PATH=$PATH:/usr/sbin
 
@@ -59,9 +60,10 @@ have() { command -v "$1" >/dev/null; }
 
 install_missing() {
 	local packages=()
-	have php || packages+=(php-cli)
+	[ "$part" = cluster ] || have php || packages+=(php-cli)
 	have nginx || packages+=(nginx-light)
-	have apache2 || have httpd || packages+=(apache2)
+	have haproxy || packages+=(haproxy)
+	[ "$part" = cluster ] || have apache2 || have httpd || packages+=(apache2)
 	have jq || packages+=(jq)
 	have openssl || packages+=(openssl)
 	have curl || packages+=(curl)
@@ -207,7 +209,7 @@ everywhere = help_of("pns4onesadmin", "--help")
 commands = set(re.findall(r"^  ([a-z_]{3,}) ", everywhere, flags=re.M))
 for page in sorted(glob.glob(doc + "/*/*.md")):
     text = re.sub(r"\\\n *", " ", open(page, encoding="utf-8").read())
-    for options, rest in re.findall(r"pns4onesadmin((?: --[a-z]+ [A-ZА-Я/a-z.]+)*) ([^`\n|;)>]*)", text):
+    for options, rest in re.findall(r"pns4onesadmin((?: --[a-z]+ [A-ZА-Я/a-z0-9.-]+)*) ([^`\n|;)>]*)", text):
         command = rest.split(" ")[0]
         if command not in commands and (re.match("[a-z_]+$", command) or command.startswith("-")) and not re.search(r"[—–]|uninstall", rest):
             if command in ("и", "and", "by", "status,", "has") or command.startswith("--help"):
@@ -524,6 +526,10 @@ trusted() { # LANG
 	ok "$lang: trusted_proxies: the client's address is seen behind a proxy elsewhere, only with the setting"
 }
 
+# ---------------------------------------------------------------- several nodes
+
+. packaging/test/examples.cluster.sh
+
 # ---------------------------------------------------------------- the run
 
 mkdir -p "$work/bin"
@@ -532,6 +538,8 @@ install_missing
 # What this machine has of pns4ones is none of our business.
 export CONFIGURATION_DIRECTORY=$work/nothing XDG_CONFIG_HOME=$work/nothing XDG_DATA_HOME=$work/nothing
 check_pages
+check_cluster
+[ "$part" = all ] || exit 0
 
 mkdir -p "$work/http"
 : >"$work/http/settings.toml"

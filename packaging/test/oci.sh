@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves the images for containers: what stands in them is what their digests say, and
 # one of them runs in runc as the compose file has it, with a root that nobody can write,
-# without root and without rights. Also: the compose file keeps to its schema.
+# without root and without rights. Also: the compose files keep to their schema.
 #
 #   oci.sh IMAGE-amd64.tar IMAGE-arm64.tar
 . "$(dirname "$0")/lib.sh"
@@ -17,9 +17,12 @@ if [ "${PNS4ONES_TEST_INSIDE:-}" != "$proof" ]; then # there is a network still
 	"$compose/cmd" "$project/packaging/oci/compose.yaml" >"$compose/out" 2>&1 ||
 		fail "compose.yaml: $(cat "$compose/out")"
 	expect "$compose/out" "image: pns4ones:latest" "the compose file"
+	"$compose/cmd" "$project/packaging/oci/compose.cluster.yaml" >"$compose/out" 2>&1 ||
+		fail "compose.cluster.yaml: $(cat "$compose/out")"
+	expect "$compose/out" "PNS4ONES_CLUSTER_NODE: web3" "the compose file of a cluster"
 	sed 's/read_only: true/read_onyl: true/' "$project/packaging/oci/compose.yaml" >"$compose/slip.yaml"
 	"$compose/cmd" "$compose/slip.yaml" >"$compose/out" 2>&1 && fail "a slip in the compose file is passed over"
-	proven "the compose file keeps to its schema"
+	proven "the compose files keep to their schema"
 	rm -rf "$compose"
 	trap - EXIT
 fi
