@@ -99,32 +99,36 @@ func TestMovesAreThoseOfTheModel(t *testing.T) {
 // properties that the model checks.
 func TestTheModelsMoves(t *testing.T) {
 	t.Parallel()
+	playAll(t, 2, *movingSchedules)
+}
+
+// TestTheModelsMovesAmongThree: the third node has sessions, too, where the model has two such nodes.
+func TestTheModelsMovesAmongThree(t *testing.T) {
+	t.Parallel()
+	playAll(t, 3, *movingSchedules/2)
+}
+
+func playAll(t *testing.T, holders, schedules int) {
 	var next atomic.Int64
 	next.Store(int64(*movingSeed))
-	end := int64(*movingSeed + *movingSchedules)
-	t.Cleanup(func() {
-		t.Logf("%d schedules, %d messages were accepted, %d sessions went on at another node", *movingSchedules,
-			movedMessages.Load(), moves.Load())
-	})
+	end := int64(*movingSeed + schedules)
 	for range runtime.GOMAXPROCS(0) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			for seed := next.Add(1) - 1; seed < end && !t.Failed(); seed = next.Add(1) - 1 {
 				ops := movingSchedule(uint32(seed))
-				if v := playMoves(t, ops, nil); v != nil {
-					reportMoves(t, seed, ops, v)
+				if v := playMoves(t, holders, ops, nil); v != nil {
+					reportMoves(t, seed, holders, ops, v)
 				}
 			}
 		})
 	}
 }
 
-var movedMessages, moves atomic.Int64
-
 // playMoves plays a schedule, and returns what does not hold.
-func playMoves(t *testing.T, ops []op, log *[]string) (found *violation) {
+func playMoves(t *testing.T, holders int, ops []op, log *[]string) (found *violation) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newMovingWorld(t, log)
+		w := newMovingWorld(t, holders, log)
 		defer w.end()
 		defer func() {
 			switch v := recover().(type) {
@@ -141,18 +145,17 @@ func playMoves(t *testing.T, ops []op, log *[]string) (found *violation) {
 			w.step(o)
 		}
 		w.quiesce()
-		movedMessages.Add(int64(len(w.cl.accepted)))
 	})
 	return found
 }
 
 // reportMoves tells of a violation, with the shortest part of the schedule that has it still.
-func reportMoves(t *testing.T, seed int64, ops []op, v *violation) {
+func reportMoves(t *testing.T, seed int64, holders int, ops []op, v *violation) {
 	t.Helper()
 	for size := (len(ops) + 1) / 2; size >= 1; size /= 2 {
 		for i := 0; i < len(ops); {
 			shorter := append(append([]op(nil), ops[:i]...), ops[min(i+size, len(ops)):]...)
-			if again := playMoves(t, shorter, nil); again != nil && again.property == v.property {
+			if again := playMoves(t, holders, shorter, nil); again != nil && again.property == v.property {
 				ops, v = shorter, again
 			} else {
 				i += size
@@ -160,6 +163,6 @@ func reportMoves(t *testing.T, seed int64, ops []op, v *violation) {
 		}
 	}
 	var log []string
-	playMoves(t, ops, &log)
+	playMoves(t, holders, ops, &log)
 	t.Errorf("seed %d, %d ops: %s: %s\n%s", seed, len(ops), v.property, v.text, strings.Join(log, "\n"))
 }

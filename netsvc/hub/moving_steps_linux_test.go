@@ -16,8 +16,9 @@ import (
 
 func (w *movingWorld) step(o op) {
 	c := &w.cl
-	n := w.nodes[o.x&1]
-	i, j := o.x%3, o.x>>4&1
+	n := w.nodes[o.x%w.holders]
+	other := w.nodes[(n.i+1+o.x>>4%(w.holders-1))%w.holders]
+	i, j := o.x%3, o.x>>4%w.holders
 	var k *movingConn
 	if len(w.conns) > 0 {
 		k = w.conns[o.x%len(w.conns)]
@@ -29,7 +30,7 @@ func (w *movingWorld) step(o op) {
 	case "post":
 		w.post(w.nodes[o.x%3], o.y%3)
 	case "connect":
-		w.connect(o.x & 1)
+		w.connect(n.i)
 	case "sread":
 		if k != nil {
 			w.sread(k)
@@ -46,9 +47,9 @@ func (w *movingWorld) step(o op) {
 			w.links[i][j] = append(q[1:], q[0])
 		}
 	case "ctl":
-		w.hears(n, w.nodes[1-n.i])
+		w.hears(n, other)
 	case "lose":
-		w.lose(n, w.nodes[1-n.i])
+		w.lose(n, other)
 	case "abandon":
 		if c.conn != nil {
 			w.say("client gives up c%d, received %d", c.conn.id, c.received)
@@ -231,12 +232,12 @@ func (w *movingWorld) post(n *movingNode, sender int) {
 	w.senders[sender] = x
 	w.posts = append(w.posts, x)
 	w.say("sender %d posts m%d at %s", sender, x.id, n.name())
-	for _, p := range w.nodes[:2] {
+	for _, p := range w.having() {
 		if p != n && p.up {
 			w.links[n.i][p.i] = append(w.links[n.i][p.i], x)
 		}
 	}
-	if n.i < 2 {
+	if n.i < w.holders {
 		w.deliver(n, x)
 	}
 }
@@ -351,21 +352,21 @@ func (w *movingWorld) lose(from, to *movingNode) {
 
 // kill ends a node, and with it what only it has.
 func (w *movingWorld) kill(n *movingNode) {
-	if !n.up || n.i > 1 {
+	if !n.up {
 		return
 	}
 	w.killed = true
 	w.say("%s is killed", n.name())
 	w.exempts(ids(n.h.Contents(movingUser)))
-	o := w.nodes[1-n.i]
 	w.mu.Lock()
 	n.up = false
-	for _, q := range [][]*said{w.control[n.i][o.i], w.control[o.i][n.i]} {
-		for _, s := range q {
+	for i := range w.control {
+		for _, s := range append(w.control[n.i][i], w.control[i][n.i]...) {
 			if a, err := moving.ParseAnswer(s.body); s.kind == 'a' && err == nil {
 				w.exempts(within(a.Memory))
 			}
 		}
+		w.control[n.i][i], w.control[i][n.i] = nil, nil
 	}
 	for i := range w.links {
 		for _, x := range w.links[i][n.i] {
@@ -377,9 +378,11 @@ func (w *movingWorld) kill(n *movingNode) {
 		}
 		w.links[n.i][i] = nil
 	}
-	w.control[n.i][o.i], w.control[o.i][n.i] = nil, nil
 	for c := range w.calls {
-		if delete(w.calls, c); c.to == n.i {
+		if c.to == n.i || c.from == n.i {
+			delete(w.calls, c)
+		}
+		if c.to == n.i {
 			c.answer <- nil
 		}
 	}
@@ -400,7 +403,7 @@ func (w *movingWorld) kill(n *movingNode) {
 func (w *movingWorld) quiesce() {
 	w.say("--- faults end ---")
 	c := &w.cl
-	for _, n := range w.nodes[:2] {
+	for _, n := range w.having() {
 		if !n.up {
 			w.arriveAll()
 			w.start(n)
@@ -414,23 +417,31 @@ func (w *movingWorld) quiesce() {
 	for round := range 200 {
 		w.arriveAll()
 		for range 4 {
-			w.hears(w.nodes[0], w.nodes[1])
-			w.hears(w.nodes[1], w.nodes[0])
+			for _, from := range w.having() {
+				for _, to := range w.having() {
+					w.hears(from, to)
+				}
+			}
 		}
 		for _, k := range slices.Clone(w.conns) {
 			w.sread(k)
 		}
-		for _, n := range w.nodes[:2] {
+		for _, n := range w.having() {
 			w.write(n, 99)
 		}
 		w.read(99)
 		if c.conn == nil {
-			w.connect(1 - round%2)
+			w.connect((1 + round) % w.holders)
 			continue
 		}
 		n, k := c.conn.node, c.conn
 		has, ok := n.h.Remembered(movingUser)
-		quiet := len(w.control[0][1]) == 0 && len(w.control[1][0]) == 0 && len(w.calls) == 0 && w.working == 0
+		quiet := len(w.calls) == 0 && w.working == 0
+		for i := range w.control {
+			for j := range w.control[i] {
+				quiet = quiet && len(w.control[i][j]) == 0
+			}
+		}
 		written := ok && has.Turn == k.turn && has.Connected && has.Waiting == 0
 		if written && k.admitted && !k.over() && len(k.sent) == 0 && quiet {
 			w.final(has)
@@ -442,7 +453,7 @@ func (w *movingWorld) quiesce() {
 
 func (w *movingWorld) arriveAll() {
 	for i := range w.links {
-		for j := range 2 {
+		for j := range w.holders {
 			for len(w.links[i][j]) > 0 {
 				w.arrive(i, j)
 			}

@@ -33,7 +33,8 @@ type movingWorld struct {
 	nodes   [3]*movingNode
 	lives   uint64
 	links   [3][3][]*posted
-	control [2][2][]*said
+	control [3][3][]*said
+	holders int            // nodes that have sessions, the first ones
 	calls   map[*call]bool // questions without an answer
 	working int            // answers that are being made
 
@@ -121,9 +122,9 @@ type movingClient struct {
 
 const movingUser = "1"
 
-func newMovingWorld(t *testing.T, log *[]string) *movingWorld {
+func newMovingWorld(t *testing.T, holders int, log *[]string) *movingWorld {
 	w := &movingWorld{
-		t: t, log: log, calls: make(map[*call]bool), offered: make(map[int]bool), exempt: make(map[int]bool), first: -1,
+		t: t, log: log, holders: holders, calls: make(map[*call]bool), offered: make(map[int]bool), exempt: make(map[int]bool), first: -1,
 		frame: len(modelKey(1).AppendFrame(nil, topic(movingText(1)).AppendJSON(nil))),
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
@@ -154,7 +155,7 @@ func (w *movingWorld) start(n *movingNode) {
 	w.lives++
 	*n = movingNode{i: n.i, up: true, seen: make(map[seal.Epoch]map[uint64]bool)}
 	binary.BigEndian.PutUint64(n.epoch[:], w.lives)
-	if n.i == 2 { // it has no sessions
+	if n.i >= w.holders { // it has no sessions
 		return
 	}
 	life := *n
@@ -177,8 +178,10 @@ func (w *movingWorld) start(n *movingNode) {
 		Tell: func(confirmation []byte) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if o := w.nodes[1-n.i]; o.up {
-				w.control[n.i][o.i] = append(w.control[n.i][o.i], &said{kind: 'c', body: confirmation})
+			for _, o := range w.having() {
+				if o != n && o.up {
+					w.control[n.i][o.i] = append(w.control[n.i][o.i], &said{kind: 'c', body: confirmation})
+				}
 			}
 		},
 		Last:     func() (seal.Epoch, uint64) { return n.epoch, n.last },
@@ -195,6 +198,9 @@ func (w *movingWorld) start(n *movingNode) {
 	h, ln, ended := n.h, n.ln, n.ended
 	go func() { ended <- h.Serve(ln) }()
 }
+
+// having are the nodes that have sessions.
+func (w *movingWorld) having() []*movingNode { return w.nodes[:w.holders] }
 
 // decided is a Mover of which it is noted what it was answered.
 type decided struct {
@@ -249,7 +255,7 @@ var errLost = errors.New("the node is lost")
 func (w *movingWorld) ask(ctx context.Context, n *movingNode, peer seal.Epoch, question []byte) ([]byte, error) {
 	w.mu.Lock()
 	at := slices.IndexFunc(w.nodes[:], func(o *movingNode) bool { return o.up && o.epoch == peer })
-	if at == 2 { // it remembers nothing, and says so at once
+	if at >= w.holders { // it remembers nothing, and says so at once
 		defer w.mu.Unlock()
 		nothing := moving.Answer{Last: w.nodes[2].last}
 		return nothing.Append(nil), nil
@@ -321,7 +327,7 @@ func (w *movingWorld) settle() {
 		time.Sleep(5 * time.Millisecond)
 		synctest.Wait()
 	}
-	for _, n := range w.nodes[:2] {
+	for _, n := range w.having() {
 		w.mu.Lock()
 		events := n.events
 		n.events = nil
@@ -373,8 +379,10 @@ func (w *movingWorld) resolved(n *movingNode, k *movingConn, kind hub.EventKind)
 			}
 		}
 	case use >= 0:
-		n.ghost, n.floor = false, w.nodes[1-n.i].floor
-		moves.Add(1)
+		n.ghost = false
+		for _, o := range w.having() {
+			n.floor = max(n.floor, o.floor)
+		}
 	default:
 		n.ghost = false
 	}
@@ -407,7 +415,7 @@ func within(m moving.Memory) (all []int) {
 // end ends all nodes.
 func (w *movingWorld) end() {
 	w.stop()
-	for _, n := range w.nodes[:2] {
+	for _, n := range w.having() {
 		if n.up {
 			w.stopNode(n)
 		}
