@@ -117,7 +117,6 @@ func (h *Hub) enterHere(s *session, r *registration, k infobaseKey, own *holder,
 	l.frozen, l.asking = false, a
 	has.mu.Unlock()
 	a.ctx, a.cancel = context.WithCancel(context.Background())
-	s.asked = true
 	return "", &waiting{on: a, mine: true, key: key, said: claimOf(said)}
 }
 

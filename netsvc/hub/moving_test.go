@@ -152,8 +152,9 @@ func TestAFurtherRegistrationWaitsForTheOneBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	again := ann.packet(wire.ModeOpen)
-	conn.Write(again)
+	eventually(t, "it is there", func() bool { return s.Stats().Unregistered == 1 })
+	conn.Write(ann.packet(wire.ModeOpen))
+	eventually(t, "its registration is read", func() bool { return s.Stats().Unregistered == 0 })
 	s.posts(someone, "1")
 	stale := s.Stats().Refused[hub.ReasonStale]
 	o.answer <- moving.Result{}

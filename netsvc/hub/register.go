@@ -56,6 +56,7 @@ func (h *Hub) readRegistration(s *session, in *input, got int) error {
 		if !waits {
 			break
 		}
+		s.waited = true
 		h.wait(w)
 		what, err = h.judge(s, buf[:n], in.early)
 		if w.mine && w.on.taken {
@@ -112,7 +113,7 @@ func (h *Hub) enter(s *session, packet wire.Packet) (what EventKind, err error) 
 		return "", &refusal{reason: ReasonWrongHMAC, claimed: packet, app: t}
 	}
 	first := s.registered() == nil
-	if first && !s.asked && !h.pending.remove(s) {
+	if first && !s.waited && !h.pending.remove(s) {
 		return "", &refusal{reason: ReasonEvicted, claimed: packet} // meanwhile; a registered session never is
 	}
 	said, ib := packet.Attributes(), infobaseKey{t.id, packet.IbID}

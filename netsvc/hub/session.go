@@ -53,7 +53,7 @@ type session struct {
 	header  [2]byte     // of the packet being read
 	linked  bool        // it is in a flusher's list, which guards this
 	lent    bool        // its number has gone with a session that it had before; memories.mu guards this
-	asked   bool        // other nodes were asked for what it registered as; its own goroutine's
+	waited  bool        // its registration had to, and it is pending no more; its own goroutine's
 	resting bool        // guarded by mu: it has no goroutine, and watch waits for what it sends
 	counted uint32      // guarded by mu: what out takes of the budget; see recount
 	pending pendingLink // guarded by the list it is in
