@@ -83,6 +83,7 @@ type movedAbsent struct {
 // node belongs to whoever adopts it; Close says no goodbye then.
 func (n *Node) Move() *Moved {
 	n.say(n.subject(onHeartbeats), "", seal.KindMoving, nil, n.soon())
+	n.flush(300 * time.Millisecond) // before NATS can say that nobody listens here
 	n.unsubscribe(false)
 	n.inside.Lock()
 	n.deaf = true
