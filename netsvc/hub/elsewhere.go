@@ -11,7 +11,7 @@ import (
 )
 
 // A remembered session that registers here may be remembered by another node of the cluster
-// (cluster.md section 12). Then its registration goes two ways through enterRemembered: the
+// (package moving). Then its registration goes two ways through enterRemembered: the
 // first time it is only entered, as one without a connection, for which what comes is queued;
 // the second time, when the other nodes have answered, it goes on with what they had.
 

@@ -9,7 +9,7 @@ import (
 )
 
 // line is what a memory has besides where its session may go on at another node of a cluster
-// (cluster.md section 12). It belongs to the memory, and is guarded as that is.
+// (package moving). It belongs to the memory, and is guarded as that is.
 type line struct {
 	unsent []unsent     // one for each frame of the outbox that was never sent, in their order
 	cover  moving.Cover // messages that it accounts for, though this node did not queue them

@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 )
 
-// The schedules of the model that the rules of cluster.md section 12 were searched with: what happens to one session,
+// The schedules of the model that the rules of package moving were searched with: what happens to one session,
 // to two nodes that hold sessions and one that only takes messages, and between them. They are made here as the model
 // makes them, so that a seed means the same in both.
 

@@ -8,8 +8,8 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// What another node asks for, which goes on with a session that is remembered here (cluster.md
-// section 12).
+// What another node asks for, which goes on with a session that is remembered here (package
+// moving).
 
 // Look returns what is to be answered to a question: Found means that Freeze may be called.
 func (h *Hub) Look(q *moving.Question) moving.Status {

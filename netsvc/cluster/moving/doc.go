@@ -1,6 +1,6 @@
 // Package moving has a remembered session (protocol.md section 4.4) go on at another node of
-// the cluster than the one that remembers it (cluster.md section 12). Resume-model/cluster.mjs
-// is that contract as a program: change one only together with the other.
+// the cluster than the one that remembers it. A model of these rules was searched
+// for schedules in which something is lost or doubled: change them only together with it.
 //
 // A node that gets a registration of such a session enters it, holds what comes for it, and
 // asks all live peers (Mover.Ask). A peer that remembers it ends writing, freezes what it
