@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -158,5 +159,22 @@ func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
 	got := make([]byte, len(f.bytes))
 	if _, err := io.ReadFull(peer, got); err != nil || !bytes.Equal(got, f.bytes) {
 		t.Errorf("%d bytes arrive: %v", len(got), err)
+	}
+}
+
+// TestTheLastTurnsAreBounded: of each session one is known, and of as many as may be away.
+func TestTheLastTurnsAreBounded(t *testing.T) {
+	t.Parallel()
+	all := newMemories()
+	key := func(n int) memoryKey { return memoryKey{user: "ann", session: strconv.Itoa(n)} }
+	for n := range maxDetached + 1 {
+		all.bury(key(n), 1)
+		all.bury(key(n), 2)
+	}
+	if len(all.ended) != maxDetached || all.ends.Len() != maxDetached {
+		t.Errorf("%d are known, of %d", len(all.ended), all.ends.Len())
+	}
+	if oldest, newest := all.ended[key(0)].turn, all.ended[key(maxDetached)].turn; oldest != 0 || newest != 2 {
+		t.Errorf("the turns are %d of the oldest, and %d of the newest", oldest, newest)
 	}
 }

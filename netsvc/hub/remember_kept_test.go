@@ -214,3 +214,27 @@ func TestWhatWasNeverSentIsMissedWithTheSession(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// TestWhatIsSentAgainDoesNotCountToTheQueue: behind it there is room for a message of any size, and for no other.
+func TestWhatIsSentAgainDoesNotCountToTheQueue(t *testing.T) {
+	t.Parallel()
+	limits := lasting
+	limits.QueueBytes, limits.WriteTimeout = 1, time.Hour
+	s, l := startPiped(t, hub.Options{Limits: limits})
+	a := s.addin("ann")
+	a.connect()
+	for n, text := range []string{"1", "2"} {
+		s.send(text)
+		a.gets(text)
+		eventually(t, "it is accounted for", func() bool { return s.Stats().Delivered == uint64(n+1) })
+	}
+	a.received = 0
+	a.breaks()
+	a.conn = l.say(s, a.packet(wire.ModeOpen)) // and nothing is read
+	s.send("3")
+	if n := s.Publish(appID, toAll("ib"), topic("4")); n != 0 || s.Stats().Missed != 1 {
+		t.Errorf("a message too much reached %d, and was missed by %d", n, s.Stats().Missed)
+	}
+	a.conn = l.say(s, a.packet(wire.ModeOpen))
+	a.gets("1", "2", "3")
+}

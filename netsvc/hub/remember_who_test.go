@@ -1,8 +1,10 @@
 package hub_test
 
 import (
+	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -242,6 +244,7 @@ func TestWhatASessionIsForPeopleStays(t *testing.T) {
 	s.send("1", "2")
 	a.gets("1", "2")
 	eventually(t, "they are accounted for", func() bool { return s.Stats().Delivered == 2 })
+	a.received = 1 // 2 is sent once more
 	list := func() hub.Session {
 		t.Helper()
 		page, _ := s.Sessions(hub.Query{})
@@ -260,9 +263,11 @@ func TestWhatASessionIsForPeopleStays(t *testing.T) {
 		t.Errorf("it is away since %v", away.Away)
 	}
 	a.connect()
+	a.gets("2")
+	eventually(t, "it is accounted for", func() bool { return list().Bytes > before.Bytes })
 	after := list()
 	for _, one := range []hub.Session{away, after} {
-		if one.ID != before.ID || !one.Since.Equal(before.Since) || one.Delivered != 2 || one.Bytes != before.Bytes ||
+		if one.ID != before.ID || !one.Since.Equal(before.Since) || one.Delivered != 2 ||
 			!one.LastDeliveryAt.Equal(before.LastDeliveryAt) {
 			t.Errorf("it was %+v and is %+v", before, one)
 		}
@@ -316,4 +321,57 @@ func TestAConnectionMayBecomeThatOfNobodyWhoIsRemembered(t *testing.T) {
 	eventually(t, "that has ended", func() bool { return s.Stats().Sessions == 0 })
 	a.connect()
 	a.gets("2")
+}
+
+// TestSaysThatASessionIsAwayAndBack, and not that it was closed before it is.
+func TestSaysThatASessionIsAwayAndBack(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	var seen events
+	s := start(t, hub.Options{Limits: lasting, Observe: seen.observe, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	a := s.addin("ann")
+	a.connect()
+	a.breaks()
+	a.connect()
+	a.say(a.packet(wire.ModeAgain))
+	a.conn.Write(a.packet(wire.ModeEnd))
+	closedGently(t, a.conn)
+	eventually(t, "all is said", func() bool { return len(seen.lines()) == 5 })
+	for n, want := range []string{"session_opened ", "session_detached ", "session_resumed ", "session_changed ", "session_closed "} {
+		if got := seen.lines()[n]; !strings.HasPrefix(got, want) {
+			t.Errorf("it is said that %q, and not that %q", got, want)
+		}
+	}
+	for _, want := range []string{"session opened", "session detached", "session resumed", "session registered again", "session closed"} {
+		if n := strings.Count(log.String(), want); n != 1 {
+			t.Errorf("the log says %d times %q", n, want)
+		}
+	}
+	if strings.Contains(log.String(), a.session) {
+		t.Error("the log has the secret of the session")
+	}
+}
+
+// TestASessionWhoseAppIsGoneIsForgotten, connected or not; the app may come back without it.
+func TestASessionWhoseAppIsGoneIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: lasting})
+	here, away := s.addin("ann"), s.addin("bob")
+	here.connect()
+	away.connect()
+	away.breaks()
+	if n := s.RemoveApp(appID); n != 2 {
+		t.Errorf("%d sessions ended", n)
+	}
+	closedGently(t, here.conn)
+	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
+	if st := s.Stats(); st.Sessions != 0 || st.Detached != 0 || st.Closed["key_revoked"] != 2 {
+		t.Errorf("%+v", st)
+	}
+	away.connect()
+	s.send("1")
+	away.gets("1")
+	if n := s.Stats().Resumed; n != 0 {
+		t.Errorf("%d came back", n)
+	}
 }

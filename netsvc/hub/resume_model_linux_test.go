@@ -422,6 +422,12 @@ func (w *modelWorld) inSendBuffers() {
 				w.fail("P8", "m%d is kept %v after it was written", id, at.age)
 			}
 		}
+		m.conn.mu.Lock()
+		sent := len(m.conn.sent)
+		m.conn.mu.Unlock()
+		if w.kernel && sent > int(has.Buffer) {
+			w.fail("P8", "the send buffer holds %d bytes, and should hold %d at most", sent, has.Buffer)
+		}
 		kept, largest := 0, 0
 		for _, f := range has.Kept {
 			kept += len(f)
