@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,8 +10,8 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// TestAConnectionMayChangeInAFrame, which it is sent to the end; and that is nobody's concern but of the session that it
-// was begun for.
+// TestAConnectionMayChangeInAFrame, which it is sent to the end; and that is nobody's concern but of the session that
+// it was begun for.
 func TestAConnectionMayChangeInAFrame(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 8<<20) // more than the sockets take
@@ -44,6 +45,10 @@ func TestAConnectionMayChangeInAFrame(t *testing.T) {
 			s.Publish(appID, toUser("ann"), topic("1"))
 			bob.takes(plain)
 			s.Publish(appID, toUser("bob"), topic("2"))
+			page, _ := s.Sessions(hub.Query{UserID: "ann"})
+			if got, want := page.Sessions[0].Queued, len(s.key.AppendFrame(nil, topic("1").AppendJSON(nil))); got != want {
+				s.t.Errorf("%d bytes wait for ann, not %d", got, want)
+			}
 			plain.gets(large)
 			bob.gets("2")
 			ann.connect()
@@ -86,6 +91,10 @@ func TestAConnectionMayChangeInAFrame(t *testing.T) {
 			plain, ann, bob := s.addin("carl"), s.addin("ann"), s.addin("bob")
 			plain.conn = s.speak(s.registers(wire.Registration{AppID: appID, IbID: "ib", UserID: "carl"}, wire.Attributes{}))
 			c.do(s, plain, ann, bob)
+			eventually(t, "all is written", func() bool {
+				page, _ := s.Sessions(hub.Query{})
+				return !slices.ContainsFunc(page.Sessions, func(one hub.Session) bool { return one.Queued > 0 })
+			})
 			for _, a := range []*addin{ann, bob} {
 				if a.turn > 0 {
 					a.say(a.packet(wire.ModeAgain))

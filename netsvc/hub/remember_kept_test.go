@@ -13,8 +13,8 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
-// TestResumeBytesBoundWhatIsKept, the oldest first, but what the send buffer may hold: as much as it is asked for twice,
-// and what leaves in one write. The peer reads all, and 1C accepts none of it.
+// TestResumeBytesBoundWhatIsKept, the oldest first, but what the send buffer may hold: as much as it is asked for
+// twice, and what leaves in one write. The peer reads all, and 1C accepts none of it.
 func TestResumeBytesBoundWhatIsKept(t *testing.T) {
 	t.Parallel()
 	const kib = 1 << 10
@@ -82,8 +82,8 @@ func TestWhatTheSendBufferMayHoldFollowsTheSettings(t *testing.T) {
 	}
 }
 
-// TestWhatIsKeptNoLongerIsMissed, and said, but not what the client has counted of it. The memory begins with turn 5 after
-// number 3, and number 4 is kept no longer.
+// TestWhatIsKeptNoLongerIsMissed, and said, but not what the client has counted of it. The memory begins with turn 5
+// after number 3, and number 4 is kept no longer.
 func TestWhatIsKeptNoLongerIsMissed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

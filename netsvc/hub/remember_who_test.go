@@ -337,12 +337,16 @@ func TestSaysThatASessionIsAwayAndBack(t *testing.T) {
 	a.conn.Write(a.packet(wire.ModeEnd))
 	closedGently(t, a.conn)
 	eventually(t, "all is said", func() bool { return len(seen.lines()) == 5 })
-	for n, want := range []string{"session_opened ", "session_detached ", "session_resumed ", "session_changed ", "session_closed "} {
+	for n, want := range []string{
+		"session_opened ", "session_detached ", "session_resumed ", "session_changed ", "session_closed ",
+	} {
 		if got := seen.lines()[n]; !strings.HasPrefix(got, want) {
 			t.Errorf("it is said that %q, and not that %q", got, want)
 		}
 	}
-	for _, want := range []string{"session opened", "session detached", "session resumed", "session registered again", "session closed"} {
+	for _, want := range []string{
+		"session opened", "session detached", "session resumed", "session registered again", "session closed",
+	} {
 		if n := strings.Count(log.String(), want); n != 1 {
 			t.Errorf("the log says %d times %q", n, want)
 		}

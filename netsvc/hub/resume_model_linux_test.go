@@ -236,7 +236,11 @@ type lastWritten struct {
 }
 
 // whole reports whether all of it is in the send buffer, or was.
-func (at *lastWritten) whole() bool { return at.start+at.size <= at.conn.passed }
+func (at *lastWritten) whole() bool {
+	at.conn.mu.Lock()
+	defer at.conn.mu.Unlock()
+	return at.start+at.size <= at.conn.passed
+}
 
 // modelMemory is what the service has to remember of a session, as far as the test knows it.
 type modelMemory struct {
@@ -406,8 +410,14 @@ func (w *modelWorld) inSendBuffers() {
 		if !ok {
 			w.fail("P3", "session %d is not remembered", sid)
 		}
-		if m.conn.capped == 0 {
+		m.conn.mu.Lock()
+		sent, capped := len(m.conn.sent), m.conn.capped
+		m.conn.mu.Unlock()
+		if capped == 0 {
 			w.fail("P8", "the send buffer of c%d may hold anything", m.conn.id)
+		}
+		if w.kernel && sent > int(has.Buffer) {
+			w.fail("P8", "the send buffer holds %d bytes, and should hold %d at most", sent, has.Buffer)
 		}
 		for id, at := range w.ledger(sid).frames {
 			if at.conn != m.conn {
@@ -421,12 +431,6 @@ func (w *modelWorld) inSendBuffers() {
 			case kept && at.whole() && at.age > w.keptFor()+w.limits.WriteTimeout+w.slack()+tick: // who waits learns late what was taken
 				w.fail("P8", "m%d is kept %v after it was written", id, at.age)
 			}
-		}
-		m.conn.mu.Lock()
-		sent := len(m.conn.sent)
-		m.conn.mu.Unlock()
-		if w.kernel && sent > int(has.Buffer) {
-			w.fail("P8", "the send buffer holds %d bytes, and should hold %d at most", sent, has.Buffer)
 		}
 		kept, largest := 0, 0
 		for _, f := range has.Kept {
