@@ -1,0 +1,194 @@
+package hub_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
+)
+
+// TestAllThatIsRememberedIsHandedOver: what a second hub hands over is what it was handed, and as old as it was, for
+// time stands still while no process serves. Each field of it says something here.
+func TestAllThatIsRememberedIsHandedOver(t *testing.T) {
+	t.Parallel()
+	limits := lasting
+	limits.QueueBytes, limits.WriteTimeout = 64<<20, time.Hour
+	first, served := open(t, hub.Options{Limits: limits})
+	large := strings.Repeat("x", 8<<20) // more than the sockets take
+
+	// Of what it is sent again, the first frame is being written, and the second was never whole.
+	cut := first.addin("cut")
+	cut.turn, cut.received, cut.from = 4, 3, 2
+	cut.connect()
+	for _, text := range []string{large, large, "last"} {
+		first.Publish(appID, toUser("cut"), topic(text))
+	}
+	cut.gets(large)
+	first.blocked()
+	cut.received, cut.from = 3, 2
+	cut.breaks()
+	cut.connect()
+	first.blocked()
+
+	plain, foreign := first.addin("plain"), first.addin("foreign")
+	nobody := wire.Registration{AppID: appID, IbID: "ib", UserID: "plain"}
+	plain.conn = first.speak(first.registers(nobody, wire.Attributes{}))
+	first.inFrame(plain, large)
+	foreign.takes(plain)
+
+	away := first.addin("away")
+	away.turn = 1
+	who := wire.Registration{AppID: appID, IbID: "ib", UserID: "away"}
+	away.conn = first.speak(first.registers(who, wire.Attributes{
+		Session: away.session, Turn: 1, Groups: []string{"staff"}, Host: "ws-17",
+	}))
+	first.Publish(appID, toUser("away"), topic("1"))
+	away.gets("1")
+	away.breaks()
+	first.Publish(appID, toUser("away"), topic("2"))
+	limits.QueueBytes = 1
+	first.SetLimits(limits)
+	first.Publish(appID, toUser("away"), topic("3")) // is missed
+	limits.QueueBytes = 64 << 20
+	first.SetLimits(limits)
+
+	ended := first.addin("ended")
+	ended.connect()
+	ended.conn.Write(ended.packet(wire.ModeEnd))
+	closedGently(t, ended.conn)
+
+	bytes := first.Stats().QueueMemory.Bytes
+	state := handOver(t, first, served)
+	said := make(map[string]bool) // fields that say something
+	for i := range state.Memories.Memories {
+		m := reflect.ValueOf(state.Memories.Memories[i])
+		for n := range m.NumField() {
+			said[m.Type().Field(n).Name] = said[m.Type().Field(n).Name] || !m.Field(n).IsZero()
+		}
+	}
+	for name, says := range said {
+		if !says {
+			t.Errorf("no session has any %s", name)
+		}
+	}
+	// It was a minute ago.
+	const minute = int64(time.Minute)
+	all := state.Memories
+	all.At -= minute
+	for i := range all.Ended {
+		all.Ended[i].At -= minute
+	}
+	for i := range all.Memories {
+		m := &all.Memories[i]
+		if m.Away > 0 {
+			m.Away -= minute
+		}
+		for k := range m.Kept {
+			m.Kept[k].At -= minute
+		}
+	}
+	before := remembered(state)
+
+	second, _ := successorWith(t, state, limits, hub.Key{Generation: 1, Secret: first.key})
+	if n := second.Stats().QueueMemory.Bytes; n != bytes {
+		t.Errorf("%d bytes were taken, and now %d", bytes, n)
+	}
+	after := remembered(journey(t, second.HandOver()))
+	if len(after) != len(before) {
+		t.Fatalf("there were %d, and are %d", len(before), len(after))
+	}
+	for id, was := range before {
+		is, known := after[id]
+		for n, at := range is.times {
+			if older := was.times[n] - at; older < -time.Second || older > 30*time.Second {
+				t.Errorf("%s: a time that was %v ago is %v ago", id, -was.times[n], -at)
+			}
+		}
+		is.times, was.times = nil, nil
+		if !known || !reflect.DeepEqual(is, was) {
+			t.Errorf("%s was\n%+v, and is\n%+v", id, was, is)
+		}
+	}
+}
+
+// rememberedSession is what a state says of a session, in itself.
+type rememberedSession struct {
+	hub.SavedMemory
+	queue, kept []int // sizes of frames
+	times       []time.Duration
+	turn        uint64 // of one that has ended
+}
+
+// remembered is what a state says of all sessions, by user.
+func remembered(state *hub.State) map[string]rememberedSession {
+	all := make(map[string]rememberedSession)
+	since := func(at int64) time.Duration { return time.Duration(at - state.Memories.At) }
+	for _, m := range state.Memories.Memories {
+		session := m.Session
+		if session == nil {
+			session = &state.Sessions[m.Place]
+			m.Place = 0
+		} else {
+			m.Session = &hub.SavedSession{Since: session.Since, Delivered: session.Delivered, Bytes: session.Bytes,
+				Written: session.Written, LastDelivery: session.LastDelivery}
+		}
+		r := rememberedSession{SavedMemory: m}
+		for _, at := range session.Queue {
+			r.queue = append(r.queue, state.Frames[at].Size)
+		}
+		for _, k := range m.Kept {
+			r.kept = append(r.kept, state.Frames[k.Frame].Size, int(k.End))
+			r.times = append(r.times, since(k.At))
+		}
+		if m.Away > 0 {
+			r.times = append(r.times, since(m.Away))
+		}
+		r.Away, r.Kept = 0, nil
+		all[session.UserID] = r
+	}
+	for _, e := range state.Memories.Ended {
+		all[e.UserID] = rememberedSession{turn: e.Turn, times: []time.Duration{since(e.At)}}
+	}
+	return all
+}
+
+// TestOneThatIsAwayStaysThoughItsKeyEnded while another process took over, and comes back under the next one.
+func TestOneThatIsAwayStaysThoughItsKeyEnded(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	a := first.addin("ann")
+	a.connect()
+	a.breaks()
+	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	second, _ := successorWith(t, handOver(t, first, served), lasting, next)
+	second.listens()
+	if n := second.Stats().Detached; n != 1 {
+		t.Errorf("%d are away", n)
+	}
+	second.send("1")
+	a.s, a.key = second, next.Secret
+	a.connect()
+	a.gets("1")
+}
+
+// TestWhoIsAwayLongestIsForgottenFirst in another process too.
+func TestWhoIsAwayLongestIsForgottenFirst(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: sizeBound(1 << 40)})
+	users := []string{"a", "b", "c", "d", "e"}
+	for _, user := range users {
+		a := first.addin(user)
+		a.connect()
+		a.breaks()
+	}
+	second, _ := successorWith(t, handOver(t, first, served), sizeBound(1<<40), hub.Key{Generation: 1, Secret: first.key})
+	for n := range users {
+		if got, want := second.users(), strings.Join(users[n:], " "); got != want {
+			t.Errorf("there are %s, want %s", got, want)
+		}
+		second.SetLimits(sizeBound(second.Stats().QueueMemory.Bytes - 1))
+	}
+}
