@@ -108,6 +108,9 @@ func TestAllThatIsRememberedIsHandedOver(t *testing.T) {
 			}
 		}
 		is.times, was.times = nil, nil
+		if is.Handed > was.Handed {
+			is.Handed = was.Handed // the second hub has gone on writing
+		}
 		if !known || !reflect.DeepEqual(is, was) {
 			t.Errorf("%s was\n%+v, and is\n%+v", id, was, is)
 		}
