@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -374,7 +375,7 @@ func (b *Bucket) explain(err error) *ProblemError {
 		return &ProblemError{Code: NoJetStream}
 	case b.denied != "":
 		return &ProblemError{Code: NoRight, Subject: b.denied}
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Code != http.StatusServiceUnavailable: // else too few of its servers are there
 		return &ProblemError{Code: Refused, Err: err}
 	}
 	return &ProblemError{Code: NoAnswer, Err: err}

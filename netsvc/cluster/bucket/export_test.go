@@ -32,5 +32,12 @@ func (b *Bucket) Collections() int {
 	return len(b.changes)
 }
 
+// Why is what an error of JetStream is taken for.
+func (b *Bucket) Why(err error) Code {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.explain(err).Code
+}
+
 // ReadAbout reads what Notice and Confirmation made.
 var ReadAbout = readAbout

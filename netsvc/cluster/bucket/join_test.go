@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -433,5 +434,24 @@ func TestTheEndOfAKeyIsNoChange(t *testing.T) {
 	}
 	if got := nodes[0].bucket.Revision(); got != revision {
 		t.Errorf("revision %d, it was %d", got, revision)
+	}
+}
+
+// Servers that have no leader say so; that is not for good.
+func TestTooFewServersAreNoRefusal(t *testing.T) {
+	s := startNATS(t, nil)
+	one := newMesh(t, s).start("web1", options{})
+	one.untilState(bucket.Live)
+	for _, c := range []struct {
+		err  error
+		want bucket.Code
+	}{
+		{&jetstream.APIError{Code: 503, ErrorCode: 10008}, bucket.NoAnswer},
+		{&jetstream.APIError{Code: 500, ErrorCode: 10074}, bucket.Refused},
+		{context.DeadlineExceeded, bucket.NoAnswer},
+	} {
+		if got := one.bucket.Why(c.err); got != c.want {
+			t.Errorf("%v is taken for %s, want %s", c.err, got, c.want)
+		}
 	}
 }
