@@ -102,6 +102,8 @@ var recordTexts = map[string]string{
 	"a node is refused by this one":                                                                      "node_refused",
 	"this node begins anew in the cluster":                                                               "node_other_life",
 	"node moving":                                                                                        "node_moving",
+	"control requests of other nodes are not answered any more":                                          "node_asks_ended",
+	"a node asks without saying for whom":                                                                "node_asks_unnamed",
 	"a part of a control request of another node was refused":                                            "node_asks_refused",
 	"the cluster cannot be joined: only this node's own sessions are served, and apps cannot be changed": "node_not_joined",
 	"a copy of the database is kept, for its apps are replaced by those of the cluster":                  "apps_replaced",
