@@ -10,11 +10,12 @@ import (
 
 // backupCommand saves the database of the running daemon.
 func (p *program) backupCommand() *cobra.Command {
+	var node string
 	cmd := p.command("backup", []string{"file"}, func(cmd *cobra.Command, args []string) error {
 		if _, onTerminal := p.terminal(); args[0] == "-" && onTerminal {
 			return wrongUsage("admin.backup_to_terminal")
 		}
-		return p.withDaemon(func(client *control.Client) error {
+		return p.withNode(node, func(client *control.Client) error {
 			if args[0] == "-" {
 				return client.Backup(cmd.Context(), p.stdout)
 			}
@@ -30,5 +31,6 @@ func (p *program) backupCommand() *cobra.Command {
 		})
 	})
 	cmd.ValidArgsFunction = nil // files
+	p.nodeFlag(cmd, &node, false)
 	return cmd
 }

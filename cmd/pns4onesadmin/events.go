@@ -22,6 +22,7 @@ type wantedEvents struct {
 // eventsCommand shows what happens to sessions and apps.
 func (p *program) eventsCommand() *cobra.Command {
 	var w wantedEvents
+	var node string
 	cmd := p.command("events", nil, func(cmd *cobra.Command, _ []string) error {
 		if err := noEmptyFlags(cmd); err != nil {
 			return err
@@ -38,7 +39,7 @@ func (p *program) eventsCommand() *cobra.Command {
 		if w.once && !cmd.Flags().Changed("tail") {
 			w.query.Tail = 100
 		}
-		return p.withDaemon(func(client *control.Client) error {
+		return p.withNode(node, func(client *control.Client) error {
 			return untilInterrupted(cmd.Context(), func(ctx context.Context) error { return p.events(ctx, client, w) })
 		})
 	})
@@ -49,6 +50,7 @@ func (p *program) eventsCommand() *cobra.Command {
 	flags.StringSliceVar(&w.query.Kinds, "event", nil, p.text.T("admin.flag_event", "kinds", kinds))
 	flags.StringVar(&w.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&w.query.Text, "grep", "", p.text.T("admin.flag_grep"))
+	p.nodeFlag(cmd, &node, false)
 	p.completeNames(cmd)
 	cmd.RegisterFlagCompletionFunc("event", completions(control.EventKinds()...))
 	return cmd

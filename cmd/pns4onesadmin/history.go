@@ -25,6 +25,7 @@ func (p *program) history(ctx context.Context, client *control.Client, ref strin
 	if p.json {
 		return p.printJSON(h)
 	}
+	p.heading()
 	if !h.Kept {
 		p.say("admin.history_not_kept")
 		return nil

@@ -19,7 +19,7 @@ import (
 func (p *program) logsCommand() *cobra.Command {
 	var query control.LogQuery
 	var follow, raw bool
-	var since string
+	var since, node string
 	cmd := p.command("logs", nil, func(cmd *cobra.Command, _ []string) error {
 		if err := noEmptyFlags(cmd); err != nil {
 			return err
@@ -41,7 +41,7 @@ func (p *program) logsCommand() *cobra.Command {
 				query.Tail = allRecords
 			}
 		}
-		return p.withDaemon(func(client *control.Client) error {
+		return p.withNode(node, func(client *control.Client) error {
 			print := p.printLogRecord
 			if p.person && !p.json && !raw {
 				apps, err := client.Apps(cmd.Context())
@@ -63,6 +63,7 @@ func (p *program) logsCommand() *cobra.Command {
 	flags.StringVar(&query.Level, "level", "", p.text.T("admin.flag_level", "levels", levels))
 	flags.BoolVar(&raw, "raw", false, p.text.T("admin.flag_raw"))
 	flags.StringVar(&query.Text, "grep", "", p.text.T("admin.flag_grep"))
+	p.nodeFlag(cmd, &node, false)
 	p.completeLevels(cmd, "level")
 	return cmd
 }

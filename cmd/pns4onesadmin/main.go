@@ -46,6 +46,7 @@ type program struct {
 	form              string // of the output; see form.go
 	person            bool   // reads what is written to stdout
 	screenWidth       int    // of the terminal that a buffer is going to be shown on; 0: none
+	node              string // that what is written is of, where there are several; empty: it needs no saying
 
 	tried []string // where a daemon was looked for in vain
 }
@@ -113,6 +114,7 @@ func (p *program) say(id string, args ...any) {
 }
 
 // warn says what not even -q keeps from the person.
-func (p *program) warn(id string, args ...any) {
-	fmt.Fprintln(p.stderr, p.text.T(id, args...))
-}
+func (p *program) warn(id string, args ...any) { p.tell(p.text.T(id, args...)) }
+
+// tell writes a text to the person.
+func (p *program) tell(text string) { fmt.Fprintln(p.stderr, p.label()+text) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -20,7 +21,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,31 +173,39 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // pretend answers at the control channel as a daemon does that is upgraded once, until
-// the end of the script or the next «pretend»: pretend UPGRADE BEFORE AFTER, the files
-// with the answer to the upgrade and with the status before and after it.
+// the end of the script or the next «pretend»: pretend UPGRADE BEFORE AFTER [NODE=UPGRADE],
+// the files with the answer to the upgrade, of which one node of a cluster may have its own,
+// and with the status before and after it. Each node is upgraded by itself.
 func pretend(ts *testscript.TestScript, _ bool, args []string) {
 	upgrade, before, after := ts.ReadFile(args[0]), ts.ReadFile(args[1]), ts.ReadFile(args[2])
+	ownUpgrade := make(map[string]string)
+	for _, arg := range args[3:] {
+		node, file, _ := strings.Cut(arg, "=")
+		ownUpgrade[node] = ts.ReadFile(file)
+	}
 	path := ts.Getenv("PNS4ONES_CONTROL")
 	running := ts.Value(pretenderKey{}).(*pretender)
 	running.stop()
 	ln, err := net.Listen("unix", path)
 	ts.Check(err)
-	var upgraded atomic.Bool
+	var upgraded sync.Map // names of nodes
 	answers := http.NewServeMux()
-	answers.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		if upgraded.Load() {
+	answers.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		if _, is := upgraded.Load(r.FormValue("node")); is {
 			io.WriteString(w, after)
 		} else {
 			io.WriteString(w, before)
 		}
 	})
-	answers.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, _ *http.Request) {
-		if strings.Contains(upgrade, `"error"`) {
+	answers.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		node := r.FormValue("node")
+		answer := cmp.Or(ownUpgrade[node], upgrade)
+		if strings.Contains(answer, `"error"`) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		} else {
-			upgraded.Store(true)
+			upgraded.Store(node, true)
 		}
-		io.WriteString(w, upgrade)
+		io.WriteString(w, answer)
 	})
 	running.server = &http.Server{Handler: answers}
 	running.serving.Go(func() { running.server.Serve(ln) })
@@ -206,7 +214,8 @@ func pretend(ts *testscript.TestScript, _ bool, args []string) {
 
 // answerFrom answers at the control channel from a file until the end of the script or the next
 // «pretend» or «answer»: answer FILE, with lines of a method, a path, a status and what is
-// answered. What no line is about is not found.
+// answered. The path of a request to another node begins with its name: /web2/v1/status.
+// What no line is about is not found.
 func answerFrom(ts *testscript.TestScript, _ bool, args []string) {
 	answers := http.NewServeMux()
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
@@ -223,7 +232,12 @@ func answerFrom(ts *testscript.TestScript, _ bool, args []string) {
 	running.stop()
 	ln, err := net.Listen("unix", ts.Getenv("PNS4ONES_CONTROL"))
 	ts.Check(err)
-	running.server = &http.Server{Handler: answers}
+	running.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if node := r.URL.Query().Get("node"); node != "" {
+			r.URL.Path = "/" + node + r.URL.Path
+		}
+		answers.ServeHTTP(w, r)
+	})}
 	running.serving.Go(func() { running.server.Serve(ln) })
 	ts.Defer(running.stop)
 }

@@ -11,8 +11,15 @@ import (
 	"github.com/pns4ones/pns4ones/tui/say"
 )
 
-// printJSON writes an object of the control channel as it is.
+// printJSON writes an object of the control channel as it is; of one node of several it is
+// the answer beside the node's name.
 func (p *program) printJSON(object any) error {
+	if p.node != "" {
+		object = struct {
+			Node   string `json:"node"`
+			Answer any    `json:"answer"`
+		}{p.node, object}
+	}
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(object)

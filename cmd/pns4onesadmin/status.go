@@ -18,7 +18,7 @@ import (
 func (p *program) statusCommand() *cobra.Command {
 	var byApp, watch bool
 	var span time.Duration
-	var ref string
+	var ref, node string
 	cmd := p.command("status", nil, func(cmd *cobra.Command, _ []string) error {
 		past := cmd.Flags().Changed("history") || ref != ""
 		if !cmd.Flags().Changed("history") {
@@ -27,22 +27,24 @@ func (p *program) statusCommand() *cobra.Command {
 		switch {
 		case past && byApp:
 			return wrongUsage("admin.apps_or_history")
+		case watch && node == allNodes:
+			return wrongUsage("admin.watch_one_node")
 		case span < time.Second || span > 24*time.Hour:
 			return wrongUsage("admin.history_span")
 		}
-		return p.withDaemon(func(client *control.Client) error {
-			if past && !watch {
-				return p.history(cmd.Context(), client, ref, span)
+		return p.withNode(node, func(client *control.Client) error {
+			show := func(ctx context.Context, p *program, _ int) error {
+				return p.eachNode(ctx, client, node, func(p *program, client *control.Client) error {
+					if past {
+						return p.history(ctx, client, ref, span)
+					}
+					return p.status(ctx, client, byApp)
+				})
 			}
-			if !watch {
-				return p.status(cmd.Context(), client, byApp)
+			if watch {
+				return p.watch(cmd.Context(), show)
 			}
-			return p.watch(cmd.Context(), func(ctx context.Context, p *program, _ int) error {
-				if past {
-					return p.history(ctx, client, ref, span)
-				}
-				return p.status(ctx, client, byApp)
-			})
+			return show(cmd.Context(), p, 0)
 		})
 	})
 	cmd.Flags().BoolVar(&byApp, "apps", false, p.text.T("admin.flag_by_app"))
@@ -50,6 +52,7 @@ func (p *program) statusCommand() *cobra.Command {
 	cmd.Flags().StringVar(&ref, "app", "", p.text.T("admin.flag_history_app"))
 	cmd.RegisterFlagCompletionFunc("app", p.completeApps)
 	cmd.Flags().BoolVar(&watch, "watch", false, p.text.T("admin.flag_watch"))
+	p.nodeFlag(cmd, &node, true)
 	return withForms(cmd, formWide)
 }
 
@@ -66,6 +69,7 @@ func (p *program) status(ctx context.Context, client *control.Client, byApp bool
 	if p.json {
 		return p.printJSON(status)
 	}
+	p.heading()
 	p.printBlock(p.statusFields(status))
 	if byApp {
 		fmt.Fprintln(p.stdout)

@@ -22,31 +22,46 @@ const (
 // runs, waits until one of the two reports what came of it, and fails unless every
 // session is served.
 func (p *program) upgradeCommand() *cobra.Command {
-	return p.command("upgrade", nil, func(cmd *cobra.Command, _ []string) error {
-		return p.withDaemon(func(client *control.Client) error {
+	var node string
+	cmd := p.command("upgrade", nil, func(cmd *cobra.Command, _ []string) error {
+		return p.withNode(node, func(client *control.Client) error {
 			client.OnVersion = nil // which version takes over from which is the result
-			before, err := client.Status(cmd.Context())
-			if err != nil {
-				return err
+			if node == allNodes {
+				return p.upgradeAll(cmd.Context(), client)
 			}
-			id, err := client.Upgrade(cmd.Context())
-			if err != nil {
-				return err
-			}
-			after, err := awaitOutcome(cmd.Context(), client, before, id, upgradeTimeout, upgradeSilence)
-			if err != nil {
-				return err
-			}
-			if err := upgradeFailure(before, after, id); err != nil {
-				return err
-			}
-			p.sayUpgraded(before, after, id)
-			if p.json {
-				return p.printJSON(after)
-			}
-			return nil
+			_, err := p.upgrade(cmd.Context(), client)
+			return err
 		})
 	})
+	p.nodeFlag(cmd, &node, true)
+	return cmd
+}
+
+// upgrade upgrades one daemon. It returns how many sessions that must have now.
+func (p *program) upgrade(ctx context.Context, client *control.Client) (sessions int, err error) {
+	before, err := client.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	id, err := client.Upgrade(ctx)
+	if err != nil {
+		return 0, err
+	}
+	after, err := awaitOutcome(ctx, client, before, id, upgradeTimeout, upgradeSilence)
+	if err != nil {
+		return 0, err
+	}
+	if err := upgradeFailure(before, after, id); err != nil {
+		return 0, err
+	}
+	p.sayUpgraded(before, after, id)
+	if p.json {
+		err = p.printJSON(after)
+	}
+	if record := recordOf(after, id); record != nil {
+		return record.Sessions, err // without those that were closed, for their key had ended
+	}
+	return before.Sessions, err
 }
 
 // awaitOutcome waits, at most so long, until a daemon reports what came of the upgrade
