@@ -142,6 +142,10 @@ func TestWhoIsDroppedFirstWhenTheMemoryIsFull(t *testing.T) {
 		s.Publish(appID, toUser("large"), filled(1000))
 	}
 	s.blocked()
+	s.SetLimits(sizeBound(s.Stats().QueueMemory.Bytes)) // it is full, and not too full
+	if got, want := s.users(), "small large idle shared1 shared2 shared3 shared4 away1 away2"; got != want {
+		t.Fatalf("with as much memory as is taken, there are %s, want %s", got, want)
+	}
 	for _, left := range []string{
 		"small large idle shared1 shared2 shared3 shared4 away2",
 		"small large idle shared1 shared2 shared3 shared4",
@@ -271,8 +275,8 @@ func TestAConnectedSessionOfWhichMostIsKeptIsForgotten(t *testing.T) {
 	t.Parallel()
 	s := start(t, hub.Options{Limits: sizeBound(1 << 40)})
 	a, b := s.addin("ann"), s.addin("bob")
+	b.connect() // of two that take the same the older one would go
 	a.connect()
-	b.connect()
 	s.Publish(appID, toUser("ann"), filled(10_000))
 	s.Publish(appID, toUser("bob"), filled(1000))
 	eventually(t, "both are written", func() bool { return s.Stats().Delivered == 2 })

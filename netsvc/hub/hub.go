@@ -295,7 +295,8 @@ func (h *Hub) revoke(old, current []*key) (closed int) {
 	}
 	any := false
 	for k := range gone {
-		any = any || k.sessions.Load() > 0
+		// Those that are away do not count, and end only with their app.
+		any = any || k.sessions.Load() > 0 || k.tenant.removed.Load()
 	}
 	if !any {
 		return 0

@@ -59,7 +59,12 @@ func TestAConnectionMayChangeInAFrame(t *testing.T) {
 			ann.breaks()
 			s.Publish(appID, toUser("ann"), topic("1"))
 			s.inFrame(plain, large)
+			s.Publish(appID, toUser("carl"), topic("0")) // which ends with carl
 			ann.takes(plain)
+			page, _ := s.Sessions(hub.Query{UserID: "ann"})
+			if got, least := page.Sessions[0].Queued, 1<<20; got < least {
+				s.t.Errorf("%d bytes wait for ann, without the rest of the frame", got)
+			}
 			if n := s.Stats().Resumed; n != 1 {
 				s.t.Errorf("%d came back", n)
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -176,5 +177,38 @@ func TestTheLastTurnsAreBounded(t *testing.T) {
 	}
 	if oldest, newest := all.ended[key(0)].turn, all.ended[key(maxDetached)].turn; oldest != 0 || newest != 2 {
 		t.Errorf("the turns are %d of the oldest, and %d of the newest", oldest, newest)
+	}
+}
+
+// TestAsManyAreRememberedAsMayBe away; the one that has been away longest makes room for the next.
+func TestAsManyAreRememberedAsMayBe(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	leaves := func(n int) {
+		s := &session{id: p.lastID.Add(1), conn: goneConn{remote: new(net.TCPAddr)}, since: time.Now().UnixNano()}
+		p.mu.Lock()
+		p.sessions[s.id] = s
+		p.mu.Unlock()
+		said := &wire.Attributes{Session: fmt.Sprintf("%022d", n), Turn: 1}
+		r := newRegistration(s, p.key, strconv.Itoa(n), "", said)
+		if _, err := p.Hub.enterRemembered(s, r, infobaseKey{"app", "ib"}, said); err != nil {
+			t.Fatal(err)
+		}
+		p.closeSession(s, closedByPeer)
+	}
+	for n := range maxDetached {
+		leaves(n)
+	}
+	if n := p.Stats().Detached; n != maxDetached {
+		t.Fatalf("%d are remembered of %d", n, maxDetached)
+	}
+	leaves(maxDetached)
+	if n := p.Stats().Detached; n != maxDetached {
+		t.Errorf("%d are remembered of one more", n)
+	}
+	for n, want := range map[int]int{0: 0, 1: 1, maxDetached - 1: 1, maxDetached: 1} {
+		if got := p.publish(strconv.Itoa(n)); got != want {
+			t.Errorf("a message for number %d reached %d", n, got)
+		}
 	}
 }

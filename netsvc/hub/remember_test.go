@@ -229,14 +229,17 @@ func TestASessionIsForgottenWhenItsWindowEnds(t *testing.T) {
 func TestWhatIsKeptIsMadeAnewUnderAnotherKey(t *testing.T) {
 	t.Parallel()
 	s := start(t, hub.Options{Limits: lasting})
-	a := s.addin("ann")
+	a, b := s.addin("ann"), s.addin("bob")
 	a.connect()
+	b.connect()
 	s.send("1", "2")
 	a.gets("1")
 	a.breaks()
 	s.send("3")
 	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
-	s.SetApp(appID, []hub.Key{next})
+	if n := s.SetApp(appID, []hub.Key{next}); n != 1 {
+		t.Errorf("%d sessions ended with their key, and not the one that is connected", n)
+	}
 	if n := s.Stats().Detached; n != 1 {
 		t.Fatalf("%d detached sessions stayed when their key ended", n)
 	}

@@ -308,8 +308,13 @@ func TestAConnectionMayBecomeThatOfNobodyWhoIsRemembered(t *testing.T) {
 	a.connect()
 	s.send("1")
 	a.gets("1")
+	eventually(t, "it is accounted for", func() bool { return s.Stats().Delivered == 1 })
+	before := s.Stats().QueueMemory.Bytes
 	a.say(s.registers(wire.Registration{AppID: appID, IbID: "ib", UserID: "bob"}, wire.Attributes{}))
 	plain.conn = a.conn
+	if away := s.Stats().QueueMemory.Bytes; away != before+1024 {
+		t.Errorf("%d bytes were taken, and %d when it is away", before, away)
+	}
 	if reach := s.Send(appID, toAll("ib"), topic("2")); reach != (hub.Reach{Sessions: 2, Waiting: 1}) {
 		t.Errorf("a message reached %+v", reach)
 	}
@@ -317,8 +322,13 @@ func TestAConnectionMayBecomeThatOfNobodyWhoIsRemembered(t *testing.T) {
 	if total, _ := s.AppSessions(appID); total != 1 {
 		t.Errorf("the app has %d sessions", total)
 	}
+	eventually(t, "it is accounted for", func() bool { return s.Stats().Delivered == 2 })
+	before = s.Stats().QueueMemory.Bytes
 	plain.conn.Close()
 	eventually(t, "that has ended", func() bool { return s.Stats().Sessions == 0 })
+	if after := s.Stats().QueueMemory.Bytes; after != before {
+		t.Errorf("%d bytes were taken, and %d without the one of which nothing is kept", before, after)
+	}
 	a.connect()
 	a.gets("2")
 }
@@ -369,7 +379,13 @@ func TestASessionWhoseAppIsGoneIsForgotten(t *testing.T) {
 	}
 	closedGently(t, here.conn)
 	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
-	if st := s.Stats(); st.Sessions != 0 || st.Detached != 0 || st.Closed["key_revoked"] != 2 {
+	away.connect()
+	away.breaks()
+	if n := s.RemoveApp(appID); n != 1 {
+		t.Errorf("%d sessions ended when nobody was connected", n)
+	}
+	s.SetApp(appID, []hub.Key{{Generation: 1, Secret: s.key}})
+	if st := s.Stats(); st.Sessions != 0 || st.Detached != 0 || st.Closed["key_revoked"] != 3 {
 		t.Errorf("%+v", st)
 	}
 	away.connect()
