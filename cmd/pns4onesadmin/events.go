@@ -68,23 +68,20 @@ func (p *program) events(ctx context.Context, client *control.Client, w wantedEv
 		}
 		w.query.AppID = a.ID
 	}
-	if len(w.query.Kinds) == 0 && !p.json {
-		// A line each second hides what a person is waiting for.
-		for _, kind := range control.EventKinds() {
-			if kind != control.EventStatistics {
-				w.query.Kinds = append(w.query.Kinds, kind)
-			}
-		}
-	}
+	// A line each second hides what a person is waiting for. It is left out here, for a daemon of
+	// an older version refuses kinds that it does not know.
+	quiet := len(w.query.Kinds) == 0 && !p.json
 	words := p.words(apps)
 	if !w.once && !p.json {
 		p.say("admin.following_events")
 	}
 	return client.Events(ctx, w.query, !w.once, func(e control.Event) error {
-		if p.json {
+		switch {
+		case p.json:
 			return p.printJSON(e)
-		}
-		if e.Change != "" {
+		case quiet && e.Event == control.EventStatistics:
+			return nil
+		case e.Change != "":
 			words.Titles[e.AppID] = e.Title
 		}
 		_, err := fmt.Fprintln(p.stdout, formatTime(e.Time)+"  "+words.Event(e))

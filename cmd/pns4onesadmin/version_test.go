@@ -45,12 +45,7 @@ func TestSaysOnceThatTheDaemonIsOfAnotherVersion(t *testing.T) {
 // the test. It returns where its control channel is.
 func answerAs(t *testing.T, version string) (path string) {
 	t.Helper()
-	path = sockettest.Path(t)
-	ln, err := socket.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return answerWith(t, func(w http.ResponseWriter, r *http.Request) {
 		if version != "" {
 			w.Header().Set(control.VersionHeader, version)
 		}
@@ -59,7 +54,19 @@ func answerAs(t *testing.T, version string) (path string) {
 			return
 		}
 		io.WriteString(w, "{}")
-	})}
+	})
+}
+
+// answerWith is a daemon that answers with handle until the end of the test. It returns where
+// its control channel is.
+func answerWith(t *testing.T, handle http.HandlerFunc) (path string) {
+	t.Helper()
+	path = sockettest.Path(t)
+	ln, err := socket.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handle}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	t.Cleanup(func() {
