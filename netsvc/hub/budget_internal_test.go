@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +36,26 @@ func TestItIsSaidOnceThatSessionsAreDropped(t *testing.T) {
 	said := regexp.MustCompile(`sessions are dropped|again|dropped=\d+`).FindAllString(log.String(), -1)
 	if want := []string{"sessions are dropped", "again", "dropped=3", "sessions are dropped"}; !slices.Equal(said, want) {
 		t.Errorf("it is said %q, want %q, in\n%s", said, want, log.String())
+	}
+}
+
+// TestItIsSaidHowManyWereForgotten, when it is over.
+func TestItIsSaidHowManyWereForgotten(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	p := newPacketless(t)
+	p.logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s, _ := p.connection()
+	if err := p.enterRemembered(s, "ann", 1); err != nil {
+		t.Fatal(err)
+	}
+	p.closeSession(s, closedByPeer)
+	limits := *p.limits.Load()
+	limits.QueueMemory = 1
+	p.SetLimits(limits)
+	p.sayEnough(time.Now().Add(quiet))
+	if !strings.Contains(log.String(), "dropped=0 forgotten=1") {
+		t.Errorf("it is said:\n%s", log.String())
 	}
 }
 

@@ -293,6 +293,16 @@ func TestAConnectedSessionOfWhichMostIsKeptIsForgotten(t *testing.T) {
 	}
 }
 
+// TestWhatALostConnectionTakesIsNoticed though nobody publishes anything: being away takes memory.
+func TestWhatALostConnectionTakesIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: sizeBound(1000)})
+	a := s.addin("ann")
+	a.connect()
+	a.conn.Close()
+	eventually(t, "it is forgotten", func() bool { return s.Stats().QueueMemory.Forgotten == 1 })
+}
+
 func TestAnotherHubCountsTheSame(t *testing.T) {
 	t.Parallel()
 	first, served := open(t, hub.Options{Limits: sizeBound(1 << 40)})

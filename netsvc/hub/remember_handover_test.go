@@ -61,6 +61,7 @@ func TestAllThatIsRememberedIsHandedOver(t *testing.T) {
 	closedGently(t, ended.conn)
 
 	bytes := first.Stats().QueueMemory.Bytes
+	sessions, _ := first.AppSessions(appID)
 	state := handOver(t, first, served)
 	said := make(map[string]bool) // fields that say something
 	for i := range state.Memories.Memories {
@@ -91,10 +92,24 @@ func TestAllThatIsRememberedIsHandedOver(t *testing.T) {
 		}
 	}
 	before := remembered(state)
+	for id, was := range before {
+		for _, at := range was.times {
+			if at > 0 || at < -patience {
+				t.Errorf("%s: what has just happened was %v ago", id, -at)
+			}
+		}
+	}
 
 	second, _ := successorWith(t, state, limits, hub.Key{Generation: 1, Secret: first.key})
 	if n := second.Stats().QueueMemory.Bytes; n != bytes {
 		t.Errorf("%d bytes were taken, and now %d", bytes, n)
+	}
+	if n, _ := second.AppSessions(appID); n != sessions {
+		t.Errorf("the app had %d sessions, and has %d", sessions, n)
+	}
+	page, _ := second.Sessions(hub.Query{UserID: "away"})
+	if one := page.Sessions[0]; one.Host != "ws-17" || len(one.Groups) != 1 || one.Groups[0] != "staff" {
+		t.Errorf("it says of itself %+v", one)
 	}
 	after := remembered(journey(t, second.HandOver()))
 	if len(after) != len(before) {
@@ -193,5 +208,97 @@ func TestWhoIsAwayLongestIsForgottenFirst(t *testing.T) {
 			t.Errorf("there are %s, want %s", got, want)
 		}
 		second.SetLimits(sizeBound(second.Stats().QueueMemory.Bytes - 1))
+	}
+}
+
+// TestOneWhoseConnectionDidNotComeIsAwaySinceThen: its window begins with the process that takes over.
+func TestOneWhoseConnectionDidNotComeIsAwaySinceThen(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	a := first.addin("ann")
+	a.connect()
+	first.send("1")
+	state := handOver(t, first, served)
+	state.Sessions[0].Conn = nil
+	second, became := successorWith(t, state, lasting, hub.Key{Generation: 1, Secret: first.key})
+	page, _ := second.Sessions(hub.Query{})
+	if became.Missing != 1 || len(page.Sessions) != 1 {
+		t.Fatalf("%+v, listed: %+v", became, page.Sessions)
+	}
+	if away := time.Since(page.Sessions[0].Away); away < 0 || away > patience {
+		t.Errorf("it is away for %v", away)
+	}
+	second.listens()
+	a.s = second
+	a.connect()
+	a.gets("1")
+}
+
+// TestWhatIsSentAgainStaysSoInAnotherProcess: it is not delivered again, and does not count to the queue.
+func TestWhatIsSentAgainStaysSoInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	limits := lasting
+	limits.QueueBytes, limits.WriteTimeout = 1, time.Hour
+	first, served := open(t, hub.Options{Limits: limits})
+	a := first.addin("ann")
+	a.connect()
+	for n, text := range []string{"1", "2"} {
+		first.send(text)
+		a.gets(text)
+		eventually(t, "it is accounted for", func() bool { return first.Stats().Delivered == uint64(n+1) })
+	}
+	a.received = 0
+	a.breaks()
+	l := first.piped()
+	a.conn = l.say(first, a.packet(wire.ModeOpen)) // and nothing is read
+	a.opened = a.turn
+	first.blocked()
+	l.end()
+
+	limits.QueueBytes = 2 * len(first.key.AppendFrame(nil, topic("3").AppendJSON(nil)))
+	state := handOver(t, first, served)
+	state.Sessions[0].Conn.SetDeadline(time.Time{}) // as a connection has none that comes from another process
+	second, _ := successorWith(t, state, limits, hub.Key{Generation: 1, Secret: first.key})
+	second.blocked()
+	second.send("3", "4")
+	a.gets("1", "2", "3", "4")
+	eventually(t, "all is written", func() bool {
+		page, _ := second.Sessions(hub.Query{})
+		return page.Sessions[0].Queued == 0
+	})
+	if page, _ := second.Sessions(hub.Query{}); page.Sessions[0].Delivered != 4 {
+		t.Errorf("of four messages %d were delivered", page.Sessions[0].Delivered)
+	}
+}
+
+// TestResumeBytesBoundWhatIsKeptInAnotherProcess together with what was kept in the first one.
+func TestResumeBytesBoundWhatIsKeptInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	limits := lasting
+	limits.ResumeBytes = 200_000
+	first, served := open(t, hub.Options{Limits: limits})
+	a := first.addin("ann")
+	a.connect()
+	text := strings.Repeat("x", 10_000)
+	sends := func(s *service, messages, all int) {
+		for range messages {
+			s.send(text)
+			a.gets(text)
+		}
+		eventually(t, "they are accounted for", func() bool {
+			page, _ := s.Sessions(hub.Query{})
+			return page.Sessions[0].Delivered == uint64(all)
+		})
+	}
+	sends(first, 15, 15)
+	second, _ := successorWith(t, handOver(t, first, served), limits, hub.Key{Generation: 1, Secret: first.key})
+	second.listens()
+	a.s = second
+	sends(second, 15, 30)
+	a.received = 0
+	a.breaks()
+	a.connect()
+	if n := second.Stats().Missed; n != 30-19 { // a frame is more than its message
+		t.Errorf("%d messages are kept no longer", n)
 	}
 }

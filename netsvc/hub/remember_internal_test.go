@@ -150,7 +150,7 @@ func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
 	if err := p.enterRemembered(second, "ann", 2); err != nil {
 		t.Fatal(err)
 	}
-	f := &frame{key: p.key, delivery: begin(0), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
+	f := p.frame()
 	became, reached := p.offer(collected, f, new(publication), 1<<20)
 	f.delivery.counted(1, f.memory(), p.budget)
 	if became != wakeable || reached != second {
@@ -161,6 +161,75 @@ func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
 	if _, err := io.ReadFull(peer, got); err != nil || !bytes.Equal(got, f.bytes) {
 		t.Errorf("%d bytes arrive: %v", len(got), err)
 	}
+}
+
+// frame is what is published, under the key that was in force before all others.
+func (p *packetless) frame() *frame {
+	return &frame{key: p.key, delivery: begin(0), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
+}
+
+// TestAMessageForASessionThatComesBackMeanwhileIsUnderItsKey, and what was made anew for nothing takes no memory.
+func TestAMessageForASessionThatComesBackMeanwhileIsUnderItsKey(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	first, _ := p.connection()
+	second, peer := p.connection()
+	if err := p.enterRemembered(first, "ann", 1); err != nil {
+		t.Fatal(err)
+	}
+	collected := first.registered()
+	under := *p
+	secret, err := wire.ParseClientKey(base64.StdEncoding.EncodeToString(append([]byte{32, 0, 0, 0, 16, 0, 0, 0, 1},
+		make([]byte, 47)...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SetApp("app", []Key{{2, secret}, {1, p.key.Secret}})
+	under.key = p.app("app").inForce()[0]
+	if err := under.enterRemembered(second, "ann", 2); err != nil {
+		t.Fatal(err)
+	}
+	f := p.frame()
+	if became, _ := p.offer(collected, f, new(publication), 1<<20); became != wakeable {
+		t.Fatalf("the message is not queued: %d", became)
+	}
+	f.delivery.counted(1, f.memory(), p.budget)
+	p.flusherOf(second).push(second, alone)
+	peer.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if text, err := wire.ReadFrame(peer, secret, 1<<20); err != nil || string(text) != "{}" {
+		t.Errorf("%q arrives: %v", text, err)
+	}
+	p.closeSession(second, closedByPeer)
+	p.publish("ann")
+	before := p.Stats().QueueMemory.Bytes
+	f = p.frame()
+	if became, _ := p.offer(collected, f, new(publication), 1); became != overfull {
+		t.Errorf("the message is queued though it is too much: %d", became)
+	}
+	f.delivery.counted(0, f.memory(), p.budget)
+	if after := p.Stats().QueueMemory.Bytes; after != before {
+		t.Errorf("%d bytes were taken, and now %d", before, after)
+	}
+}
+
+// TestAMessageForWhoIsSomebodyElseMeanwhileReachesNobody: the connection has registered as another user since it was
+// collected, and is not remembered.
+func TestAMessageForWhoIsSomebodyElseMeanwhileReachesNobody(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	s, _ := p.connection()
+	if err := p.enterOnce(s, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	collected := s.registered()
+	if err := p.enterOnce(s, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	f := p.frame()
+	if became, reached := p.offer(collected, f, new(publication), 1<<20); became != notFor || reached != nil {
+		t.Errorf("a message for ann reached bob: %d", became)
+	}
+	f.delivery.counted(0, f.memory(), p.budget)
 }
 
 // TestTheLastTurnsAreBounded: of each session one is known, and of as many as may be away.
