@@ -107,6 +107,7 @@ func TestAnUpgradedNodeIsWaitedFor(t *testing.T) {
 		return string(text)
 	}
 	asked := status(0, control.NodeLive, control.NodeLive)
+	const bothLive = `"cluster":{"nodes":[{"state":"live"},{"state":"live"}]}`
 	for _, test := range []struct {
 		name, asked, upgraded string
 		en                    string // part of the message; empty: nothing is to be waited for
@@ -115,6 +116,10 @@ func TestAnUpgradedNodeIsWaitedFor(t *testing.T) {
 		{"more sessions", asked, status(5001, control.NodeLive, control.NodeLive), ""},
 		{"fewer sessions", asked, status(4999, control.NodeLive, control.NodeLive),
 			"live nodes: 2 of 2; sessions handed over: 5000, now: 4999"},
+		{"some have ended since", asked,
+			`{"sessions":4995,"detached":2,"closed":{"closed_by_peer":2,"goodbye":1},` + bothLive + `}`, ""},
+		{"some have ended since, and some are not there", asked,
+			`{"sessions":4995,"closed":{"closed_by_peer":4},` + bothLive + `}`, "now: 4999"},
 		{"the node sees one that is silent", asked, status(5000, control.NodeSilent, control.NodeLive),
 			"live nodes: 1 of 2"},
 		{"the others do not see the node", status(0, control.NodeLive, control.NodeMoving),

@@ -57,7 +57,7 @@ func (p *program) upgradeNode(ctx context.Context, client, on *control.Client, n
 }
 
 // awaitLive waits, at most so long, until both the daemon that is asked and the upgraded
-// node, which answers for itself, see so many nodes live, and the latter has that many
+// node, which answers for itself, see so many nodes live, and the latter accounts for that many
 // sessions: what others were told of a node may be from before.
 func awaitLive(ctx context.Context, client, on *control.Client, nodes, sessions int, atMost time.Duration) error {
 	late := time.NewTimer(atMost)
@@ -70,7 +70,7 @@ func awaitLive(ctx context.Context, client, on *control.Client, nodes, sessions 
 		if err == nil {
 			upgraded, err = on.Status(ctx)
 		}
-		if err == nil && upgraded.Sessions >= sessions && min(live(here), live(upgraded)) >= nodes {
+		if err == nil && accountedFor(upgraded) >= sessions && min(live(here), live(upgraded)) >= nodes {
 			return nil
 		}
 		select {
@@ -82,9 +82,19 @@ func awaitLive(ctx context.Context, client, on *control.Client, nodes, sessions 
 				return err
 			}
 			return failure("admin.upgrade_not_live", "N", int(atMost.Seconds()), "live", min(live(here), live(upgraded)),
-				"all", nodes, "before", sessions, "after", upgraded.Sessions)
+				"all", nodes, "before", sessions, "after", accountedFor(upgraded))
 		}
 	}
+}
+
+// accountedFor counts the sessions that a new process has, and those that have ended or lost
+// their connection since it began: people go home while nodes are upgraded.
+func accountedFor(s control.Status) int {
+	n := s.Sessions + s.Detached
+	for _, closed := range s.Closed {
+		n += int(closed)
+	}
+	return n
 }
 
 // live counts the live nodes that a daemon sees, itself among them.
