@@ -20,13 +20,6 @@ import (
 
 func TestMain(m *testing.M) { testsessions.Main(m) }
 
-// remembering has a hub remember sessions, as the service does by default.
-func remembering() hub.Options {
-	return hub.Options{Limits: hub.Limits{
-		PeerTimeout: 5 * time.Minute, ResumeWindow: 2 * time.Minute, ResumeBytes: 64 << 10,
-	}}
-}
-
 // clients starts a process with that many sessions and returns when all are registered.
 // They are like those of newer add-ins or, without attributes, of the released ones.
 func (s *service) clients(b *testing.B, count int, attributes bool) {

@@ -42,9 +42,6 @@ type asking struct {
 	taken     bool // the session goes on here; read by the registration's goroutine, which set it
 }
 
-// ready reports whether the other nodes have answered.
-func (a *asking) ready() bool { return a.result != nil }
-
 // line returns that of a memory, which is made now if it has none. o is the outbox that has
 // the memory.
 func (o *outbox) line() *line {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -222,10 +221,7 @@ type node struct {
 }
 
 // nodes know each other. What one posts all get at once.
-type nodes struct {
-	mu  sync.Mutex
-	all []*node
-}
+type nodes struct{ all []*node }
 
 func startNodes(t *testing.T, count int) *nodes {
 	all := new(nodes)

@@ -206,7 +206,7 @@ func (c *Conn) breakOff(why error, told string) {
 
 // take takes a frame of this stream.
 func (c *Conn) take(f frame) {
-	answer, why, told := c.takeFrame(f)
+	answer, told, why := c.takeFrame(f)
 	switch {
 	case why != nil && told != "":
 		c.breakOff(why, told)
@@ -219,11 +219,11 @@ func (c *Conn) take(f frame) {
 
 // takeFrame notes what a frame says. It returns what is to be answered, nil being nothing, or
 // why the stream is over, and what the other side is to be told of that if it does not know.
-func (c *Conn) takeFrame(f frame) (answer *frame, why error, told string) {
+func (c *Conn) takeFrame(f frame) (answer *frame, told string, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failure != nil || c.closed {
-		return nil, nil, ""
+		return nil, "", nil
 	}
 	c.heard = time.Now()
 	defer c.changed.Broadcast()
@@ -231,16 +231,16 @@ func (c *Conn) takeFrame(f frame) (answer *frame, why error, told string) {
 	case frameData:
 		end := f.offset + uint64(len(f.rest))
 		if f.offset != c.got {
-			return nil, ErrLost, endLost
+			return nil, endLost, ErrLost
 		}
 		if end < f.offset || end > c.allowed {
-			return nil, errors.New(endOverflow), endOverflow
+			return nil, endOverflow, errors.New(endOverflow)
 		}
 		c.in.Write(f.rest)
 		c.got = end
 	case frameState, frameRenew:
 		if f.offset > c.got {
-			return nil, ErrLost, endLost
+			return nil, endLost, ErrLost
 		}
 		c.may = max(c.may, f.may)
 		if f.kind == frameRenew {
@@ -248,14 +248,14 @@ func (c *Conn) takeFrame(f frame) (answer *frame, why error, told string) {
 		}
 	case frameEnd:
 		if why := string(f.rest[:min(len(f.rest), maxReasonBytes)]); why != "" {
-			return nil, errors.New(why), ""
+			return nil, "", errors.New(why)
 		}
 		if f.offset != c.got {
-			return nil, ErrLost, ""
+			return nil, "", ErrLost
 		}
-		return nil, io.EOF, ""
+		return nil, "", io.EOF
 	}
-	return answer, nil, ""
+	return answer, "", nil
 }
 
 // look is what is done for the stream once a second.

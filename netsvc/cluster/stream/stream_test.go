@@ -480,7 +480,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		n.bToA.change(func(w *way) { w.loses = nil })
 		// With one less there is room again.
 		opened[0].Close()
-		if c, err = n.a.Open(web2, nil); err != nil {
+		if _, err = n.a.Open(web2, nil); err != nil {
 			t.Errorf("after one was closed: %v", err)
 		}
 	})
