@@ -17,8 +17,11 @@ var (
 	nodeName    = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 )
 
+// AllNodes is no name of a node: administrators call all of them so.
+const AllNodes = "all"
+
 // IsNodeName reports whether a node of a cluster can have that name.
-func IsNodeName(name string) bool { return nodeName.MatchString(name) }
+func IsNodeName(name string) bool { return nodeName.MatchString(name) && name != AllNodes }
 
 // natsSetting is a list of NATS servers, which may have a user and a password or a token in
 // them.

@@ -67,7 +67,7 @@ func TestNamesOfTheClusterHaveAForm(t *testing.T) {
 		{"cluster_name", "", false}, {"cluster_name", "a\n", false},
 		{"cluster_node", "web-1", true}, {"cluster_node", strings.Repeat("a", 63), true},
 		{"cluster_node", strings.Repeat("a", 64), false}, {"cluster_node", "web_1", false}, {"cluster_node", "web1.lan", false},
-		{"cluster_node", "", true},
+		{"cluster_node", "", true}, {"cluster_node", "all", false}, {"cluster_node", "all-1", true},
 		{"cluster_wait", "100ms", true}, {"cluster_wait", "10s", true}, {"cluster_wait", "99ms", false},
 		{"cluster_wait", "11s", false},
 		{"cluster_replicas", "0", true}, {"cluster_replicas", "5", true}, {"cluster_replicas", "6", false},

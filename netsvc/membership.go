@@ -250,21 +250,42 @@ func (m *membership) takeStay() *stay {
 	return st
 }
 
-// rejoin goes on with the node after a hand-over that failed, with messages at once; keep
-// sees to the apps. One that has left enters the cluster again.
-func (m *membership) rejoin() {
+// resume goes on to keep the apps of a node that was taken back.
+func (m *membership) resume(ctx context.Context, st *stay) error {
+	select {
+	case <-st.stopped:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	st.stopped = make(chan struct{})
+	if err := st.keepApps(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	left := m.left
+	m.moving = nil
+	if !left {
+		m.stay, m.failed = st, nil
+	}
+	m.mu.Unlock()
+	if left { // meanwhile
+		st.end()
+	}
+	return nil
+}
+
+// dismiss ends this process's part in a node that has moved.
+func (m *membership) dismiss() {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
-	m.left = false
 	st := m.moving
+	m.moving = nil
 	m.mu.Unlock()
 	if st != nil {
-		st.node.TakeBack()
-		m.server.node.Store(st.node)
+		st.node.Close() // without a goodbye
 	}
-	wake(m.wake)
 }
 
 // useKeys seals and opens with other keys from now on.

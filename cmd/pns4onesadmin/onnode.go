@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 // allNodes is what --node says for every node, one after the other.
-const allNodes = "all"
+const allNodes = config.AllNodes
 
 // nodeFlag gives a command the flag --node, which names the node that is to answer. Only
 // with all may it name every node.
