@@ -46,7 +46,8 @@ func (s *session) waits() bool {
 
 // state describes a frozen hub. Sessions are in the order of their numbers.
 func (h *Hub) state() *State {
-	saving := saving{keys: make(map[*key]int), frames: make(map[*frame]int), bytes: make(map[sealed]int), early: h.early}
+	saving := saving{keys: make(map[*key]int), frames: make(map[*frame]int), bytes: make(map[sealed]int), early: h.early,
+		numbers: make(map[int]uint64)}
 	saving.state.LastID = h.lastID.Load()
 	sessions := h.snapshot()
 	slices.SortFunc(sessions, func(a, b *session) int {
@@ -63,6 +64,8 @@ func (h *Hub) state() *State {
 		}
 		if s.out.memory != nil {
 			places[s] = len(saving.state.Sessions)
+		} else if s.number != 0 {
+			saving.numbers[len(saving.state.Sessions)] = s.number
 		}
 		saving.state.Sessions = append(saving.state.Sessions, saving.session(s))
 	}
@@ -142,6 +145,8 @@ type saving struct {
 	frames map[*frame]int
 	bytes  map[sealed]int
 	early  map[*session][]byte
+
+	numbers map[int]uint64 // SavedMemories.Numbers
 }
 
 // sealed is what frames have in common that are the same message under the same key: each

@@ -20,6 +20,9 @@ type SavedMemories struct {
 	Secrets  map[int]string `json:"secrets"` // of State.Keys, by place
 	Memories []SavedMemory  `json:"memories"`
 	Ended    []SavedEnd     `json:"ended"`
+
+	// Numbers for people of those in State.Sessions, by place, whose own have gone with remembered sessions.
+	Numbers map[int]uint64 `json:"numbers,omitempty"`
 }
 
 // SavedMemory is a remembered session.
@@ -67,10 +70,10 @@ type SavedEnd struct {
 // saveMemories adds the remembered sessions to a state. places are those of the connections.
 func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 	all := h.memories
-	if len(all.holders) == 0 && all.ends.Len() == 0 {
+	if len(all.holders) == 0 && all.ends.Len() == 0 && len(v.numbers) == 0 {
 		return
 	}
-	saved := &SavedMemories{At: time.Now().UnixNano(), Secrets: make(map[int]string)}
+	saved := &SavedMemories{At: time.Now().UnixNano(), Secrets: make(map[int]string), Numbers: v.numbers}
 	reveal := func(k *key) {
 		if k.Secret != nil {
 			saved.Secrets[v.key(k)] = k.Secret.Reveal()
@@ -128,6 +131,11 @@ func (saved *SavedMemories) whole(state *State) bool {
 			return false
 		}
 	}
+	for place := range saved.Numbers {
+		if place < 0 || place >= len(state.Sessions) {
+			return false
+		}
+	}
 	for i := range saved.Memories {
 		m := &saved.Memories[i]
 		if m.Place < -1 || m.Place >= len(state.Sessions) || (m.Place < 0) != (m.Session != nil) {
@@ -180,7 +188,6 @@ func (h *Hub) recall(t *taking) {
 			continue // its key has ended, or its app is gone
 		}
 		r := s.registration
-		s.lent = saved.ID != s.id // at some time, perhaps
 		key := memoryKey{r.infobase.infobaseKey, r.user, secret}
 		own := hold(s, key)
 		r.more.holder = own
@@ -199,6 +206,13 @@ func (h *Hub) recall(t *taking) {
 			h.counters.detached.Add(1)
 		}
 		h.budget.recount(s)
+	}
+	for place, number := range t.Memories.Numbers {
+		if s := t.sessions[place]; s != nil {
+			s.mu.Lock()
+			s.number = number
+			s.mu.Unlock()
+		}
 	}
 	for _, e := range t.Memories.Ended {
 		key := memoryKey{infobaseKey{e.AppID, e.IbID}, e.UserID, e.Session}

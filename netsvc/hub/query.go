@@ -299,11 +299,7 @@ func (s *session) matches(q *Query, key sortKey) (Place, bool) {
 		}
 	}
 	text, number := key(s, q)
-	id := s.id
-	if m := s.out.memory; m != nil {
-		id = m.id
-	}
-	return Place{text, number, q.Node, id}, true
+	return Place{text, number, q.Node, s.shown()}, true
 }
 
 // called is what people call a session's user and infobase.
@@ -335,7 +331,7 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 		return Session{}, s.closed, false
 	}
 	view = Session{
-		ID: s.id, AppID: r.infobase.app, IbID: r.infobase.ib, UserID: r.user, UserGroup: r.group,
+		ID: s.shown(), AppID: r.infobase.app, IbID: r.infobase.ib, UserID: r.user, UserGroup: r.group,
 		Addr: s.peer().String(), Since: time.Unix(0, s.since), Delivered: s.out.delivered, Bytes: s.out.bytes,
 		Queued: s.out.waiting(), KeyGeneration: r.key.Generation,
 	}
@@ -347,7 +343,7 @@ func (s *session) describe() (view Session, closed closeReason, registered bool)
 		view.LastDeliveryAt = time.Unix(0, s.out.lastDelivery)
 	}
 	if m := s.out.memory; m != nil {
-		view.ID, view.Since, view.Resumed, view.Missed = m.id, time.Unix(0, m.since), uint64(m.resumed), m.missed
+		view.Since, view.Resumed, view.Missed = time.Unix(0, m.since), uint64(m.resumed), m.missed
 		if s.out.state == outDetached {
 			view.Away, view.Waiting = *m.away, s.out.awaited()
 		}
@@ -390,10 +386,15 @@ func (h *Hub) CloseSession(id uint64, since time.Time) (Session, bool) {
 func (s *session) shownID() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.shown()
+}
+
+// shown is shownID for a caller that holds mu.
+func (s *session) shown() uint64 {
 	if m := s.out.memory; m != nil {
 		return m.id
 	}
-	return s.id
+	return cmp.Or(s.number, s.id)
 }
 
 // returned finds a session that has come back on another connection by its number.

@@ -169,7 +169,7 @@ func (h *Hub) acknowledge(s *session, r *registration, k infobaseKey, said *wire
 // remember begins to remember a session.
 func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes) error {
 	m := &memory{
-		id: h.numberOf(s), since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
+		id: s.shownID(), since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
 		written: said.Received,
 		limits:  &h.limits, buffer: h.capSendBuffer(s),
 	}
@@ -202,15 +202,6 @@ func (h *Hub) sayForgotten(s *session, said *wire.Attributes) {
 	now, _, _ := s.describe()
 	h.logSession("session comes back of which nothing is remembered, its numbers go on", &now,
 		slog.Uint64("received", said.Received))
-}
-
-// numberOf is the number of a session that begins on a connection: the connection's, unless that has gone with a
-// session which it had before.
-func (h *Hub) numberOf(s *session) uint64 {
-	if !s.lent {
-		return s.id
-	}
-	return h.lastID.Add(1)
 }
 
 // capSendBuffer bounds what the system holds of a connection whose frames are kept, for as much
@@ -383,8 +374,8 @@ func (h *Hub) leave(s *session) {
 	defer h.memories.mu.Unlock()
 	s.mu.Lock()
 	m, r := s.out.memory, s.registration
+	s.number = h.lastID.Add(1)
 	s.mu.Unlock()
-	s.lent = true
 	if m == nil {
 		return // it has come back elsewhere
 	}

@@ -302,3 +302,25 @@ func TestResumeBytesBoundWhatIsKeptInAnotherProcess(t *testing.T) {
 		t.Errorf("%d messages are kept no longer", n)
 	}
 }
+
+// TestNumbersThatDifferAreHandedOver: those of two sessions that began on one connection.
+func TestNumbersThatDifferAreHandedOver(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	a := first.addin("ann")
+	a.connect()
+	a.say(first.registers(wire.Registration{AppID: appID, IbID: "ib", UserID: "bob"}, wire.Attributes{}))
+	numbers := func(s *service) map[string]uint64 {
+		page, _ := s.Sessions(hub.Query{})
+		of := make(map[string]uint64)
+		for _, one := range page.Sessions {
+			of[one.UserID] = one.ID
+		}
+		return of
+	}
+	before := numbers(first)
+	second, _ := successorWith(t, handOver(t, first, served), lasting, hub.Key{Generation: 1, Secret: first.key})
+	if after := numbers(second); len(after) != 2 || after["ann"] == after["bob"] || !reflect.DeepEqual(after, before) {
+		t.Errorf("the numbers were %v, and are %v", before, after)
+	}
+}

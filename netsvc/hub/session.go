@@ -50,9 +50,12 @@ type session struct {
 	raw   syscall.RawConn // for writes that do not block; nil: not available
 	since int64           // Unix nanoseconds
 
+	// number is its number for people, guarded by mu, since id has gone with a session that it had
+	// before; 0: it has not.
+	number uint64
+
 	header  [2]byte     // of the packet being read
 	linked  bool        // it is in a flusher's list, which guards this
-	lent    bool        // its number has gone with a session that it had before; memories.mu guards this
 	waited  bool        // its registration had to, and it is pending no more; its own goroutine's
 	resting bool        // guarded by mu: it has no goroutine, and watch waits for what it sends
 	counted uint32      // guarded by mu: what out takes of the budget; see recount
