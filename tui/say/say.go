@@ -71,7 +71,7 @@ func (w Words) Seconds(s float64) string {
 	switch {
 	case s < 0.001:
 		return w.Text.T("live.microseconds", "n", w.Text.Number(fmt.Sprintf("%.0f", s*1e6)))
-	case s < 1:
+	case s < 0.9995: // else it is 1e+03 of them
 		return w.Text.T("live.milliseconds", "n", w.Text.Number(fmt.Sprintf("%.3g", s*1e3)))
 	}
 	return w.Text.T("live.seconds", "n", w.Text.Number(fmt.Sprintf("%.3g", s)))
