@@ -116,6 +116,9 @@ func (b *Bucket) isLive() bool {
 // once watches the bucket until that has to begin anew; the error says why.
 func (b *Bucket) once(ctx context.Context) error {
 	w, err := b.begin(ctx)
+	if ctx.Err() != nil && w == nil {
+		return ctx.Err() // the node leaves: that is no trouble to tell of
+	}
 	if err != nil {
 		err = b.why(err)
 		b.stand(err)
