@@ -206,7 +206,7 @@ func TestWritesNumbersForPeople(t *testing.T) {
 		w.Age(3*24*time.Hour + 5*time.Hour): "3 d 5 h", w.Age(time.Minute): "1 min 0 s", w.Age(0): "0 s",
 		w.Seconds(0.000285): "285 µs", w.Seconds(0.0042): "4.2 ms", w.Seconds(12.34): "12.3 s",
 		w.Seconds(0.9997): "1 s",
-		w.Bytes(512): "512 B", w.Bytes(1536): "1.5 KiB", w.Bytes(3 << 30): "3.0 GiB",
+		w.Bytes(512):      "512 B", w.Bytes(1536): "1.5 KiB", w.Bytes(3 << 30): "3.0 GiB",
 		words(locale.Russian).Bytes(5 << 20): "5.0 МиБ",
 	} {
 		if got != want {
