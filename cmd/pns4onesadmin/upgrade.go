@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,12 +45,17 @@ func (p *program) upgrade(ctx context.Context, client *control.Client) (sessions
 		return 0, err
 	}
 	id, err := client.Upgrade(ctx)
-	if err != nil {
+	var refusal *control.Error
+	unanswered := errors.As(err, &refusal) && refusal.Code == control.CodeNodeUnreachable
+	if err != nil && !unanswered { // a process of another node may end before its answer has left
 		return 0, err
 	}
 	after, err := awaitOutcome(ctx, client, before, id, upgradeTimeout, upgradeSilence)
 	if err != nil {
 		return 0, err
+	}
+	if unanswered {
+		id = newHandover(before, after)
 	}
 	if err := upgradeFailure(before, after, id); err != nil {
 		return 0, err
@@ -95,6 +101,15 @@ func awaitOutcome(ctx context.Context, client *control.Client, before control.St
 			return status, failure("admin.upgrade_late", "N", int(atMost.Seconds()), "pid", before.PID)
 		}
 	}
+}
+
+// newHandover is the id of the upgrade that a daemon reports after, and did not before; empty:
+// there is none.
+func newHandover(before, after control.Status) string {
+	if after.LastHandover == nil || recordOf(before, after.LastHandover.ID) != nil {
+		return ""
+	}
+	return after.LastHandover.ID
 }
 
 // recordOf is what the daemon reports of the upgrade with that id; nil: nothing.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,5 +184,30 @@ func TestTheNextNodeWaitsUntilAllAreLive(t *testing.T) {
 	defer asked.Unlock()
 	if !slices.Equal(upgraded, []string{"web1"}) {
 		t.Errorf("these were upgraded: %v", upgraded)
+	}
+}
+
+// The process of another node may hand its sessions over before its answer has left.
+func TestAnUpgradeWhoseAnswerIsLostIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	client := answeredBy(t, func(w http.ResponseWriter, r *http.Request) {
+		status := control.Status{PID: 1, Sessions: 3, LastHandover: &control.Handover{ID: "before", Done: true}}
+		switch {
+		case r.Method == http.MethodPost:
+			asked.Store(true)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, `{"error":{"code":"node_unreachable","message":"node web3: no more","node":"web3"}}`)
+			return
+		case asked.Load():
+			status.PID, status.LastHandover = 2, &control.Handover{ID: "this", Done: true, Sessions: 2, Revoked: 1}
+		}
+		json.NewEncoder(w).Encode(status)
+	})
+	var said strings.Builder
+	p := &program{text: locale.New(locale.English), stderr: &said}
+	sessions, err := p.upgrade(t.Context(), client)
+	if err != nil || sessions != 2 || !strings.Contains(said.String(), "Sessions handed over: 2") {
+		t.Errorf("%d sessions, %v, said:\n%s", sessions, err, &said)
 	}
 }
