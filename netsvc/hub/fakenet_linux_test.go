@@ -280,6 +280,13 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
+// unread is how many bytes of the send buffer have not left it.
+func (p *pipe) unread() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.sent)
+}
+
 // holds reports whether the send buffer has bytes of a frame, or may have.
 func (p *pipe) holds(start, size int) bool {
 	p.mu.Lock()

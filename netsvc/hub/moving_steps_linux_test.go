@@ -178,15 +178,16 @@ func (w *movingWorld) read(frames int) {
 	if k == nil {
 		return
 	}
-	for ; frames > 0 && len(k.sent) > 0; frames-- {
-		text, err := wire.ReadFrame(bytes.NewReader(k.sent[:w.frame]), modelKey(1), 1<<20)
+	for ; frames > 0 && k.unread() > 0; frames-- {
+		var frame []byte
+		k.set(func() { frame, k.sent = k.sent[:w.frame], k.sent[w.frame:] })
+		text, err := wire.ReadFrame(bytes.NewReader(frame), modelKey(1), 1<<20)
 		if err != nil {
 			w.fail("STREAM", "%v", err)
 		}
-		k.set(func() { k.sent = k.sent[w.frame:] })
 		w.accept(k, idOf(text))
 	}
-	if len(k.sent) == 0 && (k.over() || k.epoch != k.node.epoch) {
+	if k.unread() == 0 && (k.over() || k.epoch != k.node.epoch) {
 		w.say("client: end of stream on c%d", k.id)
 		c.conn, k.open = nil, false
 	}
@@ -443,7 +444,7 @@ func (w *movingWorld) quiesce() {
 			}
 		}
 		written := ok && has.Turn == k.turn && has.Connected && has.Waiting == 0
-		if written && k.admitted && !k.over() && len(k.sent) == 0 && quiet {
+		if written && k.admitted && !k.over() && k.unread() == 0 && quiet {
 			w.final(has)
 			return
 		}
