@@ -24,8 +24,8 @@ type Elsewhere interface {
 	Confirm(s moving.Session, turn uint64)
 }
 
-// AskElsewhere has the hub ask for remembered sessions. It is called before Serve, if ever.
-func (h *Hub) AskElsewhere(e Elsewhere) { h.elsewhere = e }
+// AskElsewhere has the hub ask for remembered sessions that register from now on.
+func (h *Hub) AskElsewhere(e Elsewhere) { h.elsewhere.Store(&e) }
 
 // waiting is a registration that cannot be put into force yet.
 type waiting struct {
@@ -59,7 +59,7 @@ func (h *Hub) wait(w *waiting) {
 		}
 		return
 	}
-	result, err := h.elsewhere.Ask(w.on.ctx, moving.Question{Session: w.key.named(), Claim: w.said})
+	result, err := (*h.elsewhere.Load()).Ask(w.on.ctx, moving.Question{Session: w.key.named(), Claim: w.said})
 	h.memories.mu.Lock()
 	defer h.memories.mu.Unlock()
 	own := h.memories.find(w.key)

@@ -87,8 +87,8 @@ type Hub struct {
 	memories *memories
 	budget   *budget
 	lastID   atomic.Uint64
-	// elsewhere are the other nodes; nil: there are none. It is set before there are sessions.
-	elsewhere Elsewhere
+	// elsewhere are the other nodes; nil: there are none.
+	elsewhere atomic.Pointer[Elsewhere]
 	// mostKeys is the greatest number of keys an app has had. A refused
 	// registration costs that many HMACs, whether its app exists or not.
 	mostKeys atomic.Int64

@@ -104,10 +104,12 @@ func (r *registration) attributes() *wire.Attributes {
 		Groups: r.groups()}
 }
 
-// groups are the names of the further groups.
+// groups are the names of the further groups. Their places are not looked at, for which the
+// shard's lock would have to be held.
 func (r *registration) groups() (names []string) {
-	for _, further := range r.further() {
-		names = append(names, further.name.Value())
+	further := r.further()
+	for i := range further {
+		names = append(names, further[i].name.Value())
 	}
 	return names
 }
@@ -122,7 +124,13 @@ func (r *registration) further() []furtherGroup {
 
 // inFurther reports whether a group is one of the further ones.
 func (r *registration) inFurther(group string) bool {
-	return slices.ContainsFunc(r.further(), func(further furtherGroup) bool { return further.name.Value() == group })
+	further := r.further()
+	for i := range further {
+		if further[i].name.Value() == group {
+			return true
+		}
+	}
+	return false
 }
 
 // place is where r notes its place in the list of one of its groups.

@@ -60,7 +60,7 @@ func (h *Hub) readRegistration(s *session, in *input, got int) error {
 		h.wait(w)
 		what, err = h.judge(s, buf[:n], in.early)
 		if w.mine && w.on.taken {
-			h.elsewhere.Confirm(w.key.named(), w.said.Turn)
+			(*h.elsewhere.Load()).Confirm(w.key.named(), w.said.Turn)
 		}
 	}
 	if err != nil {

@@ -106,7 +106,7 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 	own := all.find(key)
 	last := all.ended[key].turn
 	here := false
-	if h.elsewhere != nil && own != nil {
+	if h.elsewhere.Load() != nil && own != nil {
 		// A further registration waits until the one before it is decided.
 		if a := own.asks(); a != nil && a.session != s && said.Turn > a.turn {
 			return "", &waiting{on: a}
@@ -130,13 +130,13 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 		} else {
 			all.bury(key, said.Turn)
 		}
-		if h.elsewhere != nil {
-			h.later(func() { h.elsewhere.Confirm(key.named(), said.Turn) })
+		if h.elsewhere.Load() != nil {
+			h.later(func() { (*h.elsewhere.Load()).Confirm(key.named(), said.Turn) })
 		}
 		return "", net.ErrClosed
 	case here:
 		return SessionChanged, h.acknowledge(s, r, k, said)
-	case h.elsewhere != nil:
+	case h.elsewhere.Load() != nil:
 		return h.enterHere(s, r, k, own, key, said)
 	case own != nil:
 		return SessionResumed, h.goOn(s, r, k, own, said, true)
