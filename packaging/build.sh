@@ -147,8 +147,9 @@ stage() {
 	mkdir -p "$here"/{doc,man,completions}
 	{
 		cat packaging/linux/pns4ones.toml.head
+		# No settings of this machine are read; what lies beside them by default is shown where it will be.
 		STATE_DIRECTORY=/var/lib/pns4ones RUNTIME_DIRECTORY=/run/pns4ones CONFIGURATION_DIRECTORY="$work/nothing" \
-			"$work/native/pns4ones" -print_config
+			"$work/native/pns4ones" -print_config | sed "s,$work/nothing/,/etc/pns4ones/,"
 	} >"$here/pns4ones.toml"
 	"$admin" man "$here/man" >/dev/null
 	find "$here/man" -type f -exec gzip -n9 {} +
