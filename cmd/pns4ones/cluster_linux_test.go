@@ -56,6 +56,14 @@ func (i *installation) live(count int) bool {
 	return live == count
 }
 
+// checkLife reports another node that has begun a new life, as this one knows it.
+func (i *installation) checkLife(name, epoch string) {
+	i.t.Helper()
+	if again := i.epochOf(name); again != epoch {
+		i.t.Errorf("it has begun another life: %s, and not %s", again, epoch)
+	}
+}
+
 // epochOf is the life of another node, as this one knows it.
 func (i *installation) epochOf(name string) string {
 	i.t.Helper()
@@ -98,9 +106,7 @@ func goFromProcessToProcess(t *testing.T, senders int) {
 	}
 	stop()
 	l.checkConfirmed()
-	if again := here.epochOf("web2"); again != epoch {
-		t.Errorf("it has begun another life: %s, and not %s", again, epoch)
-	}
+	here.checkLife("web2", epoch)
 }
 
 // An upgrade of a node that fails is taken back, and the others notice nothing but a pause.
@@ -131,9 +137,7 @@ func TestANodeIsTakenBack(t *testing.T) {
 	}
 	stop()
 	l.checkConfirmed()
-	if again := here.epochOf("web2"); again != epoch {
-		t.Errorf("it has begun another life: %s, and not %s", again, epoch)
-	}
+	here.checkLife("web2", epoch)
 }
 
 // A successor that will be in another cluster does not go on as the node, which says goodbye.

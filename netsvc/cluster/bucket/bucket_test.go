@@ -298,11 +298,7 @@ func TestAChangeIsGivenUpInTheEnd(t *testing.T) {
 	s.Stop()
 	one.untilProblem(bucket.NotConnected)
 	for _, advance := range []time.Duration{10 * time.Second, 0} { // at once, once it is away for long
-		done := make(chan error, 1)
-		go func() {
-			_, err := one.apps.Rename(a.ID, "b")
-			done <- err
-		}()
+		done := underWay(func() (*app.App, error) { return one.apps.Rename(a.ID, "b") })
 		if advance > 0 {
 			c.awaited(t, 10*time.Second)
 			c.awaited(t, 50*time.Millisecond)

@@ -37,6 +37,16 @@ func (s *natsServer) holdSubject(from, to string) (held *nats.Subscription, letG
 	return held, func() { account.RemoveMapping(from) }
 }
 
+// underWay makes a change and returns where its end is told.
+func underWay(change func() (*app.App, error)) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := change()
+		done <- err
+	}()
+	return done
+}
+
 func next(t *testing.T, held *nats.Subscription) *nats.Msg {
 	t.Helper()
 	m, err := held.NextMsg(patience)
@@ -76,11 +86,7 @@ func TestAPutThatNobodyConfirmedCounts(t *testing.T) {
 	a := one.create("a")
 	two.untilTitled(a.ID, "a")
 	held, letGo := s.hold()
-	done := make(chan error, 1)
-	go func() {
-		_, err := one.apps.RotateServerKey(a.ID, time.Hour)
-		done <- err
-	}()
+	done := underWay(func() (*app.App, error) { return one.apps.RotateServerKey(a.ID, time.Hour) })
 	put := next(t, held)
 	letGo()
 	s.store("app."+a.ID, put)
@@ -106,11 +112,7 @@ func TestAnotherNodeWasThereBeforeTheAnswer(t *testing.T) {
 	m.mu.Unlock()
 	one.deafenWatch(s)
 	held, letGo := s.hold()
-	done := make(chan error, 1)
-	go func() {
-		_, err := one.apps.RotateServerKey(a.ID, time.Hour)
-		done <- err
-	}()
+	done := underWay(func() (*app.App, error) { return one.apps.RotateServerKey(a.ID, time.Hour) })
 	put := next(t, held)
 	letGo()
 	s.store("app."+a.ID, put)
@@ -137,11 +139,7 @@ func TestTheOwnRecordIsNotTakenForAnothers(t *testing.T) {
 	a := one.create("a")
 	s.noDirectGets()
 	held, letGo := s.hold()
-	done := make(chan error, 1)
-	go func() {
-		_, err := one.apps.RotateServerKey(a.ID, time.Hour)
-		done <- err
-	}()
+	done := underWay(func() (*app.App, error) { return one.apps.RotateServerKey(a.ID, time.Hour) })
 	put := next(t, held)
 	letGo()
 	refusal := `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 9"},"stream":"","seq":0}`
@@ -170,11 +168,7 @@ func TestAChangeThatNobodyAnswersIsInDoubt(t *testing.T) {
 	one.untilState(bucket.Live)
 	a := one.create("a")
 	held, letGo := s.hold()
-	done := make(chan error, 1)
-	go func() {
-		_, err := one.apps.Rename(a.ID, "b")
-		done <- err
-	}()
+	done := underWay(func() (*app.App, error) { return one.apps.Rename(a.ID, "b") })
 	put := next(t, held)
 	err := advancing(c, 10*time.Second, done)
 	var problem *bucket.ProblemError
@@ -199,11 +193,7 @@ func TestAChangeThatIsRefusedIsNotInDoubt(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", answers), func(t *testing.T) {
 			held, letGo := s.hold()
 			defer letGo()
-			done := make(chan error, 1)
-			go func() {
-				_, err := one.apps.Rename(a.ID, "b")
-				done <- err
-			}()
+			done := underWay(func() (*app.App, error) { return one.apps.Rename(a.ID, "b") })
 			put := next(t, held)
 			if answers.first {
 				put = next(t, held) // it asks once more after a while
@@ -251,11 +241,7 @@ func TestTheConnectionIsClosedUnderAChange(t *testing.T) {
 	a := one.create("a")
 	held, letGo := s.hold()
 	defer letGo()
-	done := make(chan error, 1)
-	go func() {
-		_, err := one.apps.Rename(a.ID, "b")
-		done <- err
-	}()
+	done := underWay(func() (*app.App, error) { return one.apps.Rename(a.ID, "b") })
 	next(t, held)
 	one.conn.Close()
 	if err := advancing(c, 10*time.Second, done); !errors.Is(err, app.ErrOutcomeUnknown) {
