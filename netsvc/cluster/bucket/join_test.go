@@ -252,6 +252,9 @@ func TestARecordOfAnotherClusterIsNotTakenOver(t *testing.T) {
 	m, nodes := three(t, s)
 	one := nodes[0]
 	a := one.create("a")
+	for _, n := range nodes {
+		n.untilTitled(a.ID, "a") // before the bucket has only what comes next
+	}
 	_, js := s.connect()
 	key := "app." + a.ID
 	put(t, js, key, m.keys.SealRecord("main", key,
