@@ -360,7 +360,7 @@ func (s *Server) publish(ctx context.Context, appID string, to wire.Recipient, m
 		return s.hub.Alone(ctx, appID, to, m)
 	}
 	d := node.Publish(appID, to, m.AppendJSON(nil))
-	if d.Own == 0 {
+	if d.Own == 0 && !d.Held { // else it is counted
 		s.hub.CountElsewhere(appID, to, d.Sessions)
 	}
 	return hub.Delivery{Reach: hub.Reach{Sessions: d.Sessions, Waiting: d.Waiting}, Unconfirmed: d.Unconfirmed}

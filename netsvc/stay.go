@@ -13,7 +13,9 @@ import (
 	"github.com/pns4ones/pns4ones/config/files"
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/internal/history"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -59,9 +61,11 @@ func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	st.node, err = cluster.Start(cluster.Options{
 		NATS: natsOf(c), Cluster: c.ClusterName, Name: m.name, ID: id, Version: s.options.Version,
 		Keys: m.keys.Load(), Wait: c.ClusterWait, Successor: successor,
-		Deliver: func(appID string, to wire.Recipient, plaintext []byte) (sessions, waiting int) {
-			reach := s.hub.PublishText(appID, to, plaintext)
-			return reach.Sessions, reach.Waiting
+		Deliver: func(origin moving.Origin, appID string, to wire.Recipient, plaintext []byte,
+			settled func(cluster.Reach)) (cluster.Reach, bool) {
+			reach, held := s.hub.PublishFrom(origin, appID, to, plaintext,
+				func(reach hub.Reach) { settled(cluster.Reach(reach)) })
+			return cluster.Reach(reach), held
 		},
 		Sessions: func() int { return s.hub.Stats().Sessions },
 		Revision: st.revision, Told: st.told,

@@ -14,6 +14,7 @@
 //	presence.go    heartbeats: who is there, who is lost
 //	publish.go, flight.go   sending: who is awaited, asked, named
 //	receive.go     receiving: what is dropped, in what order the rest is queued
+//	origins.go     which messages of which nodes are queued for the sessions of this one
 //	handover.go    from one process to the next
 //	streams.go     control requests that are carried to another node, through package stream
 //	body.go, window.go, age.go, parts.go   what they work with

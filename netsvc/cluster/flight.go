@@ -58,6 +58,7 @@ type partOf struct {
 type await struct {
 	peer     *peer
 	answered bool
+	underWay bool // it has the message, or a part, and cannot say yet what becomes of it
 	verdict  verdict
 	has      []bool        // the parts it has, if there are several
 	top      int           // up to which it has some
@@ -156,7 +157,11 @@ func (n *Node) settle(f *flight, p *peer, v verdict) {
 func (n *Node) arrived(of partOf, p *peer) {
 	f := of.flight
 	a := f.await(p)
-	if a == nil || len(f.parts) == 1 || a.has[of.index] {
+	if a == nil {
+		return
+	}
+	a.underWay = true
+	if len(f.parts) == 1 || a.has[of.index] {
 		return
 	}
 	a.has[of.index], a.top, a.progress = true, max(a.top, of.index+1), n.now()

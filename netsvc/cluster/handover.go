@@ -25,6 +25,9 @@ const (
 	// what came in part and goes along. What is more is asked for again, or named.
 	maxHeldBack = 64 << 20
 	maxCarried  = 64 << 20
+	// verdictWait is how long a node that moves waits for what it owes others a word of, for it is
+	// not known yet whether its sessions go on here.
+	verdictWait = 300 * time.Millisecond
 )
 
 // Moved is a node on its way from one process to the next, as JSON in the document of the
@@ -40,6 +43,9 @@ type Moved struct {
 	Ready   bool          `json:"ready"`
 	Peers   []movedPeer   `json:"peers,omitempty"`
 	Absent  []movedAbsent `json:"absent,omitempty"`
+	// Former are epochs, its own and those of nodes that have left, whose last messages may be in
+	// the queues.
+	Former [][]byte `json:"former,omitempty"`
 }
 
 // movedPeer is what there is to know of a peer.
@@ -89,6 +95,7 @@ func (n *Node) Move() *Moved {
 	n.deaf = true
 	n.inside.Unlock()
 	n.jobs.Wait()
+	n.untold.wait(verdictWait)
 	n.streams.LoseAll(errMoved)
 	n.sending.Lock()
 	n.away.Store(true)
@@ -132,6 +139,12 @@ func (n *Node) moved() *Moved {
 	for id, a := range n.absent {
 		m.Absent = append(m.Absent, movedAbsent{id[:], a.name, n.now() - a.since})
 	}
+	for _, f := range n.former {
+		m.Former = append(m.Former, f.epoch[:])
+	}
+	for epoch := range n.gone {
+		m.Former = append(m.Former, epoch[:])
+	}
 	return m
 }
 
@@ -170,7 +183,7 @@ func (n *Node) TakeBack() {
 
 // newTurn is a life in another turn.
 func (n *Node) newTurn(of *life, turn uint16, numbers []uint64) *life {
-	l := &life{epoch: of.epoch, turn: turn, began: of.began,
+	l := &life{epoch: of.epoch, turn: turn, began: of.began, own: of.own,
 		sealer: seal.ResumeSealer(n.options.Keys, n.options.Cluster, of.epoch, turn, numbers)}
 	l.last.Store(of.last.Load())
 	l.ahead.Store(int64(n.wallAhead()))
@@ -194,6 +207,12 @@ func (n *Node) Adopt(m *Moved) error {
 	}
 	n.mu.Lock()
 	n.ready, n.readyAt, n.absent = m.Ready, time.Now(), absent
+	for _, epoch := range m.Former[:min(len(m.Former), maxPeers)] {
+		former := &life{own: newNumbered()}
+		copy(former.epoch[:], epoch)
+		former.last.Store(math.MaxUint64)
+		n.former = append(n.former, formerLife{former, n.now()})
+	}
 	n.mu.Unlock()
 	n.resume(l, peers)
 	return nil
@@ -206,7 +225,7 @@ func (n *Node) read(m *Moved) (*life, map[seal.Epoch]*peer, map[NodeID]absentPee
 		return nil, nil, nil, errNotThisNode
 	}
 	base := systemClock() - n.now()
-	of := &life{epoch: seal.Epoch(m.Epoch), began: m.Began - base}
+	of := &life{epoch: seal.Epoch(m.Epoch), began: m.Began - base, own: newNumbered()}
 	of.last.Store(m.Last)
 	l := n.newTurn(of, m.Turn+1, m.Numbers)
 	peers, absent := make(map[seal.Epoch]*peer), make(map[NodeID]absentPeer)
@@ -247,6 +266,7 @@ func (m *movedPeer) peer(n *Node, own seal.Epoch, base time.Duration) (*peer, er
 	for _, parts := range m.Parts {
 		p.assembly.restore(n.now(), parts)
 	}
+	p.window.expect(n.now(), func(number uint64) bool { return p.assembly.unfinished[number] != nil })
 	return p, nil
 }
 
@@ -360,7 +380,21 @@ func (w *window) verdicts() (body []byte) {
 // restore reads what verdicts has written.
 func (w *window) restore(floor, top uint64, verdicts []byte) error {
 	w.floor, w.top = floor, top
-	return parseVerdicts(verdicts, func(number uint64, v verdict) { w.slots[number%windowSize] = slot{number, v} })
+	return parseVerdicts(verdicts, func(number uint64, v verdict) {
+		w.slots[number%windowSize] = slot{number, v, v.outcome != underWay}
+	})
+}
+
+// expect has what was restored expect what is missing, and the rest of what is unfinished; parts
+// of other messages are worked off.
+func (w *window) expect(now time.Duration, unfinished func(number uint64) bool) {
+	if w.top > w.floor {
+		w.miss(gap{w.floor + 1, w.top, now})
+	}
+	for i := range w.slots {
+		s := &w.slots[i]
+		s.worked = s.worked || !unfinished(s.number)
+	}
 }
 
 // restore takes the parts of a message that came to the process before.

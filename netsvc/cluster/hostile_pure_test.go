@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -43,7 +44,7 @@ func startUnconnected(t *testing.T) *Node {
 	t.Helper()
 	n, err := start(Options{NATS: NATS{Servers: []string{"nats://127.0.0.1:1"}}, Cluster: "main", Name: "web1",
 		Keys: sealtest.Keys(t), Logger: slog.New(slog.DiscardHandler),
-		Deliver: func(string, wire.Recipient, []byte) (int, int) { return 0, 0 },
+		Deliver: func(moving.Origin, string, wire.Recipient, []byte, func(Reach)) (Reach, bool) { return Reach{}, false },
 	}, timing{beat: time.Hour, lost: time.Hour, ask: time.Hour, forget: time.Hour, absent: time.Hour,
 		jump: 10 * time.Second})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/stream"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -38,10 +39,13 @@ type Options struct {
 	// Successor: another process is this node yet. It connects and holds what comes until
 	// Adopt.
 	Successor bool
-	// Deliver has a message queued for the sessions of this node, and returns for how many
-	// it was, and how many of these are away and may come back. It is called by several
-	// goroutines at once; two messages of one infobase in their order.
-	Deliver func(appID string, to wire.Recipient, plaintext []byte) (sessions, waiting int)
+	// Deliver has a message queued for the sessions of this node. It is called by several
+	// goroutines at once; two messages of one infobase in their order. The origin is the same
+	// at all nodes; it is zero if no other node gets the message. With held it is not known yet
+	// which sessions go on at this node: then settled is told of all, once, perhaps before
+	// Deliver returns.
+	Deliver func(origin moving.Origin, appID string, to wire.Recipient, plaintext []byte,
+		settled func(Reach)) (reach Reach, held bool)
 	// Sessions and Revision are what peers are told; nil: 0.
 	Sessions func() int
 	Revision func() uint64
@@ -59,6 +63,10 @@ type Options struct {
 	PeerChanged func(peer string, change PeerChange)
 	Logger      *slog.Logger // slog.Default()
 }
+
+// Reach is for how many sessions a message was queued, and how many of these are away and may
+// come back.
+type Reach struct{ Sessions, Waiting int }
 
 // timing is what a test would not wait for.
 type timing struct {
@@ -130,6 +138,11 @@ type Node struct {
 	asking      bool // a timer runs that asks
 	company     atomic.Bool
 
+	gate   sync.RWMutex // held for reading while a message is queued for sessions; see Still
+	former []formerLife // lately; guarded by mu
+	gone   map[seal.Epoch]gonePeer
+	untold openVerdicts
+
 	hold    atomic.Int64 // bytes in lanes, but for those of larger
 	larger  atomic.Int64 // bytes of messages above largeBytes that are received or worked off
 	lanes   []chan job
@@ -174,7 +187,8 @@ type life struct {
 	began  time.Duration
 	sealer *seal.Sealer
 	last   atomic.Uint64 // number of the last message
-	ahead  atomic.Int64  // by how much the wall clock had gained on the monotonic one at the last look
+	own    *numbered
+	ahead  atomic.Int64 // by how much the wall clock had gained on the monotonic one at the last look
 }
 
 // Start makes a node, which connects in the background. It fails if the options cannot be
@@ -197,6 +211,7 @@ func start(o Options, t timing) (*Node, error) {
 		places: semaphore.NewWeighted(maxInFlight), bytes: semaphore.NewWeighted(maxInFlightBytes),
 		larges: semaphore.NewWeighted(1),
 		peers:  make(map[seal.Epoch]*peer), absent: make(map[NodeID]absentPeer), flights: make(map[uint64]partOf),
+		gone:  make(map[seal.Epoch]gonePeer),
 		lanes: make([]chan job, min(runtime.GOMAXPROCS(0), 4)), seed: maphash.MakeSeed(),
 		notes: make(chan note, maxNotes), beatNow: make(chan struct{}, 1), lookNow: make(chan struct{}, 1),
 		ending: make(chan struct{}), dialed: make(chan struct{}), cutOffSince: time.Now(),
@@ -238,7 +253,7 @@ func start(o Options, t timing) (*Node, error) {
 
 func (n *Node) newLife() *life {
 	epoch := seal.NewEpoch()
-	l := &life{epoch: epoch, began: n.now()}
+	l := &life{epoch: epoch, began: n.now(), own: newNumbered()}
 	l.sealer = seal.NewSealer(n.options.Keys, n.options.Cluster, epoch, l.turn)
 	l.ahead.Store(int64(n.wallAhead()))
 	return l

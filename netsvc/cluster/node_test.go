@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 	"github.com/pns4ones/pns4ones/netsvc/internal/natstest"
@@ -53,8 +54,9 @@ type node struct {
 	first    *node                         // the process that its sessions began in; nil: this one
 	stalled  atomic.Pointer[chan struct{}] // closed: deliveries go on; nil: they do
 
-	mu  sync.Mutex
-	got []string
+	mu      sync.Mutex
+	got     []string
+	origins []moving.Origin // of these
 }
 
 // service is what the nodes of a test have in common.
@@ -102,20 +104,22 @@ func (s *service) start(name string, sessions int, change ...func(*cluster.Optio
 
 // deliver keeps what arrives. A message to a user is for one session, one to all for all;
 // one of them is away.
-func (n *node) deliver(_ string, to wire.Recipient, plaintext []byte) (sessions, waiting int) {
+func (n *node) deliver(origin moving.Origin, _ string, to wire.Recipient, plaintext []byte,
+	_ func(cluster.Reach)) (reach cluster.Reach, held bool) {
 	if stalled := n.stalled.Load(); stalled != nil {
 		<-*stalled
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.got = append(n.got, string(plaintext))
+	n.origins = append(n.origins, origin)
 	if n.sessions == 0 {
-		return 0, 0
+		return cluster.Reach{}, false
 	}
 	if to.Type == wire.ToUser {
-		return 1, 0
+		return cluster.Reach{Sessions: 1}, false
 	}
-	return n.sessions, 1
+	return cluster.Reach{Sessions: n.sessions, Waiting: 1}, false
 }
 
 // stall has deliveries wait until the function that it returns is called.
@@ -999,7 +1003,9 @@ func BenchmarkPublish(b *testing.B) {
 			var nodes []*node
 			for i := range count {
 				n := s.start(fmt.Sprintf("web%d", i), 1, func(o *cluster.Options) {
-					o.Deliver = func(string, wire.Recipient, []byte) (int, int) { return 1, 0 }
+					o.Deliver = func(moving.Origin, string, wire.Recipient, []byte, func(cluster.Reach)) (cluster.Reach, bool) {
+						return cluster.Reach{Sessions: 1}, false
+					}
 				})
 				nodes = append(nodes, n)
 			}

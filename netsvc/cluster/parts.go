@@ -22,6 +22,7 @@ type assembly struct {
 	large      uint64                 // the first part of the one above; 0: there is none
 	larges     *atomic.Int64          // bytes of such messages, of all peers
 	ended      bool                   // nothing is taken any more
+	dropped    []uint64               // see givenUp
 }
 
 type unfinished struct {
@@ -120,6 +121,7 @@ func (a *assembly) drop(first uint64) {
 		a.bytes -= len(u.whole)
 	}
 	delete(a.unfinished, first)
+	a.dropped = append(a.dropped, first)
 }
 
 // end drops everything, and whatever comes.
@@ -137,4 +139,11 @@ func (a *assembly) expire(now, patience time.Duration) {
 			a.drop(first)
 		}
 	}
+}
+
+// givenUp returns the numbers of the first parts of what was dropped since the last call.
+func (a *assembly) givenUp() []uint64 {
+	dropped := a.dropped
+	a.dropped = nil
+	return dropped
 }

@@ -141,8 +141,10 @@ func (n *Node) look() {
 		}
 		p.receiving.Lock()
 		p.assembly.expire(now, 2*p.told.wait)
+		p.workGivenUp()
 		p.receiving.Unlock()
 	}
+	n.forgetFormer(now)
 	for id, a := range n.absent {
 		if now-a.since > n.timing.absent {
 			delete(n.absent, id)
@@ -229,6 +231,7 @@ func (n *Node) beginAnew() {
 	n.unsubscribe(false)
 	n.sending.Lock()
 	n.mu.Lock()
+	n.former = append(n.former, formerLife{n.life.Load(), n.now()})
 	n.life.Store(n.newLife())
 	n.ready = false
 	for _, of := range n.flights { // nobody confirms to the old epoch any more
@@ -507,9 +510,13 @@ func (n *Node) leave(p *peer) {
 // forget forgets a peer, with what has come of it in part. The caller holds mu.
 func (n *Node) forget(p *peer) {
 	delete(n.peers, p.epoch)
+	if p.admitted && len(n.gone) < maxPeers {
+		n.gone[p.epoch] = gonePeer{p, n.now()}
+	}
 	p.receiving.Lock()
 	defer p.receiving.Unlock()
 	p.assembly.end()
+	p.workGivenUp()
 }
 
 // hasMoreToHear reports whether something that was said to all has come and was not heard yet:

@@ -8,15 +8,17 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // Delivery is what became of a message.
 type Delivery struct {
-	Sessions int // of all nodes that confirmed
-	Waiting  int // of these, those that are away and may come back
-	Own      int // of Sessions, those of this node
+	Sessions int  // of all nodes that confirmed
+	Waiting  int  // of these, those that are away and may come back
+	Own      int  // of Sessions, those of this node
+	Held     bool // it was not known at once for how many of these
 	// Unconfirmed are the nodes that may or may not have got it, by name.
 	Unconfirmed []string
 }
@@ -32,25 +34,64 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 	begun := n.now()
 	deadline := begun + time.Duration(n.wait.Load())
 	m := &message{appID, to, plaintext}
-	f, taken, unconfirmed := n.send(m, begun, deadline)
+	f, l, number, taken, unconfirmed := n.send(m, begun, deadline)
 	d := Delivery{Unconfirmed: unconfirmed}
-	d.Own, d.Waiting = n.options.Deliver(appID, to, plaintext)
-	d.Sessions = d.Own
+	own := n.deliverOwn(m, l, number, &d)
 	if f == nil {
 		n.counts.unconfirmed[unconfirmedAway].Add(uint64(len(unconfirmed)))
-		return d
+	} else {
+		n.awaitAll(f)
+		n.land(f, &d)
+		n.leavePlace(taken)
+		n.waits.observe(n.now() - begun)
 	}
-	n.awaitAll(f)
-	n.land(f, &d)
-	n.leavePlace(taken)
-	n.waits.observe(n.now() - begun)
+	if own != nil {
+		n.awaitOwn(own, deadline, &d)
+	}
 	return d
 }
 
+// deliverOwn has a message of an own sender queued for the sessions of this node; l and its number
+// there are those that the others know it by, if there is one. If it is not known yet whom it
+// reaches, that comes later.
+func (n *Node) deliverOwn(m *message, l *life, number uint64, d *Delivery) (later <-chan Reach) {
+	n.gate.RLock()
+	defer n.gate.RUnlock()
+	var origin moving.Origin
+	if number > 0 {
+		origin = moving.Origin{Epoch: l.epoch, Number: number}
+		defer l.own.queued(number)
+	}
+	settled := make(chan Reach, 1)
+	reach, held := n.options.Deliver(origin, m.appID, m.to, m.plaintext, func(reach Reach) { settled <- reach })
+	if held {
+		d.Held = true
+		return settled
+	}
+	d.Own, d.Waiting, d.Sessions = reach.Sessions, reach.Waiting, reach.Sessions
+	return nil
+}
+
+// awaitOwn adds whom a message reached here, unless that is not known in time.
+func (n *Node) awaitOwn(later <-chan Reach, deadline time.Duration, d *Delivery) {
+	timer := time.NewTimer(deadline - n.now())
+	defer timer.Stop()
+	select {
+	case reach := <-later:
+		d.Own = reach.Sessions
+		d.Sessions += reach.Sessions
+		d.Waiting += reach.Waiting
+	case <-timer.C:
+		d.Unconfirmed = append(d.Unconfirmed, n.options.Name)
+		slices.Sort(d.Unconfirmed)
+	}
+}
+
 // send puts the message, or the first parts of it, into the queue of the writer. It returns
-// the flight in which it is if anybody is awaited, with the place that this takes, and who is
-// not awaited but may get it or may have a right to.
-func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, []string) {
+// the flight in which it is if anybody is awaited, with the place that this takes, its number in
+// a life of this node, and who is not awaited but may get it or may have a right to. A number
+// is open until queued.
+func (n *Node) send(m *message, begun, deadline time.Duration) (_ *flight, _ *life, number uint64, _ share, _ []string) {
 	head, ok := m.appendHead(make([]byte, 0, m.overhead()))
 	size := len(head) + len(m.plaintext)
 	largest := int(n.part.Load())
@@ -60,7 +101,7 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		_, all := n.companions(false)
-		return nil, share{}, all
+		return nil, nil, 0, share{}, all
 	}
 	n.sending.Lock()
 	defer n.sending.Unlock()
@@ -74,7 +115,7 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 		_, all := n.companions(false)
 		n.mu.Unlock()
 		n.leavePlace(taken)
-		return nil, share{}, all
+		return nil, nil, 0, share{}, all
 	}
 	n.mu.Unlock()
 	f := &flight{life: l, head: head, plaintext: m.plaintext, begun: begun, queued: n.now(), deadline: deadline}
@@ -86,9 +127,12 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 	var envelopes [maxPartsInFlight][]byte
 	var numbers [maxPartsInFlight]uint64
 	burst := min(count, maxPartsInFlight)
+	l.own.mu.Lock()
 	for i := range burst {
 		envelopes[i], numbers[i] = f.seal(i, numbers[0])
 	}
+	l.own.open[numbers[0]] = true
+	l.own.mu.Unlock()
 	n.mu.Lock()
 	awaited, unconfirmed := n.companions(true)
 	if f.awaited, f.open = awaited, len(awaited); f.open > 0 {
@@ -118,9 +162,9 @@ func (n *Node) send(m *message, begun, deadline time.Duration) (*flight, share, 
 	}
 	if len(awaited) == 0 {
 		n.leavePlace(taken)
-		return nil, share{}, unconfirmed
+		return nil, l, numbers[0], share{}, unconfirmed
 	}
-	return f, taken, unconfirmed
+	return f, l, numbers[0], taken, unconfirmed
 }
 
 // companions returns who is awaited, and the names of those who are not and yet may be there.
@@ -182,7 +226,7 @@ func (n *Node) land(f *flight, d *Delivery) {
 		}
 		d.Unconfirmed = append(d.Unconfirmed, a.peer.told.name)
 		n.counts.unconfirmed[reasonOf(a)].Add(1)
-		if !a.answered && a.top == 0 && a.peer.live() && had >= (f.deadline-f.begun)*9/10 {
+		if !a.answered && !a.underWay && a.top == 0 && a.peer.live() && had >= (f.deadline-f.begun)*9/10 {
 			a.peer.silent = true
 			n.noteState(a.peer)
 		}

@@ -22,7 +22,7 @@ func TestAWindowTakesEachNumberOnce(t *testing.T) {
 	w.begin(10)
 	take := func(number uint64, fresh bool, missed uint64) {
 		t.Helper()
-		if f, m := w.take(number); f != fresh || m != missed {
+		if f, m := w.take(0, number); f != fresh || m != missed {
 			t.Errorf("%d: fresh %t, %d missed, want %t, %d", number, f, m, fresh, missed)
 		}
 	}
@@ -68,7 +68,7 @@ func TestAWindowUnderARandomSchedule(t *testing.T) {
 			case 1, 2, 3, 4:
 				number -= min(number-1, uint64(random.IntN(windowSize+100)))
 			}
-			fresh, _ := w.take(number)
+			fresh, _ := w.take(0, number)
 			old := number+windowSize <= top
 			if want := !taken[number] && !old; fresh != want {
 				t.Fatalf("seed %d: %d with %d on top: fresh %t, want %t", seed, number, top, fresh, want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
@@ -23,6 +24,7 @@ const (
 type job struct {
 	peer    *peer
 	number  uint64 // of its last part
+	first   uint64 // of its first part: by that nodes name the message
 	sent    time.Duration
 	message message
 	size    int
@@ -77,14 +79,19 @@ func (n *Node) take(envelope []byte, patiently bool) {
 	if whole == nil {
 		return
 	}
+	first := head.Number
+	if h.part > 0 {
+		first = h.first
+	}
 	m, err := parseMessage(whole)
 	if err != nil {
 		p.assembly.release(len(whole))
 		n.counts.dropped[droppedForged].Add(1)
+		p.worked(first)
 		return
 	}
 	n.counts.received.Add(1)
-	n.queue(job{peer: p, number: last, sent: h.sent, message: m, size: len(whole)}, patiently)
+	n.queue(job{peer: p, number: last, first: first, sent: h.sent, message: m, size: len(whole)}, patiently)
 }
 
 // takenFrom returns the peer of an epoch if its messages are taken, else nil. It has to have
@@ -105,7 +112,7 @@ func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (
 	whole []byte, last uint64, v verdict, fresh bool) {
 	p.receiving.Lock()
 	defer p.receiving.Unlock()
-	fresh, missed := p.window.take(number)
+	fresh, missed := p.window.take(n.now(), number)
 	if missed > 0 {
 		n.counts.gaps.Add(missed)
 		n.paces.report(n.now(), "missed", func() {
@@ -117,7 +124,12 @@ func (n *Node) takePart(p *peer, number uint64, h partHead, part []byte) (
 		return nil, 0, p.window.verdict(number), false
 	}
 	whole, last, ok := p.assembly.add(n.now(), number, h, part)
+	if h.part > 0 {
+		p.window.work(number) // the first part stands for the message
+	}
+	p.workGivenUp()
 	if !ok {
+		p.window.work(number)
 		return nil, 0, verdict{outcome: overloaded}, true
 	}
 	return whole, last, verdict{outcome: underWay}, true
@@ -149,6 +161,7 @@ func (n *Node) queue(j job, patiently bool) {
 // refuse confirms that there is no room for a message.
 func (n *Node) refuse(j *job) {
 	n.release(j)
+	j.peer.worked(j.first)
 	n.judge(j.peer, j.number, verdict{outcome: overloaded})
 	n.jobs.Done()
 }
@@ -176,6 +189,21 @@ func (n *Node) judge(p *peer, number uint64, v verdict) {
 	n.confirm(p, appendVerdict(nil, number, v))
 }
 
+// worked notes that nothing more becomes of a message.
+func (p *peer) worked(first uint64) {
+	p.receiving.Lock()
+	defer p.receiving.Unlock()
+	p.window.work(first)
+}
+
+// workGivenUp notes that nothing comes of messages of which parts are missing. The caller holds
+// receiving.
+func (p *peer) workGivenUp() {
+	for _, first := range p.assembly.givenUp() {
+		p.window.work(first)
+	}
+}
+
 // confirmations are those of a lane that have not left yet.
 type confirmations struct {
 	bodies map[*peer][]byte
@@ -188,8 +216,12 @@ type confirmations struct {
 func (n *Node) workOff(lane <-chan job) {
 	c := confirmations{bodies: make(map[*peer][]byte)}
 	for j := range lane {
-		v := n.deliver(&j)
+		v, held := n.deliver(&j)
 		n.release(&j)
+		if held {
+			n.jobs.Done() // it is in the queues
+			continue
+		}
 		if c.count == 0 {
 			c.since = n.now()
 		}
@@ -207,11 +239,14 @@ func (n *Node) workOff(lane <-chan job) {
 	}
 }
 
-// deliver has a message queued for the sessions of this node, unless it is too late.
-func (n *Node) deliver(j *job) (v verdict) {
+// deliver has a message queued for the sessions of this node, unless it is too late. With held
+// the verdict is not known yet, and is confirmed when it is.
+func (n *Node) deliver(j *job) (v verdict, held bool) {
 	n.mu.Lock()
 	wait := j.peer.told.wait
 	n.mu.Unlock()
+	n.gate.RLock()
+	defer n.gate.RUnlock()
 	j.peer.receiving.Lock()
 	age := j.peer.ages.of(n.now(), j.sent)
 	j.peer.receiving.Unlock()
@@ -219,13 +254,35 @@ func (n *Node) deliver(j *job) (v verdict) {
 		n.counts.dropped[droppedLate].Add(1)
 		v = verdict{outcome: tooLate}
 	} else {
-		sessions, waiting := n.options.Deliver(j.message.appID, j.message.to, j.message.plaintext)
-		v = verdict{queued, uint32(sessions), uint32(waiting)}
+		p, number := j.peer, j.number
+		var reach Reach
+		reach, held = n.options.Deliver(moving.Origin{Epoch: p.epoch, Number: j.first}, j.message.appID, j.message.to,
+			j.message.plaintext, func(reach Reach) {
+				n.judgeLater(p, number, verdictOf(reach))
+				n.untold.add(-1)
+			})
+		if held {
+			n.untold.add(1)
+		}
+		v = verdictOf(reach)
 	}
 	j.peer.receiving.Lock()
 	defer j.peer.receiving.Unlock()
-	j.peer.window.judge(j.number, v)
-	return v
+	j.peer.window.work(j.first)
+	if !held {
+		j.peer.window.judge(j.number, v)
+	}
+	return v, held
+}
+
+func verdictOf(r Reach) verdict { return verdict{queued, uint32(r.Sessions), uint32(r.Waiting)} }
+
+// judgeLater notes and confirms a verdict that was not known when the message was queued.
+func (n *Node) judgeLater(p *peer, number uint64, v verdict) {
+	p.receiving.Lock()
+	p.window.judge(number, v)
+	p.receiving.Unlock()
+	n.confirm(p, appendVerdict(nil, number, v))
 }
 
 // confirm sends verdicts to a peer.
