@@ -33,6 +33,7 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 	if err := s.http.Finish(requests); err != nil {
 		s.logger.Warn("requests were cut off at the hand-over", slog.Any("error", err))
 	}
+	s.hub.FinishMoves(requests)
 	if forGood {
 		queues, cancel := context.WithTimeout(context.Background(), d.Requests)
 		defer cancel()

@@ -79,15 +79,40 @@ func (a *asking) end() {
 	close(a.over)
 }
 
-// stopAsking ends all waiting for other nodes.
-func (h *Hub) stopAsking() {
-	all := h.memories
+// FinishMoves returns when no other node is asked for a session, at the latest when ctx ends: what
+// is held for one could not be handed over. The caller sees to it that none registers.
+func (h *Hub) FinishMoves(ctx context.Context) {
+	for {
+		open := h.memories.asked()
+		for _, a := range open {
+			select {
+			case <-a.over:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if len(open) == 0 {
+			return
+		}
+	}
+}
+
+// asked are the registrations that wait for other nodes.
+func (all *memories) asked() (open []*asking) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for _, own := range all.holders {
 		if a := own.asks(); a != nil {
-			a.cancel()
+			open = append(open, a)
 		}
+	}
+	return open
+}
+
+// stopAsking ends all waiting for other nodes.
+func (h *Hub) stopAsking() {
+	for _, a := range h.memories.asked() {
+		a.cancel()
 	}
 }
 

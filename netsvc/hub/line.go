@@ -52,6 +52,14 @@ func (o *outbox) line() *line {
 	return m.line
 }
 
+// alone has a memory be as one that no other node knows of: it came from a process that was
+// one of a cluster.
+func (s *session) alone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.memory.line = nil
+}
+
 // asks returns the registration that waits for a remembered session, nil: none does. The
 // caller holds memories.mu.
 func (own *holder) asks() *asking {
@@ -202,4 +210,67 @@ func (v *held) add(h *Hub, reach Reach) {
 		reach := v.reach
 		h.later(func() { v.told(reach) }) // the caller holds locks
 	}
+}
+
+// saved is what is handed over of a line. The hub is frozen.
+func (l *line) saved() *SavedLine {
+	if l == nil {
+		return nil
+	}
+	saved := &SavedLine{Frozen: l.frozen}
+	if len(l.cover) > 0 {
+		saved.Cover = l.cover.Append(nil)
+	}
+	if !l.lapse.IsZero() {
+		saved.Lapse = l.lapse.UnixNano()
+	}
+	for _, one := range l.unsent {
+		saved.Origins = one.origin.Append(saved.Origins)
+	}
+	return saved
+}
+
+// read reads what saved wrote; ok is false if it is not that of a queue with so many frames that
+// were never sent.
+func (saved *SavedLine) read(unsentFrames int) (cover moving.Cover, origins []unsent, ok bool) {
+	var err error
+	if len(saved.Cover) > 0 {
+		if cover, err = moving.ParseCover(saved.Cover); err != nil {
+			return nil, nil, false
+		}
+	}
+	rest := saved.Origins
+	for len(rest) > 0 {
+		var one unsent
+		if one.origin, rest, err = moving.ParseOrigin(rest); err != nil {
+			return nil, nil, false
+		}
+		origins = append(origins, one)
+	}
+	return cover, origins, len(origins) == unsentFrames
+}
+
+// whole reports whether what was read can be of a queue with so many frames that were never sent.
+func (saved *SavedLine) whole(unsentFrames int) bool {
+	if saved == nil {
+		return true
+	}
+	_, _, ok := saved.read(unsentFrames)
+	return ok
+}
+
+// restored is the line of an outbox that was handed over; no process served for as long as it stood.
+func (saved *SavedLine) restored(stood time.Duration, o *outbox) *line {
+	if saved == nil {
+		return nil
+	}
+	cover, origins, ok := saved.read(o.unsent())
+	if !ok { // a frame is not in the queue any more: its app is gone
+		origins = make([]unsent, o.unsent())
+	}
+	l := &line{frozen: saved.Frozen, cover: cover, unsent: origins}
+	if saved.Lapse != 0 {
+		l.lapse = time.Unix(0, saved.Lapse).Add(stood)
+	}
+	return l
 }

@@ -48,6 +48,16 @@ type SavedMemory struct {
 	Resumed uint64      `json:"resumed,omitempty"`
 	Foreign bool        `json:"foreign,omitempty"` // the first frame of the queue is none of them
 	Kept    []SavedKept `json:"kept,omitempty"`
+
+	Line *SavedLine `json:"line,omitempty"` // nil: there are no other nodes; versions before 27 November 2026 say nothing
+}
+
+// SavedLine is what a remembered session has in a cluster.
+type SavedLine struct {
+	Frozen  bool   `json:"frozen,omitempty"`  // another node goes on with it, perhaps
+	Cover   []byte `json:"cover,omitempty"`   // moving.Cover: what it has, though it was not queued here
+	Lapse   int64  `json:"lapse,omitempty"`   // Unix nanoseconds; until then the cover matters; 0: as long as it is frozen
+	Origins []byte `json:"origins,omitempty"` // moving.Origin of each frame of the queue that was never sent
 }
 
 // SavedKept is a frame that is kept.
@@ -83,13 +93,11 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		s := own.session.Load()
 		out, r := &s.out, s.registration
 		m := out.memory
-		if m.line != nil && m.line.frozen {
-			continue // another node goes on with it
-		}
 		one := SavedMemory{
 			Place: -1, ID: m.id, Since: m.since, Turn: m.turn, Begun: m.begun, Base: m.base, Written: m.written,
 			Again:  m.again,
 			Handed: m.handed, Buffer: uint64(m.buffer), Missed: m.missed, Resumed: uint64(m.resumed), Foreign: out.foreign,
+			Line: m.line.saved(),
 		}
 		first := out.head
 		if out.written > 0 {
@@ -154,6 +162,9 @@ func (saved *SavedMemories) whole(state *State) bool {
 		if s.Key < 0 || m.Again < 0 || m.Again > len(s.Queue)-first {
 			return false
 		}
+		if !m.Line.whole(len(s.Queue) - first - m.Again) {
+			return false
+		}
 		for n, k := range m.Kept {
 			if k.Frame < 0 || k.Frame >= len(state.Frames) || (k.End == 0) && (n < len(m.Kept)-1 || s.Written == 0) {
 				return false
@@ -205,6 +216,7 @@ func (h *Hub) recall(t *taking) {
 			h.counters.sessions.Add(-1)
 			h.counters.detached.Add(1)
 		}
+		s.out.memory.line = saved.Line.restored(stood, &s.out)
 		h.budget.recount(s)
 	}
 	for place, number := range t.Memories.Numbers {

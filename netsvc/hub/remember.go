@@ -139,6 +139,7 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 	case h.elsewhere.Load() != nil:
 		return h.enterHere(s, r, k, own, key, said)
 	case own != nil:
+		own.session.Load().alone()
 		return SessionResumed, h.goOn(s, r, k, own, said, true)
 	}
 	return SessionOpened, h.remember(s, r, k, key, said)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -59,6 +60,13 @@ func TestAllThatIsRememberedIsHandedOver(t *testing.T) {
 	ended.connect()
 	ended.conn.Write(ended.packet(wire.ModeEnd))
 	closedGently(t, ended.conn)
+
+	moved := first.addin("moved")
+	moved.connect()
+	moved.breaks()
+	first.posts(someone, "of another node")
+	first.Freeze(&moving.Question{Session: moving.Session{AppID: appID, IbID: "ib", UserID: "moved", Secret: moved.session},
+		Claim: moving.Claim{Turn: moved.turn + 1}}, moving.Cover{epochB: {Top: 7, Missing: []uint64{2, 3}}})
 
 	bytes := first.Stats().QueueMemory.Bytes
 	sessions, _ := first.AppSessions(appID)

@@ -82,7 +82,7 @@ func (q *Question) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, q.Claim.Turn)
 	b = binary.AppendUvarint(b, q.Claim.Received)
 	b = binary.AppendUvarint(b, q.Claim.From)
-	return q.Seen.append(b)
+	return q.Seen.Append(b)
 }
 
 // ParseQuestion reads what Question.Append wrote.
@@ -114,10 +114,10 @@ func (a *Answer) Append(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.Unsent)))
 	for _, f := range m.Unsent {
-		b = binary.AppendUvarint(append(b, f.Origin.Epoch[:]...), f.Origin.Number)
+		b = f.Origin.Append(b)
 		b = appendText(b, f.Plaintext)
 	}
-	return m.Has.append(b)
+	return m.Has.Append(b)
 }
 
 // ParseAnswer reads what Answer.Append wrote. The plaintexts share memory with b.
@@ -162,8 +162,31 @@ func ParseConfirmation(b []byte) (c Confirmation, err error) {
 	return c, r.end()
 }
 
-// append writes for each epoch the largest number, and the missing ones as differences.
-func (c Cover) append(b []byte) []byte {
+// Append appends the origin as bytes.
+func (o Origin) Append(b []byte) []byte {
+	return binary.AppendUvarint(append(b, o.Epoch[:]...), o.Number)
+}
+
+// ParseOrigin reads what Origin.Append wrote at the beginning of b, and returns what is behind it.
+func ParseOrigin(b []byte) (o Origin, rest []byte, err error) {
+	r := reader{rest: b}
+	o = r.origin()
+	if r.failed {
+		return Origin{}, nil, errBody
+	}
+	return o, r.rest, nil
+}
+
+// ParseCover reads what Cover.Append wrote.
+func ParseCover(b []byte) (Cover, error) {
+	r := reader{rest: b}
+	c := r.cover()
+	return c, r.end()
+}
+
+// Append appends the cover as bytes: for each epoch the largest number, and the missing ones as
+// differences.
+func (c Cover) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(c)))
 	for epoch, n := range c {
 		b = binary.AppendUvarint(append(b, epoch[:]...), n.Top)

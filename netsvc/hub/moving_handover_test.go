@@ -1,0 +1,197 @@
+package hub_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
+)
+
+// What another process of a node goes on with of sessions that move between nodes.
+
+// successorAmong is successorWith among others, which can be reached.
+func successorAmong(t *testing.T, state *hub.State, key hub.Key) (*service, *others) {
+	t.Helper()
+	s, _ := successorWith(t, state, lasting, key)
+	o := newOthers()
+	s.AskElsewhere(o)
+	s.listens()
+	return s, o
+}
+
+func (a *addin) claims() *moving.Question {
+	return &moving.Question{Session: moving.Session{AppID: appID, IbID: "ib", UserID: "ann", Secret: a.session},
+		Claim: moving.Claim{Turn: a.turn + 1, Received: a.received, From: a.from}}
+}
+
+// frees asks for a session in the name of another node, and returns what that gets of it.
+func (s *service) frees(a *addin, worked moving.Cover) moving.Memory {
+	s.t.Helper()
+	status, open := s.Freeze(a.claims(), worked)
+	if status != moving.Found {
+		s.t.Fatalf("status %v", status)
+	}
+	return open()
+}
+
+func texts(m moving.Memory) (all []string) {
+	for _, text := range m.Sent {
+		all = append(all, string(text))
+	}
+	for _, f := range m.Unsent {
+		all = append(all, string(f.Plaintext))
+	}
+	return all
+}
+
+// knowNothing has the other nodes say so, and returns when the session goes on.
+func (o *others) knowNothing() {
+	o.answer <- moving.Result{Patience: time.Hour}
+	<-o.confirmed
+}
+
+// TestASessionThatAnotherNodeAsksForIsHandedOver: as a frozen one, which that node can ask for again, and which goes
+// on when the others have nothing.
+func TestASessionThatAnotherNodeAsksForIsHandedOver(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	o := newOthers()
+	first.AskElsewhere(o)
+	ann := first.addin("ann")
+	ann.enters(o)
+	o.knowNothing()
+	first.posts(someone, "1")
+	ann.gets("1")
+	ann.received, ann.from = 0, 0 // 1C did not accept it
+	ann.breaks()
+	first.posts(moving.Origin{Epoch: epochB, Number: 8}, "2")
+	was := first.frees(ann, moving.Cover{epochB: {Top: 8}})
+	key := hub.Key{Generation: 1, Secret: first.key}
+	second, o := successorAmong(t, handOver(t, first, served), key)
+
+	if reach, _ := second.posts(moving.Origin{Epoch: epochB, Number: 9}, "3"); reach.Sessions != 0 {
+		t.Errorf("a message reached %d sessions that may go on elsewhere", reach.Sessions)
+	}
+	is := second.frees(ann, moving.Cover{epochB: {Top: 9}})
+	if !slices.Equal(texts(is), texts(was)) || is.Line != was.Line || len(texts(is)) != 2 {
+		t.Errorf("%q %+v, was %q %+v", texts(is), is.Line, texts(was), was.Line)
+	}
+	if is.Has.Has(moving.Origin{Epoch: epochB, Number: 9}) || !is.Has.Has(moving.Origin{Epoch: epochB, Number: 8}) {
+		t.Errorf("it accounts for %v", is.Has)
+	}
+	if got := is.Unsent[0].Origin; got != (moving.Origin{Epoch: epochB, Number: 8}) {
+		t.Errorf("the origin is %v", got)
+	}
+	ann.s = second
+	ann.enters(o)
+	second.posts(moving.Origin{Epoch: epochB, Number: 10}, "4")
+	o.knowNothing()
+	ann.gets("1", "2", "4")
+}
+
+// TestWhatASessionHasFromAnotherNodeIsHandedOver: it gets none of that a second time.
+func TestWhatASessionHasFromAnotherNodeIsHandedOver(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	o := newOthers()
+	first.AskElsewhere(o)
+	ann := first.addin("ann")
+	ann.turn = 9
+	ann.enters(o)
+	o.answer <- moving.Result{Patience: time.Hour, Memories: []moving.Memory{{
+		Line: moving.Line{Turn: 5, Begun: 5}, Has: moving.Cover{epochB: {Top: 7, Missing: []uint64{6}}},
+	}}}
+	<-o.confirmed
+	ann.breaks()
+	first.posts(moving.Origin{Epoch: epochB, Number: 8}, "8")
+	key := hub.Key{Generation: 1, Secret: first.key}
+	second, o := successorAmong(t, handOver(t, first, served), key)
+	second.posts(someone, "7, late")
+	second.posts(moving.Origin{Epoch: epochB, Number: 6}, "6, late")
+
+	// Another node, where it began earlier, has 8, and 5 before it.
+	ann.s = second
+	ann.enters(o)
+	o.answer <- moving.Result{Patience: time.Hour, Memories: []moving.Memory{{
+		Line:   moving.Line{Turn: 6, Begun: 2},
+		Unsent: []moving.Frame{{Plaintext: topic("5").AppendJSON(nil)}, {Plaintext: topic("8").AppendJSON(nil)}},
+		Has:    moving.Cover{epochB: {Top: 8, Missing: []uint64{6}}},
+	}}}
+	<-o.confirmed
+	second.posts(moving.Origin{Epoch: epochB, Number: 9}, "9")
+	ann.gets("5", "8", "6, late", "9")
+}
+
+// TestAProcessWithoutOtherNodesGoesOnWithASessionOfThem: another node cannot any more.
+func TestAProcessWithoutOtherNodesGoesOnWithASessionOfThem(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	ann := first.addin("ann")
+	ann.connect()
+	ann.breaks()
+	first.send("1")
+	first.frees(ann, moving.Cover{})
+	second, _ := successorWith(t, handOver(t, first, served), lasting, hub.Key{Generation: 1, Secret: first.key})
+	second.listens()
+	ann.s = second
+	ann.connect()
+	second.send("2")
+	ann.gets("1", "2")
+}
+
+// TestADocumentOfAnEarlierVersionIsRead: it says nothing of other nodes.
+func TestADocumentOfAnEarlierVersionIsRead(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	o := newOthers()
+	first.AskElsewhere(o)
+	ann := first.addin("ann")
+	ann.enters(o)
+	o.knowNothing()
+	ann.breaks()
+	first.posts(someone, "1")
+	state := handOver(t, first, served)
+	line := state.Memories.Memories[0].Line
+	state.Memories.Memories[0].Line = nil
+	second, o := successorAmong(t, state, hub.Key{Generation: 1, Secret: first.key})
+	ann.s = second
+	ann.enters(o)
+	o.knowNothing()
+	ann.gets("1")
+
+	for name, damage := range map[string]func(*hub.SavedLine){
+		"a cover that is none": func(l *hub.SavedLine) { l.Cover = []byte{1, 2} },
+		"half an origin":       func(l *hub.SavedLine) { l.Origins = l.Origins[:4] },
+		"an origin too few":    func(l *hub.SavedLine) { l.Origins = nil },
+	} {
+		damaged := *line
+		damage(&damaged)
+		state.Memories.Memories[0].Line = &damaged
+		if state.Whole() {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+// TestMovesAreFinishedBeforeAHandOver: what is held while others are asked would not be handed over.
+func TestMovesAreFinishedBeforeAHandOver(t *testing.T) {
+	t.Parallel()
+	s, o, ann := startAmong(t)
+	s.FinishMoves(t.Context()) // there is none
+	ann.enters(o)
+	s.posts(someone, "1")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.FinishMoves(ended)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		s.FinishMoves(t.Context())
+	}()
+	o.knowNothing()
+	<-finished
+	ann.gets("1")
+}
