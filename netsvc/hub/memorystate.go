@@ -83,7 +83,7 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 	if len(all.holders) == 0 && all.ends.Len() == 0 && len(v.numbers) == 0 {
 		return
 	}
-	saved := &SavedMemories{At: time.Now().UnixNano(), Secrets: make(map[int]string), Numbers: v.numbers}
+	saved := &SavedMemories{At: h.frozenAt.UnixNano(), Secrets: make(map[int]string), Numbers: v.numbers}
 	reveal := func(k *key) {
 		if k.Secret != nil {
 			saved.Secrets[v.key(k)] = k.Secret.Reveal()

@@ -61,6 +61,7 @@ const (
 // whoever goes on with it reads it again.
 func (h *Hub) refuse(s *session, err error) {
 	defer h.forget(s)
+	defer s.setRefused(false)
 	refused := refusalOf(err)
 	if refused == nil {
 		// The connection ended: by the peer, or by us for another reason. A port
@@ -89,8 +90,21 @@ func (h *Hub) endRefused(s *session, refused *refusal) bool {
 	if h.frozen.Load() {
 		return false
 	}
-	refused.ended = h.detach(s, closedRefused)
+	refused.ended = h.detachRefused(s)
 	return true
+}
+
+// detachRefused is detach for a session whose packet was refused, which refuse goes on with: it
+// stays on the books until that one has read on, for HandOver has to wake it.
+func (h *Hub) detachRefused(s *session) bool {
+	s.setRefused(true)
+	return h.detach(s, closedRefused)
+}
+
+func (s *session) setRefused(refused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = refused
 }
 
 // maxClaimBytes bounds what a stranger may have us remember of each word.

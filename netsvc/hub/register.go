@@ -97,7 +97,7 @@ func (h *Hub) judge(s *session, packet, early []byte) (what EventKind, err error
 		return "", err
 	}
 	refused := refusalOf(err)
-	refused.ended = h.detach(s, closedRefused)
+	refused.ended = h.detachRefused(s)
 	return "", refused
 }
 

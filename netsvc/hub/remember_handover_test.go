@@ -332,3 +332,26 @@ func TestNumbersThatDifferAreHandedOver(t *testing.T) {
 		t.Errorf("the numbers were %v, and are %v", before, after)
 	}
 }
+
+// TestWhatIsRememberedGrowsNoOlderWhileItIsHandedOver, from the freeze on: it may be a while until nothing is going on.
+func TestWhatIsRememberedGrowsNoOlderWhileItIsHandedOver(t *testing.T) {
+	t.Parallel()
+	first := make(chan *service, 1)
+	frozen := make(chan time.Time, 1)
+	s, served := open(t, hub.Options{Limits: lasting, Observe: func(e hub.Event) {
+		if e.Kind == hub.SessionDetached {
+			s := <-first
+			eventually(t, "the hub freezes", s.Frozen)
+			frozen <- time.Now()
+		}
+	}})
+	a := s.addin("ann")
+	a.connect()
+	a.breaks()
+	first <- s
+	state := handOver(t, s, served)
+	if at, before := time.Unix(0, state.Memories.At), <-frozen; at.After(before) {
+		t.Errorf("%v of the freeze count as if a process served", at.Sub(before))
+	}
+	s.Shutdown(t.Context())
+}

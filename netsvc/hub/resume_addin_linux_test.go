@@ -240,10 +240,10 @@ func (w *modelWorld) deliver(k *modelConn, n int) {
 	if !k.open {
 		if k.up && !k.over() && k.admitted {
 			k.breaks(syscall.ECONNRESET)
-			w.settle()
 		} else {
 			k.set(func() { k.sent = nil })
 		}
+		w.settle() // there is room for more
 		return
 	}
 	room := w.config.receiveBuffer*w.unit - len(k.arrived)

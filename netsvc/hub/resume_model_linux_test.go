@@ -85,6 +85,24 @@ func TestAFrameThatIsBeingWrittenIsKept(t *testing.T) {
 	}
 }
 
+// TestAHandOverDoesNotWaitForWhoWasRefused: the second packet on a connection was stale, so the service reads on for a
+// while before it closes that; meanwhile the session that the connection had goes on on another.
+func TestAHandOverDoesNotWaitForWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	s := schedule{config: modelConfig{
+		sendBuffer: 9, receiveBuffer: 9, largest: 1, peerTimeout: 8, window: 4, writeTimeout: 4,
+		queueBytes: noBound, resumeBytes: noBound,
+	}, ops: []op{
+		{"flow", 0, 0}, {"abandon", 0, 0}, {"connect", 0, 0}, {"replay", 1, 3}, {"abandon", 0, 0}, {"connect", 0, 0},
+		{"flow", 0, 0}, {"freeze", 0, 0}, {"thaw", 1, 0},
+	}}
+	for size := range uint32(worldSizes) {
+		if v := play(t, size, s, nil); v != nil {
+			report(t, size, s, v)
+		}
+	}
+}
+
 var opsPlayed, messagesAccepted atomic.Int64
 
 // play plays a schedule in a world whose kind the seed says, and returns what does not hold.

@@ -388,7 +388,11 @@ func (w *modelWorld) govern(o op) {
 		if serves {
 			w.say("hand-over begins")
 			w.deaf()
+			began := time.Now()
 			w.state = w.h.HandOver()
+			if took := time.Since(began); took > 0 {
+				w.fail("RULE", "a hand-over waits for %v, and so does whoever sends", took)
+			}
 		}
 	case "thaw":
 		if w.state != nil {
