@@ -246,12 +246,19 @@ func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
 	frames, finished := s.out.advance(max(n, 0), finished)
 	untold := s.out.untold
 	s.out.untold = false
+	var lost *loss
+	if s.out.state == outDetached {
+		lost = s.settleLoss()
+	}
 	h.budget.recount(s)
 	s.mu.Unlock()
 	h.counters.delivered.Add(uint64(frames))
 	h.counters.bytes.Add(uint64(n))
 	if untold {
 		h.later(func() { h.announceEnd(s) })
+	}
+	if lost != nil {
+		h.later(func() { h.tellLoss(lost) })
 	}
 	for _, d := range finished {
 		h.finished(d)

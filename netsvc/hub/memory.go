@@ -37,6 +37,7 @@ type memory struct {
 	id     uint64     // that of the first session that had it, for people
 	since  int64      // Unix nanoseconds; of that one
 	line   *line      // nil: there are no other nodes
+	loss   *loss      // of its last connection; nil: it was told of
 }
 
 // keptFrame is a frame that was begun on the present connection.

@@ -326,6 +326,11 @@ func byName(name, id string) (string, int64) {
 func (s *session) describe() (view Session, closed closeReason, registered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.view()
+}
+
+// view is describe for a caller that holds mu.
+func (s *session) view() (view Session, closed closeReason, registered bool) {
 	r := s.registration
 	if r == nil {
 		return Session{}, s.closed, false

@@ -183,6 +183,9 @@ var registrationRecords = map[EventKind]string{
 func (h *Hub) announce(s *session, what EventKind) error {
 	// Closed already, perhaps: then this is what it was before that.
 	now, _, _ := s.describe()
+	if what == SessionResumed {
+		h.tellLossBefore(s)
+	}
 	h.logSession(registrationRecords[what], &now)
 	h.observe(what, now, "")
 	if r := s.registered(); r.key.revoked.Load() { // while we were at it; see revoke

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"bytes"
-	"log/slog"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -62,7 +61,6 @@ func (h *Hub) Freeze(q *moving.Question, workedOff moving.Cover) (status moving.
 	own := all.find(key)
 	if connected := own.away == nil; connected {
 		h.suspend(own, closedMoved)
-		h.later(func() { h.announceDetached(own, closedMoved) })
 	}
 	s := own.session.Load()
 	s.until((*outbox).isStill)
@@ -147,15 +145,4 @@ func (h *Hub) Drop(s moving.Session, turn uint64) {
 	if older {
 		h.end(own, closedMoved)
 	}
-}
-
-// announceDetached tells of a session that has lost its connection.
-func (h *Hub) announceDetached(own *holder, why closeReason) {
-	s := own.session.Load()
-	if s == nil {
-		return
-	}
-	now, _, _ := s.describe()
-	h.logSession("session detached", &now, slog.String("reason", string(why)))
-	h.observe(SessionDetached, now, string(why))
 }

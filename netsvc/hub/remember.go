@@ -311,11 +311,19 @@ func (h *Hub) detachRemembered(s *session, why closeReason) bool {
 	m.away = &now
 	r := s.registration
 	r.key.sessions.Add(-1)
+	own := r.more.holder
+	var lost *loss
+	if why != closedReplaced {
+		m.loss = &loss{why: why, own: own}
+		lost = s.settleLoss() // or whoever writes does, see advance
+	}
 	s.mu.Unlock()
+	if lost != nil {
+		h.later(func() { h.tellLoss(lost) })
+	}
 	if wasListed {
 		h.endWriting()
 	}
-	own := r.more.holder
 	own.away = h.memories.detached.PushBack(own)
 	h.counters.sessions.Add(-1)
 	h.counters.detached.Add(1)
@@ -346,16 +354,8 @@ func (h *Hub) detachOrEnd(s *session, why closeReason, holds func(*session) bool
 		h.memories.mu.Unlock()
 		return true
 	}
-	first := h.detachRemembered(s, why)
-	h.memories.mu.Unlock()
-	if first {
-		h.later(func() {
-			now, _, _ := s.describe()
-			h.logSession("session detached", &now, slog.String("reason", string(why)))
-			h.observe(SessionDetached, now, string(why))
-		})
-	}
-	return first
+	defer h.memories.mu.Unlock()
+	return h.detachRemembered(s, why)
 }
 
 // leave has the former session of a connection stay detached, for the connection registers as
@@ -429,12 +429,21 @@ func (h *Hub) end(own *holder, why closeReason) {
 	if l := s.out.memory.line; l != nil {
 		l.abandon(h)
 	}
+	lost := s.out.memory.loss
+	if lost != nil && !lost.settled {
+		lost = nil // its end is all that is told
+	}
 	s.out.forget()
 	s.mu.Unlock()
 	h.detach(s, why)
 	h.hangUp(s)
 	if away { // nobody else will
-		h.forgetResting(s)
+		h.later(func() {
+			if lost != nil {
+				h.tellLoss(lost)
+			}
+			h.forgetUnlessRefused(s)
+		})
 	}
 }
 

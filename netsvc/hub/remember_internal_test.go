@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,6 +165,43 @@ func TestAMessageForASessionThatComesBackMeanwhileReachesIt(t *testing.T) {
 	}
 }
 
+// TestWhoeverHasASessionWhenItIsLockedHasItStill: who publishes for one that goes on on another connection meanwhile waits
+// for the lock of the connection before.
+func TestWhoeverHasASessionWhenItIsLockedHasItStill(t *testing.T) {
+	t.Parallel()
+	first, second := new(session), new(session)
+	own := new(holder)
+	own.session.Store(first)
+	var moving sync.WaitGroup
+	done := make(chan struct{})
+	moving.Go(func() {
+		defer close(done)
+		for n := range 2000 {
+			first.mu.Lock()
+			second.mu.Lock()
+			runtime.Gosched() // somebody may look who has it, and wait
+			own.session.Store([]*session{second, first}[n%2])
+			second.mu.Unlock()
+			first.mu.Unlock()
+			runtime.Gosched()
+		}
+	})
+	defer moving.Wait()
+	for {
+		s := own.lock()
+		has := own.session.Load()
+		s.mu.Unlock()
+		if has != s {
+			t.Fatal("one is locked that the session has left")
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
 // frame is what is published, under the key that was in force before all others.
 func (p *packetless) frame() *frame {
 	return &frame{key: p.key, delivery: begin(0), bytes: p.key.Secret.AppendFrame(nil, []byte(`{}`))}
@@ -230,6 +269,32 @@ func TestAMessageForWhoIsSomebodyElseMeanwhileReachesNobody(t *testing.T) {
 		t.Errorf("a message for ann reached bob: %d", became)
 	}
 	f.delivery.counted(0, f.memory(), p.budget)
+}
+
+// TestTheEndOfASessionIsToldOnce, though whoever hears that its connection broke takes it off the books, too, when it has
+// been ended meanwhile.
+func TestTheEndOfASessionIsToldOnce(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	var told atomic.Int32
+	p.options.Observe = func(e Event) {
+		if e.Kind == SessionClosed {
+			told.Add(1)
+		}
+	}
+	s, _ := p.connection()
+	if err := p.enterRemembered(s, "ann", 1); err != nil {
+		t.Fatal(err)
+	}
+	p.closeSession(s, closedByPeer)
+	p.closeSession(s, closedByAdmin)
+	p.forget(s)
+	if err := p.Shutdown(t.Context()); err != nil { // which waits for the other one
+		t.Fatal(err)
+	}
+	if n := told.Load(); n != 1 {
+		t.Errorf("it is told %d times", n)
+	}
 }
 
 // TestTheLastTurnsAreBounded: of each session one is known, and of as many as may be away.
