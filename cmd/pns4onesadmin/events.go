@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ func (p *program) eventsCommand() *cobra.Command {
 			w.query.Tail = 100
 		}
 		return p.withNode(node, func(client *control.Client) error {
-			return untilInterrupted(cmd.Context(), func(ctx context.Context) error { return p.events(ctx, client, w) })
+			return untilInterrupted(cmd.Context(), func(ctx context.Context) error { return p.events(ctx, client, w, node) })
 		})
 	})
 	flags := cmd.Flags()
@@ -50,13 +51,14 @@ func (p *program) eventsCommand() *cobra.Command {
 	flags.StringSliceVar(&w.query.Kinds, "event", nil, p.text.T("admin.flag_event", "kinds", kinds))
 	flags.StringVar(&w.app, "app", "", p.text.T("admin.flag_app"))
 	flags.StringVar(&w.query.Text, "grep", "", p.text.T("admin.flag_grep"))
-	p.nodeFlag(cmd, &node, false)
+	p.nodeFlag(cmd, &node, true)
 	p.completeNames(cmd)
 	cmd.RegisterFlagCompletionFunc("event", completions(control.EventKinds()...))
 	return cmd
 }
 
-func (p *program) events(ctx context.Context, client *control.Client, w wantedEvents) error {
+// events prints the events of the daemon, of a node of the cluster, or of every one.
+func (p *program) events(ctx context.Context, client *control.Client, w wantedEvents, node string) error {
 	apps, err := client.Apps(ctx)
 	if err != nil {
 		return err
@@ -75,7 +77,7 @@ func (p *program) events(ctx context.Context, client *control.Client, w wantedEv
 	if !w.once && !p.json {
 		p.say("admin.following_events")
 	}
-	return client.Events(ctx, w.query, !w.once, func(e control.Event) error {
+	print := func(p *program, e control.Event) error {
 		switch {
 		case p.json:
 			return p.printJSON(e)
@@ -84,7 +86,20 @@ func (p *program) events(ctx context.Context, client *control.Client, w wantedEv
 		case e.Change != "":
 			words.Titles[e.AppID] = e.Title
 		}
-		_, err := fmt.Fprintln(p.stdout, formatTime(e.Time)+"  "+words.Event(e))
+		_, err := fmt.Fprintln(p.stdout, p.stamp(e.Time)+words.Event(e))
 		return err
-	})
+	}
+	if node != allNodes {
+		return client.Events(ctx, w.query, !w.once, func(e control.Event) error { return print(p, e) })
+	}
+	all := everyNode[control.Event]{
+		p: p, client: client, tail: w.query.Tail, follow: !w.once, print: print,
+		time: func(e control.Event) time.Time { return e.Time },
+		read: func(ctx context.Context, client *control.Client, tail int, each func(control.Event) error) error {
+			of := w.query
+			of.Tail = tail
+			return client.Events(ctx, of, !w.once, each)
+		},
+	}
+	return all.run(ctx)
 }

@@ -42,16 +42,17 @@ func (p *program) logsCommand() *cobra.Command {
 			}
 		}
 		return p.withNode(node, func(client *control.Client) error {
-			print := p.printLogRecord
+			print := (*program).printLogRecord
 			if p.person && !p.json && !raw {
 				apps, err := client.Apps(cmd.Context())
 				if err != nil {
 					return err
 				}
-				print = func(r control.LogRecord) error { return p.printLogSentence(p.words(apps), r) }
+				words := p.words(apps)
+				print = func(p *program, r control.LogRecord) error { return p.printLogSentence(words, r) }
 			}
 			return untilInterrupted(cmd.Context(), func(ctx context.Context) error {
-				return client.Logs(ctx, query, follow, print)
+				return p.logs(ctx, client, query, node, follow, print)
 			})
 		})
 	})
@@ -63,9 +64,27 @@ func (p *program) logsCommand() *cobra.Command {
 	flags.StringVar(&query.Level, "level", "", p.text.T("admin.flag_level", "levels", levels))
 	flags.BoolVar(&raw, "raw", false, p.text.T("admin.flag_raw"))
 	flags.StringVar(&query.Text, "grep", "", p.text.T("admin.flag_grep"))
-	p.nodeFlag(cmd, &node, false)
+	p.nodeFlag(cmd, &node, true)
 	p.completeLevels(cmd, "level")
 	return cmd
+}
+
+// logs prints the log of the daemon, of a node of the cluster, or of every one.
+func (p *program) logs(ctx context.Context, client *control.Client, query control.LogQuery, node string, follow bool,
+	print func(*program, control.LogRecord) error) error {
+	if node != allNodes {
+		return client.Logs(ctx, query, follow, func(r control.LogRecord) error { return print(p, r) })
+	}
+	all := everyNode[control.LogRecord]{
+		p: p, client: client, tail: query.Tail, follow: follow, print: print,
+		time: func(r control.LogRecord) time.Time { return r.Time },
+		read: func(ctx context.Context, client *control.Client, tail int, each func(control.LogRecord) error) error {
+			of := query
+			of.Tail = tail
+			return client.Logs(ctx, of, follow, each)
+		},
+	}
+	return all.run(ctx)
 }
 
 // allRecords is more than a daemon keeps.
@@ -114,7 +133,7 @@ func (p *program) printLogSentence(words say.Words, r control.LogRecord) error {
 	if !known || r.Lost > 0 {
 		return p.printLogRecord(r)
 	}
-	_, err := fmt.Fprintln(p.stdout, formatTime(r.Time)+"  "+cells.Left(r.Level, levelWidth)+"  "+locale.Clean(sentence))
+	_, err := fmt.Fprintln(p.stdout, p.stamp(r.Time)+cells.Left(r.Level, levelWidth)+"  "+locale.Clean(sentence))
 	return err
 }
 
@@ -127,7 +146,7 @@ func (p *program) printLogRecord(r control.LogRecord) error {
 		p.say("live.lost", "N", r.Lost)
 		return nil
 	}
-	line := formatTime(r.Time) + "  " + cells.Left(r.Level, levelWidth) + "  " + locale.Clean(r.Message)
+	line := p.stamp(r.Time) + cells.Left(r.Level, levelWidth) + "  " + locale.Clean(r.Message)
 	for _, a := range r.Attrs {
 		line += "  " + locale.Clean(a.Name) + "=" + locale.Clean(fmt.Sprint(a.Value))
 	}

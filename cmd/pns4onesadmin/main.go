@@ -47,6 +47,7 @@ type program struct {
 	person            bool   // reads what is written to stdout
 	screenWidth       int    // of the terminal that a buffer is going to be shown on; 0: none
 	node              string // that what is written is of, where there are several; empty: it needs no saying
+	nodeWidth         int    // of the column of nodes in a stream of several
 
 	tried []string // where a daemon was looked for in vain
 }

@@ -105,10 +105,15 @@ func (p *program) eachNode(ctx context.Context, client *control.Client, node str
 			failed = append(failed, n.Name)
 		}
 	}
-	if len(failed) > 0 {
-		return failure("admin.failed_on_nodes", "N", len(failed), "nodes", locale.Clean(strings.Join(failed, ", ")))
+	return notDoneOn(failed)
+}
+
+// notDoneOn is nil if nodes have not failed, of which it is said already why.
+func notDoneOn(failed []string) error {
+	if len(failed) == 0 {
+		return nil
 	}
-	return nil
+	return failure("admin.failed_on_nodes", "N", len(failed), "nodes", locale.Clean(strings.Join(failed, ", ")))
 }
 
 // ofNode is the program for one node of several: what it writes tells which.

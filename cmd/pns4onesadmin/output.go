@@ -20,6 +20,11 @@ func (p *program) printJSON(object any) error {
 			Answer any    `json:"answer"`
 		}{p.node, object}
 	}
+	return p.encode(object)
+}
+
+// encode writes a line of JSON.
+func (p *program) encode(object any) error {
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(object)

@@ -30,6 +30,7 @@ type sending struct {
 	insecure      bool
 	require       bool     // a session for every recipient
 	unconfirmed   []string // nodes that may or may not have got it
+	unnamed       int      // how many such there are at most, where the sender's way does not name them
 }
 
 // Bounds of one command.
@@ -143,6 +144,9 @@ func (p *program) reportSent(s *sending, results []sentTo, sessions int) error {
 	slices.Sort(s.unconfirmed)
 	unconfirmed := slices.Compact(s.unconfirmed)
 	p.unconfirmed(unconfirmed)
+	if s.unnamed > 0 {
+		p.warn("admin.unconfirmed_count", "N", s.unnamed)
+	}
 	unusable := s.message.UnusableKeys()
 	if len(unusable) > 0 {
 		p.warn("admin.unusable_keys", "keys", quoted(unusable))
@@ -151,9 +155,10 @@ func (p *program) reportSent(s *sending, results []sentTo, sessions int) error {
 		object := struct {
 			Sessions         int      `json:"sessions"`
 			UnconfirmedNodes []string `json:"unconfirmed_nodes,omitempty"`
+			Unconfirmed      int      `json:"unconfirmed,omitempty"` // how many nodes, with --http
 			Recipients       []sentTo `json:"recipients,omitempty"`
 			UnusableKeys     []string `json:"unusable_keys,omitempty"`
-		}{sessions, unconfirmed, nil, unusable}
+		}{sessions, unconfirmed, s.unnamed, nil, unusable}
 		if len(results) > 1 {
 			object.Recipients = results
 		}

@@ -21,7 +21,8 @@ const httpTimeout = 30 * time.Second
 
 // sendOverHTTP goes the way of a sender: /auth, then /sendmessage (protocol.md
 // section 3), with the token that it got for the message before, if there was one. It
-// returns the number of sessions that the service names.
+// returns the number of sessions that the service names, and notes how many nodes did not
+// confirm.
 func sendOverHTTP(ctx context.Context, s *sending) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
 	defer cancel()
@@ -70,6 +71,10 @@ func sendOverHTTP(ctx context.Context, s *sending) (int, error) {
 	sessions, err := strconv.Atoi(response.header.Get("X-Delivered-Sessions"))
 	if err != nil {
 		return 0, failure("admin.http_not_ours", "url", base)
+	}
+	// No node is named there, and the same ones may be meant at each recipient.
+	if nodes, err := strconv.Atoi(response.header.Get("X-Unconfirmed-Nodes")); err == nil {
+		s.unnamed = max(s.unnamed, nodes)
 	}
 	return sessions, nil
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -67,5 +69,35 @@ func TestErrorsOfSendingOverHTTPNeverShowTheServerKey(t *testing.T) {
 				t.Errorf("the error is %q", text)
 			}
 		})
+	}
+}
+
+// The sender's way names no nodes, but says how many did not confirm.
+func TestSendingOverHTTPSaysHowManyNodesDidNotConfirm(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int32
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/auth" {
+			w.Write([]byte(`{"access_token":"t"}`))
+			return
+		}
+		w.Header().Set("X-Delivered-Sessions", "3")
+		if n := sent.Add(1); n < 3 { // each confirms the last one
+			w.Header().Set("X-Unconfirmed-Nodes", strconv.Itoa(int(3-n)))
+		}
+	}))
+	t.Cleanup(service.Close)
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), &program{
+		args: []string{"--lang", "en", "send", "--http", service.URL, "--server-key", "k", "--ib", "demo",
+			"--user", "ann", "--user", "bob", "--user", "zoe", "--json", "text"},
+		getenv: func(string) string { return "" },
+		stdin:  strings.NewReader(""), stdout: &stdout, stderr: &stderr,
+	})
+	if status != exitDone || !strings.HasPrefix(stdout.String(), `{"sessions":9,"unconfirmed":2,"recipients":[`) {
+		t.Errorf("exit status %d with %s", status, &stdout)
+	}
+	if !strings.Contains(stderr.String(), "as far as 2 nodes is not known") {
+		t.Errorf("said: %s", &stderr)
 	}
 }
