@@ -25,7 +25,7 @@ import (
 type Client struct {
 	path    string
 	calls   caller
-	imports caller // the same, but more patient
+	imports caller // the same, but more patient: for what takes long to begin
 	// Wait is how long to keep trying while no daemon listens, for one that is
 	// just starting. Set it before the first call.
 	Wait time.Duration

@@ -111,7 +111,7 @@ func (c *Client) Upgrade(ctx context.Context) (id string, err error) {
 // Backup writes a database file with all apps as they are now. It holds their
 // keys.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	return c.send(ctx, c.calls, "GET", "/backup", nil, func(answer io.Reader) error {
+	return c.send(ctx, c.imports, "GET", "/backup", nil, func(answer io.Reader) error {
 		if _, err := io.Copy(w, answer); err != nil {
 			return fmt.Errorf("reading the backup: %w", err)
 		}

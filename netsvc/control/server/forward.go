@@ -20,8 +20,14 @@ import (
 // the same route, and here it only passes through. Daemons that know no cluster refuse the
 // parameter, so that nothing is done on another node than the one that was meant.
 
-// answerTime is the Patience of Nodes that have none of their own.
-const answerTime = 12 * time.Second
+// How long it is waited until an answer begins. How long one then takes is the matter of the
+// client, and the connection between the nodes finds out by itself when nobody is there any more.
+const (
+	// answerTime is the Patience of Nodes that have none of their own.
+	answerTime = 12 * time.Second
+	// slowTime is that of slow routes, and as long as the clients of this node wait for them.
+	slowTime = 10 * time.Minute
+)
 
 var errNoAnswer = errors.New("no answer came in time")
 
@@ -50,8 +56,17 @@ func (s *Server) elsewhere(r *http.Request, row route) (node string, err error) 
 	return "", nil
 }
 
-// forward has another node answer a request, and streams the answer.
-func (s *Server) forward(w http.ResponseWriter, r *http.Request, node string, row route) {
+// patience is how long another node may take to begin the answer of a route.
+func (s *Server) patience(row route) time.Duration {
+	if row.slow {
+		return slowTime
+	}
+	return cmp.Or(s.nodes.Patience, answerTime)
+}
+
+// forward has another node answer a request, and streams the answer. The node that does not
+// begin to within that time is named.
+func (s *Server) forward(w http.ResponseWriter, r *http.Request, node string, row route, within time.Duration) {
 	body, err := readBody(w, r, row.bodyLimit())
 	if err != nil {
 		s.writeError(w, r, err)
@@ -59,7 +74,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, node string, ro
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	late := time.AfterFunc(cmp.Or(s.nodes.Patience, answerTime), func() { cancel(errNoAnswer) })
+	late := time.AfterFunc(within, func() { cancel(errNoAnswer) })
 	defer late.Stop()
 	if row.access == read { // nothing is lost with it, and streams have no end of their own
 		defer context.AfterFunc(s.ending, func() {

@@ -19,8 +19,8 @@ import (
 // parameter node: then a node answers for itself alone.
 
 const (
-	// nodeTime bounds how long a node is waited for: a silent one must not hold up the
-	// command of an administrator.
+	// nodeTime bounds how long a node is waited for that says nothing: it must not hold up the
+	// command of an administrator. With all that it has to say it may take answerTime.
 	nodeTime = 2 * time.Second
 	// maxNodeAnswer bounds what is read of a node's answer, in bytes.
 	maxNodeAnswer = 64 << 20
@@ -69,7 +69,7 @@ func gather[T any](ctx context.Context, s *Server, path string, values url.Value
 // each has answered. It returns the names of those that did not answer what take likes.
 func (s *Server) askEach(ctx context.Context, nodes []Node, method, path string, values url.Values,
 	take func(i int, response *http.Response) error) (missing []string) {
-	within, cancel := context.WithTimeout(ctx, nodeTime)
+	within, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	failed := make([]bool, len(nodes))
 	var asking sync.WaitGroup
@@ -97,6 +97,10 @@ func (s *Server) askEach(ctx context.Context, nodes []Node, method, path string,
 // askNode hands what a node answers for itself to take.
 func (s *Server) askNode(ctx context.Context, node, method, path string, values url.Values,
 	take func(*http.Response) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(nodeTime, func() { cancel(errNoAnswer) })
+	defer silence.Stop()
 	values = cloned(values)
 	values.Set("node", node)
 	request, err := http.NewRequestWithContext(ctx, method, "http://pns"+path+"?"+values.Encode(), http.NoBody)
@@ -108,7 +112,22 @@ func (s *Server) askNode(ctx context.Context, node, method, path string, values 
 		return err
 	}
 	defer response.Body.Close()
+	response.Body = heard{response.Body, silence}
 	return take(response)
+}
+
+// heard is the body of an answer whose reader is not given up while something comes.
+type heard struct {
+	io.ReadCloser
+	silence *time.Timer
+}
+
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if n > 0 {
+		h.silence.Reset(nodeTime)
+	}
+	return n, err
 }
 
 func cloned(values url.Values) url.Values {
@@ -124,20 +143,4 @@ func union(a, b []string) []string {
 	all := slices.Concat(a, b)
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// relayed answers with what a node answered, which is small.
-func relayed(response *http.Response) (reply, error) {
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBodyBytes))
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer of a node: %w", err)
-	}
-	return func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Content-Type", response.Header.Get("Content-Type"))
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(response.StatusCode)
-		w.Write(body) // an error here means that the client has gone
-		return nil
-	}, nil
 }

@@ -26,7 +26,8 @@ type Nodes struct {
 	// It may be called concurrently.
 	Ask func(ctx context.Context, node string, r *http.Request) (*http.Response, error)
 	// Patience is how long a node may take to begin the answer to a request that is passed on
-	// to it as it is; 12 s, which is less than the clients of this one wait.
+	// to it as it is, unless its route is slow; 12 s, which is less than the clients of this one
+	// wait.
 	Patience time.Duration
 }
 

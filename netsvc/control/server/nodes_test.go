@@ -282,6 +282,10 @@ func TestASilentNodeIsNamedAfterAWhile(t *testing.T) {
 		!slices.Equal(page.MissingNodes, []string{"web2"}) {
 		t.Errorf("got %v of %d without %v, %v", users(page), page.Total, page.MissingNodes, err)
 	}
+	err = sv.nodes[0].CloseSession(t.Context(), "1@web2", time.Time{})
+	if e := refused(t, err, http.StatusServiceUnavailable, control.CodeNodeUnreachable); e.Node != "web2" {
+		t.Errorf("closing a session there: %+v", e)
+	}
 }
 
 func TestTooManySessionsAreNotSkipped(t *testing.T) {

@@ -29,6 +29,7 @@ type route struct {
 	handle  func(r *http.Request) (reply, error)
 	query   []string // parameters it takes
 	maxBody int64    // bytes; 0: maxBodyBytes
+	slow    bool     // it may take minutes until the answer begins
 }
 
 // bodyLimit is the size of the largest body, in bytes.
@@ -62,7 +63,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/apps/{id}/reset-token", access: change, handle: s.resetToken},
 		{method: "GET", path: "/apps/{id}/names", access: read, handle: s.listNames},
 		{method: "PUT", path: "/apps/{id}/names", access: change, handle: s.importNames, query: []string{"merge"},
-			maxBody: names.MaxFileBytes},
+			maxBody: names.MaxFileBytes, slow: true},
 		{method: "PATCH", path: "/apps/{id}/names", access: change, handle: s.setName},
 		{method: "DELETE", path: "/apps/{id}/names", access: change, handle: s.clearNames},
 		{method: "GET", path: "/apps/{id}/names/file", access: read, handle: s.exportNames},
@@ -71,7 +72,8 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/sessions", access: read, handle: s.listSessions, query: sessionParameters},
 		{method: "DELETE", path: "/sessions/{id}", access: change, handle: s.closeSession, query: []string{"since"}},
 		{method: "POST", path: "/messages", access: change, handle: s.sendMessage},
-		{method: "POST", path: "/import", access: change, handle: s.importKeys, maxBody: app.MaxImportBytes},
+		{method: "POST", path: "/import", access: change, handle: s.importKeys, maxBody: app.MaxImportBytes,
+			slow: true},
 		{method: "GET", path: "/export", access: read, handle: s.exportKeys},
 		{method: "GET", path: "/people", access: read, handle: s.listPeople, query: []string{"app", "q", "limit", "node"}},
 		{method: "GET", path: "/infobases", access: read, handle: s.listInfobases, query: []string{"app", "node"}},
@@ -86,10 +88,10 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/metrics", access: read, handle: s.metrics},
 		{method: "POST", path: "/reload", access: change, handle: s.reload},
 		{method: "POST", path: "/upgrade", access: change, handle: s.upgrade},
-		{method: "POST", path: "/cluster/join", access: change, handle: s.joinCluster},
-		{method: "POST", path: "/cluster/restore", access: change, handle: s.restoreCluster},
+		{method: "POST", path: "/cluster/join", access: change, handle: s.joinCluster, slow: true},
+		{method: "POST", path: "/cluster/restore", access: change, handle: s.restoreCluster, slow: true},
 		{method: "DELETE", path: "/cluster/nodes/{id}", access: change, handle: s.forgetNode, query: []string{"node"}},
-		{method: "GET", path: "/backup", access: read, handle: s.backup},
+		{method: "GET", path: "/backup", access: read, handle: s.backup, slow: true},
 	}
 }
 
@@ -128,7 +130,7 @@ func (s *Server) handler(row route) http.Handler {
 			s.writeError(w, r, err)
 			return
 		case node != "":
-			s.forward(w, r, node, row)
+			s.forward(w, r, node, row, s.patience(row))
 			return
 		}
 		defer func() {

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -126,7 +124,10 @@ func (s *Server) closeSession(r *http.Request) (reply, error) {
 	case s.nodes == nil:
 		return nil, notFound
 	default:
-		return s.closeElsewhere(r, node)
+		return func(w http.ResponseWriter, r *http.Request) error {
+			s.forward(w, r, node, route{access: change}, nodeTime)
+			return nil
+		}, nil
 	}
 	var since time.Time
 	if text := r.URL.Query().Get("since"); text != "" {
@@ -141,19 +142,4 @@ func (s *Server) closeSession(r *http.Request) (reply, error) {
 	s.audit(r, "close session", slog.Uint64("session", id), slog.String("app", last.AppID),
 		slog.String("ib", last.IbID), slog.String("user_id", last.UserID))
 	return done(), nil
-}
-
-// closeElsewhere has the node of a session end it.
-func (s *Server) closeElsewhere(r *http.Request, node string) (reply, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), nodeTime)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, r.Method, "http://pns"+r.URL.RequestURI(), http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", err)
-	}
-	response, err := s.nodes.Ask(ctx, node, request)
-	if err != nil {
-		return nil, err
-	}
-	return relayed(response)
 }
