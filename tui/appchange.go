@@ -15,7 +15,7 @@ import (
 func (a *appsScreen) askTitle() tea.Cmd {
 	p := &prompt{env: a.env, title: a.t("tui.create_title"), text: a.t("tui.create_text"), input: newInput("")}
 	p.accept = func(title string) tea.Cmd {
-		return a.act(func(ctx context.Context) doneMsg {
+		return a.act(a.waitsForAll(), func(ctx context.Context) doneMsg {
 			created, err := a.daemon.CreateApp(ctx, title)
 			done := a.andPending(a.t("tui.created", "title", cells.Plain(created.Title)), created.PendingNodes)
 			return doneMsg{err: err, notice: done, after: func() tea.Cmd {
@@ -50,7 +50,7 @@ func (a *appsScreen) askRename(one control.App) tea.Cmd {
 
 // change has the daemon change an app, shows it and says what was done.
 func (a *appsScreen) change(do func(ctx context.Context) (one control.App, done string, err error)) tea.Cmd {
-	return a.act(func(ctx context.Context) doneMsg {
+	return a.act(a.waitsForAll(), func(ctx context.Context) doneMsg {
 		one, done, err := do(ctx)
 		return doneMsg{err: err, notice: a.andPending(done, one.PendingNodes), after: func() tea.Cmd {
 			a.changed(one)
@@ -65,7 +65,7 @@ const shortID = 8
 func (a *appsScreen) askRemove(one control.App) tea.Cmd {
 	title := cells.Plain(one.Title)
 	remove := func(string) tea.Cmd {
-		return a.act(func(ctx context.Context) doneMsg {
+		return a.act(a.waitsForAll(), func(ctx context.Context) doneMsg {
 			removed, err := a.daemon.RemoveApp(ctx, one.ID)
 			done := a.andPending(a.t("tui.removed", "title", title), removed.PendingNodes)
 			return doneMsg{err: err, notice: done, after: func() tea.Cmd {

@@ -72,7 +72,7 @@ func (a *appsScreen) copyField(one control.App) tea.Cmd {
 
 // copyBlock copies all that goes into 1C.
 func (a *appsScreen) copyBlock(one control.App) tea.Cmd {
-	return a.act(func(ctx context.Context) doneMsg {
+	return a.act(a.waitsForDaemon(), func(ctx context.Context) doneMsg {
 		status, err := a.daemon.Status(ctx)
 		return doneMsg{err: err, after: func() tea.Cmd {
 			var lines []string

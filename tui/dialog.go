@@ -169,6 +169,14 @@ func (p *prompt) done(msg doneMsg) bool {
 	return msg.err == nil
 }
 
+// waiting says that what was entered is being done.
+func (p *prompt) waiting() string {
+	if p.notice.busy {
+		return p.busyText(p.notice.text, p.notice.since)
+	}
+	return p.t("tui.busy")
+}
+
 func (p *prompt) view(width, height int) (string, []string) {
 	entry := []string{"", p.input.view(p.style, width, true), ""}
 	switch {
@@ -177,7 +185,7 @@ func (p *prompt) view(width, height int) (string, []string) {
 			entry = append(entry, p.style.bad.Render(line))
 		}
 	case p.busy:
-		entry = append(entry, p.style.dim.Render(p.t("tui.busy")))
+		entry = append(entry, p.style.dim.Render(p.waiting()))
 	}
 	return p.title, append(shorten(cells.Wrap(p.text, width), height-len(entry)), entry...)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type driver struct {
 	left      bool // the panel
 	slow      bool // what commands bring is kept in late
 	late      []tea.Msg
+	passed    atomic.Int64 // nanoseconds since moment
 	stop      func()
 }
 
@@ -55,7 +57,7 @@ func open(t testing.TB, daemon tui.Daemon, l look) *driver {
 		Text:       locale.New(l.lang),
 		Renderer:   tui.NewRenderer(l.profile, true),
 		Colourless: l.profile == termenv.Ascii,
-		Now:        func() time.Time { return moment },
+		Now:        func() time.Time { return moment.Add(time.Duration(d.passed.Load())) },
 		Host:       "srv-1c",
 		Copy: func(text string) error {
 			d.clipboard = append(d.clipboard, text)

@@ -25,7 +25,7 @@ func (e *env) explain(appID string, ib, user called, group string) tea.Cmd {
 	if user.id == "" && group != "" {
 		who = cells.Plain(group)
 	}
-	e.busy()
+	e.busy(e.waitsForDaemon())
 	from, shown := e.dialog, e.shown
 	title := e.t("tui.explain_title", "who", who, "ib", ib.plain())
 	return ask(func(ctx context.Context) tea.Msg {

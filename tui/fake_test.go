@@ -19,21 +19,22 @@ var moment = time.Date(2026, 3, 2, 9, 5, 0, 0, time.UTC)
 // fakeDaemon is a daemon without clocks, keys or sockets: the same calls have the
 // same results. Its methods may be called concurrently.
 type fakeDaemon struct {
-	mu        sync.Mutex
-	status    control.Status
-	apps      []control.App
-	sessions  []control.Session
-	records   []control.LogRecord
-	explains  control.Explanation
-	named     []control.Person // who is in a table of names alone
-	infobases []control.Infobase
-	missing   []string // nodes without whose sessions lists are
-	refuses   error    // what every call is answered with
-	created   int
-	sent      []sentMessage
-	levels    []string
-	graces    []time.Duration
-	asked     []control.SessionQuery
+	mu          sync.Mutex
+	status      control.Status
+	apps        []control.App
+	sessions    []control.Session
+	records     []control.LogRecord
+	explains    control.Explanation
+	named       []control.Person // who is in a table of names alone
+	infobases   []control.Infobase
+	missing     []string // nodes without whose sessions lists are
+	unconfirmed []string // nodes that do not confirm messages
+	refuses     error    // what every call is answered with
+	created     int
+	sent        []sentMessage
+	levels      []string
+	graces      []time.Duration
+	asked       []control.SessionQuery
 
 	events chan control.Event
 	logs   chan control.LogRecord
@@ -434,17 +435,18 @@ func (d *fakeDaemon) CloseSession(_ context.Context, id string, since time.Time)
 	})
 }
 
-func (d *fakeDaemon) Send(_ context.Context, appID string, to wire.Recipient, m wire.Message) (n int, err error) {
+func (d *fakeDaemon) SendCounting(_ context.Context, appID string, to wire.Recipient, m wire.Message) (sent control.Sent, err error) {
 	err = d.call(func() error {
 		d.sent = append(d.sent, sentMessage{appID, to, m})
 		for _, s := range d.sessions {
 			if s.AppID == appID && s.IbID == to.IbID && (to.Type == wire.ToAll || s.UserID == to.UserID) {
-				n++
+				sent.Sessions++
 			}
 		}
+		sent.UnconfirmedNodes = d.unconfirmed
 		return nil
 	})
-	return n, err
+	return sent, err
 }
 
 func (d *fakeDaemon) People(_ context.Context, appID, text string, limit int) (found control.People, err error) {

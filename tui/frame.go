@@ -195,7 +195,11 @@ func (p *Panel) overlay(body []string) []string {
 // noticeLine says what became of the last action.
 func (p *Panel) noticeLine() string {
 	n := p.env.notice
-	text := cells.Truncate(n.text, p.width-4)
+	text := n.text
+	if n.busy {
+		text = p.env.busyText(n.text, n.since)
+	}
+	text = cells.Truncate(text, p.width-4)
 	switch {
 	case n.text == "":
 		return ""

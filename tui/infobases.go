@@ -23,7 +23,7 @@ type infobasesMsg struct {
 // person has gone on to something else.
 func (e *env) askInfobases(appID string, then func([]control.Infobase) tea.Cmd) tea.Cmd {
 	from, shown := e.dialog, e.shown
-	e.busy()
+	e.busy(e.waitsForDaemon())
 	return ask(func(ctx context.Context) tea.Msg {
 		found, err := e.daemon.Infobases(ctx, appID)
 		return infobasesMsg{from, shown, found, err, then}

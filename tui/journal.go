@@ -404,7 +404,7 @@ func (j *journalScreen) askNode() tea.Cmd {
 // askDaemonLevel asks for the level of the daemon's own log.
 func (j *journalScreen) askDaemonLevel() tea.Cmd {
 	set := func(level string) tea.Cmd {
-		return j.act(func(ctx context.Context) doneMsg {
+		return j.act(j.waitsForDaemon(), func(ctx context.Context) doneMsg {
 			err := j.daemon.SetLogLevel(ctx, level)
 			return doneMsg{err: err, notice: j.t("tui.daemon_level_set", "level", level)}
 		})

@@ -62,7 +62,7 @@ func (s *sessionsScreen) markedKeys() keyTable {
 func (s *sessionsScreen) askDisconnectMarked() tea.Cmd {
 	all := s.marked.all()
 	disconnect := func() tea.Cmd {
-		return s.act(func(ctx context.Context) doneMsg {
+		return s.actOn(len(all), s.waitsForDaemon(), func(ctx context.Context) doneMsg {
 			closed := 0
 			for _, one := range all {
 				err := s.daemon.CloseSession(ctx, one.ID, one.Since)

@@ -102,7 +102,7 @@ func (o *overviewScreen) askCopyAddress() tea.Cmd {
 
 // reload has the daemon read its settings again.
 func (o *overviewScreen) reload() tea.Cmd {
-	return o.act(func(ctx context.Context) doneMsg {
+	return o.act(o.waitsForDaemon(), func(ctx context.Context) doneMsg {
 		report, err := o.daemon.Reload(ctx)
 		if err != nil {
 			return doneMsg{err: err}

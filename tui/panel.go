@@ -137,10 +137,14 @@ func (p *Panel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		p.up, p.down = false, msg
 	case tickMsg:
 		p.up, p.lastSeen = true, p.env.now()
-		// A list of thousands of apps is not for every second.
+		// A list of thousands of apps is not for every second. In a cluster each node is asked
+		// for its sessions by app: about one a second, however many there are.
 		var apps tea.Cmd
 		if p.appsLate--; p.appsLate <= 0 {
 			p.appsLate = 1 + len(p.env.apps)/500
+			if c := p.env.cluster; c != nil {
+				p.appsLate = max(p.appsLate, len(c.Nodes))
+			}
 			apps = p.askApps()
 		}
 		return p, tea.Batch(apps, p.update(msg))

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -26,6 +27,7 @@ type sendScreen struct {
 	result        []string // what became of the last message, plain
 	sent          bool     // and that somebody got it
 	busy          bool
+	begun         time.Time // when it became busy
 }
 
 // formField is a field of the form.

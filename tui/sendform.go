@@ -117,7 +117,7 @@ func (s *sendScreen) view() []string {
 	var result []string
 	switch {
 	case s.busy:
-		result = []string{"", "  " + s.style.dim.Render(s.t("tui.busy"))}
+		result = []string{"", "  " + s.style.dim.Render(s.waiting())}
 	case s.result != nil:
 		style := s.style.warn
 		if s.sent {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ func (s *sendScreen) manyNames(width int) string {
 type sentToManyMsg struct {
 	users, sessions int // that it was sent to
 	of              int // users
+	unconfirmed     []string
 	at              time.Time
 	err             error // that ended it before its time
 }
@@ -45,19 +47,23 @@ func (s *sendScreen) submitToMany() tea.Cmd {
 	}
 	many, now := s.many, s.now()
 	send := func() tea.Cmd {
-		s.busy, s.result, s.notice = true, nil, notice{}
-		return ask(func(ctx context.Context) tea.Msg {
+		s.begin()
+		limit := time.Duration(len(many)) * changeTimeout
+		return askWithin(limit, func(ctx context.Context) tea.Msg {
 			sent := sentToManyMsg{of: len(many), at: now}
 			for _, r := range many {
 				to := wire.Recipient{Type: wire.ToUser, IbID: r.ib.id, UserID: r.user.id}
-				n, err := s.daemon.Send(ctx, r.appID, to, m)
+				one, err := s.daemon.SendCounting(ctx, r.appID, to, m)
 				if err != nil {
-					sent.err = err
+					sent.err = orLate(err, limit)
 					break
 				}
 				sent.users++
-				sent.sessions += n
+				sent.sessions += one.Sessions
+				sent.unconfirmed = append(sent.unconfirmed, one.UnconfirmedNodes...)
 			}
+			slices.Sort(sent.unconfirmed)
+			sent.unconfirmed = slices.Compact(sent.unconfirmed)
 			return sent
 		})
 	}
@@ -76,6 +82,7 @@ func (s *sendScreen) showManyResult(msg sentToManyMsg) {
 		text += " " + s.t("tui.sent_part", "n", msg.users, "of", msg.of)
 	}
 	s.result = []string{text}
+	s.addUnconfirmed(msg.unconfirmed)
 	if msg.err != nil {
 		s.result = append(s.result, s.problem(msg.err))
 	}

@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 	"github.com/pns4ones/pns4ones/tui/cells"
 )
@@ -78,7 +79,7 @@ func (s *sendScreen) message() (m wire.Message, problem string) {
 type sentMsg struct {
 	appID    string
 	to       wire.Recipient
-	sessions int
+	sent     control.Sent
 	unusable []string // keys that 1C cannot hold
 	at       time.Time
 	err      error
@@ -102,22 +103,34 @@ func (s *sendScreen) submit() tea.Cmd {
 		s.complain(problem)
 		return nil
 	}
-	s.busy, s.result, s.notice = true, nil, notice{}
+	s.begin()
 	appID, now := s.appID, s.now()
-	return ask(func(ctx context.Context) tea.Msg {
-		n, err := s.daemon.Send(ctx, appID, to, m)
-		return sentMsg{appID, to, n, m.UnusableKeys(), now, err}
+	return askWithin(changeTimeout, func(ctx context.Context) tea.Msg {
+		sent, err := s.daemon.SendCounting(ctx, appID, to, m)
+		return sentMsg{appID, to, sent, m.UnusableKeys(), now, orLate(err, changeTimeout)}
 	})
+}
+
+// begin shows that a message is being sent.
+func (s *sendScreen) begin() { s.busy, s.begun, s.result, s.notice = true, s.now(), nil, notice{} }
+
+// waiting says what the sending of a message waits for.
+func (s *sendScreen) waiting() string {
+	waitsFor := s.waitsForDaemon()
+	if s.cluster != nil {
+		waitsFor = s.t("tui.waits_confirmations")
+	}
+	return s.busyText(waitsFor, s.begun)
 }
 
 func (s *sendScreen) showResult(msg sentMsg) {
 	at := msg.at.Local().Format(time.TimeOnly) + "  "
-	s.sent = msg.err == nil && msg.sessions > 0
+	s.sent = msg.err == nil && msg.sent.Sessions > 0
 	switch {
 	case msg.err != nil:
 		s.result = []string{at + s.problem(msg.err)}
-	case msg.sessions > 0:
-		s.result = []string{at + s.t("tui.sent", "N", msg.sessions)}
+	case msg.sent.Sessions > 0:
+		s.result = []string{at + s.t("tui.sent", "N", msg.sent.Sessions)}
 	case msg.to.Type == wire.ToGroup:
 		s.result = []string{at + s.t("tui.sent_to_no_group")}
 	case msg.to.Type == wire.ToUser:
@@ -125,9 +138,18 @@ func (s *sendScreen) showResult(msg sentMsg) {
 	default:
 		s.result = []string{at + s.t("tui.sent_to_nobody")}
 	}
+	s.addUnconfirmed(msg.sent.UnconfirmedNodes)
 	if msg.err == nil && len(msg.unusable) > 0 {
 		s.result = append(s.result, s.t("tui.unusable_keys", "keys",
 			cells.Plain(`"`+strings.Join(msg.unusable, `", "`)+`"`)))
+	}
+}
+
+// addUnconfirmed adds to what became of a message which nodes may or may not have got it.
+func (s *sendScreen) addUnconfirmed(nodes []string) {
+	if len(nodes) > 0 {
+		s.sent = false
+		s.result = append(s.result, s.t("tui.unconfirmed", "nodes", cells.Plain(strings.Join(nodes, ", "))))
 	}
 }
 

@@ -319,7 +319,7 @@ func (s *sessionsScreen) askDisconnect(one control.Session) tea.Cmd {
 	id := cells.Plain(one.ID)
 	user, ib, app := s.userName(userOf(one)), ibOf(one).plain(), s.appTitle(one.AppID)
 	disconnect := func() tea.Cmd {
-		return s.act(func(ctx context.Context) doneMsg {
+		return s.act(s.waitsForNode(one.Node), func(ctx context.Context) doneMsg {
 			err := s.daemon.CloseSession(ctx, one.ID, one.Since)
 			return doneMsg{err: err, notice: s.t("tui.disconnected", "session", id), after: s.ask}
 		})

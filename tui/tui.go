@@ -54,7 +54,7 @@ type Daemon interface {
 
 	Sessions(ctx context.Context, q control.SessionQuery) (control.SessionPage, error)
 	CloseSession(ctx context.Context, id string, since time.Time) error
-	Send(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (sessions int, err error)
+	SendCounting(ctx context.Context, appID string, to wire.Recipient, m wire.Message) (control.Sent, error)
 	People(ctx context.Context, appID, text string, limit int) (control.People, error)
 	Infobases(ctx context.Context, appID string) ([]control.Infobase, error)
 	History(ctx context.Context, appID string, span time.Duration) (control.History, error)
