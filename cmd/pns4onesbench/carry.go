@@ -73,7 +73,7 @@ func (b *bench) carryCommand() *cobra.Command {
 
 func (c *carry) run(ctx context.Context) error {
 	if c.upTo < 1 || c.within <= 0 {
-		return usageError{errors.New("the numbers of sessions and runs, and times, must be above zero")}
+		return errTooFew
 	}
 	if err := c.find(ctx); err != nil {
 		return err

@@ -81,7 +81,8 @@ func (b *bench) rootCommand() *cobra.Command {
 	flags.StringVar(&b.daemonPath, "daemon", "", "binary of the daemon (`path`); default: beside this program, "+
 		"else built from source, else the installed one")
 	flags.StringVar(&b.otherPath, "vs", "", "another build of the daemon (`path`) to compare with")
-	flags.StringVar(&b.natsPath, "nats", "", "binary of nats-server (`path`) to compare with")
+	flags.StringVar(&b.natsPath, "nats", "", "binary of nats-server (`path`) to compare with; for cluster, the one "+
+		"that is used, by default built from source, else the installed one")
 	flags.BoolVar(&b.pin, "pin", true, "servers on one CPU, their clients on another")
 	flags.BoolVar(&b.realtime, "realtime", false, "ahead of all other processes of the machine, "+
 		"if it cannot be quiet; takes root")
@@ -98,6 +99,7 @@ func (b *bench) rootCommand() *cobra.Command {
 	root.AddCommand(b.command("all", "all of the above", func(ctx context.Context) error {
 		return b.measure(ctx, scenarios...)
 	}))
+	root.AddCommand(b.clusterCommand())
 	root.AddCommand(b.carryCommand())
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.InitDefaultHelpFlag()
@@ -133,10 +135,20 @@ func (b *bench) command(name, short string, run func(ctx context.Context) error)
 	}
 }
 
+// errTooFew is said of flags.
+var errTooFew = usageError{errors.New("the numbers of sessions and runs, and times, must be above zero")}
+
+func (b *bench) checkNumbers() error {
+	if b.runs < 1 || b.sessions < 1 {
+		return errTooFew
+	}
+	return nil
+}
+
 // measure runs scenarios against a daemon of its own and reports.
 func (b *bench) measure(ctx context.Context, list ...scenario) error {
-	if b.runs < 1 || b.sessions < 1 {
-		return usageError{errors.New("the numbers of sessions and runs, and times, must be above zero")}
+	if err := b.checkNumbers(); err != nil {
+		return err
 	}
 	most := 0
 	for _, s := range list {
@@ -232,21 +244,31 @@ func (b *bench) findDaemon(ctx context.Context) error {
 			return nil
 		}
 	}
-	folder, err := os.MkdirTemp("", "pns4onesbench")
-	if err != nil {
-		return err
-	}
-	b.cleanup = append(b.cleanup, func() { os.RemoveAll(folder) })
-	built := filepath.Join(folder, "pns4ones")
 	b.say("Building the daemon…")
-	said, buildErr := exec.CommandContext(ctx, "go", "build", "-o", built, daemonPackage).CombinedOutput()
-	if buildErr == nil {
+	built, notBuilt := b.build(ctx, "pns4ones", daemonPackage)
+	if notBuilt == nil {
 		b.daemonPath = built
 		return nil
 	}
+	var err error
 	if b.daemonPath, err = exec.LookPath("pns4ones"); err != nil {
 		return fmt.Errorf("there is no daemon to measure: none beside this program, none installed, and it could not "+
-			"be built:\n%s\nname its binary: --daemon PATH", said)
+			"be built:\n%w\nname its binary: --daemon PATH", notBuilt)
 	}
 	return nil
+}
+
+// build builds a program from the source of the checkout that this is run in. The error is
+// what the compiler says.
+func (b *bench) build(ctx context.Context, name, of string) (path string, err error) {
+	folder, err := os.MkdirTemp("", "pns4onesbench")
+	if err != nil {
+		return "", err
+	}
+	b.cleanup = append(b.cleanup, func() { os.RemoveAll(folder) })
+	path = filepath.Join(folder, name)
+	if said, err := exec.CommandContext(ctx, "go", "build", "-o", path, of).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s%w", said, err)
+	}
+	return path, nil
 }

@@ -19,6 +19,7 @@ import (
 // settings and a database of its own.
 type daemon struct {
 	*process
+	path      string // of the binary
 	folder    string
 	control   *control.Client
 	senders   *unix.SockaddrInet4
@@ -32,6 +33,7 @@ type daemon struct {
 	toAll     *poster
 	infobases int  // the sessions are spread over; 0: one
 	plain     bool // its sessions say nothing of themselves
+	oneOfMany bool // the sessions are those of a cluster, which ends them
 	bench     *bench
 }
 
@@ -54,62 +56,87 @@ func (b *bench) startOther(ctx context.Context) (*daemon, error) {
 
 // startDaemonAt is startDaemon with another binary.
 func (b *bench) startDaemonAt(ctx context.Context, path string, more ...string) (_ *daemon, err error) {
-	d := &daemon{bench: b}
-	if d.message, err = messageOf(b.frameBytes); err != nil {
+	d, err := b.newDaemon(path, more...)
+	if err != nil {
 		return nil, err
-	}
-	if d.folder, err = os.MkdirTemp("", "pns4onesbench"); err != nil {
-		return nil, fmt.Errorf("making a folder for the daemon: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			d.stop()
 		}
 	}()
-	settings := filepath.Join(d.folder, "pns4ones.toml")
+	if err := d.launch(ctx); err != nil {
+		return nil, err
+	}
+	if d.sessions, err = newLoop(); err != nil {
+		return nil, err
+	}
+	return d, d.createApp(ctx)
+}
+
+// newDaemon makes what a daemon needs, but does not start it.
+func (b *bench) newDaemon(path string, more ...string) (*daemon, error) {
+	d := &daemon{bench: b, path: path}
+	var err error
+	if d.message, err = messageOf(b.frameBytes); err != nil {
+		return nil, err
+	}
+	if d.folder, err = os.MkdirTemp("", "pns4onesbench"); err != nil {
+		return nil, fmt.Errorf("making a folder for the daemon: %w", err)
+	}
 	socket := filepath.Join(d.folder, "control.sock")
 	lines := append([]string{
 		`listen = "127.0.0.1:0"`, `service = "127.0.0.1:0"`,
 		fmt.Sprintf("data_dir = %q", d.folder), fmt.Sprintf("control = %q", socket),
 	}, more...)
-	if err := os.WriteFile(settings, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(d.settings(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		os.RemoveAll(d.folder)
 		return nil, fmt.Errorf("writing the daemon's settings: %w", err)
-	}
-	cmd := exec.Command(path, "-config", settings)
-	// What this machine has of pns4ones is none of our business.
-	cmd.Env = append(withoutSettings(os.Environ()),
-		"PNS4ONES_LANG=en", "CONFIGURATION_DIRECTORY="+d.folder, "STATE_DIRECTORY="+d.folder)
-	if d.process, err = b.startProcess("pns4ones", cmd); err != nil {
-		return nil, err
 	}
 	d.control = control.NewClient(socket)
 	d.control.Wait = startTime
+	return d, nil
+}
+
+func (d *daemon) settings() string { return filepath.Join(d.folder, "pns4ones.toml") }
+
+// launch starts the daemon, also after its end, and returns when it serves.
+func (d *daemon) launch(ctx context.Context) error {
+	cmd := exec.Command(d.path, "-config", d.settings())
+	// What this machine has of pns4ones is none of our business.
+	cmd.Env = append(withoutSettings(os.Environ()),
+		"PNS4ONES_LANG=en", "CONFIGURATION_DIRECTORY="+d.folder, "STATE_DIRECTORY="+d.folder)
+	var err error
+	if d.process, err = d.bench.startProcess("pns4ones", cmd); err != nil {
+		return err
+	}
 	status, err := d.control.Status(ctx)
 	if err != nil {
-		return nil, d.failed(err)
+		return d.failed(err)
 	}
 	if d.senders, err = sockaddr(status.Listen); err != nil {
-		return nil, err
-	}
-	if d.service, err = sockaddr(status.Service); err != nil {
-		return nil, err
+		return err
 	}
 	d.host = status.Listen
+	d.service, err = sockaddr(status.Service)
+	return err
+}
+
+// createApp creates the app whose sessions are measured, and gets a token of it.
+func (d *daemon) createApp(ctx context.Context) error {
+	var err error
 	if d.app, err = d.control.CreateApp(ctx, "pns4onesbench"); err != nil {
-		return nil, d.failed(err)
+		return d.failed(err)
 	}
 	if d.key, err = wire.ParseClientKey(d.app.ClientKey); err != nil {
-		return nil, err
+		return err
 	}
 	sender, err := newSender(ctx, d.host, d.app.ServerKey)
 	if err != nil {
-		return nil, d.failed(err)
+		return d.failed(err)
 	}
 	d.token = sender.token
-	if d.sessions, err = newLoop(); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return nil
 }
 
 // withoutSettings leaves the daemon's settings out of an environment.
@@ -131,7 +158,7 @@ func (d *daemon) stop() {
 	if d.toAll != nil {
 		d.toAll.close()
 	}
-	if d.sessions != nil {
+	if d.sessions != nil && !d.oneOfMany {
 		d.sessions.close()
 	}
 	if d.control != nil {

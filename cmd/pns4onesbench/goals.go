@@ -16,4 +16,17 @@ var goals = map[string][]Goal{
 	"latency/kept_p99":            {{AtMost: 1e-3}},
 	"latency/fresh_p99":           {{AtMost: 1e-3}},
 	"slowhalf/time_of_the_others": {{AtMost: 1.1}},
+
+	// Those of a cluster are for three nodes.
+	"cluster/bytes_p50_more":         {{AtMost: 0.25e-3}},
+	"cluster/bytes_p99_more":         {{AtMost: 0.5e-3}},
+	"cluster/cpu_posted_to":          {{Against: ofSingle, AtMost: 2}},
+	"cluster/cpu_without_recipient":  {{Against: ofSingle, AtMost: 0.75}},
+	"cluster/change_p99":             {{AtMost: 20e-3}},
+	"cluster/change_after_nats":      {{AtMost: 0.5}},
+	"cluster/longest_peer_killed":    {{AtMost: 0.1}},
+	"cluster/longest_nats_killed":    {{AtMost: 0.1}},
+	"cluster/lost_nats_killed":       {{None: true}},
+	"cluster/handover":               {{AtMost: 1}},
+	"cluster/missed_during_handover": {{None: true}},
 }

@@ -71,6 +71,8 @@ type bench struct {
 	daemonPath string
 	otherPath  string
 	natsPath   string
+	nodes      int  // of a cluster
+	servers    int  // NATS servers between them
 	quick      bool // as little as shows that everything works; for tests
 
 	placement  placement
@@ -82,11 +84,7 @@ type bench struct {
 
 // run executes the command line and returns the exit status.
 func run(ctx context.Context, b *bench) int {
-	defer func() {
-		for _, f := range b.cleanup {
-			f()
-		}
-	}()
+	defer b.forget()
 	root := b.rootCommand()
 	root.SetArgs(b.args)
 	err := root.ExecuteContext(ctx)
@@ -98,6 +96,13 @@ func run(ctx context.Context, b *bench) int {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// forget removes what was made for the run, and ends what was started for all of it.
+func (b *bench) forget() {
+	for _, f := range b.cleanup {
+		f()
+	}
 }
 
 // progress says on stderr what is being measured.

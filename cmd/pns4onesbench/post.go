@@ -51,13 +51,13 @@ func (b *bench) postRun(ctx context.Context, s *Scenario, mode string) error {
 	for range postSlices {
 		for _, p := range posted {
 			if err := p.slice(ctx, b.duration()/postSlices); err != nil {
-				return fmt.Errorf("%s: %w", p.of, p.server.failed(err))
+				return fmt.Errorf("%s: %w", p.of, p.servers[0].failed(err))
 			}
 		}
 	}
 	for _, p := range posted {
 		s.note(p.of, "posts_"+mode, PerSecond, p.answered/p.took.Seconds())
-		s.note(p.of, "cpu_per_post_"+mode, Seconds, p.cpu.Seconds()/p.answered)
+		s.note(p.of, "cpu_per_post_"+mode, Seconds, p.cpus[0].Seconds()/p.answered)
 		s.note(p.of, "client_share_"+mode, Share, p.ours.Seconds()/p.took.Seconds())
 	}
 	return nil
@@ -65,14 +65,15 @@ func (b *bench) postRun(ctx context.Context, s *Scenario, mode string) error {
 
 // posted is a server that is posted to, and what it has done so far.
 type posted struct {
-	of     string
-	server *process
-	stop   func()
-	frame  int64 // bytes that the session gets for a post; 0: there is none
-	poster *poster
+	of      string
+	servers []*process // the one that is posted to, and those behind it
+	stop    func()
+	frame   int64 // bytes that the session gets for a post; 0: there is none
+	poster  *poster
 
-	answered        float64
-	took, cpu, ours time.Duration // the CPU time is the server's, and the clients'
+	answered   float64
+	took, ours time.Duration   // ours is the CPU time of the clients' side
+	cpus       []time.Duration // of the servers
 }
 
 // startPosted starts a server and one session of it, if it has sessions.
@@ -92,7 +93,7 @@ func (b *bench) startPosted(ctx context.Context, of string, fresh bool) (p *post
 		if err != nil {
 			return nil, err
 		}
-		p.server, p.stop, p.frame = d.process, d.stop, int64(d.messageBytes())
+		p.servers, p.stop, p.frame = []*process{d.process}, d.stop, int64(d.messageBytes())
 		if err := d.open(ctx, 1); err != nil {
 			return p, err
 		}
@@ -104,7 +105,7 @@ func (b *bench) startPosted(ctx context.Context, of string, fresh bool) (p *post
 	if err != nil {
 		return nil, err
 	}
-	p.server, p.stop = l.process, l.stop
+	p.servers, p.stop = []*process{l.process}, l.stop
 	if kind == limitForward {
 		p.frame = int64(l.messageBytes())
 		if err := l.open(ctx, 1); err != nil {
@@ -119,14 +120,19 @@ func (b *bench) startPosted(ctx context.Context, of string, fresh bool) (p *post
 // message is there.
 func (p *posted) slice(ctx context.Context, d time.Duration) error {
 	before := p.poster.answered
-	f, err := flood(ctx, p.poster, p.server, d)
+	f, err := flood(ctx, p.poster, d, p.servers...)
 	if err != nil {
 		return err
 	}
 	p.answered += f.answered
 	p.took += f.took
-	p.cpu += f.cpu
 	p.ours += f.ours
+	if p.cpus == nil {
+		p.cpus = make([]time.Duration, len(f.cpus))
+	}
+	for i, cpu := range f.cpus {
+		p.cpus[i] += cpu
+	}
 	l := p.poster.loop
 	l.want = int64(p.poster.answered-before) * p.frame
 	if err := l.until(ctx, "the last messages", func() bool { return l.bytes >= l.want }); err != nil {
@@ -141,15 +147,16 @@ func toUser(number int) wire.Recipient {
 }
 
 // flooded is what a flood did: requests answered, the time it took, and the CPU
-// time of the server and of the clients' side.
+// time of the clients' side and of the servers.
 type flooded struct {
-	answered        float64
-	took, cpu, ours time.Duration
+	answered   float64
+	took, ours time.Duration
+	cpus       []time.Duration
 }
 
 // flood posts over all connections as fast as answers come, for a while after a
 // shorter one that is not counted. In the end no request is open.
-func flood(ctx context.Context, p *poster, server *process, d time.Duration) (f flooded, err error) {
+func flood(ctx context.Context, p *poster, d time.Duration, servers ...*process) (f flooded, err error) {
 	p.loop.expect(0)
 	p.again = true
 	for range p.conns {
@@ -160,9 +167,11 @@ func flood(ctx context.Context, p *poster, server *process, d time.Duration) (f 
 	if err := p.loop.rest(ctx, d/3); err != nil {
 		return f, err
 	}
-	m, err := newMeter(server)
-	if err != nil {
-		return f, err
+	meters := make([]meter, len(servers))
+	for i, server := range servers {
+		if meters[i], err = newMeter(server); err != nil {
+			return f, err
+		}
 	}
 	before := p.answered
 	if err := p.loop.rest(ctx, d); err != nil {
@@ -174,8 +183,12 @@ func flood(ctx context.Context, p *poster, server *process, d time.Duration) (f 
 	if err := p.loop.until(ctx, "answers", func() bool { return p.answered > before+len(p.conns) }); err != nil {
 		return f, err
 	}
-	if f.took, f.cpu, f.ours, err = m.read(); err != nil {
-		return f, err
+	for i := range meters {
+		var cpu time.Duration
+		if f.took, cpu, f.ours, err = meters[i].read(); err != nil {
+			return f, err
+		}
+		f.cpus = append(f.cpus, cpu)
 	}
 	f.answered = float64(p.answered - before)
 	p.again = false
@@ -326,30 +339,48 @@ func (b *bench) rawLatency(ctx context.Context, s *Scenario) error {
 func (b *bench) latencies(
 	ctx context.Context, s *Scenario, of, mode string, t target, ready func() bool, send func() error,
 ) error {
+	arrived, _, err := timesToOne(ctx, t, b.pick(2000, 10), ready, send)
+	if err != nil {
+		return err
+	}
+	s.note(of, mode+"_p50", Seconds, quantile(arrived, 0.5))
+	s.note(of, mode+"_p99", Seconds, quantile(arrived, 0.99))
+	return nil
+}
+
+// timesToOne sends to the one session so many times, and returns in seconds how long each
+// message took until it was there, and until it was answered, which ready reports. The first
+// tenth is left out: it warms everything up.
+func timesToOne(
+	ctx context.Context, t target, count int, ready func() bool, send func() error,
+) (arrived, answered []float64, err error) {
 	l := t.clients()
-	var all []float64
-	for range b.pick(2000, 10) {
+	for range count {
 		l.expect(int64(t.messageBytes()))
+		var arrival, answer time.Duration
 		began := time.Now()
 		if err := send(); err != nil {
-			return err
+			return nil, nil, err
 		}
-		if err := l.until(ctx, "a message to one", l.complete); err != nil {
-			return err
+		if err := l.until(ctx, "a message to one", func() bool {
+			if arrival == 0 && l.complete() {
+				arrival = time.Since(began)
+			}
+			if answer == 0 && ready() {
+				answer = time.Since(began)
+			}
+			return arrival > 0 && answer > 0
+		}); err != nil {
+			return nil, nil, err
 		}
-		all = append(all, time.Since(began).Seconds())
-		if err := l.until(ctx, "the answer", ready); err != nil {
-			return err
-		}
+		arrived = append(arrived, arrival.Seconds())
+		answered = append(answered, answer.Seconds())
 		if err := l.rest(ctx, time.Millisecond); err != nil { // both sides go to sleep
-			return err
+			return nil, nil, err
 		}
 		if err := l.exact(); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	all = all[len(all)/10:] // the first ones warm everything up
-	s.note(of, mode+"_p50", Seconds, quantile(all, 0.5))
-	s.note(of, mode+"_p99", Seconds, quantile(all, 0.99))
-	return nil
+	return arrived[count/10:], answered[count/10:], nil
 }

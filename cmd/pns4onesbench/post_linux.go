@@ -26,6 +26,8 @@ type poster struct {
 	dialed   int
 	posted   int // requests
 	answered int
+	// unconfirmed of the answered ones may not have reached all nodes of a cluster.
+	unconfirmed int
 }
 
 // postConn is a connection, or in fresh mode the place for one after another.
@@ -110,7 +112,10 @@ func (c *postConn) post() error {
 	return writeAll(c.fd, c.poster.request)
 }
 
-var endOfHeader = []byte("\r\n\r\n")
+var (
+	endOfHeader       = []byte("\r\n\r\n")
+	unconfirmedHeader = []byte("\r\nX-Unconfirmed-Nodes: ")
+)
 
 // readable takes what has come of an answer. One of 200 has no body.
 func (c *postConn) readable() error {
@@ -135,6 +140,9 @@ func (c *postConn) readable() error {
 	}
 	c.busy = false
 	c.poster.answered++
+	if bytes.Contains(c.answer, unconfirmedHeader) {
+		c.poster.unconfirmed++
+	}
 	if c.poster.fresh {
 		c.close()
 	}

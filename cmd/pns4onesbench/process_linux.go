@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is a server that is measured, as a process of its own.
@@ -28,8 +30,9 @@ type process struct {
 func (b *bench) startProcess(name string, cmd *exec.Cmd) (*process, error) {
 	s := &process{name: name, cmd: cmd, ended: func(cpu time.Duration) { b.serversCPU += cpu }}
 	cmd.Stderr = &s.stderr
-	// It must not outlive us, however we end.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// It must not outlive us, however we end. A successor that it hands over to is in its group;
+	// that one would, but only if we were killed outright.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := b.placement.onServerCPU(cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -39,15 +42,37 @@ func (b *bench) startProcess(name string, cmd *exec.Cmd) (*process, error) {
 // endTime is how long a server may take to end when it is asked to.
 const endTime = 10 * time.Second
 
-// stop ends the process and waits for it.
+// stop ends the process, and its successor, and waits for them.
 func (s *process) stop() {
-	late := time.AfterFunc(endTime, func() { s.cmd.Process.Kill() })
+	late := time.AfterFunc(endTime, func() { s.signal(syscall.SIGKILL) })
 	defer late.Stop()
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	s.cmd.Wait() // how it ends is of no interest any more
+	s.signal(syscall.SIGTERM)
+	s.cmd.Wait() // how it ends is of no interest any more; a successor has the same stderr
 	if s.ended != nil && s.cmd.ProcessState != nil {
 		s.ended(s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime())
 	}
+	for {
+		var used unix.Rusage
+		if _, err := unix.Wait4(-s.cmd.Process.Pid, nil, 0, &used); err != nil && err != unix.EINTR {
+			return // there is no successor, or none any more
+		} else if err == nil && s.ended != nil {
+			s.ended(time.Duration(used.Utime.Nano() + used.Stime.Nano()))
+		}
+	}
+}
+
+// signal sends a signal to the process and its successor.
+func (s *process) signal(signal syscall.Signal) { syscall.Kill(-s.cmd.Process.Pid, signal) }
+
+// kill ends the process at once, as a fault would.
+func (s *process) kill() error { return s.cmd.Process.Kill() }
+
+// adoptSuccessors has the successors of our servers become our children when those end.
+func adoptSuccessors() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("asking to be the parent of successors: %w", err)
+	}
+	return nil
 }
 
 // failed adds to an error what the process said of itself.

@@ -24,6 +24,9 @@ type Scenario struct {
 	Sessions   int    `json:"sessions"`
 	FrameBytes int    `json:"frame_bytes"`
 	Runs       int    `json:"runs"`
+	// Of a cluster.
+	Nodes       int `json:"nodes,omitempty"`
+	NATSServers int `json:"nats_servers,omitempty"`
 	// OthersShare is how much of the CPUs processes had that are none of ours.
 	OthersShare float64   `json:"others_share"`
 	Figures     []*Figure `json:"figures"`
@@ -50,6 +53,7 @@ const (
 	Bytes     Unit = "B"
 	Share     Unit = "share" // of 1
 	Ratio     Unit = "ratio"
+	Count     Unit = "count" // adds up over the runs
 )
 
 // Values are those of one subject, one for each run.
@@ -68,12 +72,14 @@ type Goal struct {
 	Against string  `json:"against,omitempty"`
 	AtMost  float64 `json:"at_most,omitempty"`
 	AtLeast float64 `json:"at_least,omitempty"`
+	None    bool    `json:"none,omitempty"` // it is to be 0, in every run
 	Met     bool    `json:"met"`
 }
 
 // The subjects.
 const (
-	ofDaemon     = "pns4ones"
+	ofDaemon     = "pns4ones" // of a cluster: all its nodes
+	ofSingle     = "single_node"
 	ofOther      = "other_build"
 	ofRaw        = "raw_loop"
 	ofAccept     = "accept_loop"
@@ -141,7 +147,8 @@ func (f *Figure) judge(goals []Goal) []Goal {
 				value = v.Median
 			}
 			if g.Against == v.Of || g.Against == "" && v.Of == ofDaemon {
-				g.Met = (g.AtMost == 0 || value <= g.AtMost) && (g.AtLeast == 0 || value >= g.AtLeast)
+				g.Met = (g.AtMost == 0 || value <= g.AtMost) && (g.AtLeast == 0 || value >= g.AtLeast) &&
+					(!g.None || sum(v.Runs) == 0)
 				judged = append(judged, g)
 			}
 		}
@@ -160,6 +167,14 @@ func median(values []float64) float64 {
 		return sorted[half]
 	}
 	return (sorted[half-1] + sorted[half]) / 2
+}
+
+// sum is that of values, none of which is below zero.
+func sum(values []float64) (all float64) {
+	for _, value := range values {
+		all += value
+	}
+	return all
 }
 
 // quantile is the value that a share of the others does not exceed.
@@ -195,6 +210,9 @@ func (b *bench) writeMachine() {
 func (b *bench) writeScenario(s *Scenario) {
 	fmt.Fprintf(b.stdout, "\n%s: up to %s sessions, frames of %d bytes, medians of runs: %d\n",
 		scenarioTitles[s.Name], number(float64(s.Sessions)), s.FrameBytes, s.Runs)
+	if s.Nodes > 0 {
+		fmt.Fprintf(b.stdout, "nodes: %d, NATS servers: %d\n", s.Nodes, s.NATSServers)
+	}
 	var subjects []string
 	hasGoals := false
 	for _, f := range s.Figures {
@@ -222,7 +240,7 @@ func (b *bench) writeScenario(s *Scenario) {
 		if hasGoals {
 			row = append(row, goalsText(f))
 		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	w.Flush()
 	if s.OthersShare > noisy && !b.realtime {
@@ -251,6 +269,9 @@ func cell(f *Figure, of string) string {
 			continue
 		}
 		text := format(v.Median, f.Unit)
+		if f.Unit == Count {
+			text = format(sum(v.Runs), f.Unit)
+		}
 		if v.Ratio != 0 {
 			text += " (" + decimal(v.Ratio, 2) + "×)"
 		}
@@ -260,6 +281,9 @@ func cell(f *Figure, of string) string {
 }
 
 func goalsText(f *Figure) string {
+	if len(f.Goals) == 0 {
+		return "–"
+	}
 	var all []string
 	for _, g := range f.Goals {
 		sign, bound := "≤", g.AtMost
@@ -267,6 +291,9 @@ func goalsText(f *Figure) string {
 			sign, bound = "≥", g.AtLeast
 		}
 		text := sign + " " + format(bound, f.Unit)
+		if g.None {
+			text = "none"
+		}
 		if g.Against != "" {
 			text = sign + " " + decimal(bound, 2) + "× " + subjectNames[g.Against]
 		}
@@ -305,6 +332,8 @@ func format(value float64, unit Unit) string {
 		return number(value) + "/s"
 	case Share:
 		return decimal(value*100, 0) + " %"
+	case Count:
+		return number(value)
 	}
 	return decimal(value, 2)
 }

@@ -72,11 +72,11 @@ func (b *bench) scalePost(ctx context.Context, s *Scenario, d *daemon, withName 
 		return err
 	}
 	defer p.close()
-	f, err := flood(ctx, p, d.process, b.duration())
+	f, err := flood(ctx, p, b.duration(), d.process)
 	if err != nil {
 		return d.failed(err)
 	}
-	s.noteWith(ofDaemon, "cpu_per_post_kept", Seconds, withName, with, f.cpu.Seconds()/f.answered)
+	s.noteWith(ofDaemon, "cpu_per_post_kept", Seconds, withName, with, f.cpus[0].Seconds()/f.answered)
 	return nil
 }
 
