@@ -88,7 +88,7 @@ func (b *bench) startCluster(ctx context.Context) (_ *cluster, err error) {
 
 // await asks the nodes until they are as they are to be.
 func (c *cluster) await(ctx context.Context, what string, are func(ctx context.Context) (bool, error)) error {
-	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		is, err := are(ctx)
 		if err != nil || is {
 			return err

@@ -119,7 +119,7 @@ func (n *natsServer) withPassword(password string) string {
 // awaitReady waits until the server serves, and has a place among the others.
 func (n *natsServer) awaitReady(ctx context.Context) error {
 	wait := startTime
-	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		status, _, err := n.ask(ctx, "/healthz")
 		switch {
 		case status == http.StatusOK:
