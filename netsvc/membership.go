@@ -250,27 +250,24 @@ func (m *membership) takeStay() *stay {
 	return st
 }
 
-// resume goes on to keep the apps of a node that was taken back.
-func (m *membership) resume(ctx context.Context, st *stay) error {
+// resume goes on to keep the apps of a node that was taken back, unless the node moves again
+// meanwhile, or leaves.
+func (m *membership) resume(ctx context.Context, before *stay) error {
 	select {
-	case <-st.stopped:
+	case <-before.stopped:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	st.stopped = make(chan struct{})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left || m.moving != before {
+		return nil
+	}
+	st := newStay(m, before.ownNode)
 	if err := st.keepApps(); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	left := m.left
-	m.moving = nil
-	if !left {
-		m.stay, m.failed = st, nil
-	}
-	m.mu.Unlock()
-	if left { // meanwhile
-		st.end()
-	}
+	m.stay, m.moving, m.failed = st, nil, nil
 	return nil
 }
 
@@ -291,8 +288,10 @@ func (m *membership) dismiss() {
 // useKeys seals and opens with other keys from now on.
 func (m *membership) useKeys(keys *seal.Keys) {
 	m.keys.Store(keys)
+	if node := m.inHand(); node != nil {
+		node.UseKeys(keys)
+	}
 	if st := m.current(); st != nil {
-		st.node.UseKeys(keys)
 		st.bucket.KeysChanged()
 	}
 }
@@ -302,9 +301,23 @@ func (m *membership) setWait(wait time.Duration) {
 	if m == nil {
 		return
 	}
-	if st := m.current(); st != nil {
-		st.node.SetWait(wait)
+	if node := m.inHand(); node != nil {
+		node.SetWait(wait)
 	}
+}
+
+// inHand is the node of this daemon, also one that moves: it may be taken back; nil: there is
+// none.
+func (m *membership) inHand() *cluster.Node {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.stay != nil:
+		return m.stay.node
+	case m.moving != nil:
+		return m.moving.node
+	}
+	return nil
 }
 
 // forControl is what an administrator has to do with the other nodes; nil: there are none.

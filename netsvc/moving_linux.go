@@ -125,12 +125,14 @@ func (m *membership) rejoin() {
 		return
 	}
 	m.mu.Lock()
-	m.left = false
 	st := m.moving
 	m.mu.Unlock()
 	if st != nil {
 		st.node.TakeBack()
 		m.server.node.Store(st.node)
 	}
+	m.mu.Lock()
+	m.left = false // from now on keep may go on
+	m.mu.Unlock()
 	wake(m.wake)
 }

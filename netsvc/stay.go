@@ -22,22 +22,33 @@ import (
 
 // stay is one time that the daemon is in the cluster: its node, which carries messages, and
 // the bucket, which keeps the apps the same. They know of each other by the functions here.
+// When a hand-over is taken back another stay begins with the same node: whoever still has the
+// one before has what has ended.
 type stay struct {
-	m       *membership
-	node    *cluster.Node
+	m *membership
+	*ownNode
 	bucket  *bucket.Bucket
 	stop    context.CancelFunc // ends the bucket
 	stopped chan struct{}      // closed when it has ended
 	asked   *askedByNodes
-	served  chan struct{} // closed when nothing of asked is accepted any more
+	served  chan struct{}   // closed when nothing of asked is accepted any more
+	seen    map[string]bool // names of the peers at the last look
 	roundTrips
+}
+
+// ownNode is the node of this daemon, with what the node calls back.
+type ownNode struct {
+	node    *cluster.Node
+	reached chan struct{} // closed when it is connected the first time; see setConnected
+	once    sync.Once     // closes it
 
 	mu        sync.Mutex
 	connected bool
-	reached   chan struct{} // closed when it is connected the first time; see setConnected
-	once      sync.Once
-	ready     *bucket.Bucket  // nil: it is not made yet, for it needs the node
-	seen      map[string]bool // names of the peers at the last look
+	ready     *bucket.Bucket // nil: it is not made yet, for it needs the node
+}
+
+func newStay(m *membership, own *ownNode) *stay {
+	return &stay{m: m, ownNode: own, stopped: make(chan struct{}), seen: make(map[string]bool)}
 }
 
 // enter makes the node and its bucket.
@@ -56,9 +67,9 @@ func (m *membership) enter(id cluster.NodeID) (*stay, error) {
 // start makes the node; as a successor it does nothing before it is adopted.
 func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	s, c := m.server, m.server.settings.Load()
-	st := &stay{m: m, reached: make(chan struct{}), stopped: make(chan struct{}), seen: make(map[string]bool)}
+	own := &ownNode{reached: make(chan struct{})}
 	var err error
-	st.node, err = cluster.Start(cluster.Options{
+	own.node, err = cluster.Start(cluster.Options{
 		NATS: natsOf(c), Cluster: c.ClusterName, Name: m.name, ID: id, Version: s.options.Version,
 		Keys: m.keys.Load(), Wait: c.ClusterWait, Successor: successor,
 		Deliver: func(origin moving.Origin, appID string, to wire.Recipient, plaintext []byte,
@@ -68,10 +79,10 @@ func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 			return cluster.Reach(reach), held
 		},
 		Sessions: func() int { return s.hub.Stats().Sessions },
-		Revision: st.revision, Told: st.told,
-		Connected:    func(*nats.Conn) { st.setConnected(true) },
-		Disconnected: func(error) { st.setConnected(false) },
-		AsyncError:   st.asyncError,
+		Revision: own.revision, Told: own.told,
+		Connected:    func(*nats.Conn) { own.setConnected(true) },
+		Disconnected: func(error) { own.setConnected(false) },
+		AsyncError:   own.asyncError,
 		PeerChanged: func(peer string, change cluster.PeerChange) {
 			s.history.NodeChanged(peer, history.Change(change))
 		},
@@ -80,7 +91,7 @@ func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return st, nil
+	return newStay(m, own), nil
 }
 
 // keepApps makes the bucket.
@@ -140,43 +151,43 @@ func (st *stay) rest() {
 	<-st.served
 }
 
-func (st *stay) setConnected(connected bool) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.connected = connected
+func (own *ownNode) setConnected(connected bool) {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	own.connected = connected
 	if connected {
-		st.once.Do(func() { close(st.reached) })
+		own.once.Do(func() { close(own.reached) })
 	}
 	switch {
-	case st.ready == nil:
+	case own.ready == nil:
 	case connected:
-		st.ready.Connected()
+		own.ready.Connected()
 	default:
-		st.ready.Disconnected()
+		own.ready.Disconnected()
 	}
 }
 
 // made is the bucket; nil: it is not made yet.
-func (st *stay) made() *bucket.Bucket {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.ready
+func (own *ownNode) made() *bucket.Bucket {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	return own.ready
 }
 
-func (st *stay) asyncError(err error) {
-	if b := st.made(); b != nil {
+func (own *ownNode) asyncError(err error) {
+	if b := own.made(); b != nil {
 		b.AsyncError(err)
 	}
 }
 
-func (st *stay) told(from cluster.Peer, kind seal.Kind, body []byte) {
-	if b := st.made(); b != nil {
+func (own *ownNode) told(from cluster.Peer, kind seal.Kind, body []byte) {
+	if b := own.made(); b != nil {
 		b.Told(from.Name, kind, body)
 	}
 }
 
-func (st *stay) revision() uint64 {
-	if b := st.made(); b != nil {
+func (own *ownNode) revision() uint64 {
+	if b := own.made(); b != nil {
 		return b.Revision()
 	}
 	return 0

@@ -183,8 +183,11 @@ func (n *Node) TakeBack() {
 
 // newTurn is a life in another turn.
 func (n *Node) newTurn(of *life, turn uint16, numbers []uint64) *life {
+	n.mu.Lock()
+	keys := n.options.Keys
+	n.mu.Unlock()
 	l := &life{epoch: of.epoch, turn: turn, began: of.began, own: of.own,
-		sealer: seal.ResumeSealer(n.options.Keys, n.options.Cluster, of.epoch, turn, numbers)}
+		sealer: seal.ResumeSealer(keys, n.options.Cluster, of.epoch, turn, numbers)}
 	l.last.Store(of.last.Load())
 	l.ahead.Store(int64(n.wallAhead()))
 	return l
@@ -274,6 +277,7 @@ func (m *movedPeer) peer(n *Node, own seal.Epoch, base time.Duration) (*peer, er
 func (n *Node) resume(l *life, peers map[seal.Epoch]*peer) {
 	n.sending.Lock()
 	n.mu.Lock()
+	l.sealer.Use(n.options.Keys) // they may have been changed since it was made
 	n.life.Store(l)
 	if peers != nil {
 		n.peers = peers
