@@ -215,6 +215,31 @@ func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
 	}
 }
 
+// A node that was started may not know yet which others there are, and does not claim that they
+// have a message.
+func TestANodeThatHasNotMetTheOthersSaysSo(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	c := nodeSettings(t, nats, clusterKey(t), "web1")
+	d := start(t, netsvc.Options{Config: c})
+	eventually(t, "the node to be live", d.isState(control.NodeLive))
+	a := d.create("app")
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	nats.Stop()
+	d = start(t, netsvc.Options{Config: c})
+	token, _ := d.authorise(a.ServerKey)
+	if got := d.post(token, "alone").Get("X-Unconfirmed-Nodes"); got != "1" {
+		t.Errorf("without NATS the header is %q", got)
+	}
+	nats.Start()
+	eventually(t, "the node to be live", d.isState(control.NodeLive))
+	if got := d.post(token, "the only one").Get("X-Unconfirmed-Nodes"); got != "" {
+		t.Errorf("as the only node it has the header %q", got)
+	}
+}
+
 // TestANodeLeavesNothingBehind runs alone, for it counts goroutines.
 func TestANodeLeavesNothingBehind(t *testing.T) {
 	nats := natstest.Start(t, natstest.JetStream(t))

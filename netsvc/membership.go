@@ -366,15 +366,26 @@ func (m *membership) decide(ctx context.Context, do func(*bucket.Bucket, context
 	return err
 }
 
-// publish has a message delivered to the sessions of all nodes.
+// othersUnknown stands for the nodes of which this one does not know yet.
+const othersUnknown = "?"
+
+// publish has a message delivered to the sessions of all nodes. One that has just been started
+// may not have heard of all of them.
 func (s *Server) publish(ctx context.Context, appID string, to wire.Recipient, m wire.Message) hub.Delivery {
 	node := s.node.Load()
+	var unknown []string
+	if s.membership != nil && (node == nil || !node.Ready()) {
+		unknown = append(unknown, othersUnknown)
+	}
 	if node == nil || node.Alone() {
-		return s.hub.Alone(ctx, appID, to, m)
+		d := s.hub.Alone(ctx, appID, to, m)
+		d.Unconfirmed = unknown
+		return d
 	}
 	d := node.Publish(appID, to, m.AppendJSON(nil))
 	if d.Own == 0 && !d.Held { // else it is counted
 		s.hub.CountElsewhere(appID, to, d.Sessions)
 	}
-	return hub.Delivery{Reach: hub.Reach{Sessions: d.Sessions, Waiting: d.Waiting}, Unconfirmed: d.Unconfirmed}
+	return hub.Delivery{Reach: hub.Reach{Sessions: d.Sessions, Waiting: d.Waiting},
+		Unconfirmed: append(unknown, d.Unconfirmed...)}
 }

@@ -129,7 +129,7 @@ func (n *Node) moved() *Moved {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := &Moved{Cluster: n.options.Cluster, ID: n.options.ID[:], Epoch: l.epoch[:], Turn: l.turn,
-		Numbers: l.sealer.Numbers(), Last: l.last.Load(), Began: base + l.began, Ready: n.ready}
+		Numbers: l.sealer.Numbers(), Last: l.last.Load(), Began: base + l.began, Ready: n.ready.Load()}
 	carried := 0
 	for _, p := range n.peers {
 		if p.proven {
@@ -209,7 +209,8 @@ func (n *Node) Adopt(m *Moved) error {
 		return fmt.Errorf("going on as a node of the cluster: %w", err)
 	}
 	n.mu.Lock()
-	n.ready, n.readyAt, n.absent = m.Ready, time.Now(), absent
+	n.ready.Store(m.Ready)
+	n.readyAt, n.absent = time.Now(), absent
 	for _, epoch := range m.Former[:min(len(m.Former), maxPeers)] {
 		former := &life{own: newNumbered()}
 		copy(former.epoch[:], epoch)

@@ -130,13 +130,13 @@ type Node struct {
 	denied      string // a right that NATS refuses; empty: none
 	strangerKey string // a key that this node does not have, heard of lately
 	strangerAt  time.Duration
-	ready       bool // it was live in this epoch
 	readyAt     time.Time
 	peers       map[seal.Epoch]*peer
 	absent      map[NodeID]absentPeer
 	flights     map[uint64]partOf
 	asking      bool // a timer runs that asks
 	company     atomic.Bool
+	ready       atomic.Bool // it was live in this epoch; changed under mu
 
 	gate   sync.RWMutex // held for reading while a message is queued for sessions; see Still
 	former []formerLife // lately; guarded by mu

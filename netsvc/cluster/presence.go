@@ -158,8 +158,9 @@ func (n *Node) look() {
 				slog.Uint64("messages", n.counts.unconfirmed[unconfirmedAway].Load()))
 		})
 	}
-	if !n.ready && n.connected && now-n.connectedAt > n.timing.beat && n.problem() == "" && n.allLive() {
-		n.ready, n.readyAt = true, time.Now()
+	if !n.ready.Load() && n.connected && now-n.connectedAt > n.timing.beat && n.problem() == "" && n.allLive() {
+		n.ready.Store(true)
+		n.readyAt = time.Now()
 		n.note(slog.LevelInfo, "this node is a live part of the cluster", slog.String("cluster", n.options.Cluster),
 			slog.Int("peers", len(n.peers)))
 		n.beat()
@@ -215,7 +216,7 @@ func (n *Node) same(p *peer) bool {
 // yieldsTo decides between this node and one that claims to be the same: who was live
 // first, else who has the smaller epoch, is the one. The caller holds mu.
 func (n *Node) yieldsTo(p *peer) bool {
-	if p.told.ready != n.ready {
+	if p.told.ready != n.ready.Load() {
 		return p.told.ready
 	}
 	own := n.life.Load().epoch
@@ -233,7 +234,7 @@ func (n *Node) beginAnew() {
 	n.mu.Lock()
 	n.former = append(n.former, formerLife{n.life.Load(), n.now()})
 	n.life.Store(n.newLife())
-	n.ready = false
+	n.ready.Store(false)
 	for _, of := range n.flights { // nobody confirms to the old epoch any more
 		for i := range of.flight.awaited {
 			n.settle(of.flight, of.flight.awaited[i].peer, verdict{outcome: notSeen})
@@ -269,7 +270,7 @@ func (n *Node) sayHeartbeat() {
 	l := n.life.Load()
 	h := heartbeat{
 		least: leastVersion, most: mostVersion, id: n.options.ID, name: n.options.Name, program: n.options.Version,
-		ready: n.ready, wait: time.Duration(n.wait.Load()), sent: n.now() - l.began, last: l.last.Load(),
+		ready: n.ready.Load(), wait: time.Duration(n.wait.Load()), sent: n.now() - l.began, last: l.last.Load(),
 		sessions: sessions, revision: revision,
 	}
 	for _, p := range n.peers {

@@ -27,6 +27,10 @@ type Delivery struct {
 // does nothing that Deliver does not.
 func (n *Node) Alone() bool { return !n.company.Load() }
 
+// Ready reports whether this node has been live since it was started, or began anew. Before that
+// there may be others that it has not heard of.
+func (n *Node) Ready() bool { return n.ready.Load() }
+
 // Publish has a message delivered to the sessions of all nodes, and returns when all live
 // peers have confirmed it, at the latest after the time set by SetWait. The plaintext must
 // not be changed meanwhile.

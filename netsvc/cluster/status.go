@@ -80,7 +80,7 @@ func (n *Node) Status() Status {
 		st.State, st.Since, st.Server = StateCutOff, n.cutOffSince, ""
 	case st.Problem != "":
 		st.State = StateRefused
-	case n.ready:
+	case n.ready.Load():
 		st.State = StateLive
 	}
 	now := n.now()
