@@ -321,15 +321,7 @@ func (c *crowdThatBreaks) linkGoesDown(d time.Duration) {
 func (c *crowdThatBreaks) kill(systemd *serviceManager, stop func()) {
 	syscall.Kill(c.i.status().PID, syscall.SIGKILL)
 	stop()
-	c.i.awaitNone()
-	// A process with thousands of sessions loses its name first, and its sockets some time later.
-	await(c.t, "the control channel is nobody's", func() bool {
-		conn, err := net.Dial("unix", filepath.Join(c.i.folder, "control.sock"))
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	})
+	c.i.awaitGone()
 	c.i.start(systemd.next(c.i.program))
 	c.refind()
 	c.ledger.listen, c.ledger.service = loopback(c.ledger.listen), loopback(c.ledger.service)
@@ -338,6 +330,20 @@ func (c *crowdThatBreaks) kill(systemd *serviceManager, stop func()) {
 	c.mu.Unlock()
 	c.awaitRegistered()
 	c.forgive()
+}
+
+// awaitGone waits until the processes that were killed have let go of everything. One with thousands of sessions loses
+// its name first, and its sockets some time later.
+func (i *installation) awaitGone() {
+	i.t.Helper()
+	i.awaitNone()
+	await(i.t, "the control channel is nobody's", func() bool {
+		conn, err := net.Dial("unix", filepath.Join(i.folder, "control.sock"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
 }
 
 // loopback is where a service on all addresses is reached.

@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -341,98 +339,6 @@ func TestPeersVanish(t *testing.T) {
 	i.stop(daemon)
 }
 
-// network is another network namespace, with a link to ours.
-type network struct {
-	t            *testing.T
-	name, link   string
-	ours, theirs string
-}
-
-func newNetwork(t *testing.T) *network {
-	t.Helper()
-	n, err := makeNetwork(t)
-	if err != nil {
-		t.Skip(err)
-	}
-	return n
-}
-
-// makeNetwork makes a network, which ends with the test. It fails where that cannot be.
-func makeNetwork(t *testing.T) (*network, error) {
-	if os.Getuid() != 0 {
-		return nil, errors.New("it needs root for a network of its own")
-	}
-	id := strconv.Itoa(os.Getpid() % 10000)
-	subnet := "198.18." + strconv.Itoa(os.Getpid()%256) // tests of several processes run side by side
-	n := &network{t: t, name: "pns" + id, link: "pnsv" + id, ours: subnet + ".1", theirs: subnet + ".2"}
-	t.Cleanup(func() {
-		exec.Command("ip", "link", "del", n.link).Run()
-		exec.Command("ip", "netns", "del", n.name).Run()
-	})
-	for _, command := range []string{
-		"ip netns add " + n.name,
-		"ip link add " + n.link + " type veth peer name peer netns " + n.name,
-		"ip addr add " + n.ours + "/30 dev " + n.link,
-		"ip link set " + n.link + " up",
-		"ip -n " + n.name + " addr add " + n.theirs + "/30 dev peer",
-		"ip -n " + n.name + " link set peer up",
-	} {
-		words := strings.Fields(command)
-		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("no network of its own can be made here: %s: %s%w", command, out, err)
-		}
-	}
-	return n, nil
-}
-
-// dial connects from the other network.
-func (n *network) dial(address string) net.Conn {
-	n.t.Helper()
-	conn, err := n.connect(address, patience)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-// connect is dial for any goroutine.
-func (n *network) connect(address string, within time.Duration) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	dialled := make(chan result)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		ns, err := os.Open("/run/netns/" + n.name)
-		if err != nil {
-			dialled <- result{nil, err}
-			return
-		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			dialled <- result{nil, err}
-			return
-		}
-		conn, err := net.DialTimeout("tcp", address, within)
-		dialled <- result{conn, err}
-	}()
-	got := <-dialled
-	return got.conn, got.err
-}
-
-// down cuts the link, up mends it.
-func (n *network) down() { n.set("down") }
-func (n *network) up()   { n.set("up") }
-
-func (n *network) set(state string) {
-	n.t.Helper()
-	if out, err := exec.Command("ip", "link", "set", n.link, state).CombinedOutput(); err != nil {
-		n.t.Fatalf("%s%v", out, err)
-	}
-}
-
 // TestSoak lets the daemon run, with sessions that come and go, and an upgrade now and
 // then, and checks that nothing grows.
 func TestSoak(t *testing.T) {
@@ -482,17 +388,24 @@ type size struct{ files, goroutines, memory int }
 
 func (i *installation) size() (now size) {
 	i.t.Helper()
-	status := i.status()
-	response, err := http.Get("http://" + status.MetricsListen + "/metrics")
+	pid := i.status().PID
+	now.goroutines = int(i.metric("go_goroutines"))
+	now.files, now.memory = openFiles(i.t, pid), memory(i.t, pid, "VmRSS:")
+	return now
+}
+
+// metric is what the daemon measures under a name, with labels; 0: nothing.
+func (i *installation) metric(name string) (value float64) {
+	i.t.Helper()
+	response, err := http.Get("http://" + i.status().MetricsListen + "/metrics")
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	defer response.Body.Close()
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if number, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
-			now.goroutines, _ = strconv.Atoi(number)
+		if number, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			value, _ = strconv.ParseFloat(number, 64)
 		}
 	}
-	now.files, now.memory = openFiles(i.t, status.PID), memory(i.t, status.PID, "VmRSS:")
-	return now
+	return value
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,8 +92,9 @@ type listener struct {
 	gone     int            // that are missing, and forgiven
 	settled  int
 	received int
-	problem  error // the first one
-	ended    error // how it ended; nil: it goes on
+	problem  error    // the first one
+	ended    error    // how it ended; nil: it goes on
+	counted  *counted // nil: the sender numbers messages for each addressee, and they are entered by that
 }
 
 // openLedger makes an app on a daemon and opens sessions of it.
@@ -190,6 +192,10 @@ func (s *listener) enter(text string) error {
 		return nil
 	}
 	s.received++
+	if s.counted != nil {
+		s.counted.enter(of.sender, number)
+		return nil
+	}
 	next, known := s.next[of]
 	switch {
 	case number < next:
@@ -217,7 +223,10 @@ type sender struct {
 	ledger *ledger
 	id     int
 	http   *http.Client
+	listen string // where it connects; empty: where the ledger says
 	token  string
+
+	padding int // bytes that its messages are longer
 
 	next        map[string]int
 	unconfirmed int                       // answers that named nodes which may lack the message
@@ -243,9 +252,14 @@ func (l *ledger) newSender(id int) *sender {
 	return s
 }
 
+// url is that of a path of the service.
+func (s *sender) url(path string) string {
+	return "http://" + cmp.Or(s.listen, s.ledger.listen) + path
+}
+
 // authorise gets a token, which ends after an hour.
 func (s *sender) authorise() error {
-	response, err := s.http.Get("http://" + s.ledger.listen + "/auth?server_key=" + s.ledger.app.ServerKey)
+	response, err := s.http.Get(s.url("/auth?server_key=" + s.ledger.app.ServerKey))
 	if err != nil {
 		return errors.New("no token: the daemon does not answer")
 	}
@@ -264,31 +278,19 @@ func (s *sender) authorise() error {
 func (s *sender) send(to string) {
 	number := s.next[to]
 	s.next[to]++
-	recipient := map[string]string{"Type": "all", "IbId": infobase}
-	switch {
-	case strings.HasPrefix(to, "user"):
-		recipient["Type"], recipient["UserId"] = "user", to
-	case strings.HasPrefix(to, "group"):
-		recipient["Type"], recipient["UserGroup"] = "group", to
-	}
-	body, _ := json.Marshal(map[string]any{"Recipient": recipient,
-		"Message": map[string]string{"Topic": fmt.Sprint(s.id, " ", to, " ", number)}})
 	began := time.Now()
-	status, err := s.post(string(body))
-	if status == http.StatusForbidden && s.authorise() == nil { // the token has expired
-		status, err = s.post(string(body))
-	}
+	told, err := s.try(to, number)
 	took := time.Since(began)
 	s.longest = max(s.longest, took)
 	if to != "all" {
 		s.single = max(s.single, took)
 	}
-	if status == http.StatusOK {
+	if told.status == http.StatusOK {
 		s.accepted[to]++
 		return
 	}
 	if err == nil {
-		err = fmt.Errorf("status %d", status)
+		err = fmt.Errorf("status %d", told.status)
 	}
 	of := stream{s.id, to}
 	if s.doubtful[of] == nil {
@@ -297,22 +299,50 @@ func (s *sender) send(to string) {
 	s.doubtful[of][number] = err.Error()
 }
 
-func (s *sender) post(body string) (status int, err error) {
-	request, err := http.NewRequest("POST", "http://"+s.ledger.listen+"/sendmessage", strings.NewReader(body))
+// try posts a message, with another token if that has expired.
+func (s *sender) try(to string, number int) (answer, error) {
+	recipient := map[string]string{"Type": "all", "IbId": infobase}
+	switch {
+	case strings.HasPrefix(to, "user"):
+		recipient["Type"], recipient["UserId"] = "user", to
+	case strings.HasPrefix(to, "group"):
+		recipient["Type"], recipient["UserGroup"] = "group", to
+	}
+	body, _ := json.Marshal(map[string]any{"Recipient": recipient,
+		"Message": map[string]string{
+			"Topic": fmt.Sprint(s.id, " ", to, " ", number) + strings.Repeat(" ", s.padding)}})
+	told, err := s.post(string(body))
+	if told.status == http.StatusForbidden && s.authorise() == nil {
+		told, err = s.post(string(body))
+	}
+	return told, err
+}
+
+// answer is what a sender is told.
+type answer struct {
+	status                int
+	sessions, unconfirmed int // of the headers
+}
+
+func (s *sender) post(body string) (answer, error) {
+	request, err := http.NewRequest("POST", s.url("/sendmessage"), strings.NewReader(body))
 	if err != nil {
-		return 0, err
+		return answer{}, err
 	}
 	request.Header.Set("Authorization", "Bearer "+s.token)
 	response, err := s.http.Do(request)
 	if err != nil {
-		return 0, err
+		return answer{}, err
 	}
 	defer response.Body.Close()
-	if response.Header.Get("X-Unconfirmed-Nodes") != "" {
+	told := answer{status: response.StatusCode}
+	told.sessions, _ = strconv.Atoi(response.Header.Get("X-Delivered-Sessions"))
+	told.unconfirmed, _ = strconv.Atoi(response.Header.Get("X-Unconfirmed-Nodes"))
+	if told.unconfirmed > 0 {
 		s.unconfirmed++
 	}
 	io.Copy(io.Discard, response.Body)
-	return response.StatusCode, nil
+	return told, nil
 }
 
 func (s *sender) acceptedAll() (n int) {

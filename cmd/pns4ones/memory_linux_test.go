@@ -54,8 +54,8 @@ func TestLongQueuesAreHandedOverInLittleMemory(t *testing.T) {
 			if i.status().Sessions != n+1 {
 				return false
 			}
-			status, err := sender.post(body)
-			return err == nil && status == 200
+			told, err := sender.post(body)
+			return err == nil && told.status == 200
 		})
 	}
 	queued := 0

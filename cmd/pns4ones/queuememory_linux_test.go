@@ -85,8 +85,8 @@ func TestQueuesStayWithinTheMemoryThereIs(t *testing.T) {
 				for user := next.Add(1) - 1; user < int64(*fireSessions); user = next.Add(1) - 1 {
 					body := fmt.Sprintf(`{"Recipient":{"Type":"user","IbId":"ib","UserId":"%d"},"Message":{"Topic":"%s"}}`,
 						user, strings.Repeat("x", bytes))
-					if status, err := sender.post(body); err != nil || status != 200 {
-						return fmt.Errorf("the daemon answers %d, %w", status, err)
+					if told, err := sender.post(body); err != nil || told.status != 200 {
+						return fmt.Errorf("the daemon answers %d, %w", told.status, err)
 					}
 				}
 				return nil
@@ -104,8 +104,8 @@ func TestQueuesStayWithinTheMemoryThereIs(t *testing.T) {
 			case <-time.After(100 * time.Millisecond):
 			}
 			body := `{"Recipient":{"Type":"user","IbId":"ib","UserId":"reader"},"Message":{"Topic":"x"}}`
-			if status, err := sender.post(body); err != nil || status != 200 {
-				t.Fatalf("the daemon answers %d, %v", status, err)
+			if told, err := sender.post(body); err != nil || told.status != 200 {
+				t.Fatalf("the daemon answers %d, %v", told.status, err)
 			}
 			if _, err := reader.Receive(); err != nil {
 				t.Fatalf("who reads does not get everything: %v", err)

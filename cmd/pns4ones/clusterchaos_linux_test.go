@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	fireChaos = flag.Duration("fire.chaos", 0, "how long TestChaos goes on; 0: it is skipped")
+	fireSeed  = flag.Uint64("fire.seed", 0, "what TestChaos begins with; 0: another one each time")
+)
+
+// chaos has one thing after the other happen to each node and each NATS server, to all of them at once.
+type chaos struct {
+	t    *testing.T
+	site *site
+	calm sync.RWMutex // held for reading while something happens
+
+	mu    sync.Mutex
+	count map[string]int
+}
+
+// mishap is something that happens to a node or to a server, and is over when it returns.
+type mishap struct {
+	name  string
+	alone bool // nothing else happens meanwhile
+	do    func(r *rand.Rand)
+}
+
+// TestChaos kills, stops, cuts off, upgrades and restarts nodes and NATS servers at random, and checks that no message
+// is lost of which somebody was told that it is delivered, and none comes twice.
+func TestChaos(t *testing.T) {
+	switch {
+	case testing.Short():
+		t.Skip("-short")
+	case *fireChaos == 0:
+		t.Skip("-fire.chaos 40s runs it for so long")
+	}
+	seed := *fireSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-fire.seed %d", seed)
+	s := newSite(t)
+	before := s.size()
+	tr := newTraffic(t, s)
+	stop := tr.begin(10 * time.Millisecond)
+	defer stop()
+	tr.awaitSure()
+
+	c := &chaos{t: t, site: s, count: make(map[string]int)}
+	ctx, cancel := context.WithTimeout(context.Background(), *fireChaos)
+	defer cancel()
+	var happening sync.WaitGroup
+	for number, n := range s.nodes {
+		happening.Go(func() { c.plague(ctx, rand.New(rand.NewPCG(seed, uint64(number))), 6*time.Second, c.ofNode(n)) })
+	}
+	for number, server := range s.nats {
+		happening.Go(func() {
+			c.plague(ctx, rand.New(rand.NewPCG(seed, uint64(100+number))), 12*time.Second, ofServer(server))
+		})
+	}
+	happening.Wait()
+	t.Log(c.count, "load", loadOfMachine())
+	tr.check(stop)
+	tr.quit()
+	s.checkSize(before)
+	s.end()
+}
+
+// plague has mishaps happen until ctx ends, after a pause of so long at most.
+func (c *chaos) plague(ctx context.Context, r *rand.Rand, pauses time.Duration, mishaps []mishap) {
+	for pause(ctx, time.Duration(r.Int64N(int64(pauses)))) {
+		c.suffer(mishaps[r.IntN(len(mishaps))], r)
+	}
+}
+
+func (c *chaos) suffer(one mishap, r *rand.Rand) {
+	if one.alone {
+		c.calm.Lock()
+		defer c.calm.Unlock()
+	} else {
+		c.calm.RLock()
+		defer c.calm.RUnlock()
+	}
+	one.do(r)
+	c.counts(one.name)
+}
+
+func (c *chaos) counts(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count[what]++
+}
+
+// moment is a time up to some seconds: too short to be noticed, or longer than others wait.
+func moment(r *rand.Rand) time.Duration {
+	if r.IntN(2) == 0 {
+		return time.Duration(r.Int64N(int64(500 * time.Millisecond)))
+	}
+	return time.Duration(r.Int64N(int64(6 * time.Second)))
+}
+
+func (c *chaos) ofNode(n *node) []mishap {
+	return []mishap{
+		// The next process knows only of nodes that it hears.
+		{"node killed", true, func(r *rand.Rand) {
+			c.site.awaitLive()
+			n.kill()
+			time.Sleep(moment(r))
+			n.run()
+			c.site.awaitLive()
+		}},
+		{"node stopped", false, func(r *rand.Rand) {
+			n.halt()
+			time.Sleep(moment(r))
+			n.goOn()
+		}},
+		{"node cut off", false, func(r *rand.Rand) {
+			n.machine.cut()
+			time.Sleep(moment(r))
+			n.machine.mend()
+		}},
+		{"node upgraded", false, func(*rand.Rand) {
+			if out, err := n.tryAdmin("upgrade"); err != nil {
+				c.t.Logf("%s was not upgraded: %v: %s", n.name, err, out)
+				c.counts("of these not upgraded")
+			}
+		}},
+		{"node restarted", false, func(*rand.Rand) {
+			n.end()
+			n.run()
+		}},
+	}
+}
+
+func ofServer(s *natsServer) []mishap {
+	return []mishap{
+		{"NATS server killed", false, func(r *rand.Rand) {
+			s.kill()
+			time.Sleep(moment(r))
+			s.run()
+		}},
+		{"NATS server stopped", false, func(r *rand.Rand) {
+			s.halt()
+			time.Sleep(moment(r))
+			s.goOn()
+		}},
+		{"NATS server cut off", false, func(r *rand.Rand) {
+			s.cut()
+			time.Sleep(moment(r))
+			s.mend()
+		}},
+	}
+}
