@@ -54,18 +54,19 @@ type Clock struct {
 }
 
 const (
-	requestTime = 2 * time.Second       // for one request to JetStream
-	changeTime  = 10 * time.Second      // for a change, in trouble
-	noticeTime  = 50 * time.Millisecond // for the watch to bring what a peer has put
-	lackTime    = 2 * time.Second       // for the watch to bring what is known to be there
-	settleTime  = 2 * time.Second       // for peers to take over a change
-	stallTime   = time.Second           // for the disk, when the node leaves the cluster
-	firstPause  = 50 * time.Millisecond // before something is tried again, doubling
-	lastPause   = 30 * time.Second      // when it doubles no more
-	goodWatch   = 30 * time.Second      // a watch that lasts as long begins with the first pause again
-	maxIgnored  = 1000                  // keys of which it is remembered what was logged
-	maxNotices  = 10_000                // that wait for the watch; a new watch brings what does not fit
-	maxBatch    = 1000                  // entries that are stored in one transaction
+	requestTime    = 2 * time.Second       // for one request to JetStream
+	changeTime     = 10 * time.Second      // for a change, in trouble
+	noticeTime     = 50 * time.Millisecond // for the watch to bring what a peer has put
+	lackTime       = 2 * time.Second       // for the watch to bring what is known to be there
+	settleTime     = 2 * time.Second       // for peers to take over a change
+	stallTime      = time.Second           // for the disk, when the node leaves the cluster
+	firstPause     = 50 * time.Millisecond // before something is tried again, doubling
+	lastPause      = 30 * time.Second      // when it doubles no more
+	goodWatch      = 30 * time.Second      // a watch that lasts as long begins with the first pause again
+	maxIgnored     = 1000                  // keys of which it is remembered what was logged
+	maxNotices     = 10_000                // that wait for the watch; a new watch brings what does not fit
+	patiencePauses = 5                     // so many times the last pause is a request for a watch given
+	maxBatch       = 1000                  // entries that are stored in one transaction
 )
 
 // State is how a node stands to the bucket.

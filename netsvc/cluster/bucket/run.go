@@ -26,7 +26,7 @@ func (b *Bucket) Run(ctx context.Context) {
 			return
 		}
 		began := b.o.Clock.Now()
-		err := b.once(ctx)
+		err := b.once(ctx, pause*patiencePauses)
 		if ctx.Err() != nil {
 			return
 		}
@@ -114,8 +114,8 @@ func (b *Bucket) isLive() bool {
 }
 
 // once watches the bucket until that has to begin anew; the error says why.
-func (b *Bucket) once(ctx context.Context) error {
-	w, err := b.begin(ctx)
+func (b *Bucket) once(ctx context.Context, patience time.Duration) error {
+	w, err := b.begin(ctx, patience)
 	if ctx.Err() != nil && w == nil {
 		return ctx.Err() // the node leaves: that is no trouble to tell of
 	}
@@ -133,10 +133,23 @@ func (b *Bucket) once(ctx context.Context) error {
 	return err
 }
 
-// begin finds the bucket, or makes it, and begins to watch it.
-func (b *Bucket) begin(ctx context.Context) (*watch, error) {
-	within, cancel := ask(ctx)
+// begin finds the bucket, or makes it, and begins to watch it. What NATS servers are asked
+// while they choose a leader they never answer: each is asked again when patience is over.
+func (b *Bucket) begin(ctx context.Context, patience time.Duration) (*watch, error) {
+	all, cancel := ask(ctx)
 	defer cancel()
+	for {
+		within, cancel := context.WithTimeout(all, patience)
+		w, err := b.beginWithin(ctx, within)
+		cancel()
+		if err == nil || all.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return w, err
+		}
+	}
+}
+
+// beginWithin is begin with one question each; within bounds the time for the answers.
+func (b *Bucket) beginWithin(ctx, within context.Context) (*watch, error) {
 	stream, err := b.js.Stream(within, b.stream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		restoring := b.pending != nil && b.pending.do == restore

@@ -89,6 +89,9 @@ func (b *Bucket) watch(ctx context.Context, stream jetstream.Stream) (*watch, er
 	}
 	if err != nil {
 		sub.Unsubscribe()
+		if errors.Is(err, context.DeadlineExceeded) { // it may be made yet
+			b.deleteConsumer(ctx, w.consumer)
+		}
 		return nil, fmt.Errorf("watching the bucket: %w", err)
 	}
 	go w.read(b)
@@ -104,11 +107,16 @@ func (w *watch) end(ctx context.Context, b *Bucket) {
 	if !b.o.Conn.IsConnected() {
 		return // the server deletes it after watchInactive
 	}
-	// Aside: a JetStream that is just starting would keep the next watch waiting.
+	b.deleteConsumer(ctx, w.consumer)
+}
+
+// deleteConsumer deletes one aside: a JetStream that is just starting would keep the next watch
+// waiting.
+func (b *Bucket) deleteConsumer(ctx context.Context, name string) {
 	b.deleting.Go(func() {
 		ctx, cancel := ask(context.WithoutCancel(ctx))
 		defer cancel()
-		err := b.js.DeleteConsumer(ctx, b.stream(), w.consumer)
+		err := b.js.DeleteConsumer(ctx, b.stream(), name)
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			b.o.Logger.Debug("the consumer of an old watch could not be deleted", slog.Any("error", err))
 		}

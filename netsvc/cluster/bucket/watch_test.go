@@ -106,6 +106,43 @@ func TestTheServerIsRestarted(t *testing.T) {
 	untilConsumers(t, js, len(nodes))
 }
 
+// While NATS servers choose a leader, what they are asked gets lost. That is asked again before it
+// is called a trouble.
+func TestWhatIsNotAnsweredIsAskedAgain(t *testing.T) {
+	for _, question := range []string{"$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.CREATE.>"} {
+		t.Run(question, func(t *testing.T) {
+			s := startNATS(t, nil)
+			m := newMesh(t, s)
+			m.start("web1", options{}).untilState(bucket.Live)
+			account := s.Running().GlobalAccount()
+			if err := account.AddMapping(question, "lost.>"); err != nil {
+				t.Fatal(err)
+			}
+			conn, _ := s.connect()
+			two := make(chan *node, 1)
+			told := make(chan *bucket.ProblemError, 1)
+			lost := 0
+			if _, err := conn.Subscribe("lost.>", func(*nats.Msg) {
+				if lost++; lost == 2 {
+					account.RemoveMapping(question)
+					told <- (<-two).bucket.Status().Problem
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			n := m.start("web2", options{})
+			two <- n
+			n.untilState(bucket.Live)
+			if problem := <-told; problem != nil {
+				t.Errorf("it was asked again only after it was said: %v", problem)
+			}
+		})
+	}
+}
+
 func TestTheConsumerIsDeletedByHand(t *testing.T) {
 	s := startNATS(t, nil)
 	m := newMesh(t, s)
