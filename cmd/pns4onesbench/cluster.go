@@ -127,15 +127,30 @@ func (b *bench) turnsOfOneSender(ctx context.Context, s *Scenario, sides []*side
 		defer p.close()
 		posters[i] = p
 	}
+	count := b.pick(200, 5)
+	taken, without := 0, time.Duration(0) // messages at nodes without recipient, and what they cost
 	if err := b.inTurns(sides, func(i int, one *side) error {
-		there, answers, err := timesToOne(ctx, one, b.pick(200, 5), posters[i].idle, func() error {
+		idle := one.nodes[min(2, len(one.nodes)):]
+		before, err := cpuOfNodes(idle)
+		if err != nil {
+			return err
+		}
+		there, answers, err := timesToOne(ctx, one, count, posters[i].idle, func() error {
 			_, err := posters[i].post()
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		after, err := cpuOfNodes(idle)
+		taken, without = taken+count*len(idle), without+after-before
 		arrived[i], answered[i] = append(arrived[i], there...), append(answered[i], answers...)
 		return err
 	}); err != nil {
 		return err
+	}
+	if taken > 0 {
+		s.note(ofDaemon, "cpu_without_singly", Seconds, without.Seconds()/float64(taken))
 	}
 	for _, f := range []struct {
 		name  string
@@ -151,6 +166,18 @@ func (b *bench) turnsOfOneSender(ctx context.Context, s *Scenario, sides []*side
 		}
 	}
 	return nil
+}
+
+// cpuOfNodes is the CPU time that these have had in all.
+func cpuOfNodes(nodes []*daemon) (sum time.Duration, err error) {
+	for _, d := range nodes {
+		cpu, err := d.cpu()
+		if err != nil {
+			return 0, err
+		}
+		sum += cpu
+	}
+	return sum, nil
 }
 
 // turnsOfManySenders measures posts over many connections to the one session.

@@ -7,8 +7,10 @@
 // clients, which are in this process, on another; each is measured by turns, for
 // only ratios within one run count.
 //
-// «carry» needs no server of its own: it finds out how many sessions a daemon that
-// is running somewhere carries.
+// «cluster» starts several daemons as one service, with the NATS servers between them, and
+// a single one by turns; then it kills, restarts and upgrades parts of it. «carry» needs no
+// server of its own: it finds out how many sessions a daemon that is running somewhere
+// carries.
 //
 // Results go to stdout, as tables for people or as JSON; the rest to stderr. How
 // to read them is in packaging/doc/en/performance.md. It is for developers: its texts
