@@ -476,7 +476,7 @@ func someMemories(d document) *document {
 			{Place: -1, Session: &away, Attributes: []byte("turn=1\x00"), Addr: "1.2.3.4:5", Away: 4, ID: 3, Turn: 1,
 				Begun: 1, Missed: 2, Resumed: 3},
 		},
-		Ended: []hub.SavedEnd{{AppID: "a", IbID: "ib", UserID: "gone", Session: "s", Turn: 9, At: 1}},
+		Ended: []hub.SavedEnd{{Digest: []byte("sixteen bytes of"), Turn: 9, At: 1}},
 	}
 	return &d
 }

@@ -106,6 +106,18 @@ func TestGroupsAreRightWhoeverComesAndGoes(t *testing.T) {
 				t.Fatalf("a message to %s reached %d sessions of %+v", group, n, members)
 			}
 		}
+		// Nobody is left in a list whose session has ended.
+		known := make(map[string]bool)
+		for _, m := range members {
+			for _, group := range m.groups {
+				known[group] = true
+			}
+		}
+		for _, ib := range s.Infobases(appID) {
+			if ib.Sessions != len(members) || ib.Groups != len(known) {
+				t.Fatalf("%d sessions, %d groups of %+v", ib.Sessions, ib.Groups, members)
+			}
+		}
 	}
 }
 

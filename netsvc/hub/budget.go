@@ -18,8 +18,9 @@ import (
 //     frameOverhead each (holding);
 //   - a frame that was made anew under another key for a session, the same way;
 //   - what a session holds them in: its queue if that has grown beyond what an idle session
-//     has, entryBytes for each frame that is kept, and detachedBytes while it is detached
-//     (outbox.takes).
+//     has, and entryBytes for each frame that is kept (outbox.takes);
+//   - a session that is detached: detachedBytes, and what it says of itself beyond what an
+//     add-in does (registration.takes).
 //
 // What a session takes that is sent nothing, and what the system holds of its connection, is
 // not in it.
@@ -28,6 +29,8 @@ const (
 	frameOverhead = 128  // of a frame: itself and its delivery, rounded up by the allocator
 	entryBytes    = 64   // of a frame that is kept, or is to be sent again
 	detachedBytes = 1024 // of a detached session
+	textBytes     = 1000 // that add-ins say of themselves at most (protocol.md section 4.4): no more is in detachedBytes
+	groupBytes    = 256  // of a further group, beside its name
 )
 
 // budget counts what is taken of Limits.QueueMemory.
@@ -69,7 +72,11 @@ func (b *budget) hold(bytes int64) *holding {
 // recount takes into account what a session's frames are held in, after its outbox was changed.
 // The caller holds the session's mu.
 func (b *budget) recount(s *session) {
-	if now := min(s.out.takes(), math.MaxUint32); now != int(s.counted) {
+	now := s.out.takes()
+	if s.out.state == outDetached && s.out.memory != nil {
+		now += detachedBytes + max(0, s.registration.takes()-textBytes)
+	}
+	if now = min(now, math.MaxUint32); now != int(s.counted) {
 		b.used.Add(int64(now) - int64(s.counted))
 		s.counted = uint32(now)
 	}
@@ -82,9 +89,19 @@ func (o *outbox) takes() (bytes int) {
 	}
 	if m := o.memory; m != nil {
 		bytes += entryBytes * (len(m.kept) + m.again)
-		if o.state == outDetached {
-			bytes += detachedBytes
-		}
+	}
+	return bytes
+}
+
+// takes is how many bytes it takes to hold what a session has said of itself.
+func (r *registration) takes() (bytes int) {
+	bytes = len(r.infobase.ib) + len(r.user) + len(r.group)
+	if said := r.more; said != nil {
+		bytes += len(said.user) + len(said.host) + len(said.ib.Value()) + len(said.agent.Value())
+	}
+	further := r.further()
+	for i := range further {
+		bytes += groupBytes + len(further[i].name.Value())
 	}
 	return bytes
 }

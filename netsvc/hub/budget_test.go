@@ -269,6 +269,50 @@ func TestWhatIsKeptForSessionsCountsUntilItIsKeptNoLonger(t *testing.T) {
 	eventually(t, "it is kept no longer", func() bool { return s.Stats().QueueMemory.Bytes == 0 })
 }
 
+// TestWhoIsAwayTakesWhatHeSaysOfHimself, if that is more than an add-in says: packets that were invented for that would
+// else take four times what is counted.
+func TestWhoIsAwayTakesWhatHeSaysOfHimself(t *testing.T) {
+	t.Parallel()
+	var groups []string
+	for n := range 10 {
+		groups = append(groups, strings.Repeat("g", 200)+strconv.Itoa(n))
+	}
+	for _, c := range []struct {
+		name  string
+		who   wire.Registration
+		said  wire.Attributes
+		bytes int64
+	}{
+		{"what an add-in does", wire.Registration{AppID: appID, IbID: strings.Repeat("i", 36), UserID: strings.Repeat("u", 36)},
+			wire.Attributes{User: strings.Repeat("u", 255), Host: "h", Groups: groups[:1]}, 1024},
+		{"a long user", wire.Registration{AppID: appID, IbID: "ib", UserID: strings.Repeat("u", 3000)},
+			wire.Attributes{}, 1024 + 2002},
+		{"a long infobase", wire.Registration{AppID: appID, IbID: strings.Repeat("i", 3000)},
+			wire.Attributes{}, 1024 + 2000},
+		{"long groups", wire.Registration{AppID: appID, IbID: "ib"}, wire.Attributes{Groups: groups},
+			1024 + 2 + 10*(201+256) - 1000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, hub.Options{Limits: lasting})
+			c.said.Session, c.said.Turn = wire.NewSessionID(), 1
+			conn := s.speak(s.registers(c.who, c.said))
+			if n := s.Stats().QueueMemory.Bytes; n != 0 {
+				t.Errorf("%d bytes are taken by one that is connected", n)
+			}
+			conn.Close()
+			eventually(t, "it is away", func() bool { return s.Stats().Detached == 1 })
+			if n := s.Stats().QueueMemory.Bytes; n != c.bytes {
+				t.Errorf("%d bytes are taken, not %d", n, c.bytes)
+			}
+			s.RemoveApp(appID)
+			if n := s.Stats().QueueMemory.Bytes; n != 0 {
+				t.Errorf("%d bytes are taken by nobody", n)
+			}
+		})
+	}
+}
+
 // TestAConnectedSessionOfWhichMostIsKeptIsForgotten: being remembered as too slow would give
 // nothing back.
 func TestAConnectedSessionOfWhichMostIsKeptIsForgotten(t *testing.T) {

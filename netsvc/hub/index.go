@@ -185,7 +185,7 @@ func (h *Hub) registerWithin(r *registration, k infobaseKey, most int) admission
 	sh := &h.shards[at]
 	ib := sh.infobases[k]
 	same := before != nil && before.infobase.infobaseKey == k && before.user == r.user
-	if r.user != "" && ib != nil && len(ib.users[r.user]) >= most && !same {
+	if ib != nil && len(ib.users[r.user]) >= most && !same { // who has no id is in no list, and exempt
 		return tooMany
 	}
 	if before != nil {
@@ -205,6 +205,7 @@ func (h *Hub) enlist(r *registration, k infobaseKey) {
 	at := h.shardOf(k)
 	ib := h.shards[at].infobases[k]
 	if ib == nil {
+		k.ib = strings.Clone(k.ib) // a part of the packet
 		ib = &infobase{infobaseKey: k, traffic: h.traffic.of(k), shard: at,
 			users: make(map[string][]*registration), groups: make(map[string][]*registration)}
 		h.shards[at].infobases[k] = ib

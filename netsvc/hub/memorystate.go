@@ -69,12 +69,9 @@ type SavedKept struct {
 
 // SavedEnd is a session of which only the last turn is remembered.
 type SavedEnd struct {
-	AppID   string `json:"app_id"`
-	IbID    string `json:"ib_id"`
-	UserID  string `json:"user_id"`
-	Session string `json:"session"`
-	Turn    uint64 `json:"turn"`
-	At      int64  `json:"at"`
+	Digest []byte `json:"digest"` // of whose session it was
+	Turn   uint64 `json:"turn"`
+	At     int64  `json:"at"`
 }
 
 // saveMemories adds the remembered sessions to a state. places are those of the connections.
@@ -125,9 +122,9 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 	// The order in which they are forgotten.
 	slices.SortFunc(saved.Memories, func(a, b SavedMemory) int { return cmp.Compare(a.Away, b.Away) })
 	for e := all.ends.Front(); e != nil; e = e.Next() {
-		k := e.Value.(memoryKey)
-		end := all.ended[k]
-		saved.Ended = append(saved.Ended, SavedEnd{k.app, k.ib, k.user, k.session, end.turn, end.at.UnixNano()})
+		key := e.Value.(memoryDigest)
+		end := all.ended[key]
+		saved.Ended = append(saved.Ended, SavedEnd{key[:], end.turn, end.at.UnixNano()})
 	}
 	v.state.Memories = saved
 }
@@ -141,6 +138,11 @@ func (saved *SavedMemories) whole(state *State) bool {
 	}
 	for place := range saved.Numbers {
 		if place < 0 || place >= len(state.Sessions) {
+			return false
+		}
+	}
+	for _, e := range saved.Ended {
+		if len(e.Digest) != len(memoryDigest{}) {
 			return false
 		}
 	}
@@ -227,7 +229,7 @@ func (h *Hub) recall(t *taking) {
 		}
 	}
 	for _, e := range t.Memories.Ended {
-		key := memoryKey{infobaseKey{e.AppID, e.IbID}, e.UserID, e.Session}
+		key := memoryDigest(e.Digest)
 		all.bury(key, e.Turn)
 		all.ended[key] = endedSession{e.Turn, time.Unix(0, e.At).Add(stood)}
 	}

@@ -286,7 +286,7 @@ func (o *outbox) part(from *outbox) bool {
 	for _, f := range o.queue {
 		o.queuedBytes += len(f.bytes)
 	}
-	from.foreign, from.state = from.written > 0, outIdle
+	from.state = outIdle
 	return from.pass()
 }
 

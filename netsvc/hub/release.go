@@ -24,7 +24,7 @@ func (h *Hub) Look(q *moving.Question) moving.Status {
 func (all *memories) look(key memoryKey, turn uint64) moving.Status {
 	own := all.find(key)
 	if own == nil {
-		if all.ended[key].turn >= turn {
+		if all.ended[key.digest()].turn >= turn {
 			return moving.Stale
 		}
 		return moving.Nothing

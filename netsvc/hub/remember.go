@@ -30,8 +30,8 @@ type memories struct {
 	mu       sync.Mutex
 	holders  map[memoryDigest]*holder
 	detached *list.List // of *holder, the one that has been away longest first
-	ended    map[memoryKey]endedSession
-	ends     *list.List // of memoryKey, in the order of their end
+	ended    map[memoryDigest]endedSession
+	ends     *list.List // of memoryDigest, in the order of their end
 }
 
 // memoryKey is who may go on with a memory: the same session of the same user.
@@ -40,7 +40,8 @@ type memoryKey struct {
 	user, session string
 }
 
-// memoryDigest stands for a memoryKey, which takes four times as much in a map.
+// memoryDigest stands for a memoryKey, which takes four times as much in a map, and holds on to
+// texts of any length.
 type memoryDigest [16]byte
 
 // digest is that of a key. None of its texts has a NUL, for they come from registrations.
@@ -88,7 +89,7 @@ type endedSession struct {
 
 func newMemories() *memories {
 	return &memories{
-		holders: make(map[memoryDigest]*holder), detached: list.New(), ended: make(map[memoryKey]endedSession),
+		holders: make(map[memoryDigest]*holder), detached: list.New(), ended: make(map[memoryDigest]endedSession),
 		ends: list.New(),
 	}
 }
@@ -104,7 +105,7 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	own := all.find(key)
-	last := all.ended[key].turn
+	last := all.ended[key.digest()].turn
 	here := false
 	if h.elsewhere.Load() != nil && own != nil {
 		// A further registration waits until the one before it is decided.
@@ -128,7 +129,7 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 			own.session.Load().out.memory.turn = said.Turn
 			h.end(own, closedGoodbye)
 		} else {
-			all.bury(key, said.Turn)
+			all.bury(key.digest(), said.Turn)
 		}
 		if h.elsewhere.Load() != nil {
 			h.later(func() { (*h.elsewhere.Load()).Confirm(key.named(), said.Turn) })
@@ -410,9 +411,9 @@ func (h *Hub) leave(s *session) {
 
 // end forgets a remembered session. The caller holds memories.mu.
 func (h *Hub) end(own *holder, why closeReason) {
-	s, key := own.session.Load(), own.key()
+	s, key := own.session.Load(), own.key().digest()
 	own.session.Store(nil)
-	delete(h.memories.holders, key.digest())
+	delete(h.memories.holders, key)
 	h.memories.bury(key, s.out.memory.turn)
 	away := own.away != nil
 	if away {
@@ -448,13 +449,13 @@ func (h *Hub) end(own *holder, why closeReason) {
 }
 
 // bury remembers the last turn of a session that was forgotten.
-func (all *memories) bury(key memoryKey, turn uint64) {
+func (all *memories) bury(key memoryDigest, turn uint64) {
 	if _, known := all.ended[key]; !known {
 		all.ends.PushBack(key)
 	}
 	all.ended[key] = endedSession{turn, time.Now()}
 	if all.ends.Len() > maxDetached {
-		delete(all.ended, all.ends.Remove(all.ends.Front()).(memoryKey))
+		delete(all.ended, all.ends.Remove(all.ends.Front()).(memoryDigest))
 	}
 }
 
@@ -509,8 +510,8 @@ func (h *Hub) forgetOld(now time.Time) {
 		h.end(own, closedNotResumed)
 	}
 	for first := all.ends.Front(); first != nil &&
-		now.Sub(all.ended[first.Value.(memoryKey)].at) >= window; first = all.ends.Front() {
-		delete(all.ended, all.ends.Remove(first).(memoryKey))
+		now.Sub(all.ended[first.Value.(memoryDigest)].at) >= window; first = all.ends.Front() {
+		delete(all.ended, all.ends.Remove(first).(memoryDigest))
 	}
 	for _, own := range all.holders {
 		s := own.session.Load()

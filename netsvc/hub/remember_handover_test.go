@@ -176,7 +176,7 @@ func remembered(state *hub.State) map[string]rememberedSession {
 		all[session.UserID] = r
 	}
 	for _, e := range state.Memories.Ended {
-		all[e.UserID] = rememberedSession{turn: e.Turn, times: []time.Duration{since(e.At)}}
+		all[string(e.Digest)] = rememberedSession{turn: e.Turn, times: []time.Duration{since(e.At)}}
 	}
 	return all
 }

@@ -301,7 +301,7 @@ func TestTheEndOfASessionIsToldOnce(t *testing.T) {
 func TestTheLastTurnsAreBounded(t *testing.T) {
 	t.Parallel()
 	all := newMemories()
-	key := func(n int) memoryKey { return memoryKey{user: "ann", session: strconv.Itoa(n)} }
+	key := func(n int) memoryDigest { return memoryKey{user: "ann", session: strconv.Itoa(n)}.digest() }
 	for n := range maxDetached + 1 {
 		all.bury(key(n), 1)
 		all.bury(key(n), 2)
