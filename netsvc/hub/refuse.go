@@ -107,6 +107,12 @@ func (s *session) setRefused(refused bool) {
 	s.refused = refused
 }
 
+func (s *session) isRefused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
+}
+
 // maxClaimBytes bounds what a stranger may have us remember of each word.
 const maxClaimBytes = 128
 

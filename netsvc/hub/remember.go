@@ -254,7 +254,9 @@ func (h *Hub) goOn(s *session, r *registration, k infobaseKey, own *holder, said
 		h.startWriting()
 		h.flusherOf(s).push(s, alone)
 	}
-	h.forgetResting(old)
+	if !old.isRefused() { // else that one's goroutine does
+		h.forgetResting(old)
+	}
 	if lost > 0 {
 		h.logger.Warn("messages were kept no longer when a session came back", slog.Uint64("session", m.id),
 			slog.Uint64("missed", lost))
@@ -435,6 +437,7 @@ func (h *Hub) end(own *holder, why closeReason) {
 		lost = nil // its end is all that is told
 	}
 	s.out.forget()
+	s.endAway = away
 	s.mu.Unlock()
 	h.detach(s, why)
 	h.hangUp(s)
@@ -443,7 +446,7 @@ func (h *Hub) end(own *holder, why closeReason) {
 			if lost != nil {
 				h.tellLoss(lost)
 			}
-			h.forgetUnlessRefused(s)
+			h.takeOff(s)
 		})
 	}
 }

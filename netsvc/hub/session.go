@@ -59,6 +59,7 @@ type session struct {
 	waited  bool        // its registration had to, and it is pending no more; its own goroutine's
 	resting bool        // guarded by mu: it has no goroutine, and watch waits for what it sends
 	refused bool        // guarded by mu: a packet was, and the goroutine that reads on takes it off the books
+	endAway bool        // guarded by mu: it was away when it ended, and end takes it off the books
 	counted uint32      // guarded by mu: what out takes of the budget; see recount
 	pending pendingLink // guarded by the list it is in
 
@@ -202,19 +203,23 @@ func (s *session) wake() bool {
 }
 
 // forget takes a session off the books, unless it was not closed since the hub is
-// frozen.
+// frozen, or end sees to it.
 func (h *Hub) forget(s *session) {
-	if s.closeReason() == "" {
-		return
+	s.mu.Lock()
+	mine := s.closed != "" && !s.endAway
+	s.mu.Unlock()
+	if mine {
+		h.takeOff(s)
 	}
+}
+
+// takeOff takes a closed session off the books, and announces its end.
+func (h *Hub) takeOff(s *session) {
 	h.pending.remove(s)
 	h.mu.Lock()
-	_, known := h.sessions[s.id]
 	delete(h.sessions, s.id)
 	h.mu.Unlock()
-	if !known { // any more: its end was told
-		return
-	}
+
 	s.mu.Lock()
 	s.out.untold = s.out.inFlight > 0
 	untold := s.out.untold
@@ -242,17 +247,7 @@ func (h *Hub) tellClosed(last *Session, why closeReason) {
 // forgetResting takes a closed session that has no goroutine off the books,
 // without having the caller wait for the log.
 func (h *Hub) forgetResting(s *session) {
-	h.later(func() { h.forgetUnlessRefused(s) })
-}
-
-// forgetUnlessRefused is forget for a session whose goroutine has ended, unless it is refuse's.
-func (h *Hub) forgetUnlessRefused(s *session) {
-	s.mu.Lock()
-	refused := s.refused
-	s.mu.Unlock()
-	if !refused {
-		h.forget(s)
-	}
+	h.later(func() { h.forget(s) })
 }
 
 // later does what nobody is to wait for.
