@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,8 +22,27 @@ import (
 type process struct {
 	name   string
 	cmd    *exec.Cmd
-	stderr bytes.Buffer
+	stderr spoken
 	ended  func(cpu time.Duration) // is told the CPU time it had in all
+}
+
+// spoken is what a process has said so far. It may be asked while the process speaks.
+type spoken struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write takes what the process says.
+func (s *spoken) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(text)
+}
+
+func (s *spoken) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // startProcess starts a command on the servers' CPU. The caller has locked its
