@@ -19,6 +19,7 @@ type peer struct {
 	epoch  seal.Epoch
 	told   heartbeat
 	number uint64        // of the last heartbeat
+	key    seal.KeyID    // that one was sealed with
 	turn   uint16        // its epoch's, the largest that was heard
 	heard  time.Duration // when that was
 	// challenge is ours for it, echo its for us. It is proven when it has said ours.
@@ -363,7 +364,7 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		n.counts.dropped[droppedSeen].Add(1)
 		return
 	}
-	p.told, p.number, p.heard = *h, head.Number, now
+	p.told, p.number, p.key, p.heard = *h, head.Number, head.Key, now
 	n.isBack(p, head.Turn)
 	if !h.spoken() {
 		p.refuse(n, "it speaks other versions of the protocol than this node")

@@ -43,6 +43,7 @@ type Peer struct {
 	Heard    time.Duration // since the last heartbeat
 	Sessions int
 	Revision uint64
+	Key      seal.KeyID    // the one that it seals with
 	Wait     time.Duration // how old its messages may be
 }
 
@@ -93,7 +94,7 @@ func (n *Node) Status() Status {
 		listed[p.told.id] = true
 		st.Peers = append(st.Peers, Peer{Name: p.told.name, ID: p.told.id, Epoch: p.epoch, Version: p.told.program,
 			State: p.stateNow(), Problem: p.problem, Since: p.since, Heard: now - p.heard, Sessions: p.told.sessions,
-			Revision: p.told.revision, Wait: p.told.wait})
+			Revision: p.told.revision, Key: p.key, Wait: p.told.wait})
 	}
 	for id, a := range n.absent { // those whose windows are forgotten by now
 		if !listed[id] {

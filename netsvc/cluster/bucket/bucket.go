@@ -1,8 +1,8 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"maps"
@@ -33,8 +33,11 @@ type Options struct {
 	// closed; nil: none. It is called from one goroutine at a time; behind a disk that
 	// stalls it may outlive Run.
 	Apply func(changes []app.Change) (closed []int, err error)
-	// Live is the names of the peers that are live. It, Notify and Applied must not block.
+	// Live is the names of the peers that are live. It, PeerKeys, Notify and Applied must not
+	// block.
 	Live func() []string
+	// PeerKeys is with which key each peer that is live seals, by its name; nil: as this node.
+	PeerKeys func() map[string]seal.KeyID
 	// Notify tells all peers that a key has that revision, by a [Notice]; they call
 	// [Bucket.Told].
 	Notify func(key string, revision uint64)
@@ -45,16 +48,18 @@ type Options struct {
 	Backup func() error
 	Logger *slog.Logger
 	Clock  Clock // the system's if zero
+	// RequestTime bounds one request to JetStream, by the system's clock; 0: 2 s.
+	RequestTime time.Duration
 }
 
-// Clock is what time it is. Requests to NATS go by the system's own.
+// Clock is what time it is, for all but the requests to NATS.
 type Clock struct {
 	Now   func() time.Time
 	After func(time.Duration) <-chan time.Time
 }
 
 const (
-	requestTime    = 2 * time.Second       // for one request to JetStream
+	requestTime    = 2 * time.Second       // for one request to JetStream, and the longest pause before it is made again
 	changeTime     = 10 * time.Second      // for a change, in trouble
 	noticeTime     = 50 * time.Millisecond // for the watch to bring what a peer has put
 	lackTime       = 2 * time.Second       // for the watch to bring what is known to be there
@@ -91,6 +96,10 @@ type Status struct {
 	Ignored    uint64 // markers of deletions and records that cannot be read
 	Watches    uint64 // how often a watch was begun
 	Replicas   int    // of the bucket; 0: it was not found yet
+	// Few is why this node has made the bucket with one replica, when it was to be three if
+	// possible; nil: it has not.
+	Few     error
+	Sealing Sealing
 }
 
 // record is the newest one under a key.
@@ -134,7 +143,12 @@ type Bucket struct {
 	renew     bool             // the connection was made anew
 	handle    jetstream.Stream // of the last watch; nil: there was none
 	meta      *metaRecord
-	metaAt    uint64 // revision of what is under keyMeta, readable or not
+	metaAt    uint64                // revision of what is under keyMeta, readable or not
+	metaWhy   error                 // why the newest of it cannot be read; nil: it can
+	stale     map[string]seal.KeyID // what is sealed with another key than seals now, and with which
+	readWith  *seal.Keys            // the keys that all records were read with
+	phase     phase                 // of sealing it again
+	few       error                 // why this node made the bucket with one replica; nil: it did not
 	records   map[string]*record
 	unapplied map[string]bool
 	forked    map[string]bool // ids: the bucket has something else under the same version
@@ -144,7 +158,7 @@ type Bucket struct {
 	told      map[string]uint64
 	notices   map[string]notice
 	doubted   bool // what is known of the bucket may not be what is there: a new watch tells
-	attempts  map[[sha256.Size]byte]*attempt
+	attempts  map[seal.Epoch]*attempt
 	changes   map[string][]*collection
 	unsettled []*collection // that were put, in that order
 	ignored   uint64
@@ -165,6 +179,7 @@ func New(o Options) (*Bucket, error) {
 	if o.Clock.Now == nil {
 		o.Clock = Clock{time.Now, time.After}
 	}
+	o.RequestTime = cmp.Or(o.RequestTime, requestTime)
 	js, err := jetstream.New(o.Conn)
 	if err != nil {
 		return nil, err
@@ -184,7 +199,8 @@ func New(o Options) (*Bucket, error) {
 		later:     make(map[string]bool),
 		told:      make(map[string]uint64),
 		notices:   make(map[string]notice),
-		attempts:  make(map[[sha256.Size]byte]*attempt),
+		attempts:  make(map[seal.Epoch]*attempt),
+		stale:     make(map[string]seal.KeyID),
 		changes:   make(map[string][]*collection),
 		logged:    make(map[string]uint64),
 	}, nil
@@ -268,7 +284,7 @@ func (b *Bucket) Standing() (State, *ProblemError) {
 
 // Status returns what is known.
 func (b *Bucket) Status() Status {
-	known := b.o.Apps.Known()
+	known, others := b.o.Apps.Known(), b.othersSeal()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	replicas := 0
@@ -284,6 +300,8 @@ func (b *Bucket) Status() Status {
 		Unapplied:  len(b.unapplied),
 		Ignored:    b.ignored,
 		Watches:    b.watches,
+		Few:        b.few,
+		Sealing:    b.sealing(others),
 	}
 }
 
@@ -383,26 +401,26 @@ func (b *Bucket) explain(err error) *ProblemError {
 }
 
 // ask is the context of one request to JetStream.
-func ask(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, requestTime)
+func (b *Bucket) ask(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, b.o.RequestTime)
 }
 
-// fetch reads the newest message under a key, and notes it. revision is 0 if there is none.
-func (b *Bucket) fetch(ctx context.Context, key string) (revision uint64, err error) {
-	ctx, cancel := ask(ctx)
+// fetch reads the newest message under a key, and notes it. Its revision is 0 if there is none.
+func (b *Bucket) fetch(ctx context.Context, key string) (entry, error) {
+	ctx, cancel := b.ask(ctx)
 	defer cancel()
 	b.mu.Lock()
 	stream := b.handle
 	b.mu.Unlock()
 	if stream == nil {
-		return 0, errNoBucket
+		return entry{}, errNoBucket
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, b.subject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
+		return entry{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return entry{}, err
 	}
 	e, _ := b.entryOf(m.Subject, m.Sequence, m.Header, m.Data)
 	b.mu.Lock()
@@ -412,111 +430,5 @@ func (b *Bucket) fetch(ctx context.Context, key string) (revision uint64, err er
 		b.records[key] = &record{revision: e.revision} // the next one is put over it
 	}
 	b.announce()
-	return e.revision, nil
-}
-
-// note takes in what is under a key, unless something newer is known. The caller holds mu.
-func (b *Bucket) note(e entry) {
-	b.highest = max(b.highest, e.revision)
-	if a := b.attempts[sha256.Sum256(e.value)]; a != nil && a.key == e.key {
-		a.revision = e.revision
-	}
-	if e.key == keyMeta {
-		b.noteMeta(e)
-		return
-	}
-	id, isApp := idOf(e.key)
-	known := b.records[e.key]
-	if known != nil && known.revision >= e.revision {
-		return
-	}
-	if !isApp {
-		b.ignore(e, errors.New("its key is not one of an app"))
-		return
-	}
-	c, err := b.open(id, e)
-	r := &record{agreedChange: c, revision: e.revision}
-	delete(b.later, id)
-	if errors.Is(err, errLater) {
-		b.records[e.key], b.later[id] = r, true
-		delete(b.unapplied, e.key)
-		b.o.Logger.Error("a later version of the program has changed an app in a way that this one does not know",
-			slog.String("app", id))
-		return
-	}
-	if err != nil {
-		b.ignore(e, err)
-		// Strangers can make as many keys as they like.
-		if known != nil || b.o.Apps.Version(id) > 0 {
-			b.records[e.key] = r
-			delete(b.unapplied, e.key)
-		}
-		return
-	}
-	if n, noticed := b.notices[e.key]; noticed && n.revision <= e.revision {
-		delete(b.notices, e.key)
-		r.owe(n)
-	}
-	b.records[e.key] = r
-	b.unapplied[e.key] = true
-}
-
-// open opens the record of an app. With an error it has version 0.
-func (b *Bucket) open(id string, e entry) (agreedChange, error) {
-	if e.marker {
-		return agreedChange{}, errDeleted
-	}
-	body, err := b.o.Keys().OpenRecord(b.o.Cluster, e.key, e.value)
-	if err != nil {
-		return agreedChange{}, err
-	}
-	c, err := decodeChange(id, body)
-	if err != nil {
-		return agreedChange{}, err
-	}
-	return c, nil
-}
-
-var errDeleted = errors.New("it was deleted, which no node does")
-
-// noteMeta takes in what is under keyMeta. The caller holds mu.
-func (b *Bucket) noteMeta(e entry) {
-	if e.revision <= b.metaAt {
-		return
-	}
-	b.metaAt = e.revision
-	err := errDeleted
-	if !e.marker {
-		var body []byte
-		if body, err = b.o.Keys().OpenRecord(b.o.Cluster, e.key, e.value); err == nil {
-			var m *metaRecord
-			if m, err = decodeMeta(body); err == nil {
-				b.meta = m
-				return
-			}
-		}
-	}
-	b.ignore(e, err)
-}
-
-// ignore counts something that is not taken in, and logs it once. The caller holds mu.
-func (b *Bucket) ignore(e entry, why error) {
-	if b.logged[e.key] == e.revision {
-		return
-	}
-	b.ignored++
-	if _, known := b.logged[e.key]; known || len(b.logged) < maxIgnored {
-		b.logged[e.key] = e.revision
-		b.o.Logger.Warn("what is in the cluster's bucket is not from a node, and is ignored", slog.String("subject", shorten(e.key)),
-			slog.Uint64("revision", e.revision), slog.Any("error", why))
-	}
-}
-
-// shorten keeps what strangers can choose short.
-func shorten(key string) string {
-	const most = 64
-	if len(key) > most {
-		return key[:most] + "…"
-	}
-	return key
+	return e, nil
 }

@@ -2,7 +2,6 @@ package bucket_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,6 +61,7 @@ func TestAChangeIsOnAllNodes(t *testing.T) {
 			t.Errorf("%s: version %d, want 4", n.name, got)
 		}
 	}
+	one.untilAnswered(a, 2)
 	if got := one.bucket.Settle(t.Context(), a.ID); len(got.Pending) != 0 || got.Closed != 2 {
 		t.Errorf("settled: %+v, want 2 closed and nothing pending", got)
 	}
@@ -325,24 +325,27 @@ func TestAPeerThatDoesNotAnswerIsPending(t *testing.T) {
 	two := m.start("web2", options{})
 	two.untilState(bucket.Live)
 	a := one.create("a")
-	one.until("the other one has answered", func() bool { return one.bucket.Answered(a.ID) == 1 })
-	settled := make(chan bucket.Settled)
-	go func() { settled <- one.bucket.Settle(context.Background(), a.ID) }()
-	if got := advancing(c, 2*time.Second, settled); !slices.Equal(got.Pending, []string{"ghost"}) || got.Closed != 1 {
+	one.untilAnswered(a, 1)
+	if got := one.settle(c, a); !slices.Equal(got.Pending, []string{"ghost"}) || got.Closed != 1 {
 		t.Errorf("settled: %+v", got)
 	}
 }
 
 // A record that the database does not take is tried again, and not confirmed before.
 func TestARecordThatIsNotStoredIsTriedAgain(t *testing.T) {
-	_, nodes := three(t, startNATS(t, nil))
-	one, two := nodes[0], nodes[1]
+	m, c := newMesh(t, startNATS(t, nil)), newClock()
+	one := m.start("web1", options{clock: c})
+	one.untilState(bucket.Live)
+	two, three := m.start("web2", options{}), m.start("web3", options{})
+	two.untilState(bucket.Live)
+	three.untilState(bucket.Live)
 	two.mu.Lock()
 	two.fails = app.ErrNotStored
 	two.mu.Unlock()
 	a := one.create("a")
 	two.untilProblem(bucket.NotStored)
-	if got := one.bucket.Settle(t.Context(), a.ID); !slices.Equal(got.Pending, []string{"web2"}) {
+	one.untilAnswered(a, 1)
+	if got := one.settle(c, a); !slices.Equal(got.Pending, []string{"web2"}) {
 		t.Errorf("settled: %+v", got)
 	}
 	if s := two.bucket.Status(); s.State != bucket.Live || s.Unapplied != 1 {
@@ -370,7 +373,8 @@ func TestMissingRightsNameTheSubject(t *testing.T) {
 					Subscribe: &server.SubjectPermission{Allow: []string{"pns4ones.main.>"}},
 				}}}
 			})
-			one := newMesh(t, s).start("web1", options{nats: []nats.Option{nats.UserInfo("u", "p")}})
+			one := newMesh(t, s).start("web1", options{nats: []nats.Option{nats.UserInfo("u", "p")},
+				requestTime: 200 * time.Millisecond}) // NATS says it beside the answer, which never comes
 			if p := one.untilProblem(bucket.NoRight); !strings.HasPrefix(p.Subject, c.subject) {
 				t.Errorf("the subject is %q, want %q", p.Subject, c.subject)
 			}
@@ -402,9 +406,9 @@ func TestTheRightsThatAreNeeded(t *testing.T) {
 	two.untilState(bucket.Live)
 	a := one.create("a")
 	two.untilTitled(a.ID, "a")
-	stopped := consumers(t, js)
+	untilConsumers(t, js, 2)
 	two.stop()
-	untilConsumers(t, js, stopped-1)
+	untilConsumers(t, js, 1)
 }
 
 func TestWithoutJetStreamItIsTriedAgainLaterAndLater(t *testing.T) {

@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
 // Agree puts a change of an app into the bucket, over the record that it was made from, and
@@ -71,9 +71,10 @@ func (b *Bucket) Agree(ctx context.Context, c app.Change) error {
 type attempt struct {
 	key     string
 	value   []byte
-	sum     [sha256.Size]byte // of value
-	inDoubt bool              // nobody has said what became of it; used by who puts it
-	puzzles int               // conflicts with a record that is not there; used by who puts it
+	sealed  *seal.Keys // what value is sealed with; used by who puts it
+	epoch   seal.Epoch // that value is sealed in, by which it is known again
+	inDoubt bool       // nobody has said what became of it; used by who puts it
+	puzzles int        // conflicts with a record that is not there; used by who puts it
 
 	revision uint64 // where it was found; 0: it was not. Under Bucket.mu
 }
@@ -83,11 +84,14 @@ const maxPuzzles = 3
 
 // attempt seals what is to be put under a key. It is looked out for until it is given up.
 func (b *Bucket) attempt(key string, body []byte) *attempt {
-	value := b.o.Keys().SealRecord(b.o.Cluster, key, body)
-	a := &attempt{key: key, value: value, sum: sha256.Sum256(value)}
+	keys := b.o.Keys()
+	a := &attempt{key: key, value: keys.SealRecord(b.o.Cluster, key, body), sealed: keys}
+	if head, err := seal.ReadHead(a.value); err == nil { // it is one of our own
+		a.epoch = head.Epoch
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.attempts[a.sum] = a
+	b.attempts[a.epoch] = a
 	return a
 }
 
@@ -95,7 +99,7 @@ func (b *Bucket) attempt(key string, body []byte) *attempt {
 func (b *Bucket) give(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.attempts, a.sum)
+	delete(b.attempts, a.epoch)
 }
 
 // found is the revision at which a value was found; 0 if it was not.
@@ -192,7 +196,10 @@ var errOverwritten = errors.New("another node was faster")
 // nobody said so counts.
 func (b *Bucket) put(ctx context.Context, until <-chan time.Time, a *attempt, after uint64) (revision uint64, err error) {
 	for pause := firstPause; ; pause = min(2*pause, requestTime) {
-		within, cancel := ask(ctx)
+		if err := b.sealAnew(a); err != nil {
+			return 0, err
+		}
+		within, cancel := b.ask(ctx)
 		message := &nats.Msg{Subject: b.subject(a.key), Data: a.value}
 		ack, err := b.js.PublishMsg(within, message, jetstream.WithExpectLastSequencePerSubject(after),
 			jetstream.WithRetryAttempts(0))
@@ -213,11 +220,11 @@ func (b *Bucket) put(ctx context.Context, until <-chan time.Time, a *attempt, af
 		if errors.As(err, &refusal) && !conflict && refusal.Code < 500 {
 			return 0, b.why(err)
 		}
-		newest, fetchErr := b.fetch(ctx, a.key)
+		there, fetchErr := b.fetch(ctx, a.key)
 		if revision := b.found(a); revision > 0 {
 			return revision, nil
 		}
-		if newest > after {
+		if there.revision > after {
 			return 0, errOverwritten
 		}
 		if conflict && fetchErr == nil {
@@ -240,6 +247,21 @@ func (b *Bucket) put(ctx context.Context, until <-chan time.Time, a *attempt, af
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// sealAnew has an attempt be sealed with the key that seals by now: the one before may be about
+// to go.
+func (b *Bucket) sealAnew(a *attempt) error {
+	keys := b.o.Keys()
+	if a.sealed == keys {
+		return nil
+	}
+	value, err := keys.ResealRecord(b.o.Cluster, a.key, a.value)
+	if err != nil {
+		return fmt.Errorf("sealing a change with the cluster's new key: %w", err)
+	}
+	a.value, a.sealed = value, keys
+	return nil
 }
 
 // doubt has the watch made anew.

@@ -37,6 +37,30 @@ func (s *natsServer) holdSubject(from, to string) (held *nats.Subscription, letG
 	return held, func() { account.RemoveMapping(from) }
 }
 
+// garble answers in place of JetStream what nobody can read: whether it was stored is not known.
+func garble(t *testing.T, put *nats.Msg) {
+	t.Helper()
+	if err := put.Respond([]byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patiently is three nodes, the first of which waits for JetStream as long as a test does.
+func patiently(t *testing.T, s *natsServer) (m *mesh, nodes []*node) {
+	t.Helper()
+	m = newMesh(t, s)
+	for i := range 3 {
+		o := options{}
+		if i == 0 {
+			o.requestTime = patience
+		}
+		n := m.start(fmt.Sprintf("web%d", i+1), o)
+		n.untilState(bucket.Live)
+		nodes = append(nodes, n)
+	}
+	return m, nodes
+}
+
 // underWay makes a change and returns where its end is told.
 func underWay(change func() (*app.App, error)) <-chan error {
 	done := make(chan error, 1)
@@ -81,7 +105,7 @@ func (s *natsServer) store(key string, put *nats.Msg) (revision uint64) {
 // The answer of JetStream was lost, and what it was asked to store is there.
 func TestAPutThatNobodyConfirmedCounts(t *testing.T) {
 	s := startNATS(t, nil)
-	_, nodes := three(t, s)
+	_, nodes := patiently(t, s)
 	one, two := nodes[0], nodes[1]
 	a := one.create("a")
 	two.untilTitled(a.ID, "a")
@@ -90,6 +114,7 @@ func TestAPutThatNobodyConfirmedCounts(t *testing.T) {
 	put := next(t, held)
 	letGo()
 	s.store("app."+a.ID, put)
+	garble(t, put)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +128,7 @@ func TestAPutThatNobodyConfirmedCounts(t *testing.T) {
 // there twice.
 func TestAnotherNodeWasThereBeforeTheAnswer(t *testing.T) {
 	s := startNATS(t, nil)
-	m, nodes := three(t, s)
+	m, nodes := patiently(t, s)
 	one, two := nodes[0], nodes[1]
 	a := one.create("a")
 	two.untilTitled(a.ID, "a")
@@ -118,6 +143,7 @@ func TestAnotherNodeWasThereBeforeTheAnswer(t *testing.T) {
 	s.store("app."+a.ID, put)
 	two.untilVersion(a.ID, 2)
 	two.rename(a, "b")
+	garble(t, put)
 	if err := <-done; !errors.Is(err, app.ErrOutcomeUnknown) {
 		t.Errorf("the change: %v", err)
 	}
@@ -134,7 +160,7 @@ func TestAnotherNodeWasThereBeforeTheAnswer(t *testing.T) {
 func TestTheOwnRecordIsNotTakenForAnothers(t *testing.T) {
 	s := startNATS(t, nil)
 	c := newClock()
-	one := newMesh(t, s).start("web1", options{clock: c})
+	one := newMesh(t, s).start("web1", options{clock: c, requestTime: patience})
 	one.untilState(bucket.Live)
 	a := one.create("a")
 	s.noDirectGets()
@@ -164,7 +190,7 @@ func TestTheOwnRecordIsNotTakenForAnothers(t *testing.T) {
 func TestAChangeThatNobodyAnswersIsInDoubt(t *testing.T) {
 	s := startNATS(t, nil)
 	c := newClock()
-	one := newMesh(t, s).start("web1", options{clock: c})
+	one := newMesh(t, s).start("web1", options{clock: c, requestTime: 200 * time.Millisecond})
 	one.untilState(bucket.Live)
 	a := one.create("a")
 	held, letGo := s.hold()
@@ -183,7 +209,7 @@ func TestAChangeThatNobodyAnswersIsInDoubt(t *testing.T) {
 // What was refused was not stored, whatever happened.
 func TestAChangeThatIsRefusedIsNotInDoubt(t *testing.T) {
 	s := startNATS(t, nil)
-	one := newMesh(t, s).start("web1", options{})
+	one := newMesh(t, s).start("web1", options{requestTime: patience})
 	one.untilState(bucket.Live)
 	a := one.create("a")
 	for _, answers := range []struct {
@@ -196,6 +222,7 @@ func TestAChangeThatIsRefusedIsNotInDoubt(t *testing.T) {
 			done := underWay(func() (*app.App, error) { return one.apps.Rename(a.ID, "b") })
 			put := next(t, held)
 			if answers.first {
+				garble(t, put)
 				put = next(t, held) // it asks once more after a while
 			}
 			refusal := `{"error":{"code":400,"err_code":10047,"description":"insufficient storage"},"stream":"","seq":0}`

@@ -18,6 +18,13 @@ func (b *Bucket) Answered(id string) int {
 	return len(c.answers)
 }
 
+// HasAll reports whether the watch has brought all that is known to be there.
+func (b *Bucket) HasAll() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.watched >= b.highest
+}
+
 // Noticed is how many notices wait.
 func (b *Bucket) Noticed() int {
 	b.mu.Lock()

@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,7 +66,7 @@ func (s *natsServer) connect(o ...nats.Option) (*nats.Conn, jetstream.JetStream)
 type mesh struct {
 	t      *testing.T
 	server *natsServer
-	keys   *seal.Keys
+	keys   *seal.Keys // of nodes that are started without others
 
 	mu    sync.Mutex
 	nodes map[string]*node
@@ -86,6 +88,19 @@ func (m *mesh) others(name string) (others []*node) {
 	return others
 }
 
+// keysBut is with which keys the others seal.
+func (m *mesh) keysBut(name string) map[string]seal.KeyID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	keys := make(map[string]seal.KeyID)
+	for _, n := range m.nodes {
+		if n.name != name {
+			keys[n.name] = n.keys.Load().ID()
+		}
+	}
+	return keys
+}
+
 // node is a registry with its bucket.
 type node struct {
 	t      *testing.T
@@ -97,6 +112,7 @@ type node struct {
 	conn   *nats.Conn
 	leave  func() // ends the bucket, and nothing else
 	stop   func()
+	keys   atomic.Pointer[seal.Keys]
 
 	mu      sync.Mutex
 	backups int
@@ -113,12 +129,16 @@ type options struct {
 	nats     []nats.Option
 	fill     func(*app.Registry) // before the node knows of a cluster
 	live     func() []string
+	// requestTime is that of bucket.Options; where a test answers in place of JetStream, it is
+	// patience.
+	requestTime time.Duration
 }
 
 // start starts a node, which runs until stop or the end of the test.
 func (m *mesh) start(name string, o options) *node {
 	m.t.Helper()
 	n := &node{t: m.t, mesh: m, name: name, path: o.path}
+	n.keys.Store(cmp.Or(o.keys, m.keys))
 	if n.path == "" {
 		n.path = filepath.Join(m.t.TempDir(), "pns4ones.db")
 	}
@@ -143,7 +163,8 @@ func (m *mesh) start(name string, o options) *node {
 	bo := bucket.Options{
 		Cluster:  "main",
 		Node:     name,
-		Keys:     func() *seal.Keys { return m.keys },
+		Keys:     n.keys.Load,
+		PeerKeys: func() map[string]seal.KeyID { return m.keysBut(name) },
 		Replicas: o.replicas,
 		Conn:     n.conn,
 		Apps:     n.apps,
@@ -168,10 +189,8 @@ func (m *mesh) start(name string, o options) *node {
 			n.backups++
 			return nil
 		},
-		Logger: slog.New(slog.DiscardHandler),
-	}
-	if o.keys != nil {
-		bo.Keys = func() *seal.Keys { return o.keys }
+		Logger:      slog.New(slog.DiscardHandler),
+		RequestTime: o.requestTime,
 	}
 	if o.clock != nil {
 		bo.Clock = bucket.Clock{Now: o.clock.Now, After: o.clock.After}
@@ -211,6 +230,12 @@ func (m *mesh) start(name string, o options) *node {
 	})
 	m.t.Cleanup(n.stop)
 	return n
+}
+
+// useKeys is a reload of the key file.
+func (n *node) useKeys(keys *seal.Keys) {
+	n.keys.Store(keys)
+	n.bucket.KeysChanged()
 }
 
 func (n *node) connect(more []nats.Option) {
@@ -306,6 +331,19 @@ func (n *node) untilTitled(id, title string) {
 func (n *node) untilVersion(id string, version uint64) {
 	n.t.Helper()
 	n.until(fmt.Sprintf("app %s has version %d", id, version), func() bool { return n.apps.Version(id) == version })
+}
+
+// untilAnswered waits until so many peers have answered to the last change of an app.
+func (n *node) untilAnswered(a *app.App, peers int) {
+	n.t.Helper()
+	n.until(fmt.Sprintf("%d peers have answered", peers), func() bool { return n.bucket.Answered(a.ID) == peers })
+}
+
+// settle waits, by its clock, for the peers that have not answered to the last change of an app.
+func (n *node) settle(c *clock, a *app.App) bucket.Settled {
+	settled := make(chan bucket.Settled)
+	go func() { settled <- n.bucket.Settle(context.Background(), a.ID) }()
+	return advancing(c, 2*time.Second, settled)
 }
 
 func (n *node) create(title string) *app.App {

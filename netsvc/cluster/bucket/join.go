@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
 var noCluster uuid.UUID
@@ -88,6 +89,9 @@ func (b *Bucket) answer(err error) {
 func (b *Bucket) decide(ctx context.Context) error {
 	if b.pending != nil {
 		err := b.obey(ctx)
+		if err != nil && ctx.Err() != nil {
+			err = &ProblemError{Code: Ended}
+		}
 		b.answer(err)
 		if errors.Is(err, ErrUnavailable) {
 			return err
@@ -95,13 +99,13 @@ func (b *Bucket) decide(ctx context.Context) error {
 	}
 	member := b.o.Apps.Membership()
 	b.mu.Lock()
-	meta, strange := b.meta, b.meta == nil && b.metaAt > 0
+	meta, why := b.meta, b.metaWhy
 	b.mu.Unlock()
 	switch {
+	case meta == nil && why != nil:
+		b.refuse(unreadable(why))
 	case meta == nil && member.Cluster != noCluster:
 		b.refuse(&ProblemError{Code: BucketGone})
-	case strange:
-		b.refuse(&ProblemError{Code: OtherKey})
 	case meta == nil:
 		return b.seed(ctx, uuid.Nil)
 	case member.Cluster != noCluster && member.Cluster != meta.Cluster:
@@ -125,6 +129,18 @@ func (b *Bucket) decide(ctx context.Context) error {
 		b.live(ctx)
 	}
 	return nil
+}
+
+// unreadable is what it means that a bucket does not say what it is.
+func unreadable(why error) *ProblemError {
+	key, other := errors.AsType[seal.UnknownKeyError](why)
+	switch {
+	case errors.Is(why, errDeleted):
+		return &ProblemError{Code: BucketGone}
+	case other:
+		return &ProblemError{Code: OtherKey, Key: seal.KeyID(key).String()}
+	}
+	return &ProblemError{Code: Unreadable, Err: why}
 }
 
 func (b *Bucket) refuse(p *ProblemError) { b.set(Out, p) }
@@ -434,7 +450,7 @@ func (b *Bucket) deleteOthers(ctx context.Context, there []app.Change, known map
 		if err != nil {
 			return err
 		}
-		within, cancel := ask(ctx)
+		within, cancel := b.ask(ctx)
 		marker := &nats.Msg{Subject: b.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
 		ack, err := b.js.PublishMsg(within, marker, jetstream.WithExpectLastSequencePerSubject(after))
 		cancel()
@@ -444,6 +460,7 @@ func (b *Bucket) deleteOthers(ctx context.Context, there []app.Change, known map
 		b.mu.Lock()
 		b.records[key] = &record{revision: ack.Sequence}
 		delete(b.unapplied, key)
+		delete(b.stale, key)
 		b.logged[key] = ack.Sequence // it is no riddle
 		b.mu.Unlock()
 	}

@@ -127,6 +127,7 @@ func TestANodeWithTheSameAppsJoins(t *testing.T) {
 }
 
 func TestTheBucketIsGone(t *testing.T) {
+	t.Parallel() // it takes the silence of a watch to be noticed
 	s := startNATS(t, nil)
 	_, nodes := three(t, s)
 	one, two := nodes[0], nodes[1]
@@ -135,6 +136,7 @@ func TestTheBucketIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
+		n.untilTitled(a.ID, "a")
 		n.untilVersion(removed.ID, 2)
 	}
 	_, js := s.connect()
@@ -231,6 +233,7 @@ func TestTheBucketIsOfAnotherCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	moving.untilState(bucket.Live)
+	there.until("it has all that was restored", func() bool { return there.bucket.Revision() >= moving.bucket.Revision() })
 	there.untilProblem(bucket.OtherCluster)
 	if got := there.titles(); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("the other one has %q", got)
@@ -379,7 +382,9 @@ func TestTheClustersKeyIsAnotherOne(t *testing.T) {
 	one := m.start("web1", options{fill: creating("a")})
 	one.untilState(bucket.Live)
 	two := m.start("web2", options{keys: sealtest.Keys(t)})
-	two.untilProblem(bucket.OtherKey)
+	if p := two.untilProblem(bucket.OtherKey); p.Key != m.keys.ID().String() || !strings.Contains(p.Error(), p.Key) {
+		t.Errorf("the problem is %v, of key %q", p, p.Key)
+	}
 	if len(two.apps.List()) != 0 || two.apps.Membership().Cluster == one.apps.Membership().Cluster {
 		t.Error("it joined nevertheless")
 	}
@@ -407,10 +412,14 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("the bucket: %+v", c)
 	}
 	one.untilState(bucket.Live)
+	if made, found := two.bucket.Status(), one.bucket.Status(); made.Few == nil || found.Few != nil || found.Replicas != 1 {
+		t.Errorf("who made it says %v, who found it %v, of %d replicas", made.Few, found.Few, found.Replicas)
+	}
 }
 
 // Old keys end on each node by itself, without a word in the bucket.
 func TestTheEndOfAKeyIsNoChange(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t, startNATS(t, nil))
 	a := nodes[0].create("a")
 	if _, err := nodes[0].apps.RotateServerKey(a.ID, time.Second); err != nil {

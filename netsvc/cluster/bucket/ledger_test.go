@@ -20,6 +20,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 )
 
 var (
@@ -27,10 +28,16 @@ var (
 	faultSeed  = flag.Uint64("bucket.seed", 1, "what they and the changes are drawn from")
 )
 
+// requestTime is how long the nodes of the ledger wait for JetStream: some of what they ask is
+// never answered.
+const requestTime = 500 * time.Millisecond
+
 // ledger is three nodes whose apps are changed all the time, and what came of each change.
 type ledger struct {
 	*mesh
 	paths    map[string]string // of the databases
+	key      string            // text of the key file
+	late     sync.WaitGroup    // changes that are still to come
 	restores bool              // are among the faults
 
 	mu      sync.Mutex
@@ -42,7 +49,7 @@ type ledger struct {
 }
 
 func (l *ledger) begin(name string) {
-	n := l.start(name, options{path: l.paths[name]})
+	n := l.start(name, options{path: l.paths[name], requestTime: requestTime})
 	n.untilState(bucket.Live)
 }
 
@@ -73,7 +80,11 @@ func (l *ledger) mistreat(held *nats.Msg, conn *nats.Conn, random *rand.Rand) {
 		m.Reply = ""
 		conn.PublishMsg(m)
 	case 2: // late
-		time.AfterFunc(time.Duration(random.IntN(3000))*time.Millisecond, func() { conn.PublishMsg(m) })
+		l.late.Add(1)
+		time.AfterFunc(time.Duration(random.Int64N(int64(2*requestTime))), func() {
+			defer l.late.Done()
+			conn.PublishMsg(m)
+		})
 	case 3: // refused for a moment
 		held.Respond([]byte(`{"error":{"code":503,"err_code":10008,"description":"unavailable"},"stream":"","seq":0}`))
 	}
@@ -84,7 +95,7 @@ func (l *ledger) fault(random *rand.Rand) string {
 	pause := func() { time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond) } // how long something fails
 	name := fmt.Sprintf("web%d", 1+random.IntN(3))
 	n := l.running(name)
-	switch random.IntN(7) {
+	switch random.IntN(8) {
 	case 0:
 		l.server.Stop()
 		pause()
@@ -123,6 +134,9 @@ func (l *ledger) fault(random *rand.Rand) string {
 		}
 		pause()
 		return "watches were silent"
+	case 6:
+		l.changeKey(pause)
+		return "the cluster's key was changed"
 	}
 	if l.restores {
 		if err := n.bucket.Restore(context.Background()); err != nil {
@@ -132,6 +146,28 @@ func (l *ledger) fault(random *rand.Rand) string {
 	}
 	pause()
 	return "nothing"
+}
+
+// changeKey gives all nodes another key, as an administrator does.
+func (l *ledger) changeKey(pause func()) {
+	old, new := l.key, sealtest.Text(l.t)
+	var nodes []*node
+	for name := range l.paths {
+		nodes = append(nodes, l.running(name))
+	}
+	for _, texts := range [][]string{{old, new}, {new, old}, {new}} {
+		for _, n := range nodes {
+			n.useKeys(sealtest.Parse(l.t, texts...))
+			if texts[0] == new && len(texts) == 2 {
+				pause()
+			}
+		}
+		l.late.Wait() // what was sealed before that
+		for _, n := range nodes {
+			n.until("only one key is needed", func() bool { return n.bucket.Status().Sealing.Done() })
+		}
+	}
+	l.key, l.mesh.keys = new, sealtest.Parse(l.t, new)
 }
 
 // change makes one change at a node, and notes what came of it.
@@ -217,12 +253,14 @@ func playLedger(t *testing.T, restores bool) {
 	l := &ledger{mesh: newMesh(t, startNATS(t, nil)), paths: make(map[string]string), restores: restores,
 		made: make(map[string]int), unknown: make(map[string]int), revoked: make(map[string]bool),
 		counts: make(map[string]int)}
+	l.key = sealtest.Text(t)
+	l.mesh.keys = sealtest.Parse(t, l.key)
 	names := []string{"web1", "web2", "web3"}
 	for _, name := range names {
 		l.paths[name] = filepath.Join(t.TempDir(), "pns4ones.db")
 		l.begin(name)
 	}
-	conn, _ := l.server.connect(nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	conn, js := l.server.connect(nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	mistreats := rand.New(rand.NewPCG(*faultSeed, 2))
 	if _, err := conn.Subscribe("held.*", func(m *nats.Msg) { l.mistreat(m, conn, mistreats) }); err != nil {
 		t.Fatal(err)
@@ -253,8 +291,10 @@ func playLedger(t *testing.T, restores bool) {
 	l.server.Running().GlobalAccount().RemoveMapping(subject("app.*"))
 	close(ending)
 	work.Wait()
-	time.Sleep(3 * time.Second) // the longest delay of mistreat: no event says that nothing more is coming
-	l.check(names)
+	l.late.Wait()
+	// Behind all that came late, on the same connection.
+	last := publish(t, js, "end", nil, nil)
+	l.check(names, last)
 	t.Logf("%v, %d keys revoked, %d apps", l.counts, len(l.revoked), len(l.made))
 	if l.counts["made"] == 0 {
 		t.Errorf("no change was made: %v", l.counts)
@@ -288,21 +328,28 @@ func (l *ledger) watchVersions(name string, ending <-chan struct{}) {
 	}
 }
 
-func (l *ledger) check(names []string) {
-	first := l.running(names[0])
+// check compares the nodes when each has all up to the last revision.
+func (l *ledger) check(names []string, last uint64) {
 	for _, name := range names {
 		n := l.running(name)
-		n.until("it is at rest", func() bool {
+		n.until("it has all, and is at rest", func() bool {
+			if n.bucket.Revision() < last || !n.bucket.HasAll() {
+				return false
+			}
 			s := n.bucket.Status()
 			return s.State == bucket.Live && s.Problem == nil && s.Unapplied == 0 && s.RolledBack == nil
 		})
+	}
+	first := l.running(names[0])
+	for _, name := range names {
+		n := l.running(name)
 		for id := range l.made {
-			n.until("it is the same as "+first.name, func() bool {
-				here, isHere := n.apps.Get(id)
-				there, isThere := first.apps.Get(id)
-				return n.apps.Version(id) == first.apps.Version(id) && isHere == isThere &&
-					(!isHere || app.Same(here, there, time.Now()))
-			})
+			here, isHere := n.apps.Get(id)
+			there, isThere := first.apps.Get(id)
+			if v, of := n.apps.Version(id), first.apps.Version(id); v != of || isHere != isThere ||
+				isHere && !app.Same(here, there, time.Now()) {
+				l.t.Errorf("%s and %s differ in app %s, of the versions %d and %d", name, first.name, id, v, of)
+			}
 		}
 		for key := range l.revoked {
 			if _, err := n.apps.Authorize(key, time.Hour); err == nil {

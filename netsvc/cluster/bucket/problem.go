@@ -21,7 +21,8 @@ const (
 	NoRight      Code = "no_right"      // the NATS user may not use Subject
 	NoJetStream  Code = "no_jetstream"  // NATS runs without JetStream, or the account has none
 	Refused      Code = "refused"       // JetStream says no, with a reason
-	OtherKey     Code = "other_key"     // the bucket cannot be opened with the cluster's keys
+	OtherKey     Code = "other_key"     // the bucket is sealed with Key, which this node does not have
+	Unreadable   Code = "unreadable"    // what the bucket says of itself cannot be read, though its key is known
 	Seeding      Code = "seeding"       // Node is still putting its apps into the bucket
 	BucketGone   Code = "bucket_gone"   // the bucket of this node's cluster is gone
 	OtherCluster Code = "other_cluster" // the bucket is of another cluster
@@ -36,6 +37,7 @@ type ProblemError struct {
 	Code    Code
 	Subject string   // the one that is not permitted
 	Node    string   // that seeds
+	Key     string   // the id of the key that is needed
 	Apps    []string // ids
 	Err     error    // the cause, if there is one
 }
@@ -67,7 +69,12 @@ func (p *ProblemError) advice() string {
 	case Refused:
 		return "JetStream refuses"
 	case OtherKey:
-		return "the bucket cannot be opened: the cluster's key file must be the same on all nodes"
+		return fmt.Sprintf("the bucket is sealed with another cluster key, %s: the key file must be the same on all nodes; "+
+			"if nobody has that key any more, «pns4onesadmin cluster restore», on the node with the newest apps, "+
+			"seals them with its own", p.Key)
+	case Unreadable:
+		return "somebody has damaged what the bucket says of itself: «pns4onesadmin cluster restore», " +
+			"on the node with the newest apps, makes it anew"
 	case Seeding:
 		return fmt.Sprintf("node %s is putting its apps into the bucket: if it is not running, start it; if it is gone "+
 			"for good, «pns4onesadmin cluster restore» on a node that was in the cluster goes on in its place, "+

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/pns4ones/pns4ones/app"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
 // The keys of the bucket: what it is, and an app each.
@@ -90,6 +92,17 @@ type metaRecord struct {
 	Cluster uuid.UUID `json:"cluster"`
 	State   string    `json:"state"`
 	By      string    `json:"by"` // name of the node
+	// Retired are the ids of the keys that the cluster has left, the last one at the end.
+	Retired []string `json:"retired,omitempty"`
+}
+
+// maxRetired bounds them: whoever seals with a key that was left so long ago has no other one.
+const maxRetired = 32
+
+// retire notes that the cluster leaves a key.
+func (m *metaRecord) retire(key seal.KeyID) {
+	m.Retired = append(slices.Clone(m.Retired), key.String())
+	m.Retired = m.Retired[max(len(m.Retired)-maxRetired, 0):]
 }
 
 // What State is.
@@ -98,7 +111,7 @@ const (
 	metaReady   = "ready"
 )
 
-func (m metaRecord) encode() []byte {
+func (m *metaRecord) encode() []byte {
 	body, err := json.Marshal(m)
 	if err != nil {
 		panic(err) // a struct of strings

@@ -20,7 +20,9 @@ func TestRestoreKeepsWhatIsNewer(t *testing.T) {
 	if _, err := one.apps.RotateServerKey(a.ID, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	two.untilVersion(a.ID, 2)
+	for _, n := range nodes {
+		n.untilVersion(a.ID, 2)
+	}
 	m.mu.Lock()
 	m.deaf["web1"] = true
 	m.mu.Unlock()

@@ -136,7 +136,7 @@ func (b *Bucket) once(ctx context.Context, patience time.Duration) error {
 // begin finds the bucket, or makes it, and begins to watch it. What NATS servers are asked
 // while they choose a leader they never answer: each is asked again when patience is over.
 func (b *Bucket) begin(ctx context.Context, patience time.Duration) (*watch, error) {
-	all, cancel := ask(ctx)
+	all, cancel := b.ask(ctx)
 	defer cancel()
 	for {
 		within, cancel := context.WithTimeout(all, patience)
@@ -178,31 +178,56 @@ func (b *Bucket) beginWithin(ctx, within context.Context) (*watch, error) {
 
 // make makes the bucket. If somebody else does at the same time it is his.
 func (b *Bucket) make(ctx context.Context) (jetstream.Stream, error) {
-	config := jetstream.KeyValueConfig{
-		Bucket:      b.name(),
-		Description: "apps of the pns4ones cluster " + b.o.Cluster + ", sealed",
-		History:     1,
-		Storage:     jetstream.FileStorage,
-	}
 	replicas := []int{b.o.Replicas}
 	if b.o.Replicas == 0 {
 		replicas = []int{3, 1}
 	}
-	var err error
-	for _, config.Replicas = range replicas {
-		within, cancel := ask(ctx)
-		_, err = b.js.CreateKeyValue(within, config)
-		cancel()
+	var few error // why it is fewer than at first
+	for _, count := range replicas {
+		err := b.makeWith(ctx, count)
+		if err == nil {
+			b.made(count, few)
+		}
 		if err == nil || errors.Is(err, jetstream.ErrBucketExists) {
-			within, cancel := ask(ctx)
+			within, cancel := b.ask(ctx)
 			defer cancel()
 			return b.js.Stream(within, b.stream())
 		}
 		if !tooFewServers(err) {
-			break
+			return nil, fmt.Errorf("making the bucket: %w", err)
 		}
+		few = err
 	}
-	return nil, fmt.Errorf("making the bucket: %w", err)
+	return nil, fmt.Errorf("making the bucket: %w", few)
+}
+
+// makeWith makes the bucket with a number of replicas.
+func (b *Bucket) makeWith(ctx context.Context, replicas int) error {
+	within, cancel := b.ask(ctx)
+	defer cancel()
+	_, err := b.js.CreateKeyValue(within, jetstream.KeyValueConfig{
+		Bucket:      b.name(),
+		Description: "apps of the pns4ones cluster " + b.o.Cluster + ", sealed",
+		History:     1,
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+	})
+	return err
+}
+
+// made notes that this node has made the bucket, and why it is with so few replicas; nil: they
+// are as many as they were to be.
+func (b *Bucket) made(replicas int, few error) {
+	b.mu.Lock()
+	b.few = few
+	b.mu.Unlock()
+	count := slog.Int("replicas", replicas)
+	if few != nil {
+		b.o.Logger.Warn("a store for the cluster's apps was made on one NATS server, for three were not to be had", count,
+			slog.Any("error", few))
+		return
+	}
+	b.o.Logger.Info("a store for the cluster's apps was made in NATS", count)
 }
 
 // tooFewServers reports whether a bucket was refused for the number of its replicas.
@@ -239,8 +264,10 @@ func (b *Bucket) first(ctx context.Context, w *watch) error {
 	clear(b.unapplied)
 	clear(b.forked)
 	clear(b.later)
-	b.meta, b.metaAt, b.denied = nil, 0, ""
+	clear(b.stale)
+	b.meta, b.metaAt, b.metaWhy, b.denied = nil, 0, nil, ""
 	b.highest, b.watched = w.sequence, w.sequence
+	b.readWith = b.o.Keys()
 	for _, e := range all {
 		b.note(e)
 		b.watched = max(b.watched, e.revision)
@@ -252,7 +279,7 @@ func (b *Bucket) first(ctx context.Context, w *watch) error {
 
 // follow takes in what comes until the watch cannot be trusted any more.
 func (b *Bucket) follow(ctx context.Context, w *watch) error {
-	f := &follower{b: b, pause: firstPause, fetched: make(chan struct{}, 1)}
+	f := &follower{b: b, pause: firstPause, fetched: make(chan struct{}, 1), reseals: resealer{pause: firstPause}}
 	defer f.wait()
 	for {
 		if err := f.look(ctx); err != nil {
@@ -280,7 +307,12 @@ func (b *Bucket) follow(ctx context.Context, w *watch) error {
 		case <-f.applyDue:
 			f.applyDue = nil
 			f.apply(ctx)
+		case <-f.reseals.due:
+			f.reseals.begin(ctx, b)
+		case err := <-f.reseals.ended:
+			f.reseals.done(b, err)
 		case c := <-b.commands:
+			f.reseals.end() // the command puts records, too
 			b.pending = c
 			if err := b.decide(ctx); err != nil {
 				return err
@@ -301,6 +333,7 @@ type follower struct {
 	pause      time.Duration    // before it is
 	fetching   bool
 	fetched    chan struct{}
+	reseals    resealer
 }
 
 // look sets the clocks by what has changed.
@@ -309,9 +342,10 @@ func (f *follower) look(ctx context.Context) error {
 	if b.isLive() && f.applyDue == nil {
 		f.apply(ctx)
 	}
-	live := b.o.Live()
+	live, others := b.o.Live(), b.othersSeal()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	f.reseals.look(b, b.notePhase(others))
 	switch {
 	case b.renew:
 		return errReconnected
@@ -399,8 +433,9 @@ func (b *Bucket) tried(key string) {
 	b.notices[key] = n
 }
 
-// wait waits for a fetch under way.
+// wait ends what goes on aside, and waits for it.
 func (f *follower) wait() {
+	f.reseals.end()
 	if f.fetching {
 		<-f.fetched
 	}

@@ -114,7 +114,7 @@ func (w *watch) end(ctx context.Context, b *Bucket) {
 // waiting.
 func (b *Bucket) deleteConsumer(ctx context.Context, name string) {
 	b.deleting.Go(func() {
-		ctx, cancel := ask(context.WithoutCancel(ctx))
+		ctx, cancel := b.ask(context.WithoutCancel(ctx))
 		defer cancel()
 		err := b.js.DeleteConsumer(ctx, b.stream(), name)
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -317,6 +317,21 @@ func (key *clusterKey) sealRecord(cluster, name string, body []byte, epoch Epoch
 	return sealBody(nil, key.cipher(cluster, epoch, 0), &head, body, name)
 }
 
+// ResealRecord returns a record of the bucket of the named cluster as the first key seals it:
+// with the same body and the same epoch, by which its maker knows it again. Whoever does
+// that with the same keys gets the same bytes. Errors are as of Opener.Open.
+func (k *Keys) ResealRecord(cluster, name string, record []byte) ([]byte, error) {
+	body, err := k.OpenRecord(cluster, name, record)
+	if err != nil {
+		return nil, err
+	}
+	head, err := ReadHead(record)
+	if err != nil {
+		return nil, err
+	}
+	return k.all[0].sealRecord(cluster, name, body, head.Epoch), nil
+}
+
 // OpenRecord returns the body of a record that was kept under name in the bucket of the
 // named cluster. Errors are as of Opener.Open.
 func (k *Keys) OpenRecord(cluster, name string, record []byte) ([]byte, error) {

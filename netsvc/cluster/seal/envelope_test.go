@@ -372,3 +372,31 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// A record that is sealed again has the same body and epoch, under another key; whoever does it
+// gets the same bytes.
+func TestARecordIsSealedAgain(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(keyFile), "\n")
+	first, second := mustKeys(t, lines[0]), mustKeys(t, lines[1])
+	both := mustKeys(t, lines[1]+"\n"+lines[0])
+	record := first.SealRecord("main", "app.1", []byte("body"))
+	again, err := both.ResealRecord("main", "app.1", record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := second.OpenRecord("main", "app.1", again)
+	before, _ := seal.ReadHead(record)
+	after, _ := seal.ReadHead(again)
+	if err != nil || string(body) != "body" || after.Key != second.ID() || after.Epoch != before.Epoch {
+		t.Errorf("sealed again: %q, %v, %+v of %+v", body, err, after, before)
+	}
+	if once, err := both.ResealRecord("main", "app.1", again); err != nil || !bytes.Equal(once, again) {
+		t.Errorf("sealed once more it is something else, %v", err)
+	}
+	if _, err := both.ResealRecord("main", "app.2", record); !errors.Is(err, seal.ErrForged) {
+		t.Errorf("under another name: %v", err)
+	}
+	if _, err := second.ResealRecord("main", "app.1", record); !errors.As(err, new(seal.UnknownKeyError)) {
+		t.Errorf("without its key: %v", err)
+	}
+}
