@@ -8,14 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/netsvc"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal/sealtest"
 	"github.com/pns4ones/pns4ones/netsvc/control"
 	"github.com/pns4ones/pns4ones/netsvc/internal/natstest"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -36,6 +39,7 @@ func nodeSettings(t *testing.T, nats *natstest.Server, key, name string) config.
 	t.Helper()
 	c := settings(t.TempDir())
 	c.ClusterNATS, c.ClusterName, c.ClusterNode, c.ClusterKey = []string{nats.URL()}, "main", name, key
+	c.ClusterWait = 10 * time.Second // so that a machine that is busy makes no node silent
 	c.MetricsListen = &config.Address{Host: "127.0.0.1"}
 	return c
 }
@@ -321,6 +325,60 @@ func TestTheKeyOfTheClusterIsReadAgain(t *testing.T) {
 	if c := r.cluster(); c.State != control.NodeLive || c.Name != "main" {
 		t.Errorf("%+v", c)
 	}
+}
+
+// TestTheKeyOfTheClusterIsChangedWithoutAWord goes the whole way of a change of keys: nobody
+// has to do anything about the apps in NATS.
+func TestTheKeyOfTheClusterIsChangedWithoutAWord(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	old, new := sealtest.Text(t), sealtest.Text(t)
+	var nodes []*reloadable
+	write := func(r *reloadable, texts ...string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(r.folder, "own.key"), []byte(strings.Join(texts, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Client.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"web1", "web2"} {
+		settings := onLoopback + fmt.Sprintf("cluster_node = %q\ncluster_key = \"own.key\"\ncluster_nats = [%q]\n", name, nats.URL())
+		r := startReloadableWith(t, settings, func(folder string) {
+			if err := os.WriteFile(filepath.Join(folder, "own.key"), []byte(old), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
+		eventually(t, "the node to be live", r.isState(control.NodeLive))
+		nodes = append(nodes, r)
+	}
+	one, two := nodes[0], nodes[1]
+	a := one.create("Склад")
+	eventually(t, "the app to be everywhere", two.knows(a))
+	for _, r := range nodes {
+		write(r, old, new)
+	}
+	write(one, new, old)
+	eventually(t, "it to wait for the other one", func() bool {
+		s := one.cluster().Sealing
+		return !s.Done && slices.Equal(s.OtherNodes, []string{"web2"}) && s.OtherRecords == 2
+	})
+	write(two, new, old)
+	for _, r := range nodes {
+		eventually(t, "only one key to be needed", func() bool { return r.cluster().Sealing.Done })
+	}
+	for _, r := range nodes {
+		write(r, new)
+	}
+	for _, r := range nodes {
+		eventually(t, "the apps to be read with the new key", func() bool {
+			c := r.cluster()
+			return c.State == control.NodeLive && c.AppsProblem == "" && c.Sealing.Done
+		})
+	}
+	again := two.create("Магазин")
+	eventually(t, "the app to be everywhere", one.knows(again))
 }
 
 func TestWhatKeepsADaemonFromItsClusterKeepsItFromStarting(t *testing.T) {

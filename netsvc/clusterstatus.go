@@ -112,6 +112,12 @@ func (st *stay) describe(status *control.Cluster) {
 		status.AppsProblem, status.AppsProblemCode = rolledBack(apps.RolledBack), control.AppsRolledBack
 	}
 	status.NATS = control.NATS{Servers: n.Servers, Server: n.Server, Reconnects: n.Reconnects, Replicas: apps.Replicas}
+	if apps.Few != nil {
+		status.NATS.ReplicasProblem = apps.Few.Error()
+	}
+	sealing := apps.Sealing
+	status.Sealing = &control.Sealing{Key: sealing.Key.String(), Done: sealing.Done() && apps.State == bucket.Live,
+		OtherRecords: sealing.Others, OtherNodes: sealing.Waiting, Left: sealing.Left}
 	if n.State != cluster.StateCutOff {
 		status.NATS.Version = st.node.Conn().ConnectedServerVersion()
 		status.NATS.RTTSeconds = st.rtt()

@@ -100,7 +100,8 @@ func (st *stay) keepApps() (err error) {
 	st.bucket, err = bucket.New(bucket.Options{
 		Cluster: c.ClusterName, Node: m.name, Keys: m.keys.Load, Replicas: c.ClusterReplicas,
 		Conn: st.node.Conn(), Apps: s.apps,
-		Apply: s.applyAgreed, Live: st.live, Notify: st.notify, Applied: st.applied, Backup: s.backUpApps,
+		Apply: s.applyAgreed, Live: st.live, PeerKeys: st.peerKeys, Notify: st.notify, Applied: st.applied,
+		Backup: s.backUpApps,
 		Logger: s.logger,
 	})
 	if err != nil {
@@ -202,6 +203,17 @@ func (st *stay) live() []string {
 		}
 	}
 	return names
+}
+
+// peerKeys is with which key each peer that is live seals, by its name.
+func (st *stay) peerKeys() map[string]seal.KeyID {
+	keys := make(map[string]seal.KeyID)
+	for _, p := range st.node.Status().Peers {
+		if p.State == cluster.PeerLive {
+			keys[p.Name] = p.Key
+		}
+	}
+	return keys
 }
 
 func (st *stay) notify(key string, revision uint64) {

@@ -100,6 +100,9 @@ func (p *program) clusterProblems(c *control.Cluster) (problems []string) {
 	if c.AppsProblem != "" && c.State != control.NodeCutOff {
 		problems = append(problems, words.AppsProblem(c))
 	}
+	if few := p.fewReplicas(c); few != "" {
+		problems = append(problems, few)
+	}
 	return problems
 }
 
@@ -114,10 +117,44 @@ func (p *program) clusterFields(c *control.Cluster) []field {
 	fields := []field{{p.text.T("admin.status_cluster"), p.text.T("admin.in_cluster", "cluster", locale.Clean(c.Name),
 		"node", locale.Clean(c.Node), "state", p.words(nil).NodeState(control.Node{State: c.State}), "live", live, "all",
 		len(c.Nodes))}}
+	if c.Sealing != nil {
+		fields = append(fields, field{p.text.T("admin.status_cluster_key"), p.sealing(c.Sealing)})
+	}
 	for _, problem := range p.clusterProblems(c) {
 		fields = append(fields, field{"▲", problem})
 	}
 	return fields
+}
+
+// sealing says which of the cluster's keys are needed.
+func (p *program) sealing(s *control.Sealing) string {
+	id := "admin.cluster_key"
+	switch {
+	case s.Left:
+		id = "admin.cluster_key_left"
+	case len(s.OtherNodes) > 0:
+		id = "admin.cluster_key_nodes"
+	case s.OtherRecords > 0:
+		id = "admin.cluster_key_records"
+	case s.Done:
+		id = "admin.cluster_key_done"
+	}
+	return p.text.T(id, "key", locale.Clean(s.Key), "nodes", locale.Clean(strings.Join(s.OtherNodes, ", ")),
+		"N", s.OtherRecords)
+}
+
+// fewReplicas says that the apps would be lost with one NATS server; empty: they would not, or
+// there is only that one.
+func (p *program) fewReplicas(c *control.Cluster) string {
+	const enough = 3
+	stream := "KV_pns4ones_" + locale.Clean(c.Name)
+	switch {
+	case c.NATS.Replicas != 1 || len(c.NATS.Servers) < enough:
+		return ""
+	case c.NATS.ReplicasProblem == "":
+		return p.text.T("admin.few_replicas", "stream", stream)
+	}
+	return p.text.T("admin.few_replicas_why", "stream", stream, "problem", locale.Clean(c.NATS.ReplicasProblem))
 }
 
 // missing says which nodes are not in what is printed.

@@ -19,6 +19,8 @@ type Cluster struct {
 	// netsvc/cluster/bucket, or AppsRolledBack.
 	AppsProblem     string `json:"apps_problem,omitempty"`
 	AppsProblemCode string `json:"apps_problem_code,omitempty"`
+	// Sealing is nil while the daemon is not in the cluster.
+	Sealing *Sealing `json:"sealing,omitempty"`
 
 	NATS  NATS   `json:"nats"`
 	Nodes []Node `json:"nodes"` // this one too; by name
@@ -40,6 +42,18 @@ const (
 // had acknowledged.
 const AppsRolledBack = "apps_rolled_back"
 
+// Sealing says which of the cluster's keys are in use.
+type Sealing struct {
+	Key string `json:"key"` // the id of the one that this node seals with
+	// Done: of this node's keys no other one is needed, neither for the apps in NATS nor for
+	// the nodes that are live.
+	Done         bool     `json:"done"`
+	OtherRecords int      `json:"other_records"`         // that NATS has sealed with other ones
+	OtherNodes   []string `json:"other_nodes,omitempty"` // that are live and seal with another one
+	// Left: the cluster has left Key for another one, which is to be the first of this node, too.
+	Left bool `json:"left,omitempty"`
+}
+
 // NATS is the connection between the nodes.
 type NATS struct {
 	Servers    []string `json:"servers"`          // as they were set, without what is secret
@@ -47,8 +61,11 @@ type NATS struct {
 	Version    string   `json:"version,omitempty"`
 	RTTSeconds *float64 `json:"rtt_seconds,omitempty"`
 	Reconnects uint64   `json:"reconnects"`
-	JetStream  bool     `json:"jetstream"` // it answers
-	Replicas   int      `json:"replicas,omitempty"`
+	JetStream  bool     `json:"jetstream"`          // it answers
+	Replicas   int      `json:"replicas,omitempty"` // of the apps
+	// ReplicasProblem is why they are so few, in English: three were not to be had when this
+	// daemon made them.
+	ReplicasProblem string `json:"replicas_problem,omitempty"`
 }
 
 // Node is a node of the cluster.

@@ -26,7 +26,7 @@ func TestNodesAreSaidInWords(t *testing.T) {
 			}
 		}
 		for _, code := range []bucket.Code{bucket.NotConnected, bucket.NoAnswer, bucket.NoRight, bucket.NoJetStream,
-			bucket.Refused, bucket.OtherKey, bucket.Seeding, bucket.BucketGone, bucket.OtherCluster, bucket.OwnApps,
+			bucket.Refused, bucket.OtherKey, bucket.Unreadable, bucket.Seeding, bucket.BucketGone, bucket.OtherCluster, bucket.OwnApps,
 			bucket.ChangedAlone, bucket.NotStored, control.AppsRolledBack} {
 			problem := control.Cluster{AppsProblem: "in English", AppsProblemCode: string(code)}
 			if text := words.AppsProblem(&problem); text == "in English" {

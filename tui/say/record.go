@@ -51,6 +51,13 @@ var recordTexts = map[string]string{
 	"what is in the cluster's bucket is not from a node, and is ignored": "apps_ignored",
 	"NATS has lost changes of apps, this node has them still":            "apps_lost",
 
+	"a store for the cluster's apps was made in NATS":                                            "store_made",
+	"a store for the cluster's apps was made on one NATS server, for three were not to be had":   "store_made_few",
+	"the apps in NATS are sealed again, with the cluster's new key":                              "sealing_again",
+	"the apps in NATS are sealed with the cluster's new key, the old one is not needed any more": "all_sealed",
+	"the nodes seal with different keys, and the apps in NATS stay sealed as they are":           "keys_differ",
+	"the cluster has changed its key, and this node still seals with the old one":                "key_left",
+
 	"administration":                                    "administration",
 	"control request refused":                           "control_refused",
 	"control request failed":                            "control_failed",
@@ -198,12 +205,12 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 		"days_left", "detail", "path", "file", "line", "problem", "action", "title", "log_level", "applied",
 		"restart_needed",
 		"service", "allowed", "port", "connection", "at", "keys", "error", "method",
-		"server", "version", "after", "since", "subject", "node", "peers",
+		"server", "version", "after", "since", "subject", "node", "nodes", "peers", "key",
 	} {
 		args = append(args, name, value(name))
 	}
 	for _, name := range []string{
-		"delivered", "missed", "dropped", "forgotten", "messages", "more", "sessions", "apps", "lost",
+		"delivered", "missed", "dropped", "forgotten", "messages", "more", "sessions", "apps", "lost", "records", "replicas",
 	} {
 		args = append(args, name, w.Text.Number(value(name)))
 	}
