@@ -64,12 +64,18 @@ type App struct {
 	ServerKeys []ServerKey
 	ClientKeys []ClientKey
 
-	names *names.Table
-	later *laterFields // never modified; nil: there is nothing
+	names   *names.Table
+	namesAt int64
+	later   *laterFields // never modified; nil: there is nothing
 }
 
 // Names is what the app's users and infobases are called; nil: nobody has said so.
 func (a *App) Names() *names.Table { return a.names }
+
+// NamesAt is when the names were changed last, on whichever node of a cluster, in
+// milliseconds since 1970, and later than what they were made from; 0: they never were, or
+// by a version that does not note it.
+func (a *App) NamesAt() int64 { return a.namesAt }
 
 // ServerKey is what a sender authorises with (protocol.md, section 2). Tokens
 // obtained with a key carry a MAC under a secret that belongs to this very key,

@@ -18,7 +18,7 @@ import (
 // Several registries, each with a file of its own, can keep the same apps: those of the
 // nodes of a cluster. Each change of an app then has a version, and is agreed on before
 // it is stored; how that is done is not known here. Names of users and infobases are not
-// part of it: each node has its own.
+// part of it: each node has its own, and takes over newer ones, see [Registry.TakeNames].
 
 // Change is one change of one app, as the nodes of a cluster agree on it.
 type Change struct {
@@ -210,14 +210,15 @@ func (a *App) takenOver(before *App, now time.Time) *App {
 		return nil
 	}
 	var known *names.Table
+	var at int64
 	if before != nil {
-		known = before.names
+		known, at = before.names, before.namesAt
 	}
-	if a.names != known || a.HasEnded(now) {
+	if a.names != known || a.namesAt != at || a.HasEnded(now) {
 		a = a.clone()
 		a.ServerKeys = withoutEnded(a.ServerKeys, (*ServerKey).until, now)
 		a.ClientKeys = withoutEnded(a.ClientKeys, (*ClientKey).until, now)
-		a.names = known
+		a.names, a.namesAt = known, at
 	}
 	if before != nil && sameApp(a, before) {
 		return before

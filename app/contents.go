@@ -18,7 +18,8 @@ import (
 // The schema: bucket meta with schema_version in decimal; bucket apps with a record
 // (see appRecord) for each app under its id; bucket identity, which files of the
 // first versions do not have, with the 16 bytes of the [Identity] under id; bucket names,
-// which is there as soon as an app has had some, with a names.Table.Encode under its id.
+// which is there as soon as an app has had some, with a names.Table.Encode under its id;
+// bucket names_at, with App.NamesAt in decimal under the ids of apps that have had names.
 // Versions that know no names leave those of an app behind that they remove.
 //
 // Bucket cluster is there as soon as the database was in a cluster, or is about to be:
@@ -32,6 +33,7 @@ var (
 	bucketApps       = []byte("apps")
 	bucketIdentity   = []byte("identity")
 	bucketNames      = []byte("names")
+	bucketNamesAt    = []byte("names_at")
 	keySchemaVersion = []byte("schema_version")
 	keyIdentity      = []byte("id")
 	bucketCluster    = []byte("cluster")
@@ -88,6 +90,9 @@ func readContents(bucket func(name []byte) pairs) (*contents, error) {
 	if err := readNames(bucket(bucketNames), apps.apps); err != nil {
 		return nil, err
 	}
+	if err := readNamesAt(bucket(bucketNamesAt), apps.apps); err != nil {
+		return nil, err
+	}
 	return &contents{apps: apps.sorted(), identity: identity, member: cluster.member,
 		versions: cluster.versions()}, nil
 }
@@ -97,10 +102,7 @@ func readNames(tables pairs, apps []*App) error {
 	if tables == nil {
 		return nil
 	}
-	byID := make(map[string]*App, len(apps))
-	for _, a := range apps {
-		byID[a.ID] = a
-	}
+	byID := appsByID(apps)
 	for id, record := range tables {
 		a := byID[string(id)]
 		if a == nil {
@@ -112,6 +114,33 @@ func readNames(tables pairs, apps []*App) error {
 		}
 	}
 	return nil
+}
+
+// readNamesAt notes when the apps got their names.
+func readNamesAt(times pairs, apps []*App) error {
+	if times == nil {
+		return nil
+	}
+	byID := appsByID(apps)
+	for id, value := range times {
+		a := byID[string(id)]
+		if a == nil {
+			continue
+		}
+		var err error
+		if a.namesAt, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+			return fmt.Errorf("%w: the time of the names of app %s cannot be read", ErrDamaged, a.ID)
+		}
+	}
+	return nil
+}
+
+func appsByID(apps []*App) map[string]*App {
+	byID := make(map[string]*App, len(apps))
+	for _, a := range apps {
+		byID[a.ID] = a
+	}
+	return byID
 }
 
 func checkSchema(meta pairs) error {
@@ -244,22 +273,30 @@ func (c change) write(tx *bbolt.Tx) error {
 }
 
 func (c change) writeNames(tx *bbolt.Tx) error {
-	bucket := tx.Bucket(bucketNames)
-	if bucket == nil {
-		if len(c.names) == 0 {
-			return nil
-		}
+	bucket, times := tx.Bucket(bucketNames), tx.Bucket(bucketNamesAt)
+	if len(c.names) > 0 {
 		var err error
-		if bucket, err = tx.CreateBucket(bucketNames); err != nil {
+		if bucket, err = tx.CreateBucketIfNotExists(bucketNames); err != nil {
+			return err
+		}
+		if times, err = tx.CreateBucketIfNotExists(bucketNamesAt); err != nil {
 			return err
 		}
 	}
-	for _, id := range c.remove {
-		if err := bucket.Delete([]byte(id)); err != nil {
-			return err
+	for _, kept := range []*bbolt.Bucket{bucket, times} {
+		if kept == nil {
+			continue
+		}
+		for _, id := range c.remove {
+			if err := kept.Delete([]byte(id)); err != nil {
+				return err
+			}
 		}
 	}
 	for _, a := range c.names {
+		if err := times.Put([]byte(a.ID), strconv.AppendInt(nil, a.namesAt, 10)); err != nil {
+			return err
+		}
 		if a.names == nil {
 			if err := bucket.Delete([]byte(a.ID)); err != nil {
 				return err

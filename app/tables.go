@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/pns4ones/pns4ones/app/names"
@@ -34,21 +35,57 @@ func (r *Registry) SetName(id string, n names.Name) (*App, error) {
 	})
 }
 
+// TakeNames takes over the names that an app has on another node of the cluster since at
+// (see [App.NamesAt]), unless those here are as new. taken reports whether they were not. all
+// have passed names.Name.Clean. The error is ErrNotFound, names.ErrTooMany, or why it could
+// not be stored.
+func (r *Registry) TakeNames(id string, at int64, all []names.Name) (taken bool, err error) {
+	_, err = r.putNames("taking over names", id, func(have *App) (*names.Table, int64, error) {
+		table, err := names.NewTable(all)
+		if err != nil || !newerNames(at, table, have) {
+			return have.names, have.namesAt, err
+		}
+		taken = true
+		return table, at, nil
+	})
+	return taken, err
+}
+
+// newerNames reports whether a table is newer than that of an app. Of two that were made in
+// the same moment all nodes choose the same one.
+func newerNames(at int64, t *names.Table, have *App) bool {
+	return at > have.namesAt || at == have.namesAt && bytes.Compare(t.Encode(), have.names.Encode()) > 0
+}
+
 func (r *Registry) editNames(doing, id string, edit func(have *names.Table) (*names.Table, error)) (*App, error) {
+	return r.putNames(doing, id, func(have *App) (*names.Table, int64, error) {
+		table, err := edit(have.names)
+		if err != nil || table.Equal(have.names) && r.agree == nil { // other nodes may have other ones
+			return have.names, have.namesAt, err
+		}
+		return table, max(r.now().UnixMilli(), have.namesAt+1), nil
+	})
+}
+
+// putNames gives an app other names, as of at.
+func (r *Registry) putNames(doing, id string, edit func(have *App) (t *names.Table, at int64, err error)) (*App, error) {
 	a, err := withFile(r, ErrOutcomeUnknown, func() (*App, error) {
 		old, ok := r.Get(id)
 		if !ok {
 			return nil, ErrNotFound
 		}
-		table, err := edit(old.names)
+		table, at, err := edit(old)
 		if err != nil {
 			return nil, err
 		}
 		if table.Equal(old.names) {
+			table = old.names
+		}
+		if table == old.names && at == old.namesAt {
 			return old, nil
 		}
 		a := old.clone()
-		a.names = table
+		a.names, a.namesAt = table, at
 		put := []*App{a}
 		return a, r.commit(change{put: put, names: put, agreed: r.current.Load().stillAgreed(put)})
 	})

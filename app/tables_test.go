@@ -139,3 +139,76 @@ func BenchmarkNames(b *testing.B) {
 		})
 	}
 }
+
+// The nodes of a cluster tell each other names with the time that they are of: the latest hold,
+// whoever hears of them in whatever order, and after a restart, too.
+func TestTheLatestNamesOfAllNodesHold(t *testing.T) {
+	t.Parallel()
+	path, c := dbPath(t), newClock()
+	r := open(t, path, app.Options{Now: c.now})
+	a, gone := create(t, r, "a"), create(t, r, "gone")
+	user := func(name string) []names.Name { return []names.Name{{Kind: names.User, ID: "1", Name: name}} }
+	own := must[*app.App](t)(r.SetNames(a.ID, user("own"), false))
+	if own.NamesAt() != c.now().UnixMilli() {
+		t.Errorf("they are of %d, want %d", own.NamesAt(), c.now().UnixMilli())
+	}
+	at := own.NamesAt()
+	for _, step := range []struct {
+		at    int64
+		name  string // empty: none
+		taken bool
+		want  string
+	}{
+		{at - 1, "older", false, "own"}, {at, "own", false, "own"}, {at + 5, "newer", true, "newer"},
+		{at + 1, "late", false, "newer"}, {at + 6, "", true, ""}, {at + 5, "newer", false, ""},
+		{at + 7, "b", true, "b"},
+	} {
+		var all []names.Name
+		if step.name != "" {
+			all = user(step.name)
+		}
+		if taken, err := r.TakeNames(a.ID, step.at, all); err != nil || taken != step.taken {
+			t.Errorf("%+v: taken: %v, %v", step, taken, err)
+		}
+		if got := r.NamesOf(a.ID).User("1"); got != step.want {
+			t.Errorf("%+v: there is %q", step, got)
+		}
+	}
+	// Of two that were made in the same moment all choose the same one.
+	other := open(t, dbPath(t), app.Options{Now: c.now})
+	var file strings.Builder
+	if err := r.Export(&file); err != nil {
+		t.Fatal(err)
+	}
+	must[app.ImportReport](t)(other.Import(strings.NewReader(file.String())))
+	for i, one := range []*app.Registry{r, other} {
+		must[bool](t)(one.TakeNames(a.ID, at+7, user([]string{"c", "b"}[i])))
+		must[bool](t)(one.TakeNames(a.ID, at+7, user([]string{"b", "c"}[i])))
+	}
+	if one, two := r.NamesOf(a.ID).User("1"), other.NamesOf(a.ID).User("1"); one != two {
+		t.Errorf("one has %q, the other %q", one, two)
+	}
+	// A change here is later than what it was made from, whatever the clock says.
+	again := must[*app.App](t)(r.SetNames(a.ID, user("again"), true))
+	if again.NamesAt() != at+8 {
+		t.Errorf("changed at %d, want %d", again.NamesAt(), at+8)
+	}
+	must[bool](t)(r.TakeNames(gone.ID, at, user("gone")))
+	if err := r.Remove(gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.TakeNames(gone.ID, at+9, user("gone")); !errors.Is(err, app.ErrNotFound) {
+		t.Errorf("names of an app that is gone: %v", err)
+	}
+	must[*app.App](t)(r.Rename(a.ID, "another title"))
+	closeRegistry(t, r)
+	r = open(t, path, app.Options{Now: c.now})
+	if now := get(t, r, a.ID); now.NamesAt() != at+8 || now.Names().User("1") != "again" {
+		t.Errorf("after reopening: %q of %d", now.Names().User("1"), now.NamesAt())
+	}
+	must[*app.App](t)(r.SetNames(a.ID, nil, false))
+	closeRegistry(t, r)
+	if now := get(t, open(t, path, app.Options{Now: c.now}), a.ID); now.NamesAt() != at+9 || now.Names() != nil {
+		t.Errorf("taken away at %d, want %d", now.NamesAt(), at+9)
+	}
+}
