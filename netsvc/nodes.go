@@ -60,20 +60,11 @@ func (m *membership) ask(ctx context.Context, node string, r *http.Request) (*ht
 	if who.Refusal != "" {
 		return nil, fmt.Errorf("asking node %s: %s", node, who.Refusal)
 	}
-	about, err := json.Marshal(caller{who.Known, who.UID, who.User, who.PID})
-	if err != nil {
-		return nil, fmt.Errorf("asking node %s: %w", node, err)
-	}
 	st := m.current()
 	if st == nil {
 		return nil, unreachable(node, cluster.ErrCutOff)
 	}
-	transport := http.Transport{ // of its own: a stream is opened for one caller
-		DialContext:        func(context.Context, string, string) (net.Conn, error) { return st.node.Dial(node, about) },
-		DisableKeepAlives:  true,
-		DisableCompression: true,
-	}
-	response, err := transport.RoundTrip(r.WithContext(ctx))
+	response, err := st.roundTrip(ctx, node, caller{who.Known, who.UID, who.User, who.PID}, r)
 	switch {
 	case err == nil:
 		return response, nil
@@ -81,6 +72,20 @@ func (m *membership) ask(ctx context.Context, node string, r *http.Request) (*ht
 		return nil, fmt.Errorf("asking node %s: %w", node, context.Cause(ctx))
 	}
 	return nil, unreachable(node, err)
+}
+
+// roundTrip has a node answer a request of somebody.
+func (st *stay) roundTrip(ctx context.Context, node string, who caller, r *http.Request) (*http.Response, error) {
+	about, err := json.Marshal(who)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.Transport{ // of its own: a stream is opened for one caller
+		DialContext:        func(context.Context, string, string) (net.Conn, error) { return st.node.Dial(node, about) },
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+	}
+	return transport.RoundTrip(r.WithContext(ctx))
 }
 
 // unreachable says why a node did not answer.

@@ -30,6 +30,7 @@ type stay struct {
 	bucket  *bucket.Bucket
 	stop    context.CancelFunc // ends the bucket
 	stopped chan struct{}      // closed when it has ended
+	names   *namesTaker
 	asked   *askedByNodes
 	served  chan struct{}   // closed when nothing of asked is accepted any more
 	seen    map[string]bool // names of the peers at the last look
@@ -127,6 +128,7 @@ func (st *stay) begin() {
 		st.bucket.Run(ctx)
 	}()
 	s := st.m.server
+	st.names = newNamesTaker(st)
 	asked, served := listenToNodes(st.node, s.logger), make(chan struct{})
 	st.asked, st.served = asked, served
 	go func() {
@@ -148,6 +150,7 @@ func (st *stay) end() {
 // rest ends what begin began but for what the bucket waits for.
 func (st *stay) rest() {
 	st.stop()
+	st.names.end()
 	st.asked.Close()
 	<-st.served
 }
@@ -231,8 +234,8 @@ func (st *stay) applied(peer, key string, revision uint64, closed int) {
 // look tells the bucket what peers know, and which of them are gone. It is called about once
 // a second.
 func (st *stay) look() {
-	seen := make(map[string]bool)
-	for _, p := range st.node.Status().Peers {
+	seen, peers := make(map[string]bool), st.node.Status().Peers
+	for _, p := range peers {
 		if p.State != cluster.PeerLost {
 			seen[p.Name] = true
 			st.bucket.PeerRevision(p.Name, p.Revision)
@@ -244,6 +247,7 @@ func (st *stay) look() {
 		}
 	}
 	st.seen = seen
+	st.names.look(peers)
 	st.measure(st.node.Conn())
 }
 

@@ -127,6 +127,9 @@ func (p *program) importNames(ctx context.Context, r registry, a control.App, pa
 }
 
 func (p *program) printNamesReport(report control.NamesReport) error {
+	if pending := report.PendingNodes; len(pending) > 0 {
+		p.warn("admin.pending_names", "N", len(pending), "nodes", locale.Clean(strings.Join(pending, ", ")))
+	}
 	if p.json {
 		return p.printJSON(report)
 	}

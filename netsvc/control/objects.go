@@ -330,4 +330,14 @@ type NamesReport struct {
 	Infobases int    `json:"infobases"` // the same
 	Read      int    `json:"read"`      // names that the file had; 0 if there was none
 	Header    bool   `json:"header"`    // the file's first line was a header
+	// PendingNodes of the cluster have not taken the names over yet: they do when they are
+	// back, or within a minute.
+	PendingNodes []string `json:"pending_nodes,omitempty"`
+}
+
+// NamesTime says when the names of an app were changed last.
+type NamesTime struct {
+	AppID string `json:"app_id"`
+	At    int64  `json:"at"`    // milliseconds since 1970
+	Names int    `json:"names"` // how many there are; 0: they were taken away
 }

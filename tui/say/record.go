@@ -51,6 +51,7 @@ var recordTexts = map[string]string{
 	"what is in the cluster's bucket is not from a node, and is ignored": "apps_ignored",
 	"NATS has lost changes of apps, this node has them still":            "apps_lost",
 
+	"names were taken over from another node":                                                    "names_taken",
 	"a store for the cluster's apps was made in NATS":                                            "store_made",
 	"a store for the cluster's apps was made on one NATS server, for three were not to be had":   "store_made_few",
 	"the apps in NATS are sealed again, with the cluster's new key":                              "sealing_again",
@@ -210,7 +211,7 @@ func (w Words) recordArgs(r control.LogRecord) []any {
 		args = append(args, name, value(name))
 	}
 	for _, name := range []string{
-		"delivered", "missed", "dropped", "forgotten", "messages", "more", "sessions", "apps", "lost", "records", "replicas",
+		"delivered", "missed", "dropped", "forgotten", "messages", "more", "sessions", "apps", "lost", "records", "replicas", "names",
 	} {
 		args = append(args, name, w.Text.Number(value(name)))
 	}

@@ -141,15 +141,21 @@ func TestAStreamOfAnotherNodeEndsWithThisOne(t *testing.T) {
 	t.Parallel()
 	sv := startService(t, 2)
 	here, there := sv.nodes[0], sv.nodes[1]
-	ended := make(chan error, 1)
+	ended, records := make(chan error, 1), make(chan control.LogRecord, 100)
 	go func() {
-		ended <- here.On("web2").Logs(context.Background(), control.LogQuery{}, true,
-			func(control.LogRecord) error { return nil })
+		ended <- here.On("web2").Logs(context.Background(), control.LogQuery{}, true, func(r control.LogRecord) error {
+			records <- r
+			return nil
+		})
 	}()
 	eventually(t, "the stream to be followed", func() bool {
 		s, err := there.Status(t.Context())
 		return err == nil && s.Followers == 1
 	})
+	if err := there.SetLogLevel(t.Context(), "Debug"); err != nil {
+		t.Fatal(err)
+	}
+	<-records // the answer has begun here, too
 	here.stop()
 	if err := <-ended; !errors.Is(err, control.ErrEnded) {
 		t.Errorf("ended with %v", err)

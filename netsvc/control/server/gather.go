@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,17 +48,18 @@ func (s *Server) ownOnly(values url.Values) error {
 func gather[T any](ctx context.Context, s *Server, path string, values url.Values) (answers []T, missing []string) {
 	others := s.nodes.Others()
 	came := make([]*T, len(others))
-	missing = s.askEach(ctx, others, "GET", path, values, func(i int, response *http.Response) error {
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("it answered %s", response.Status)
-		}
-		var answer T
-		if err := json.NewDecoder(io.LimitReader(response.Body, maxNodeAnswer)).Decode(&answer); err != nil {
-			return fmt.Errorf("reading its answer: %w", err)
-		}
-		came[i] = &answer
-		return nil
-	})
+	missing = s.askEach(ctx, others, question{method: http.MethodGet, path: path, values: values},
+		func(i int, response *http.Response) error {
+			if response.StatusCode != http.StatusOK {
+				return fmt.Errorf("it answered %s", response.Status)
+			}
+			var answer T
+			if err := json.NewDecoder(io.LimitReader(response.Body, maxNodeAnswer)).Decode(&answer); err != nil {
+				return fmt.Errorf("reading its answer: %w", err)
+			}
+			came[i] = &answer
+			return nil
+		})
 	for _, answer := range came {
 		if answer != nil {
 			answers = append(answers, *answer)
@@ -65,9 +68,17 @@ func gather[T any](ctx context.Context, s *Server, path string, values url.Value
 	return answers, missing
 }
 
+// question is what nodes are asked.
+type question struct {
+	method, path string
+	values       url.Values    // the parameters, but for node
+	body         []byte        // nil: none
+	within       time.Duration // how long a node may be silent, answerTime at most; 0: nodeTime
+}
+
 // askEach asks nodes side by side and calls take, by several goroutines at once, with what
 // each has answered. It returns the names of those that did not answer what take likes.
-func (s *Server) askEach(ctx context.Context, nodes []Node, method, path string, values url.Values,
+func (s *Server) askEach(ctx context.Context, nodes []Node, q question,
 	take func(i int, response *http.Response) error) (missing []string) {
 	within, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -78,10 +89,10 @@ func (s *Server) askEach(ctx context.Context, nodes []Node, method, path string,
 			continue
 		}
 		asking.Go(func() {
-			err := s.askNode(within, node.Name, method, path, values, func(r *http.Response) error { return take(i, r) })
+			err := s.askNode(within, node.Name, q, func(r *http.Response) error { return take(i, r) })
 			if failed[i] = err != nil; failed[i] {
 				s.logger.LogAttrs(ctx, slog.LevelDebug, "a node did not answer", slog.String("node", node.Name),
-					slog.String("path", path), slog.Any("error", err))
+					slog.String("path", q.path), slog.Any("error", err))
 			}
 		})
 	}
@@ -95,15 +106,15 @@ func (s *Server) askEach(ctx context.Context, nodes []Node, method, path string,
 }
 
 // askNode hands what a node answers for itself to take.
-func (s *Server) askNode(ctx context.Context, node, method, path string, values url.Values,
-	take func(*http.Response) error) error {
+func (s *Server) askNode(ctx context.Context, node string, q question, take func(*http.Response) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(nodeTime, func() { cancel(errNoAnswer) })
+	silence := time.AfterFunc(cmp.Or(q.within, nodeTime), func() { cancel(errNoAnswer) })
 	defer silence.Stop()
-	values = cloned(values)
+	values := cloned(q.values)
 	values.Set("node", node)
-	request, err := http.NewRequestWithContext(ctx, method, "http://pns"+path+"?"+values.Encode(), http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, q.method, "http://pns"+q.path+"?"+values.Encode(),
+		bytes.NewReader(q.body))
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)
 	}

@@ -50,7 +50,7 @@ func TestANodeIsGivenUpWhenItSaysNothingAndNotWhenItSaysMuch(t *testing.T) {
 					return &http.Response{Body: &slowBody{ctx, test.pause, 4}}, nil
 				}}}
 				var got bytes.Buffer
-				err := s.askNode(t.Context(), "web2", "GET", "/v1/sessions", nil, func(r *http.Response) error {
+				err := s.askNode(t.Context(), "web2", question{method: "GET", path: "/v1/sessions"}, func(r *http.Response) error {
 					_, err := io.Copy(&got, r.Body)
 					return err
 				})

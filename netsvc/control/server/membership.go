@@ -90,7 +90,7 @@ func (s *Server) forgetNode(r *http.Request) (reply, error) {
 	var answer control.Forgotten
 	if s.merges(r.URL.Query()) {
 		others := slices.DeleteFunc(slices.Clone(s.nodes.Others()), func(n Node) bool { return n.Name == name })
-		answer.MissingNodes = s.askEach(r.Context(), others, r.Method, r.URL.EscapedPath(), nil,
+		answer.MissingNodes = s.askEach(r.Context(), others, question{method: r.Method, path: r.URL.EscapedPath()},
 			func(_ int, response *http.Response) error {
 				switch response.StatusCode {
 				case http.StatusOK:

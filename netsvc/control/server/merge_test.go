@@ -173,7 +173,7 @@ func TestPeopleAndInfobasesAreThoseOfAllNodes(t *testing.T) {
 	people, err := sv.nodes[0].People(t.Context(), "", "ann", 0)
 	want := []control.Person{
 		{AppID: a.ID, IbID: "ib", UserID: "ann", Sessions: 2, Exact: true},
-		{AppID: a.ID, IbID: "ib", UserID: "joanna", Sessions: 1},
+		{AppID: a.ID, IbID: "ib", UserID: "joanna", UserName: "Joanna", Sessions: 1},
 	}
 	if err != nil || !slices.Equal(people.People, want) || people.Total != 2 {
 		t.Errorf("people: %+v of %d, %v", people.People, people.Total, err)

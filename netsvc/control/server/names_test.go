@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +23,7 @@ func named(t *testing.T) (*daemon, control.App) {
 	d := start(t, nil)
 	a := d.newApp("a")
 	report, err := d.ImportNames(t.Context(), a.ID, strings.NewReader(namesFile), false)
-	if err != nil || report != (control.NamesReport{AppID: a.ID, Users: 3, Infobases: 3, Read: 6}) {
+	if err != nil || !cmp.Equal(report, control.NamesReport{AppID: a.ID, Users: 3, Infobases: 3, Read: 6}) {
 		t.Fatalf("got %+v, %v", report, err)
 	}
 	return d, a
@@ -197,5 +199,75 @@ func TestExplainsWhatWasSentMeanwhile(t *testing.T) {
 	}
 	if _, err = d.Infobases(t.Context(), "elsewhere"); err == nil {
 		t.Error("infobases of an app that is not there")
+	}
+}
+
+// What is changed about names at one node the others take over. Who is away is named, and is
+// not given an older table in place of a newer one when it is back.
+func TestNamesGoToAllNodes(t *testing.T) {
+	t.Parallel()
+	sv := startService(t, 3)
+	a := sv.share("one")
+	one, two, three := sv.nodes[0], sv.nodes[1], sv.nodes[2]
+	file := func(d *daemon) string {
+		t.Helper()
+		var file bytes.Buffer
+		if err := d.ExportNames(t.Context(), a.ID, &file); err != nil {
+			t.Fatal(err)
+		}
+		return file.String()
+	}
+	changed := func(report control.NamesReport, err error, pending ...string) {
+		t.Helper()
+		if err != nil || !slices.Equal(report.PendingNodes, pending) {
+			t.Fatalf("%+v, %v, want %q pending", report, err, pending)
+		}
+	}
+	report, err := one.ImportNames(t.Context(), a.ID, strings.NewReader(namesFile), false)
+	changed(report, err)
+	for _, d := range sv.nodes {
+		if file(d) != file(one) || file(d) == "" {
+			t.Errorf("there is %q", file(d))
+		}
+	}
+	if got := two.log.Count(`action="take names"`); got != 1 {
+		t.Errorf("%d times logged by a node that took names over, want once", got)
+	}
+	report, err = two.SetName(t.Context(), a.ID, control.Name{Kind: "user", ID: "zoe", Name: "Зоя"})
+	changed(report, err)
+	if !strings.Contains(file(one), "Зоя") || !strings.Contains(file(three), "Зоя") {
+		t.Errorf("one name: %q, %q", file(one), file(three))
+	}
+
+	sv.turn("web3", lost)
+	report, err = one.ClearNames(t.Context(), a.ID)
+	changed(report, err, "web3")
+	if file(two) != "" || file(three) == "" {
+		t.Errorf("taken away: %q, %q", file(two), file(three))
+	}
+}
+
+func TestOlderNamesOfAnotherNodeAreNotTaken(t *testing.T) {
+	t.Parallel()
+	d, a := named(t)
+	path := "/v1/apps/" + a.ID + "/names"
+	var times []control.NamesTime
+	if got := d.do("GET", "/v1/names", ""); json.Unmarshal([]byte(got.body), &times) != nil || len(times) != 1 ||
+		times[0].AppID != a.ID || times[0].Names != 6 || times[0].At == 0 {
+		t.Fatalf("times: %+v", times)
+	}
+	for _, test := range []struct {
+		method, at, body string
+		status, names    int
+	}{
+		{"PUT", "1", "user;1;old", 200, 6}, {"DELETE", "1", "", 200, 6}, {"PUT", "x", "user;1;old", 400, 6},
+		{"DELETE", "-1", "", 400, 6}, {"PUT", fmt.Sprint(times[0].At + 1), "user;1;new", 200, 1},
+		{"DELETE", fmt.Sprint(times[0].At + 2), "", 200, 0}, {"PUT", fmt.Sprint(times[0].At + 1), "user;1;new", 200, 0},
+	} {
+		got := d.do(test.method, path+"?at="+test.at, test.body)
+		all, err := d.Names(t.Context(), a.ID)
+		if got.status != test.status || err != nil || len(all) != test.names {
+			t.Errorf("%s of %s: %d %s, %d names, %v", test.method, test.at, got.status, got.body, len(all), err)
+		}
 	}
 }

@@ -1,0 +1,165 @@
+package netsvc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/pns4ones/pns4ones/app/names"
+	"github.com/pns4ones/pns4ones/netsvc/cluster"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+	"github.com/pns4ones/pns4ones/netsvc/control"
+)
+
+// What users and infobases are called each node keeps in its own database. Who changes it
+// tells the nodes that are there (package control/server). One that was away, or did not take
+// it, finds it here: each node asks each live one since when it has what names, at once when it
+// is live and then now and then, and takes over what is newer.
+
+const (
+	namesEach     = time.Minute      // a live node is asked
+	namesAgain    = 5 * time.Second  // it is asked again if it did not answer
+	namesPatience = 30 * time.Second // for all that it answers
+	maxTimesBytes = 16 << 20         // of the list of what it has
+)
+
+// namesTaker takes over names from the other nodes, from one after the other.
+type namesTaker struct {
+	st   *stay
+	ctx  context.Context
+	stop context.CancelFunc
+
+	mu    sync.Mutex
+	due   map[seal.Epoch]time.Time // when a live peer is to be asked
+	busy  chan struct{}            // closed when nobody is asked any more; nil: nobody is
+	ended bool
+}
+
+func newNamesTaker(st *stay) *namesTaker {
+	t := &namesTaker{st: st, due: make(map[seal.Epoch]time.Time)}
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	return t
+}
+
+// look begins to ask a peer that is due. It is called about once a second.
+func (t *namesTaker) look(peers []cluster.Peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy != nil || t.ended {
+		return
+	}
+	now := time.Now()
+	live := make(map[seal.Epoch]time.Time)
+	var next *cluster.Peer
+	for i, p := range peers {
+		if p.State != cluster.PeerLive {
+			continue
+		}
+		live[p.Epoch] = t.due[p.Epoch] // at once if it was not known
+		if next == nil || live[p.Epoch].Before(live[next.Epoch]) {
+			next = &peers[i]
+		}
+	}
+	t.due = live
+	if next == nil || now.Before(live[next.Epoch]) {
+		return
+	}
+	t.busy = make(chan struct{})
+	go t.ask(next.Name, next.Epoch)
+}
+
+// ask takes over from a node what it has newer, and notes when it is to be asked again.
+func (t *namesTaker) ask(node string, epoch seal.Epoch) {
+	ctx, cancel := context.WithTimeout(t.ctx, namesPatience)
+	defer cancel()
+	pause := namesEach
+	if err := t.take(ctx, node); err != nil {
+		t.st.m.server.logger.Debug("names could not be taken over from a node", slog.String("node", node),
+			slog.Any("error", err))
+		pause = namesAgain
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.due[epoch] = time.Now().Add(pause)
+	close(t.busy)
+	t.busy = nil
+}
+
+// end ends it and waits for it.
+func (t *namesTaker) end() {
+	t.stop()
+	t.mu.Lock()
+	t.ended = true
+	busy := t.busy
+	t.mu.Unlock()
+	if busy != nil {
+		<-busy
+	}
+}
+
+// take takes over from a node what it has newer.
+func (t *namesTaker) take(ctx context.Context, node string) error {
+	var times []control.NamesTime
+	err := t.get(ctx, node, "/v1/names", func(answer io.Reader) error {
+		return json.NewDecoder(io.LimitReader(answer, maxTimesBytes)).Decode(&times)
+	})
+	if err != nil {
+		return fmt.Errorf("asking what names it has: %w", err)
+	}
+	for _, there := range times {
+		here, known := t.st.m.server.apps.Get(there.AppID)
+		switch {
+		case !known:
+			err = fmt.Errorf("app %s is not here yet", there.AppID) // it will be
+		case there.At > here.NamesAt():
+			if err := t.takeOf(ctx, node, there); err != nil {
+				return fmt.Errorf("app %s: %w", there.AppID, err)
+			}
+		}
+	}
+	return err
+}
+
+// takeOf takes over the names of one app.
+func (t *namesTaker) takeOf(ctx context.Context, node string, there control.NamesTime) error {
+	var file names.File
+	if there.Names > 0 {
+		err := t.get(ctx, node, "/v1/apps/"+there.AppID+"/names/file", func(answer io.Reader) (err error) {
+			file, err = names.Read(answer)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s := t.st.m.server
+	taken, err := s.apps.TakeNames(there.AppID, there.At, file.Names)
+	if err == nil && taken {
+		s.logger.Info("names were taken over from another node", slog.String("node", node),
+			slog.String("app", there.AppID), slog.Int("names", len(file.Names)))
+	}
+	return err
+}
+
+// get has a node answer a request of this one, and not of a person.
+func (t *namesTaker) get(ctx context.Context, node, path string, read func(io.Reader) error) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pns"+path+"?node="+url.QueryEscape(node), nil)
+	if err != nil {
+		return err
+	}
+	response, err := t.st.roundTrip(ctx, node, caller{}, request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answered %s", response.Status)
+	}
+	return read(response.Body)
+}
