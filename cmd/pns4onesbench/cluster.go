@@ -149,9 +149,6 @@ func (b *bench) turnsOfOneSender(ctx context.Context, s *Scenario, sides []*side
 	}); err != nil {
 		return err
 	}
-	if taken > 0 {
-		s.note(ofDaemon, "cpu_without_singly", Seconds, without.Seconds()/float64(taken))
-	}
 	for _, f := range []struct {
 		name  string
 		of    [][]float64
@@ -164,6 +161,9 @@ func (b *bench) turnsOfOneSender(ctx context.Context, s *Scenario, sides []*side
 			more := quantile(f.of[0], f.share) - quantile(f.of[1], f.share)
 			s.note(ofDaemon, f.name+"_more", Seconds, more)
 		}
+	}
+	if taken > 0 {
+		s.note(ofDaemon, "cpu_without_singly", Seconds, without.Seconds()/float64(taken))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ var (
 		"cpu_posted_to":           "CPU for each post, node posted to",
 		"cpu_with_session":        "the same, node with the session",
 		"cpu_without_recipient":   "the same, a node without recipient",
-		"cpu_without_singly":      "the same, messages come singly",
+		"cpu_without_singly":      "CPU of a node without recipient, messages come singly",
 		"cpu_nats":                "the same, NATS",
 		"rss_posted_to":           "memory of the node posted to",
 		"change_p50":              "a change of an app on all nodes, p50",
