@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +19,12 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
-var fireCluster = flag.String("fire.cluster", "",
-	"short or all: what goes wrong in TestWhatFailuresLookLike, with real NATS servers; empty: it is skipped")
+var (
+	fireCluster = flag.String("fire.cluster", "",
+		"short or all: what goes wrong in TestWhatFailuresLookLike, with real NATS servers; empty: it is skipped")
+	fireOther = flag.String("fire.other", "",
+		"the daemon of web2 where there are real NATS servers, if it is of another version than the others")
+)
 
 // trial is a site in which something goes wrong under traffic.
 type trial struct {
@@ -45,6 +54,7 @@ var failures = []struct {
 	{"the key is another one", false, theKeyIsAnotherOne},
 	{"a message is larger than NATS takes", true, aMessageIsLarge},
 	{"a node is too slow", false, aNodeIsTooSlow},
+	{"versions are too far apart", false, versionsAreTooFarApart},
 }
 
 // TestWhatFailuresLookLike has everything of the table in cluster.md go wrong with real processes, and checks what
@@ -396,4 +406,47 @@ func aNodeIsTooSlow(r *trial) {
 	there.goOn()
 	there.says(had, `msg="disconnected from NATS"`)
 	there.says(had, `msg="connected to NATS"`)
+}
+
+// The daemon of a version that speaks none of what is spoken here is made of this one.
+func versionsAreTooFarApart(r *trial) {
+	const spoken = "leastVersion = 1\n\tmostVersion  = 1\n"
+	path, err := filepath.Abs("../../netsvc/cluster/body.go")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	code, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(code, []byte(spoken)) {
+		r.t.Fatalf("the versions are not where they were: %v", err)
+	}
+	folder := r.t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	later := bytes.Replace(code, []byte(spoken), []byte("leastVersion = 3\n\tmostVersion  = 4\n"), 1)
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: in("body.go")}})
+	err = errors.Join(err, os.WriteFile(in("body.go"), later, 0o600), os.WriteFile(in("overlay"), overlay, 0o600))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	out, err := exec.Command("go", "build", "-overlay", in("overlay"), "-o", in("pns4ones"), ".").CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("building the later version: %v\n%s", err, out)
+	}
+	here, there := r.nodes[0], r.nodes[1]
+	before, hadHere, hadThere := in("before"), len(here.said()), len(there.said())
+	if err := os.Link(there.program, before); err != nil {
+		r.t.Fatal(err)
+	}
+	there.putProgram(in("pns4ones"))
+	there.kill()
+	there.run()
+	const refused = `level=Warning msg="a node is refused by this one" node=%s ` +
+		`problem="it speaks other versions of the protocol than this node" version=`
+	here.says(hadHere, fmt.Sprintf(refused, "web2"))
+	there.says(hadThere, fmt.Sprintf(refused, "web1"))
+	there.says(hadThere, fmt.Sprintf(refused, "web3"))
+	r.awaitUnconfirmed(0, 1)
+	r.awaitUnconfirmed(1, 1) // it has met nobody
+	there.putProgram(before)
+	there.kill()
+	there.run()
 }

@@ -303,6 +303,9 @@ func newSite(t *testing.T) *site {
 			"PNS4ONES_METRICS_LISTEN="+net.JoinHostPort(one.machine.theirs, nodeMetrics),
 			"PNS4ONES_CLUSTER_NATS="+s.servers(), "PNS4ONES_CLUSTER_KEY="+one.key, "PNS4ONES_CLUSTER_NODE="+one.name,
 			"PNS4ONES_MAX_MESSAGE_SIZE=16MiB", "PNS4ONES_SESSION_QUEUE_SIZE=256MiB", patientVariable+"=1")
+		if n == 1 && *fireOther != "" {
+			one.putProgram(*fireOther)
+		}
 		one.systemd = newServiceManager(t, one.installation)
 		s.nodes = append(s.nodes, one)
 		one.run()
