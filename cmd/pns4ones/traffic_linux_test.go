@@ -101,7 +101,11 @@ func newTraffic(t *testing.T, s *site) *traffic {
 			return err == nil
 		})
 		for seat := range seats {
-			tr.reading.Go(func() { tr.keep(ctx, n, "user"+strconv.Itoa(number*seats+seat)) })
+			keep := tr.keep
+			if seat == 0 && *fireAddIn != "" {
+				keep = tr.keepAddIn
+			}
+			tr.reading.Go(func() { keep(ctx, n, "user"+strconv.Itoa(number*seats+seat)) })
 		}
 	}
 	tr.awaitSeated()
