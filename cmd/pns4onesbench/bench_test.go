@@ -380,6 +380,7 @@ func TestFormat(t *testing.T) {
 		{0.1152, Seconds, "115 ms"},
 		{0.0000094, Seconds, "9.40 µs"},
 		{12.34, Seconds, "12.3 s"},
+		{-0.00116, Seconds, "-1.16 ms"},
 		{129_000, PerSecond, "129\u00a0000/s"},
 		{3.5 * 1024, Bytes, "3.50 KiB"},
 		{0.425, Share, "42 %"},

@@ -315,7 +315,7 @@ func format(value float64, unit Unit) string {
 			name string
 			size float64
 		}{{"s", 1}, {"ms", 1e-3}, {"µs", 1e-6}} {
-			if value >= u.size || u.name == "µs" {
+			if math.Abs(value) >= u.size || u.name == "µs" {
 				return short(value/u.size) + " " + u.name
 			}
 		}
