@@ -40,7 +40,7 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 		s.hub.Settle(queues) // what is left is handed over
 	}
 	// What the node has taken from others is in the queues then.
-	if h.cluster = nil; forGood || h.goesOn {
+	if h.cluster = nil; forGood && !h.ends || h.goesOn {
 		h.cluster = s.membership.move()
 	} else {
 		s.membership.leave()

@@ -50,6 +50,7 @@ type hander struct {
 
 	// Of the attempt under way; one at a time.
 	goesOn  bool           // the successor will be the same node of the cluster
+	ends    bool           // nobody will be the node: the service is stopped
 	cluster *cluster.Moved // nil: there is no node
 }
 
@@ -170,6 +171,7 @@ func (u *upgrade) prepare() (err error) {
 	if err := u.passEarly(hello.Limit); err != nil {
 		return err
 	}
+	s.membership.aboutToMove()
 	if err := u.at("U.O.gate"); err != nil {
 		return err
 	}

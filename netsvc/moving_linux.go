@@ -60,6 +60,17 @@ func (st *stay) awaitNATS(patience time.Duration) {
 	}
 }
 
+// aboutToMove is called before the sessions are frozen: then nothing waits for a NATS that does
+// not answer.
+func (m *membership) aboutToMove() {
+	if m == nil {
+		return
+	}
+	if node := m.inHand(); node != nil {
+		node.Probe()
+	}
+}
+
 // move writes the node down for the next process, and ends what this one does for it, until
 // rejoin or dismiss; nil: the daemon is in no cluster. What the node has taken from others is
 // in the queues then.

@@ -15,6 +15,9 @@ import (
 // This file is the process that leaves its sessions in systemd's store, for the one that is
 // started next.
 
+// jobPatience is how long systemd may take to tell what it is about to do with the service.
+const jobPatience = 300 * time.Millisecond
+
 // restart puts the sessions into systemd's store, for the process that it starts next. It
 // is called after SIGTERM, when nobody owns them but this process.
 func (h *hander) restart(term time.Time) error {
@@ -25,6 +28,8 @@ func (h *hander) restart(term time.Time) error {
 	record := control.Handover{Way: control.WayRestart, FromVersion: s.options.Version, FromPID: os.Getpid(),
 		At: time.Now()}
 	last := term.Add(d.Term + 3*time.Second)
+	s.membership.aboutToMove()
+	h.ends = h.systemd.Stops(time.Now().Add(jobPatience))
 	state := h.freeze("R.O.freeze", true)
 	record.Sessions = state.Registered()
 

@@ -268,17 +268,31 @@ func (n *Node) subscribe(subscriptions ...subscription) error {
 	return nil
 }
 
-// unsubscribe ends what subscribe began, perhaps for good.
+// unsubscribe ends what subscribe began, perhaps for good. Nobody waits for nats.go, which
+// holds its lock while it connects: until then nothing comes.
 func (n *Node) unsubscribe(leave bool) {
 	n.subscribing.Lock()
-	defer n.subscribing.Unlock()
 	n.left = n.left || leave
-	for _, sub := range n.subscriptions {
-		if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-			n.log.Debug("a subscription could not be ended", slog.Any("error", err))
-		}
-	}
+	subscriptions := n.subscriptions
 	n.subscriptions = nil
+	n.subscribing.Unlock()
+	n.unlessConnecting(func() {
+		for _, sub := range subscriptions {
+			if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+				n.log.Debug("a subscription could not be ended", slog.Any("error", err))
+			}
+		}
+	})
+}
+
+// unlessConnecting does something with the connection, at once if there is one, else when
+// nats.go lets go of it.
+func (n *Node) unlessConnecting(do func()) {
+	if n.isConnected() {
+		do()
+	} else {
+		n.running.Go(do)
+	}
 }
 
 // publishOut hands an envelope to NATS. Only the writer calls it: nats.go holds its lock

@@ -19,6 +19,8 @@ import (
 // that moves. If nothing comes of it the old one goes on, in a turn above that (TakeBack).
 
 const (
+	// answerSoon is how long NATS may take to answer a node that is about to move.
+	answerSoon = 300 * time.Millisecond
 	// movingWait is how long peers wait for a node that moves.
 	movingWait = 5 * time.Second
 	// maxHeldBack bounds the messages that a successor holds before its turn, and maxCarried
@@ -84,12 +86,16 @@ type movedAbsent struct {
 	For  time.Duration `json:"for"`
 }
 
+// Probe finds out whether NATS answers in a moment. If it does not, the next Move does not wait
+// for it: nobody is served meanwhile.
+func (n *Node) Probe() { n.mute.Store(!n.flush(answerSoon)) }
+
 // Move says that the node moves, and ends what this process does for it: it takes and sends
 // nothing from then on. What it has taken is delivered when Move returns. Until TakeBack the
 // node belongs to whoever adopts it; Close says no goodbye then.
 func (n *Node) Move() *Moved {
 	n.say(n.subject(onHeartbeats), "", seal.KindMoving, nil, n.soon())
-	n.flush(300 * time.Millisecond) // before NATS can say that nobody listens here
+	heard := !n.mute.Swap(false) && n.flush(answerSoon) // before NATS can say that nobody listens here
 	n.unsubscribe(false)
 	n.inside.Lock()
 	n.deaf = true
@@ -100,26 +106,31 @@ func (n *Node) Move() *Moved {
 	n.sending.Lock()
 	n.away.Store(true)
 	n.sending.Unlock()
-	n.flush(300 * time.Millisecond)
+	if heard {
+		n.flush(answerSoon)
+	}
 	return n.moved()
 }
 
-// flush returns when NATS has what waits for the writer, at the latest after a while.
-func (n *Node) flush(patience time.Duration) {
+// flush returns when NATS has what waits for the writer, at the latest after a while, and reports
+// whether it has.
+func (n *Node) flush(patience time.Duration) bool {
 	ctx, cancel := context.WithTimeout(background, patience)
 	defer cancel()
 	written := make(chan struct{})
 	if !n.isConnected() || !n.writer.put(outgoing{written: written}) {
-		return
+		return false
 	}
 	select {
 	case <-written:
 	case <-ctx.Done():
-		return
+		return false
 	}
 	if err := n.conn.FlushWithContext(ctx); err != nil {
 		n.log.Debug("the last confirmations may not have been sent", slog.Any("error", err))
+		return false
 	}
+	return true
 }
 
 // moved writes the node down.
@@ -300,9 +311,11 @@ func (n *Node) resume(l *life, peers map[seal.Epoch]*peer) {
 	if holding {
 		subscriptions = subscriptions[1:] // that it has
 	}
-	if err := n.subscribe(subscriptions...); err != nil {
-		n.log.Error("the cluster's subjects cannot be subscribed to", slog.Any("error", err))
-	}
+	n.unlessConnecting(func() {
+		if err := n.subscribe(subscriptions...); err != nil {
+			n.log.Error("the cluster's subjects cannot be subscribed to", slog.Any("error", err))
+		}
+	})
 	n.inside.Lock() // what was held comes before what comes
 	held := n.held
 	n.held, n.heldBytes, n.holding = nil, 0, false

@@ -216,3 +216,32 @@ func TestOnlyLostPartsAreSentAgain(t *testing.T) {
 	f.parts[2].sent, f.awaited[0].progress = now-long, now-long
 	again("one that nothing was heard of for long", 2, 1)
 }
+
+// What was sent while a node moved may be as old as peers wait for it, and nothing else.
+func TestOnlyWhatWasSentWhileANodeMovedMayBeOlder(t *testing.T) {
+	t.Parallel()
+	const wait = time.Second
+	for name, test := range map[string]struct {
+		back time.Duration // since when the node is back; 0: it never moved
+		wait time.Duration
+		age  time.Duration
+		want time.Duration
+	}{
+		"it never moved":                         {0, wait, time.Minute, wait},
+		"sent before it was back":                {time.Minute, wait, 2 * time.Minute, movingWait},
+		"sent just before it was back":           {time.Hour, wait, time.Hour + time.Minute, movingWait},
+		"sent when it was back":                  {time.Hour, wait, time.Minute, wait},
+		"a peer that waits longer than for that": {time.Minute, 2 * movingWait, 2 * time.Minute, 2 * movingWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := &Node{timing: normal, started: time.Now().Add(-24 * time.Hour)}
+			if test.back > 0 {
+				n.resumed.Store(int64(n.now() - test.back))
+			}
+			if got := n.allowed(test.wait, test.age); got != test.want {
+				t.Errorf("a message of %v may be %v old, want %v", test.age, got, test.want)
+			}
+		})
+	}
+}

@@ -150,6 +150,7 @@ type Node struct {
 	closed  bool           // guarded by inside
 	deaf    bool           // likewise: the node moves, nothing is taken
 	away    atomic.Bool    // another process is this node: nothing is sent
+	mute    atomic.Bool    // NATS did not answer when the node was about to move
 	resumed atomic.Int64   // when it last came from another process, or was taken back; 0: never
 	jobs    sync.WaitGroup // what is in lanes or not confirmed
 

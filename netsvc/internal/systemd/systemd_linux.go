@@ -18,10 +18,16 @@ import (
 )
 
 // Manager is systemd, or nobody: then nothing is said, and nothing is kept.
-type Manager struct{ socket string }
+type Manager struct {
+	socket    string
+	cgroup    string // the file that tells of which unit this process is
+	systemctl string // the program
+}
 
 // FromEnvironment returns who started this process.
-func FromEnvironment() *Manager { return &Manager{os.Getenv("NOTIFY_SOCKET")} }
+func FromEnvironment() *Manager {
+	return &Manager{os.Getenv("NOTIFY_SOCKET"), "/proc/self/cgroup", "systemctl"}
+}
 
 // Present reports whether systemd started the process and hears it.
 func (m *Manager) Present() bool { return m.socket != "" }
