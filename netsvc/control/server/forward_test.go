@@ -204,3 +204,15 @@ func TestWhoeverANodeVouchesForIsAdmittedAndNamed(t *testing.T) {
 		t.Errorf("its own channel: %v", err)
 	}
 }
+
+// Whoever looks for a node that is away, each second perhaps, does not fill the log with it.
+func TestThatANodeIsAwayIsNotLoggedEachTime(t *testing.T) {
+	t.Parallel()
+	sv := startService(t, 2)
+	sv.turn("web2", lost)
+	_, err := sv.nodes[0].On("web2").Status(t.Context())
+	refused(t, err, http.StatusServiceUnavailable, control.CodeNodeUnreachable)
+	if n := sv.nodes[0].log.Count("control request failed"); n != 0 {
+		t.Errorf("it is logged %d times", n)
+	}
+}

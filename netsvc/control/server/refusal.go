@@ -57,7 +57,9 @@ func errorOf(err error) *control.Error {
 // that is our fault is logged and its details stay in the log.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := errorOf(err)
-	if refusal == nil || refusal.Status >= http.StatusInternalServerError {
+	// That a node is away is logged when it is, and not each time that somebody asks for it.
+	ours := refusal == nil || refusal.Status >= http.StatusInternalServerError
+	if ours && (refusal == nil || refusal.Code != control.CodeNodeUnreachable) {
 		s.logger.Error("control request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 			slog.Any("error", err))
 	}
