@@ -37,10 +37,11 @@ type ledger struct {
 	*mesh
 	paths    map[string]string // of the databases
 	key      string            // text of the key file
-	late     sync.WaitGroup    // changes that are still to come
 	restores bool              // are among the faults
 
 	mu      sync.Mutex
+	late    int            // changes that are still to come
+	arrived *sync.Cond     // told when one has
 	made    map[string]int // changes of each app that were acknowledged
 	unknown map[string]int // that may have been made
 	lost    int            // new apps that may have been made
@@ -80,13 +81,27 @@ func (l *ledger) mistreat(held *nats.Msg, conn *nats.Conn, random *rand.Rand) {
 		m.Reply = ""
 		conn.PublishMsg(m)
 	case 2: // late
-		l.late.Add(1)
+		l.mu.Lock()
+		l.late++
+		l.mu.Unlock()
 		time.AfterFunc(time.Duration(random.Int64N(int64(2*requestTime))), func() {
-			defer l.late.Done()
 			conn.PublishMsg(m)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.late--
+			l.arrived.Broadcast()
 		})
 	case 3: // refused for a moment
 		held.Respond([]byte(`{"error":{"code":503,"err_code":10008,"description":"unavailable"},"stream":"","seq":0}`))
+	}
+}
+
+// waitLate waits until no change is late.
+func (l *ledger) waitLate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.late > 0 {
+		l.arrived.Wait()
 	}
 }
 
@@ -162,7 +177,7 @@ func (l *ledger) changeKey(pause func()) {
 				pause()
 			}
 		}
-		l.late.Wait() // what was sealed before that
+		l.waitLate() // what was sealed before that
 		for _, n := range nodes {
 			n.until("only one key is needed", func() bool { return n.bucket.Status().Sealing.Done() })
 		}
@@ -253,6 +268,7 @@ func playLedger(t *testing.T, restores bool) {
 	l := &ledger{mesh: newMesh(t, startNATS(t, nil)), paths: make(map[string]string), restores: restores,
 		made: make(map[string]int), unknown: make(map[string]int), revoked: make(map[string]bool),
 		counts: make(map[string]int)}
+	l.arrived = sync.NewCond(&l.mu)
 	l.key = sealtest.Text(t)
 	l.mesh.keys = sealtest.Parse(t, l.key)
 	names := []string{"web1", "web2", "web3"}
@@ -291,7 +307,7 @@ func playLedger(t *testing.T, restores bool) {
 	l.server.Running().GlobalAccount().RemoveMapping(subject("app.*"))
 	close(ending)
 	work.Wait()
-	l.late.Wait()
+	l.waitLate()
 	// Behind all that came late, on the same connection.
 	last := publish(t, js, "end", nil, nil)
 	l.check(names, last)
