@@ -34,6 +34,7 @@ var scenes = []struct {
 	{"overview_troubles", func(d *driver, daemon *fakeDaemon) {
 		daemon.mu.Lock()
 		soon := moment.AddDate(0, 0, 5)
+		daemon.status.Detached = 1234
 		daemon.status.TLSExpiresAt, daemon.status.RestartNeeded = &soon, []string{"listen", "data_dir"}
 		daemon.mu.Unlock()
 		daemon.events <- daemon.tick(5, 0)

@@ -350,11 +350,13 @@ func (o *overviewScreen) follow() tea.Cmd { return lead(o.links()[o.link].to) }
 // counts are what happened since the daemon was started.
 func (o *overviewScreen) counts(width int) []string {
 	s := o.status
-	parts := []string{
-		o.t("tui.count_apps", "N", s.Apps),
-		o.t("tui.count_messages", "n", number(s.Messages)),
-		o.t("tui.count_delivered", "n", number(s.Delivered)),
+	parts := []string{o.t("tui.count_apps", "N", s.Apps)}
+	if s.Detached > 0 {
+		parts = append(parts, o.t("tui.count_detached", "n", number(s.Detached)))
 	}
+	parts = append(parts,
+		o.t("tui.count_messages", "n", number(s.Messages)),
+		o.t("tui.count_delivered", "n", number(s.Delivered)))
 	var troubles []string
 	selected := o.links()[o.link].text
 	for _, c := range o.counters() {
