@@ -109,6 +109,8 @@ func newTraffic(t *testing.T, s *site) *traffic {
 		}
 	}
 	tr.awaitSeated()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
 	for _, session := range tr.sessions {
 		session.mu.Lock()
 		for sender := range roaming + 1 {

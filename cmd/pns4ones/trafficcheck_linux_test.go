@@ -125,6 +125,14 @@ func matching(to string) int {
 	return 1
 }
 
+// settleAll is settle while no session comes.
+func (t *traffic) settleAll() {
+	t.t.Helper()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settle()
+}
+
 // check ends the sending and checks the sums, when all nodes are live to each other and all sessions are there.
 func (t *traffic) check(stop func()) {
 	t.t.Helper()
@@ -132,7 +140,7 @@ func (t *traffic) check(stop func()) {
 	t.awaitSeated()
 	t.awaitSure()
 	stop()
-	t.settle()
+	t.settleAll()
 	s := t.sum()
 	t.t.Log(&s)
 	for _, problem := range s.problems[:min(20, len(s.problems))] {
