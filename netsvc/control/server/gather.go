@@ -21,8 +21,7 @@ import (
 // parameter node: then a node answers for itself alone.
 
 const (
-	// nodeTime bounds how long a node is waited for that says nothing: it must not hold up the
-	// command of an administrator. With all that it has to say it may take answerTime.
+	// nodeTime is the Silence of Nodes that have none of their own.
 	nodeTime = 2 * time.Second
 	// maxNodeAnswer bounds what is read of a node's answer, in bytes.
 	maxNodeAnswer = 64 << 20
@@ -73,8 +72,10 @@ type question struct {
 	method, path string
 	values       url.Values    // the parameters, but for node
 	body         []byte        // nil: none
-	within       time.Duration // how long a node may be silent, answerTime at most; 0: nodeTime
+	within       time.Duration // how long a node may be silent, answerTime at most; 0: see Nodes
 }
+
+func (s *Server) silence() time.Duration { return cmp.Or(s.nodes.Silence, nodeTime) }
 
 // askEach asks nodes side by side and calls take, by several goroutines at once, with what
 // each has answered. It returns the names of those that did not answer what take likes.
@@ -109,7 +110,7 @@ func (s *Server) askEach(ctx context.Context, nodes []Node, q question,
 func (s *Server) askNode(ctx context.Context, node string, q question, take func(*http.Response) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(cmp.Or(q.within, nodeTime), func() { cancel(errNoAnswer) })
+	silence := time.AfterFunc(cmp.Or(q.within, s.silence()), func() { cancel(errNoAnswer) })
 	defer silence.Stop()
 	values := cloned(q.values)
 	values.Set("node", node)
@@ -123,20 +124,21 @@ func (s *Server) askNode(ctx context.Context, node string, q question, take func
 		return err
 	}
 	defer response.Body.Close()
-	response.Body = heard{response.Body, silence}
+	response.Body = heard{response.Body, silence, s.silence()}
 	return take(response)
 }
 
 // heard is the body of an answer whose reader is not given up while something comes.
 type heard struct {
 	io.ReadCloser
-	silence *time.Timer
+	given   *time.Timer
+	silence time.Duration
 }
 
 func (h heard) Read(p []byte) (int, error) {
 	n, err := h.ReadCloser.Read(p)
 	if n > 0 {
-		h.silence.Reset(nodeTime)
+		h.given.Reset(h.silence)
 	}
 	return n, err
 }

@@ -29,6 +29,10 @@ type Nodes struct {
 	// to it as it is, unless its route is slow; 12 s, which is less than the clients of this one
 	// wait.
 	Patience time.Duration
+	// Silence is how long a node is waited for that says nothing, where all nodes are asked or a
+	// session of it is to be closed: it must not hold up the command of an administrator. 2 s if
+	// it is 0. With all that it has to say a node may take 12 s.
+	Silence time.Duration
 }
 
 // NodeConn is a connection on which another node carries requests here. It vouches for who

@@ -125,7 +125,7 @@ func (s *Server) closeSession(r *http.Request) (reply, error) {
 		return nil, notFound
 	default:
 		return func(w http.ResponseWriter, r *http.Request) error {
-			s.forward(w, r, node, route{access: change}, nodeTime)
+			s.forward(w, r, node, route{access: change}, s.silence())
 			return nil
 		}, nil
 	}
