@@ -69,9 +69,23 @@ type SavedKept struct {
 
 // SavedEnd is a session of which only the last turn is remembered.
 type SavedEnd struct {
-	Digest []byte `json:"digest"` // of whose session it was
+	Digest []byte `json:"digest,omitempty"` // of whose session it was
 	Turn   uint64 `json:"turn"`
 	At     int64  `json:"at"`
+
+	// What there was in place of Digest up to 27 November 2026; it is only read.
+	AppID   string `json:"app_id,omitempty"`
+	IbID    string `json:"ib_id,omitempty"`
+	UserID  string `json:"user_id,omitempty"`
+	Session string `json:"session,omitempty"`
+}
+
+// digest is that of whose session it was.
+func (e *SavedEnd) digest() memoryDigest {
+	if len(e.Digest) == 0 {
+		return memoryKey{infobaseKey{e.AppID, e.IbID}, e.UserID, e.Session}.digest()
+	}
+	return memoryDigest(e.Digest)
 }
 
 // saveMemories adds the remembered sessions to a state. places are those of the connections.
@@ -124,7 +138,7 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 	for e := all.ends.Front(); e != nil; e = e.Next() {
 		key := e.Value.(memoryDigest)
 		end := all.ended[key]
-		saved.Ended = append(saved.Ended, SavedEnd{key[:], end.turn, end.at.UnixNano()})
+		saved.Ended = append(saved.Ended, SavedEnd{Digest: key[:], Turn: end.turn, At: end.at.UnixNano()})
 	}
 	v.state.Memories = saved
 }
@@ -142,7 +156,7 @@ func (saved *SavedMemories) whole(state *State) bool {
 		}
 	}
 	for _, e := range saved.Ended {
-		if len(e.Digest) != len(memoryDigest{}) {
+		if n := len(e.Digest); n != len(memoryDigest{}) && (n != 0 || e.Session == "") {
 			return false
 		}
 	}
@@ -229,9 +243,7 @@ func (h *Hub) recall(t *taking) {
 		}
 	}
 	for _, e := range t.Memories.Ended {
-		key := memoryDigest(e.Digest)
-		all.bury(key, e.Turn)
-		all.ended[key] = endedSession{e.Turn, time.Unix(0, e.At).Add(stood)}
+		all.bury(e.digest(), e.Turn, time.Unix(0, e.At).Add(stood))
 	}
 }
 
@@ -350,7 +362,8 @@ func (h *Hub) stand(d time.Duration) {
 		s.mu.Unlock()
 	}
 	for key, e := range all.ended {
-		all.ended[key] = endedSession{e.turn, e.at.Add(d)}
+		e.at = e.at.Add(d)
+		all.ended[key] = e
 	}
 }
 

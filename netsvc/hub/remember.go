@@ -85,6 +85,7 @@ func (own *holder) key() memoryKey { return own.session.Load().registered().memo
 type endedSession struct {
 	turn uint64 // of the last packet that was taken
 	at   time.Time
+	in   *list.Element // of ends
 }
 
 func newMemories() *memories {
@@ -129,7 +130,7 @@ func (h *Hub) enterRemembered(s *session, r *registration, k infobaseKey, said *
 			own.session.Load().out.memory.turn = said.Turn
 			h.end(own, closedGoodbye)
 		} else {
-			all.bury(key.digest(), said.Turn)
+			all.bury(key.digest(), said.Turn, time.Now())
 		}
 		if h.elsewhere.Load() != nil {
 			h.later(func() { (*h.elsewhere.Load()).Confirm(key.named(), said.Turn) })
@@ -416,7 +417,7 @@ func (h *Hub) end(own *holder, why closeReason) {
 	s, key := own.session.Load(), own.key().digest()
 	own.session.Store(nil)
 	delete(h.memories.holders, key)
-	h.memories.bury(key, s.out.memory.turn)
+	h.memories.bury(key, s.out.memory.turn, time.Now())
 	away := own.away != nil
 	if away {
 		h.memories.detached.Remove(own.away)
@@ -451,12 +452,16 @@ func (h *Hub) end(own *holder, why closeReason) {
 	}
 }
 
-// bury remembers the last turn of a session that was forgotten.
-func (all *memories) bury(key memoryDigest, turn uint64) {
-	if _, known := all.ended[key]; !known {
-		all.ends.PushBack(key)
+// bury remembers the last turn of a session that was forgotten then, after all others.
+func (all *memories) bury(key memoryDigest, turn uint64, at time.Time) {
+	end, known := all.ended[key]
+	if known {
+		all.ends.MoveToBack(end.in)
+	} else {
+		end.in = all.ends.PushBack(key)
 	}
-	all.ended[key] = endedSession{turn, time.Now()}
+	end.turn, end.at = turn, at
+	all.ended[key] = end
 	if all.ends.Len() > maxDetached {
 		delete(all.ended, all.ends.Remove(all.ends.Front()).(memoryDigest))
 	}

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -179,6 +180,33 @@ func remembered(state *hub.State) map[string]rememberedSession {
 		all[string(e.Digest)] = rememberedSession{turn: e.Turn, times: []time.Duration{since(e.At)}}
 	}
 	return all
+}
+
+// TestALastTurnOfAnOlderVersionIsKnown: up to 27 November 2026 there were four texts in place of the digest.
+func TestALastTurnOfAnOlderVersionIsKnown(t *testing.T) {
+	t.Parallel()
+	first, served := open(t, hub.Options{Limits: lasting})
+	ended := first.addin("ended")
+	ended.turn = 6
+	ended.connect()
+	ended.conn.Write(ended.packet(wire.ModeEnd))
+	closedGently(t, ended.conn)
+	state := handOver(t, first, served)
+	entry := &state.Memories.Ended[0]
+	digest, turn := entry.Digest, entry.Turn
+	*entry = hub.SavedEnd{AppID: appID, IbID: "ib", UserID: "ended", Session: ended.session, Turn: turn, At: entry.At}
+	if !state.Whole() {
+		t.Fatal("the document of an older version is refused")
+	}
+	second, _ := successorWith(t, state, lasting, hub.Key{Generation: 1, Secret: first.key})
+	after := journey(t, second.HandOver()).Memories.Ended
+	if len(after) != 1 || !bytes.Equal(after[0].Digest, digest) || after[0].Turn != turn {
+		t.Errorf("known are %+v, want turn %d of %x", after, turn, digest)
+	}
+	entry.Session = ""
+	if state.Whole() {
+		t.Error("an end of no session is taken for whole")
+	}
 }
 
 // TestOneThatIsAwayStaysThoughItsKeyEnded while another process took over, and comes back under the next one.

@@ -297,19 +297,21 @@ func TestTheEndOfASessionIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestTheLastTurnsAreBounded: of each session one is known, and of as many as may be away.
+// TestTheLastTurnsAreBounded: of each session one is known, and of as many as may be away; which of
+// them ended last stays known longest.
 func TestTheLastTurnsAreBounded(t *testing.T) {
 	t.Parallel()
 	all := newMemories()
 	key := func(n int) memoryDigest { return memoryKey{user: "ann", session: strconv.Itoa(n)}.digest() }
 	for n := range maxDetached + 1 {
-		all.bury(key(n), 1)
-		all.bury(key(n), 2)
+		all.bury(key(n), 1, time.Now())
+		all.bury(key(n), 2, time.Now())
+		all.bury(key(1), 2, time.Now())
 	}
 	if len(all.ended) != maxDetached || all.ends.Len() != maxDetached {
 		t.Errorf("%d are known, of %d", len(all.ended), all.ends.Len())
 	}
-	if oldest, newest := all.ended[key(0)].turn, all.ended[key(maxDetached)].turn; oldest != 0 || newest != 2 {
+	if oldest, newest := all.ended[key(0)].turn, all.ended[key(1)].turn; oldest != 0 || newest != 2 {
 		t.Errorf("the turns are %d of the oldest, and %d of the newest", oldest, newest)
 	}
 }
