@@ -245,6 +245,7 @@ type heartbeat struct {
 	name        string        // for people
 	program     string        // version of the program
 	ready       bool          // it was live in this epoch
+	answers     bool          // it can be asked for remembered sessions
 	wait        time.Duration // how old a message of it may be
 	sent        time.Duration // by its clock, since its epoch began
 	last        uint64        // number of its last message
@@ -265,6 +266,7 @@ type heardOf struct {
 
 const (
 	flagReady    = 1 << 0
+	flagAnswers  = 1 << 1
 	flagAdmitted = 1 << 0
 )
 
@@ -272,6 +274,9 @@ func (h *heartbeat) append(dst []byte) []byte {
 	flags := byte(0)
 	if h.ready {
 		flags |= flagReady
+	}
+	if h.answers {
+		flags |= flagAnswers
 	}
 	dst = append(dst, h.least, h.most, flags)
 	dst = append(dst, h.id[:]...)
@@ -301,7 +306,8 @@ func (h *heartbeat) append(dst []byte) []byte {
 func parseHeartbeat(body []byte) (h heartbeat, err error) {
 	r := reader{rest: body}
 	h.least, h.most = r.byte(), r.byte()
-	h.ready = r.byte()&flagReady != 0
+	flags := r.byte()
+	h.ready, h.answers = flags&flagReady != 0, flags&flagAnswers != 0
 	copy(h.id[:], r.bytes(len(h.id)))
 	h.name = r.text(maxNameChars)
 	h.program = r.text(maxVersionChars)

@@ -173,6 +173,7 @@ func (n *Node) onConnect(conn *nats.Conn) {
 	away := time.Since(n.cutOffSince).Round(time.Millisecond)
 	first := n.connectedAt == 0
 	n.connected, n.connectedAt, n.server, n.denied = true, n.now(), server, ""
+	n.hearsSince = n.connectedAt
 	if !first {
 		n.reconnects++
 	}
@@ -241,6 +242,7 @@ func (n *Node) all() []subscription {
 		{n.subjectOf(l.epoch, confirming), n.receiveConfirmations, 64 << 10, 16 << 20},
 		{n.subjectOf(l.epoch, asking), n.receiveQuestion, few, small},
 		{n.subjectOf(l.epoch, streaming), n.receiveFrame, few, 8 * small},
+		{n.subjectOf(l.epoch, aboutSessions), n.receiveSession, few, 8 * small},
 		{n.subject(onAnswers + "." + l.epoch.String() + ".*"), n.receiveAnswer, few, small},
 	}
 }

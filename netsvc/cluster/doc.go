@@ -15,6 +15,7 @@
 //	publish.go, flight.go   sending: who is awaited, asked, named
 //	receive.go     receiving: what is dropped, in what order the rest is queued
 //	origins.go     which messages of which nodes are queued for the sessions of this one
+//	asks.go        questions for remembered sessions, and their answers
 //	handover.go    from one process to the next
 //	streams.go     control requests that are carried to another node, through package stream
 //	body.go, window.go, age.go, parts.go   what they work with

@@ -94,6 +94,7 @@ func (n *Node) Probe() { n.mute.Store(!n.flush(answerSoon)) }
 // nothing from then on. What it has taken is delivered when Move returns. Until TakeBack the
 // node belongs to whoever adopts it; Close says no goodbye then.
 func (n *Node) Move() *Moved {
+	n.answers.end()
 	n.say(n.subject(onHeartbeats), "", seal.KindMoving, nil, n.soon())
 	heard := !n.mute.Swap(false) && n.flush(answerSoon) // before NATS can say that nobody listens here
 	n.unsubscribe(false)
@@ -222,6 +223,7 @@ func (n *Node) Adopt(m *Moved) error {
 	n.mu.Lock()
 	n.ready.Store(m.Ready)
 	n.readyAt, n.absent = time.Now(), absent
+	n.hearsSince = longAgo // the process before did, and this one held what came
 	for _, epoch := range m.Former[:min(len(m.Former), maxPeers)] {
 		former := &life{own: newNumbered()}
 		copy(former.epoch[:], epoch)
@@ -267,7 +269,7 @@ func (m *movedPeer) peer(n *Node, own seal.Epoch, base time.Duration) (*peer, er
 	p := n.newPeer(seal.Epoch(m.Epoch), own)
 	p.told, p.number, p.turn, p.heard, p.challenge, p.echo = told, m.Number, m.Turn, n.now(), m.Challenge, m.Echo
 	p.proven, p.admitted, p.admits, p.silent, p.lost = m.Proven, m.Admitted, m.Admits, m.Silent, m.Lost
-	p.state = p.stateNow()
+	p.state, p.met, p.joined = p.stateNow(), longAgo, longAgo
 	for i, w := range m.Words {
 		p.words[i] = few{w[0], w[1]}
 	}
@@ -300,6 +302,7 @@ func (n *Node) resume(l *life, peers map[seal.Epoch]*peer) {
 	n.noteCompany()
 	n.mu.Unlock()
 	n.resumed.Store(int64(n.now()))
+	n.answers.begin()
 	n.away.Store(false)
 	n.sending.Unlock()
 

@@ -46,6 +46,11 @@ type Options struct {
 	// Deliver returns.
 	Deliver func(origin moving.Origin, appID string, to wire.Recipient, plaintext []byte,
 		settled func(Reach)) (reach Reach, held bool)
+	// Answer answers what a peer asks of a remembered session, and may take its time; Confirmed
+	// takes what a peer confirms of one, and must return soon (moving.Mover). nil: nobody asks.
+	// They may be called before Start returns.
+	Answer    func(ctx context.Context, asker seal.Epoch, question []byte) ([]byte, error)
+	Confirmed func(confirmation []byte)
 	// Sessions and Revision are what peers are told; nil: 0.
 	Sessions func() int
 	Revision func() uint64
@@ -120,6 +125,8 @@ type Node struct {
 	sending       sync.Mutex          // held while messages are sealed and put into the queue
 	framing       sync.Mutex          // held while frames of streams are
 	streams       *stream.Streams
+	asks          asks
+	answers       answers
 
 	mu          sync.Mutex // nobody who holds it waits for anything: see note
 	connected   bool
@@ -131,6 +138,8 @@ type Node struct {
 	strangerKey string // a key that this node does not have, heard of lately
 	strangerAt  time.Duration
 	readyAt     time.Time
+	liveAt      time.Duration // likewise, unless an earlier process was
+	hearsSince  time.Duration // all that was sent since then has come or is asked for
 	peers       map[seal.Epoch]*peer
 	absent      map[NodeID]absentPeer
 	flights     map[uint64]partOf
@@ -223,6 +232,8 @@ func start(o Options, t timing) (*Node, error) {
 	n.part.Store(partBytes)
 	n.life.Store(n.newLife())
 	n.streams = stream.New(n.sendFrame, n.largestFrame)
+	n.asks.begin()
+	n.answers.begin()
 	for i := range n.lanes {
 		n.lanes[i] = make(chan job, windowSize)
 	}
@@ -329,6 +340,7 @@ func (n *Node) Close() {
 			close(lane)
 		}
 		n.laning.Wait()
+		n.answers.end()
 		n.streams.Close()
 		close(n.ending)
 		n.sayGoodbye() // unless another process is this node
@@ -363,14 +375,15 @@ func (n *Node) isConnected() bool {
 
 // Subjects, after «pns4ones.NAME.».
 const (
-	onMessages   = "m"
-	onHeartbeats = "h"
-	onAnswers    = "i" // .ASKER.ASKED
-	onNode       = "n" // .EPOCH. and one of:
-	toNode       = "m" // messages sent again
-	confirming   = "a"
-	asking       = "q"
-	streaming    = "s"
+	onMessages    = "m"
+	onHeartbeats  = "h"
+	onAnswers     = "i" // .ASKER.ASKED
+	onNode        = "n" // .EPOCH. and one of:
+	toNode        = "m" // messages sent again
+	confirming    = "a"
+	asking        = "q"
+	streaming     = "s"
+	aboutSessions = "o"
 )
 
 func (n *Node) subject(after string) string { return "pns4ones." + n.options.Cluster + "." + after }

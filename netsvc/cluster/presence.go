@@ -32,13 +32,15 @@ type peer struct {
 	returned        time.Duration // when it had moved
 	noResponders    int           // in a row
 	lastFrame       place
+	lastSession     place
+	met, joined     time.Duration // when it was heard first, and when it became live
 	asked           time.Duration
 	words           [26]few // numbers of what it said, by kind, but for heartbeats and messages
 	problem         string
 	state           PeerState // as it was told last
 	since           time.Time
 
-	sendAgain, confirm, question, answers, frames string // subjects
+	sendAgain, confirm, question, answers, frames, sessions string // subjects
 
 	receiving sync.Mutex // guards what follows
 	window    window
@@ -161,7 +163,7 @@ func (n *Node) look() {
 	}
 	if !n.ready.Load() && n.connected && now-n.connectedAt > n.timing.beat && n.problem() == "" && n.allLive() {
 		n.ready.Store(true)
-		n.readyAt = time.Now()
+		n.readyAt, n.liveAt = time.Now(), now
 		n.note(slog.LevelInfo, "this node is a live part of the cluster", slog.String("cluster", n.options.Cluster),
 			slog.Int("peers", len(n.peers)))
 		n.beat()
@@ -272,7 +274,7 @@ func (n *Node) sayHeartbeat() {
 	h := heartbeat{
 		least: leastVersion, most: mostVersion, id: n.options.ID, name: n.options.Name, program: n.options.Version,
 		ready: n.ready.Load(), wait: time.Duration(n.wait.Load()), sent: n.now() - l.began, last: l.last.Load(),
-		sessions: sessions, revision: revision,
+		sessions: sessions, revision: revision, answers: n.options.Answer != nil,
 	}
 	for _, p := range n.peers {
 		if !p.lost {
@@ -370,6 +372,7 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		p.refuse(n, "it speaks other versions of the protocol than this node")
 		return
 	}
+	wasLive := p.live()
 	p.silent, p.noResponders = false, 0
 	own := slices.IndexFunc(h.heard, func(one heardOf) bool { return one.epoch == n.life.Load().epoch })
 	echo, admitted, admits := p.echo, p.admitted, p.admits
@@ -387,6 +390,9 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 	p.receiving.Unlock()
 	if p.proven {
 		n.admit(p)
+	}
+	if !wasLive && p.live() {
+		p.joined = now
 	}
 	if p.echo != echo || p.admitted != admitted {
 		n.beat() // it waits to hear of this
@@ -417,6 +423,7 @@ func (n *Node) newPeer(epoch, own seal.Epoch) *peer {
 		epoch: epoch, challenge: challenge(), since: time.Now(), state: PeerJoining,
 		sendAgain: n.subjectOf(epoch, toNode), confirm: n.subjectOf(epoch, confirming),
 		question: n.subjectOf(epoch, asking), frames: n.subjectOf(epoch, streaming),
+		sessions: n.subjectOf(epoch, aboutSessions), met: n.now(),
 		answers: n.subject(onAnswers + "." + own.String() + "." + epoch.String()),
 	}
 	p.assembly.larges = &n.larger

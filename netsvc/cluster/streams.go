@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -30,7 +31,7 @@ var (
 const maxFrameAge = 5 * time.Second
 
 // Dial opens a stream to the node of that name, to which about is said, of
-// stream.MaxAboutBytes at most. It does not wait for that node: if it is not there any more,
+// stream.MaxAboutBytes at most. It must not begin with 0. It does not wait for that node: if it is not there any more,
 // the stream fails. Errors wrap one of those above or one of package stream.
 func (n *Node) Dial(name string, about []byte) (net.Conn, error) {
 	epoch, err := n.liveNamed(name)
@@ -44,13 +45,17 @@ func (n *Node) Dial(name string, about []byte) (net.Conn, error) {
 	return conn, nil
 }
 
-// Accept returns the next stream that another node has opened, with the name of that node
-// and what was said. Its error is net.ErrClosed after Close and when ctx ends.
+// Accept returns the next stream that another node has opened with Dial, with the name of that
+// node and what was said. Its error is net.ErrClosed after Close and when ctx ends.
 func (n *Node) Accept(ctx context.Context) (conn net.Conn, node string, about []byte, err error) {
 	for {
 		accepted, err := n.streams.Accept(ctx)
 		if err != nil {
 			return nil, "", nil, err
+		}
+		if bytes.Equal(accepted.About(), aboutSession) {
+			n.answerByStream(accepted)
+			continue
 		}
 		if name, there := n.nameOf(accepted.Peer()); there {
 			return accepted, name, accepted.About(), nil
@@ -130,9 +135,14 @@ func parseFrame(body []byte) (h frameHead, frame []byte, err error) {
 // largestFrame is how many bytes of a frame NATS takes.
 func (n *Node) largestFrame() int { return int(n.part.Load()) - frameHeadBytes }
 
-// sendFrame sends a frame of a stream to a peer, and reports false if it will not arrive. If
-// nobody listens there, NATS says so.
+// sendFrame sends a frame of a stream to a peer, and reports false if it will not arrive.
 func (n *Node) sendFrame(to seal.Epoch, frame []byte) bool {
+	return n.sendApart(to, seal.KindFrame, frame)
+}
+
+// sendApart sends something to one peer, behind a frameHead, and reports false if it will not
+// arrive. If nobody listens there, NATS says so.
+func (n *Node) sendApart(to seal.Epoch, kind seal.Kind, frame []byte) bool {
 	n.framing.Lock() // frames leave in the order of their numbers
 	defer n.framing.Unlock()
 	n.mu.Lock()
@@ -143,28 +153,38 @@ func (n *Node) sendFrame(to seal.Epoch, frame []byte) bool {
 	}
 	h := frameHead{epoch: p.epoch, turn: p.turn, challenge: p.echo}
 	subject, reply := p.frames, p.answers
+	if kind == seal.KindSession {
+		subject = p.sessions
+	}
 	n.mu.Unlock()
 	h.sent = n.now() - n.life.Load().began
 	body := append(h.append(make([]byte, 0, frameHeadBytes+len(frame))), frame...)
-	return n.say(subject, reply, seal.KindFrame, body, n.soon())
+	return n.say(subject, reply, kind, body, n.soon())
 }
 
 // receiveFrame takes a frame of a stream.
 func (n *Node) receiveFrame(msg *nats.Msg) {
-	head, err := seal.ReadHead(msg.Data)
+	if p, frame := n.openFrame(msg.Data, seal.KindFrame); p != nil {
+		n.streams.Receive(p.epoch, frame)
+	}
+}
+
+// openFrame opens what a peer has sent with sendApart; nil: it is dropped.
+func (n *Node) openFrame(envelope []byte, kind seal.Kind) (from *peer, frame []byte) {
+	head, err := seal.ReadHead(envelope)
 	if err == nil && n.takenFrom(head.Epoch) == nil {
 		n.counts.dropped[droppedUnknown].Add(1) // without the effort of opening it
-		return
+		return nil, nil
 	}
-	head, body, ok := n.open(msg.Data)
-	if !ok || head.Kind != seal.KindFrame {
-		return
+	head, body, ok := n.open(envelope)
+	if !ok || head.Kind != kind {
+		return nil, nil
 	}
 	h, frame, err := parseFrame(body)
 	p := n.takenFrom(head.Epoch)
 	if err != nil || p == nil {
 		n.counts.dropped[droppedForged].Add(1)
-		return
+		return nil, nil
 	}
 	if reason, ok := n.admitFrame(p, head, &h); !ok {
 		n.counts.dropped[reason].Add(1)
@@ -172,9 +192,9 @@ func (n *Node) receiveFrame(msg *nats.Msg) {
 			n.log.Warn("a part of a control request of another node was refused",
 				slog.String("epoch", p.epoch.String()), slog.String("reason", dropWords[reason]))
 		})
-		return
+		return nil, nil
 	}
-	n.streams.Receive(p.epoch, frame)
+	return p, frame
 }
 
 // admitFrame notes that a frame came, unless it is not for this life of this node, or not
@@ -183,6 +203,10 @@ func (n *Node) receiveFrame(msg *nats.Msg) {
 func (n *Node) admitFrame(p *peer, head seal.Head, h *frameHead) (reason dropReason, ok bool) {
 	l := n.life.Load()
 	n.mu.Lock()
+	last := &p.lastFrame
+	if head.Kind == seal.KindSession {
+		last = &p.lastSession
+	}
 	switch {
 	case n.jumped(l):
 		n.mu.Unlock()
@@ -191,11 +215,11 @@ func (n *Node) admitFrame(p *peer, head seal.Head, h *frameHead) (reason dropRea
 	case h.epoch != l.epoch || h.turn != l.turn || h.challenge != p.challenge:
 		n.mu.Unlock()
 		return droppedForged, false
-	case !p.lastFrame.before(head):
+	case !last.before(head):
 		n.mu.Unlock()
 		return droppedSeen, false
 	}
-	p.lastFrame = place{head.Turn, head.Number}
+	*last = place{head.Turn, head.Number}
 	n.mu.Unlock()
 	p.receiving.Lock()
 	defer p.receiving.Unlock()

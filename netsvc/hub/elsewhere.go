@@ -17,7 +17,8 @@ import (
 
 // Elsewhere are the other nodes of a cluster.
 type Elsewhere interface {
-	// Ask returns what they remember of a session. It fails only if ctx ends.
+	// Ask returns what they remember of a session. It fails if ctx ends, or if this node cannot
+	// ask at present: then it is called again.
 	Ask(ctx context.Context, q moving.Question) (moving.Result, error)
 	// Confirm tells them that the session goes on here since that turn, or has ended. It does
 	// not wait.
@@ -66,7 +67,7 @@ func (h *Hub) wait(w *waiting) {
 	switch {
 	case own == nil || own.asks() != w.on: // it was forgotten meanwhile
 		w.on.end()
-	case err != nil: // the hub is frozen, or ends: whoever goes on reads the registration again
+	case err != nil: // the hub is frozen, or ends, or the node moves: whoever goes on reads the registration again
 		h.giveUp(own)
 	default:
 		w.on.result = &result

@@ -238,6 +238,7 @@ func startNodes(t *testing.T, count int) *nodes {
 			Freeze:   n.Freeze,
 			Drop:     n.Drop,
 			Patience: func() time.Duration { return time.Hour },
+			Name:     seal.Epoch.String,
 		})
 		n.AskElsewhere(n.mover)
 		all.all = append(all.all, n)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -192,6 +191,7 @@ func (w *movingWorld) start(n *movingNode) {
 		Freeze:   n.h.Freeze,
 		Drop:     n.h.Drop,
 		Patience: func() time.Duration { return time.Hour },
+		Name:     seal.Epoch.String,
 	})
 	n.h.AskElsewhere(decided{w, n})
 	n.ln, n.ended = newPipeListener(), make(chan error, 1)
@@ -249,7 +249,7 @@ func (w *movingWorld) peersOf(n *movingNode) (peers []seal.Epoch) {
 	return peers
 }
 
-var errLost = errors.New("the node is lost")
+var errLost = fmt.Errorf("asking: %w", moving.ErrLost)
 
 // ask asks another node, and returns its answer when the test lets it come.
 func (w *movingWorld) ask(ctx context.Context, n *movingNode, peer seal.Epoch, question []byte) ([]byte, error) {

@@ -22,6 +22,8 @@ type Question struct {
 	// Seen is what the asker has worked off before it entered the session, at least: a peer
 	// answers when it has, too. What one of the two has not, the other one has.
 	Seen Cover
+	// Asker is the name of the asking node, for people. It is not said: who is asked knows it.
+	Asker string
 }
 
 // Status is what a node knows of a session.
@@ -51,7 +53,8 @@ type Memory struct {
 	Sent            [][]byte // plaintexts of frames that were sent and not counted; the last has the number Written
 	Cut             bool     // the last of them has never been sent whole
 	Unsent          []Frame
-	Has             Cover // what it accounts for
+	Has             Cover  // what it accounts for
+	Node            string // whose it is, for people; it is not said: who is answered knows it
 }
 
 // Frame is one that was never sent.

@@ -16,8 +16,8 @@ import (
 type Options struct {
 	// Peers are the live ones.
 	Peers func() []seal.Epoch
-	// Ask puts a question to a peer, again and again until it is answered. It fails if the peer
-	// is lost, or ctx ends.
+	// Ask puts a question to a peer, again and again until it is answered. It fails with ErrLost
+	// if the peer is lost, and else if this node cannot ask at present, or ctx ends.
 	Ask func(ctx context.Context, peer seal.Epoch, question []byte) ([]byte, error)
 	// Tell says something to all peers. It may be lost.
 	Tell func(confirmation []byte)
@@ -39,7 +39,12 @@ type Options struct {
 	Drop func(s Session, turn uint64)
 	// Patience is how long a message may be under way.
 	Patience func() time.Duration
+	// Name is the name of a peer, for people.
+	Name func(peer seal.Epoch) string
 }
+
+// ErrLost is wrapped by what Options.Ask returns of a peer that is lost.
+var ErrLost = errors.New("the node is lost")
 
 // Mover asks the peers for sessions, and answers them.
 type Mover struct {
@@ -74,7 +79,7 @@ type Result struct {
 }
 
 // Ask asks all live peers for a session that was entered here, and returns when each has
-// answered or is lost. It fails if ctx ends.
+// answered or is lost. It fails if this node cannot ask any more, or ctx ends.
 func (m *Mover) Ask(ctx context.Context, q Question) (Result, error) {
 	q.Seen = m.options.Seen()
 	result := Result{Before: maps.Clone(q.Seen), Patience: m.options.Patience()}
@@ -86,14 +91,19 @@ func (m *Mover) Ask(ctx context.Context, q Question) (Result, error) {
 
 	question := q.Append(nil)
 	var mu sync.Mutex
+	var failed error
 	var asked sync.WaitGroup
 	for _, peer := range m.options.Peers() {
 		asked.Go(func() {
 			answer, err := m.askOne(ctx, peer, question)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrLost):
 				result.Before[peer] = Numbers{Top: math.MaxUint64}
+				return
+			case err != nil:
+				failed = err
 				return
 			}
 			result.Before[peer] = Numbers{Top: answer.Last}
@@ -101,20 +111,26 @@ func (m *Mover) Ask(ctx context.Context, q Question) (Result, error) {
 			case Stale:
 				result.Stale = true
 			case Found:
+				answer.Memory.Node = m.options.Name(peer)
 				result.Memories = append(result.Memories, answer.Memory)
 			}
 		})
 	}
 	asked.Wait()
-	return result, context.Cause(ctx)
+	return result, failed
 }
 
+// askOne asks one peer. One whose answer cannot be read has nothing that could be of use.
 func (m *Mover) askOne(ctx context.Context, peer seal.Epoch, question []byte) (Answer, error) {
 	body, err := m.options.Ask(ctx, peer, question)
 	if err != nil {
 		return Answer{}, err
 	}
-	return ParseAnswer(body)
+	answer, err := ParseAnswer(body)
+	if err != nil {
+		return Answer{}, errors.Join(ErrLost, err)
+	}
+	return answer, nil
 }
 
 // Confirm tells all peers that this node goes on with a session since that turn, or that the
@@ -148,6 +164,7 @@ func (m *Mover) Answer(ctx context.Context, asker seal.Epoch, body []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
+	q.Asker = m.options.Name(asker)
 	this := answering{asker, q.Session, q.Claim.Turn}
 	m.mu.Lock()
 	busy := m.answering[this] || len(m.answering) >= maxAnswering

@@ -3,6 +3,7 @@ package moving_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"sync"
@@ -18,6 +19,8 @@ var (
 	epochA, epochB, epochC = seal.Epoch{0xA}, seal.Epoch{0xB}, seal.Epoch{0xC}
 	aQuestion              = moving.Question{Session: someSession, Claim: moving.Claim{Turn: 2, Received: 1, From: 1}}
 )
+
+func nameOf(epoch seal.Epoch) string { return epoch.String() }
 
 // answerer is a node as a test has it answer.
 type answerer struct {
@@ -45,7 +48,7 @@ func (a *answerer) options() moving.Options {
 		Lacks:  func(moving.Cover) bool { _, lacks := a.look(); return lacks },
 		Still:  func(f func(moving.Cover)) { f(someCover) },
 		Look:   func(*moving.Question) moving.Status { status, _ := a.look(); return status },
-		Freeze: a.freeze, Patience: func() time.Duration { return time.Second },
+		Freeze: a.freeze, Patience: func() time.Duration { return time.Second }, Name: nameOf,
 	}
 }
 
@@ -169,7 +172,7 @@ func TestAsksAllPeers(t *testing.T) {
 			Peers:    func() []seal.Epoch { return []seal.Epoch{epochB, epochC, lost} },
 			Last:     func() (seal.Epoch, uint64) { return epochA, 9 },
 			Seen:     func() moving.Cover { return moving.Cover{epochA: {Top: 9}, epochB: {Top: 4}, {0xE}: {Top: 2}} },
-			Patience: func() time.Duration { return time.Second },
+			Patience: func() time.Duration { return time.Second }, Name: nameOf,
 			Ask: func(_ context.Context, peer seal.Epoch, question []byte) ([]byte, error) {
 				q, err := moving.ParseQuestion(question)
 				seen := q.Seen.Has(moving.Origin{Epoch: epochB, Number: 4})
@@ -178,7 +181,7 @@ func TestAsksAllPeers(t *testing.T) {
 				}
 				answer, there := answers[peer]
 				if !there {
-					return nil, errors.New("lost")
+					return nil, fmt.Errorf("asking: %w", moving.ErrLost)
 				}
 				return answer.Append(nil), nil
 			},
@@ -189,6 +192,38 @@ func TestAsksAllPeers(t *testing.T) {
 		asWanted := result.Stale == c.stale && len(result.Memories) == c.memories
 		if err != nil || !asWanted || !reflect.DeepEqual(result.Before, before) {
 			t.Errorf("%s: %+v %v", c.name, result, err)
+		}
+		for _, m := range result.Memories {
+			if m.Node != nameOf(epochB) {
+				t.Errorf("%s: the memory is of node %q", c.name, m.Node)
+			}
+		}
+	}
+}
+
+// TestWhoCannotAskFails: nothing can be concluded from that. What cannot be read is of no use.
+func TestWhoCannotAskFails(t *testing.T) {
+	t.Parallel()
+	moved := errors.New("the node moves")
+	for _, c := range []struct {
+		name   string
+		answer []byte
+		err    error
+		want   error
+	}{
+		{"this node moves", nil, moved, moved},
+		{"nonsense is answered", []byte("?"), nil, nil},
+	} {
+		m := moving.New(moving.Options{
+			Peers:    func() []seal.Epoch { return []seal.Epoch{epochB} },
+			Last:     func() (seal.Epoch, uint64) { return epochA, 9 },
+			Seen:     func() moving.Cover { return moving.Cover{} },
+			Patience: func() time.Duration { return time.Second }, Name: nameOf,
+			Ask: func(context.Context, seal.Epoch, []byte) ([]byte, error) { return c.answer, c.err },
+		})
+		result, err := m.Ask(t.Context(), aQuestion)
+		if !errors.Is(err, c.want) || err == nil && result.Before[epochB].Top != math.MaxUint64 {
+			t.Errorf("%s: %+v, %v", c.name, result, err)
 		}
 	}
 }

@@ -44,6 +44,7 @@ const (
 	KindChanged         Kind = 'c'
 	KindApplied         Kind = 'd'
 	KindFrame           Kind = 's' // of a stream
+	KindSession         Kind = 'o' // of a remembered session that goes on at another node
 	KindRecord          Kind = 'k' // of the bucket: Keys.SealRecord, never a Sealer's
 )
 
