@@ -35,8 +35,6 @@ const (
 	// maxAskPause bounds the time to the next try, which doubles: a peer that hangs is not flooded
 	// for all the sessions of a crowd.
 	maxAskPause = 240 * time.Millisecond
-	// unsettledPause is how often it is looked whether sessions can be taken over.
-	unsettledPause = 20 * time.Millisecond
 	// longAgo is before anything.
 	longAgo = -time.Hour
 )
@@ -166,30 +164,16 @@ func (n *Node) NameOf(epoch seal.Epoch) string {
 	return name
 }
 
-// Settle returns when this node can go on with sessions of others: whatever it does not get of
+// Settled reports whether this node can go on with sessions of others: whatever it does not get of
 // what was sent before is not under way any more. So it has to be live for as long as a message
 // may be, and all its peers likewise. Without a connection it can after that time, too: then it
-// serves its own sessions. It fails if ctx ends.
-func (n *Node) Settle(ctx context.Context) error {
-	for {
-		left := n.unsettled()
-		if left <= 0 {
-			return nil
-		}
-		select {
-		case <-time.After(min(left, unsettledPause)):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-n.ending:
-			return net.ErrClosed
-		}
-	}
-}
+// serves its own sessions.
+func (n *Node) Settled() bool { return n.unsettled() <= 0 }
 
 // unsettled is how long it takes at least until the node is settled; 0 or less: it is.
 func (n *Node) unsettled() time.Duration {
 	if n.away.Load() {
-		return unsettledPause
+		return n.timing.beat
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -359,7 +343,7 @@ func (n *Node) receiveSession(msg *nats.Msg) {
 	kind := r.byte()
 	if kind == sessionConfirms {
 		if n.options.Confirmed != nil {
-			n.tellOwner(func() { n.options.Confirmed(r.rest) })
+			n.tellOwner(func() { n.options.Confirmed(p.epoch, r.rest) })
 		}
 		return
 	}

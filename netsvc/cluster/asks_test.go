@@ -173,8 +173,8 @@ func TestAPeerThatMovesAnswersInItsNextProcess(t *testing.T) {
 	if got := <-answered; got != "question" {
 		t.Errorf("answered %q", got)
 	}
-	if err := next.Settle(t.Context()); err != nil {
-		t.Error(err)
+	if !next.Settled() {
+		t.Error("the next process does not take sessions at once")
 	}
 }
 
@@ -182,7 +182,7 @@ func TestAConfirmationReachesAllWhoCanBeAsked(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	confirmed := make(chan string, 2)
-	confirming := func(o *cluster.Options) { o.Confirmed = func(body []byte) { confirmed <- string(body) } }
+	confirming := func(o *cluster.Options) { o.Confirmed = func(_ seal.Epoch, body []byte) { confirmed <- string(body) } }
 	a, b := s.start("web1", 0, answering(echo)), s.start("web2", 0, answering(echo), confirming)
 	c := s.start("web3", 0, answering(echo), confirming)
 	meet(t, a, b, c)
@@ -200,20 +200,17 @@ func TestANodeTakesSessionsWhenNothingIsUnderWayThatItDoesNotGet(t *testing.T) {
 	s := newService(t)
 	s.wait = 100 * time.Millisecond
 	a := s.start("web1", 0, answering(echo))
-	soon, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := a.Settle(soon); !errors.Is(err, context.Canceled) {
-		t.Errorf("it has just been started, and takes sessions: %v", err)
+	if a.Settled() {
+		t.Error("it has just been started, and takes sessions")
 	}
-	if err := a.Settle(t.Context()); err != nil || a.Status().State != cluster.StateLive {
-		t.Errorf("%v, it is %s", err, a.Status().State)
+	eventually(t, "it to be settled", a.Settled)
+	if st := a.Status().State; st != cluster.StateLive {
+		t.Errorf("it is %s", st)
 	}
 	// One that is not live after a while is a reason no more, nor is NATS that is gone.
 	s.nats.Stop()
 	eventually(t, "it to be cut off", func() bool { return a.Status().State == cluster.StateCutOff })
-	if err := a.Settle(t.Context()); err != nil || a.Status().State != cluster.StateCutOff {
-		t.Errorf("%v, it is %s", err, a.Status().State)
-	}
+	eventually(t, "it to be settled", a.Settled)
 }
 
 // TestWhatIsSaidOfSessionsIsNotPlayedAgain: somebody who sees all that goes through NATS sends it once more, to the
@@ -227,7 +224,7 @@ func TestWhatIsSaidOfSessionsIsNotPlayedAgain(t *testing.T) {
 			asked.Add(1)
 			return question, nil
 		}
-		o.Confirmed = func([]byte) { confirmed.Add(1) }
+		o.Confirmed = func(seal.Epoch, []byte) { confirmed.Add(1) }
 	}
 	a, b, c := s.start("web1", 0, answering(echo)), s.start("web2", 0, counting), s.start("web3", 0, counting)
 	meet(t, a, b, c)

@@ -50,7 +50,7 @@ type Options struct {
 	// takes what a peer confirms of one, and must return soon (moving.Mover). nil: nobody asks.
 	// They may be called before Start returns.
 	Answer    func(ctx context.Context, asker seal.Epoch, question []byte) ([]byte, error)
-	Confirmed func(confirmation []byte)
+	Confirmed func(from seal.Epoch, confirmation []byte)
 	// Sessions and Revision are what peers are told; nil: 0.
 	Sessions func() int
 	Revision func() uint64

@@ -122,7 +122,8 @@ type Event struct {
 	// created, removed, renamed, names, server_key, client_key, old_keys_gone, tokens_reset;
 	// of a node joined, live, silent, lost, left
 	Change string `json:"change,omitempty"`
-	// PeerNode is the other node that a node event tells of.
+	// PeerNode is the other node that a node event tells of, that a session came from
+	// (session_resumed) or that it goes on at (session_detached, session_closed).
 	PeerNode string `json:"peer_node,omitempty"`
 
 	// Of message_without_recipient, which has AppID too: whom it was for, and how many

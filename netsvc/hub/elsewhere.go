@@ -17,6 +17,9 @@ import (
 
 // Elsewhere are the other nodes of a cluster.
 type Elsewhere interface {
+	// Settled reports whether this node can go on with sessions of others now. Else it soon can: a
+	// registration waits until then, and the session misses nothing where it is.
+	Settled() bool
 	// Ask returns what they remember of a session. It fails if ctx ends, or if this node cannot
 	// ask at present: then it is called again.
 	Ask(ctx context.Context, q moving.Question) (moving.Result, error)
@@ -30,8 +33,8 @@ func (h *Hub) AskElsewhere(e Elsewhere) { h.elsewhere.Store(&e) }
 
 // waiting is a registration that cannot be put into force yet.
 type waiting struct {
-	on   *asking
-	mine bool // it is the one for which others are asked
+	on   *asking // nil: this node is not settled
+	mine bool    // it is the one for which others are asked
 	key  memoryKey
 	said moving.Claim
 }
@@ -52,7 +55,13 @@ func keyOf(s moving.Session) memoryKey {
 }
 
 // wait returns when a registration may be tried again.
-func (h *Hub) wait(w *waiting) {
+func (h *Hub) wait(s *session, w *waiting) {
+	if w.on == nil {
+		for !(*h.elsewhere.Load()).Settled() && !h.frozen.Load() && s.closeReason() == "" {
+			time.Sleep(settledEvery)
+		}
+		return
+	}
 	if !w.mine {
 		select {
 		case <-w.on.over:
@@ -73,6 +82,9 @@ func (h *Hub) wait(w *waiting) {
 		w.on.result = &result
 	}
 }
+
+// settledEvery is how often it is looked whether this node is settled.
+const settledEvery = 20 * time.Millisecond
 
 // end has those who wait for the registration go on.
 func (a *asking) end() {
@@ -124,25 +136,28 @@ func (h *Hub) enterHere(s *session, r *registration, k infobaseKey, own *holder,
 	if own != nil && own.asks() != nil { // and it has been answered
 		return h.settle(s, r, k, own, said)
 	}
-	if s.closeReason() != "" {
+	switch {
+	case s.closeReason() != "":
 		return "", net.ErrClosed
+	case !(*h.elsewhere.Load()).Settled():
+		return "", &waiting{}
 	}
 	a := &asking{session: s, turn: said.Turn, fresh: own == nil, over: make(chan struct{})}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
 	if own == nil {
-		var err error
-		if own, err = h.expect(s, r, k, key, said); err != nil {
+		if err := h.expect(s, r, k, key, said, a); err != nil {
+			a.cancel()
 			return "", err
 		}
 	} else {
 		h.suspend(own, closedReplaced)
+		has := own.session.Load()
+		has.mu.Lock()
+		l := has.out.line()
+		a.wasFrozen, a.before = l.frozen, len(l.unsent)
+		l.frozen, l.asking = false, a
+		has.mu.Unlock()
 	}
-	has := own.session.Load()
-	has.mu.Lock()
-	l := has.out.line()
-	a.wasFrozen, a.before = l.frozen, len(l.unsent)
-	l.frozen, l.asking = false, a
-	has.mu.Unlock()
-	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return "", &waiting{on: a, mine: true, key: key, said: claimOf(said)}
 }
 
@@ -160,14 +175,14 @@ func (h *Hub) suspend(own *holder, why closeReason) {
 	s.until((*outbox).isStill)
 }
 
-// expect enters a session of which nothing is remembered here, without a connection.
-func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey,
-	said *wire.Attributes) (*holder, error) {
+// expect enters a session of which nothing is remembered here, without a connection. From then
+// on a message may come for it, and it has to be known where that is from.
+func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey, said *wire.Attributes, a *asking) error {
 	away := &session{id: h.lastID.Add(1), conn: goneConn{remote: s.conn.RemoteAddr()}, since: s.since}
 	now := time.Now()
 	away.out.remember(&memory{
 		id: away.id, since: s.since, turn: said.Turn - 1, begun: said.Turn, base: said.Received,
-		written: said.Received, limits: &h.limits, away: &now,
+		written: said.Received, limits: &h.limits, away: &now, line: &line{asking: a},
 	})
 	away.out.state = outDetached
 	own := hold(away, key)
@@ -175,9 +190,9 @@ func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey,
 	entered.more.holder = own
 	switch h.registerWithin(entered, k, h.limits.Load().MaxSessionsPerUser) {
 	case sessionClosed:
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	case tooMany:
-		return nil, &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
+		return &refusal{reason: ReasonTooManySessions, app: r.key.tenant}
 	}
 	entered.key.sessions.Add(-1) // as it is away
 	h.counters.sessions.Add(-1)
@@ -187,7 +202,7 @@ func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey,
 	h.mu.Lock()
 	h.sessions[away.id] = away
 	h.mu.Unlock()
-	return own, nil
+	return nil
 }
 
 // settle puts a registration into force for which other nodes were asked. The caller holds
@@ -219,6 +234,7 @@ func (h *Hub) settle(s *session, r *registration, k infobaseKey, own *holder,
 	case moving.None:
 		lost = h.beginAnew(&has.out, a, said)
 	default:
+		a.from = a.result.Memories[use].Node
 		h.adopt(&has.out, a, &a.result.Memories[use], r.key)
 	}
 	h.budget.recount(has)

@@ -31,6 +31,8 @@ type Event struct {
 	Session Session
 	// Reason is one of CloseReasons or RefusalReasons; empty with the other kinds.
 	Reason string
+	// Node is the node of the cluster that a session came from, or goes on at; empty: it is here.
+	Node string
 }
 
 // RefusalReasons returns all reasons for which registrations are refused.
@@ -50,9 +52,22 @@ func CloseReasons() []string {
 
 // observe has the observer know of an event, if there is one.
 func (h *Hub) observe(kind EventKind, session Session, reason string) {
+	h.observeMove(kind, session, reason, "")
+}
+
+// observeMove is observe for a session that came from another node, or goes on there.
+func (h *Hub) observeMove(kind EventKind, session Session, reason, node string) {
 	if h.options.Observe != nil {
-		h.options.Observe(Event{Time: time.Now(), Kind: kind, Session: session, Reason: reason})
+		h.options.Observe(Event{Time: time.Now(), Kind: kind, Session: session, Reason: reason, Node: node})
 	}
+}
+
+// nodeAttr is what the log says of the other node; nothing if there is none.
+func nodeAttr(node string) []slog.Attr {
+	if node == "" {
+		return nil
+	}
+	return []slog.Attr{slog.String("node", node)}
 }
 
 // logSession writes what happened to a session to the log.

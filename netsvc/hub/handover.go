@@ -277,7 +277,7 @@ func (h *Hub) TakeOver(state *State) (became TakenOver) {
 		h.resumeAll(resumed)
 		h.relieve() // this process may have less memory; not before what waits is being written
 		for i := range revoked {
-			h.tellClosed(&revoked[i], closedKeyRevoked)
+			h.tellClosed(&revoked[i], closedKeyRevoked, "")
 		}
 	})
 	return became

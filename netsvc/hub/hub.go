@@ -89,6 +89,7 @@ type Hub struct {
 	lastID   atomic.Uint64
 	// elsewhere are the other nodes; nil: there are none.
 	elsewhere atomic.Pointer[Elsewhere]
+	movedTo   sync.Map // of *session to the name of the node where it goes on, until that is told
 	// mostKeys is the greatest number of keys an app has had. A refused
 	// registration costs that many HMACs, whether its app exists or not.
 	mostKeys atomic.Int64

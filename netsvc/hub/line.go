@@ -39,7 +39,8 @@ type asking struct {
 	cancel    context.CancelFunc
 	over      chan struct{} // is closed when the registration is in force, or of no effect
 	result    *moving.Result
-	taken     bool // the session goes on here; read by the registration's goroutine, which set it
+	from      string // the node whose memory is used; empty: this one's, or none
+	taken     bool   // the session goes on here; as from, read by the registration's goroutine, which set it
 }
 
 // line returns that of a memory, which is made now if it has none. o is the outbox that has

@@ -308,7 +308,7 @@ func (w *movingWorld) hears(from, to *movingNode) {
 	case s.kind == 'a' && open:
 		s.call.answer <- s.body
 	case s.kind == 'c':
-		if err := to.mover.Confirmed(s.body); err != nil {
+		if err := to.mover.Confirmed(from.epoch, s.body); err != nil {
 			w.fail("RULE", "%v", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type others struct {
 	asked     chan moving.Question
 	answer    chan moving.Result
 	confirmed chan uint64
+	unsettled atomic.Bool
 }
 
 func newOthers() *others {
@@ -37,6 +39,8 @@ func (o *others) Ask(ctx context.Context, q moving.Question) (moving.Result, err
 		return moving.Result{}, ctx.Err()
 	}
 }
+
+func (o *others) Settled() bool { return !o.unsettled.Load() }
 
 func (o *others) Confirm(_ moving.Session, turn uint64) { o.confirmed <- turn }
 
@@ -108,6 +112,30 @@ func TestWhatComesIsHeldWhileOtherNodesAreAsked(t *testing.T) {
 	if st := s.Stats(); st.Sessions != 1 || st.Detached != 0 || st.Opened != 1 || st.Resumed != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// TestASessionIsTakenOverWhenTheNodeIsSettled: until then nothing is held for it, for it misses nothing elsewhere.
+func TestASessionIsTakenOverWhenTheNodeIsSettled(t *testing.T) {
+	s, o, ann := startAmong(t)
+	o.unsettled.Store(true)
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann.conn = conn
+	eventually(t, "it is there", func() bool { return s.Stats().Unregistered == 1 })
+	conn.Write(ann.packet(wire.ModeOpen))
+	ann.opened = ann.turn
+	eventually(t, "its registration is read", func() bool { return s.Stats().Unregistered == 0 })
+	if reach, _ := s.posts(someone, "1"); reach == nil || reach.Sessions != 0 {
+		t.Errorf("a message is held, or reached %+v", reach)
+	}
+	o.unsettled.Store(false)
+	<-o.asked
+	s.posts(moving.Origin{Epoch: epochB, Number: 8}, "2")
+	o.answer <- moving.Result{}
+	<-o.confirmed
+	ann.gets("2")
 }
 
 func TestARegistrationThatAnotherNodeKnowsNewerIsOfNoEffect(t *testing.T) {
@@ -220,6 +248,11 @@ type node struct {
 	of     *nodes
 }
 
+// settled is a Mover of a node that is.
+type settled struct{ *moving.Mover }
+
+func (settled) Settled() bool { return true }
+
 // nodes know each other. What one posts all get at once.
 type nodes struct{ all []*node }
 
@@ -240,7 +273,7 @@ func startNodes(t *testing.T, count int) *nodes {
 			Patience: func() time.Duration { return time.Hour },
 			Name:     seal.Epoch.String,
 		})
-		n.AskElsewhere(n.mover)
+		n.AskElsewhere(settled{n.mover})
 		all.all = append(all.all, n)
 	}
 	return all
@@ -267,7 +300,7 @@ func (n *node) ask(ctx context.Context, peer seal.Epoch, question []byte) ([]byt
 func (n *node) tell(confirmation []byte) {
 	for _, o := range n.of.all {
 		if o != n {
-			o.mover.Confirmed(confirmation)
+			o.mover.Confirmed(n.epoch, confirmation)
 		}
 	}
 }
@@ -356,4 +389,34 @@ func TestASessionGoesOnAtAnotherNode(t *testing.T) {
 		}
 		return sum == 0
 	})
+}
+
+// TestWhereASessionComesFromAndGoesOnIsTold by the name of the node.
+func TestWhereASessionComesFromAndGoesOnIsTold(t *testing.T) {
+	t.Parallel()
+	told := make(chan hub.Event, 8)
+	s, o := start(t, hub.Options{Limits: lasting, Observe: func(e hub.Event) { told <- e }}), newOthers()
+	s.AskElsewhere(o)
+	ann := s.addin("ann")
+	ann.enters(o)
+	o.answer <- moving.Result{Memories: []moving.Memory{{Node: "web1"}}}
+	<-o.confirmed
+	session := moving.Session{AppID: appID, IbID: "ib", UserID: "ann", Secret: ann.session}
+	q := moving.Question{Session: session, Claim: moving.Claim{Turn: 2}, Asker: "web3"}
+	resumed := <-told
+	if status, _ := s.Freeze(&q, nil); status != moving.Found {
+		t.Fatalf("status %v", status)
+	}
+	detached := <-told
+	s.Drop(session, 2, "web3")
+	got := []hub.Event{resumed, detached, <-told}
+	want := []hub.Event{
+		{Kind: hub.SessionResumed, Node: "web1"}, {Kind: hub.SessionDetached, Reason: "moved"},
+		{Kind: hub.SessionClosed, Reason: "moved", Node: "web3"},
+	}
+	for i, e := range got {
+		if e.Kind != want[i].Kind || e.Reason != want[i].Reason || e.Node != want[i].Node {
+			t.Errorf("%s %s %s, want %+v", e.Kind, e.Reason, e.Node, want[i])
+		}
+	}
 }

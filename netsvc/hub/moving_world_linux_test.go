@@ -216,6 +216,8 @@ func (d decided) Ask(ctx context.Context, q moving.Question) (moving.Result, err
 	return result, err
 }
 
+func (d decided) Settled() bool { return true }
+
 func (d decided) Confirm(s moving.Session, turn uint64) { d.n.mover.Confirm(s, turn) }
 
 // ids are the messages in frames.

@@ -51,22 +51,24 @@ func (h *Hub) readRegistration(s *session, in *input, got int) error {
 		return err
 	}
 	what, err := h.judge(s, buf[:n], in.early)
+	from := ""
 	for {
 		w, waits := errors.AsType[*waiting](err)
 		if !waits {
 			break
 		}
 		s.waited = true
-		h.wait(w)
+		h.wait(s, w)
 		what, err = h.judge(s, buf[:n], in.early)
 		if w.mine && w.on.taken {
+			from = w.on.from
 			(*h.elsewhere.Load()).Confirm(w.key.named(), w.said.Turn)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return h.announce(s, what)
+	return h.announce(s, what, from)
 }
 
 // errFrozen: the hub froze before the packet was judged. The packet is kept.
@@ -179,15 +181,16 @@ var registrationRecords = map[EventKind]string{
 }
 
 // announce has the log and the observer know of a registration that was put into force. The
-// session ends here if its key went out of force meanwhile.
-func (h *Hub) announce(s *session, what EventKind) error {
+// session ends here if its key went out of force meanwhile. from is the node that it came from, if
+// that was another one.
+func (h *Hub) announce(s *session, what EventKind, from string) error {
 	// Closed already, perhaps: then this is what it was before that.
 	now, _, _ := s.describe()
 	if what == SessionResumed {
 		h.tellLossBefore(s)
 	}
-	h.logSession(registrationRecords[what], &now)
-	h.observe(what, now, "")
+	h.logSession(registrationRecords[what], &now, nodeAttr(from)...)
+	h.observeMove(what, now, "", from)
 	if r := s.registered(); r.key.revoked.Load() { // while we were at it; see revoke
 		h.closeSession(s, closedKeyRevoked)
 		return net.ErrClosed

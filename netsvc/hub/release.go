@@ -122,9 +122,9 @@ func (h *Hub) opened(f *frame) []byte {
 	return plaintext
 }
 
-// Drop forgets a session that goes on at another node since that turn, or has ended there. A
+// Drop forgets a session that goes on at the node of that name since that turn, or has ended there. A
 // larger turn, or one that is being asked for, shows that this node has it again.
-func (h *Hub) Drop(s moving.Session, turn uint64) {
+func (h *Hub) Drop(s moving.Session, turn uint64, node string) {
 	h.changing.RLock()
 	defer h.changing.RUnlock()
 	all := h.memories
@@ -143,6 +143,7 @@ func (h *Hub) Drop(s moving.Session, turn uint64) {
 	}
 	has.mu.Unlock()
 	if older {
+		h.movedTo.Store(has, node)
 		h.end(own, closedMoved)
 	}
 }

@@ -232,16 +232,18 @@ func (h *Hub) takeOff(s *session) {
 // announceEnd announces the end of a session of which nobody writes anything any more: what is
 // said of it then is what has been counted.
 func (h *Hub) announceEnd(s *session) {
+	node, _ := h.movedTo.LoadAndDelete(s)
 	if last, why, registered := s.describe(); registered && why != closedReplaced {
-		h.tellClosed(&last, why)
+		name, _ := node.(string)
+		h.tellClosed(&last, why, name)
 	}
 }
 
-// tellClosed tells of the end of a session.
-func (h *Hub) tellClosed(last *Session, why closeReason) {
-	h.logSession("session closed", last, slog.String("reason", string(why)), slog.Uint64("delivered", last.Delivered),
-		slog.Duration("age", max(time.Since(last.Since).Round(time.Second), 0)))
-	h.observe(SessionClosed, *last, string(why))
+// tellClosed tells of the end of a session, which goes on at a node if that is not empty.
+func (h *Hub) tellClosed(last *Session, why closeReason, node string) {
+	h.logSession("session closed", last, append(nodeAttr(node), slog.String("reason", string(why)),
+		slog.Uint64("delivered", last.Delivered), slog.Duration("age", max(time.Since(last.Since).Round(time.Second), 0)))...)
+	h.observeMove(SessionClosed, *last, string(why), node)
 }
 
 // forgetResting takes a closed session that has no goroutine off the books,

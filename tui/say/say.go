@@ -171,6 +171,7 @@ func (w Words) sessionEvent(e control.Event) string {
 		"addr", s.Addr,
 		"reason", w.Reason(e.Reason),
 		"delivered", count(w, s.Delivered),
+		"node", locale.Clean(e.PeerNode),
 	}
 	if e.AgeSeconds != nil {
 		args = append(args, "age", w.Age(time.Duration(*e.AgeSeconds)*time.Second))

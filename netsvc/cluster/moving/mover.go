@@ -35,8 +35,8 @@ type Options struct {
 	Look   func(q *Question) Status
 	Freeze func(q *Question, worked Cover) (status Status, open func() Memory)
 	// Drop deletes what is remembered of a session that goes on elsewhere, unless it has taken
-	// the same turn or a larger one.
-	Drop func(s Session, turn uint64)
+	// the same turn or a larger one; node is its name, for people.
+	Drop func(s Session, turn uint64, node string)
 	// Patience is how long a message may be under way.
 	Patience func() time.Duration
 	// Name is the name of a peer, for people.
@@ -141,12 +141,12 @@ func (m *Mover) Confirm(s Session, turn uint64) {
 }
 
 // Confirmed takes the confirmation of a peer.
-func (m *Mover) Confirmed(body []byte) error {
+func (m *Mover) Confirmed(from seal.Epoch, body []byte) error {
 	c, err := ParseConfirmation(body)
 	if err != nil {
 		return err
 	}
-	m.options.Drop(c.Session, c.Turn)
+	m.options.Drop(c.Session, c.Turn, m.options.Name(from))
 	return nil
 }
 

@@ -231,11 +231,14 @@ func TestWhoCannotAskFails(t *testing.T) {
 func TestAConfirmationDrops(t *testing.T) {
 	t.Parallel()
 	var dropped moving.Confirmation
-	other := moving.New(moving.Options{Drop: func(s moving.Session, turn uint64) {
+	other := moving.New(moving.Options{Name: nameOf, Drop: func(s moving.Session, turn uint64, node string) {
+		if node != nameOf(epochA) {
+			t.Errorf("it goes on at %q", node)
+		}
 		dropped = moving.Confirmation{Session: s, Turn: turn}
 	}})
 	m := moving.New(moving.Options{Tell: func(confirmation []byte) {
-		if err := other.Confirmed(confirmation); err != nil {
+		if err := other.Confirmed(epochA, confirmation); err != nil {
 			t.Error(err)
 		}
 	}})
@@ -243,7 +246,7 @@ func TestAConfirmationDrops(t *testing.T) {
 	if dropped != (moving.Confirmation{Session: someSession, Turn: 4}) {
 		t.Errorf("dropped %+v", dropped)
 	}
-	if err := other.Confirmed([]byte("?")); err == nil {
+	if err := other.Confirmed(epochA, []byte("?")); err == nil {
 		t.Error("what is no confirmation is taken")
 	}
 }

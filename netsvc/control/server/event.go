@@ -116,7 +116,7 @@ func (s *Server) eventOf(e *history.Event) control.Event {
 		object.AppID, object.Recipient, object.Count = e.Session.AppID, &to, e.Count
 	default:
 		session := s.sessionOf(e.Session)
-		object.Session = &session
+		object.Session, object.PeerNode = &session, e.Node
 		if e.Kind == hub.SessionClosed {
 			// The clock may have been set back.
 			age := max(int64(e.Time.Sub(e.Session.Since).Round(time.Second).Seconds()), 0)
