@@ -312,6 +312,9 @@ func twoServersAreDown(r *trial) {
 	r.awaitSure()
 	r.reports(0, "two NATS servers are down")
 	r.refusesChanges(here)
+	if here.status().Cluster.NATS.JetStream {
+		r.t.Errorf("%s took no change, and says that JetStream answers", here.name)
+	}
 	here.sees("web1=live web2=live web3=live")
 	r.awaitSure()
 	for _, server := range down {
@@ -319,6 +322,7 @@ func twoServersAreDown(r *trial) {
 	}
 	r.site.awaitJetStream()
 	r.changes(here, "after two NATS servers were down")
+	await(r.t, "JetStream answers", func() bool { return here.status().Cluster.NATS.JetStream })
 }
 
 func rightsAreWrong(r *trial) {

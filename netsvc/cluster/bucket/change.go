@@ -240,7 +240,7 @@ func (b *Bucket) put(ctx context.Context, until <-chan time.Time, a *attempt, af
 				return 0, errOverwritten // as the watch will tell
 			}
 		case <-until:
-			return 0, b.why(errors.Join(err, fetchErr))
+			return 0, b.unanswered(errors.Join(err, fetchErr))
 		case <-b.ended:
 			return 0, &ProblemError{Code: Ended}
 		case <-ctx.Done():
@@ -270,6 +270,23 @@ func (b *Bucket) doubt() {
 	defer b.mu.Unlock()
 	b.doubted = true
 	b.announce()
+}
+
+// unanswered is why a change could not be made. If JetStream did not answer, that stands until a
+// new watch of the bucket has begun: the one there is goes on in silence, whatever JetStream does.
+func (b *Bucket) unanswered(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	why := b.explain(err)
+	if why.Code != NoAnswer {
+		return why
+	}
+	b.doubted = true
+	if b.problem == nil {
+		b.setState(b.state, why)
+	}
+	b.announce()
+	return why
 }
 
 // isRefused reports whether a message was surely not stored.

@@ -203,7 +203,7 @@ func TestAChangeThatNobodyAnswersIsInDoubt(t *testing.T) {
 	}
 	letGo()
 	s.store("app."+a.ID, put)
-	one.untilTitled(a.ID, "b")
+	one.untilLater(c, "it is there", func() bool { return one.apps.Version(a.ID) == 2 })
 }
 
 // What was refused was not stored, whatever happened.
@@ -274,4 +274,29 @@ func TestTheConnectionIsClosedUnderAChange(t *testing.T) {
 	if err := advancing(c, 10*time.Second, done); !errors.Is(err, app.ErrOutcomeUnknown) {
 		t.Errorf("the change: %v", err)
 	}
+}
+
+// The watch hears nothing of servers that cannot store any more: a change that nobody answered
+// does, and what it met stands until they answer again.
+func TestAChangeThatNobodyAnsweredShowsThatJetStreamIsMute(t *testing.T) {
+	s := startNATS(t, nil)
+	c := newClock()
+	one := newMesh(t, s).start("web1", options{clock: c, requestTime: 200 * time.Millisecond})
+	agrees := func() bool {
+		st := one.bucket.Status()
+		return st.State == bucket.Live && st.Problem == nil
+	}
+	one.untilLater(c, "it agrees with the bucket", agrees)
+	_, store := s.hold()
+	_, find := s.holdSubject("$JS.API.STREAM.INFO."+stream, "held.info") // as a new watch does
+	done := underWay(func() (*app.App, error) { return one.apps.Create("a") })
+	if err := advancing(c, 10*time.Second, done); !errors.Is(err, bucket.ErrUnavailable) {
+		t.Fatalf("a change that nobody answers: %v", err)
+	}
+	if st := one.bucket.Status(); st.Problem == nil || st.Problem.Code != bucket.NoAnswer || st.State != bucket.Live {
+		t.Errorf("afterwards it is %s, and the matter is: %v", st.State, st.Problem)
+	}
+	store()
+	find()
+	one.untilLater(c, "it agrees with the bucket", agrees)
 }

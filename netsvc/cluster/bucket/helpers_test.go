@@ -461,6 +461,21 @@ func advancing[T any](c *clock, d time.Duration, answers <-chan T) T {
 	}
 }
 
+// untilLater is until while the clock goes on, not so fast that NATS cannot answer in time.
+func (n *node) untilLater(c *clock, what string, is func() bool) {
+	n.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for over := time.After(patience); !is(); {
+		select {
+		case <-tick.C:
+			c.advance(50 * time.Millisecond)
+		case <-over:
+			n.t.Fatalf("%s: in vain waited until %s; it is %+v", n.name, what, n.bucket.Status())
+		}
+	}
+}
+
 // nothingLeft is to be called first: at the end of the test it looks for goroutines that were
 // not there before.
 func nothingLeft(t *testing.T) {
