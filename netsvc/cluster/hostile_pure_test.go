@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"log/slog"
 	"testing"
 	"time"
@@ -241,6 +242,50 @@ func TestOnlyWhatWasSentWhileANodeMovedMayBeOlder(t *testing.T) {
 			}
 			if got := n.allowed(test.wait, test.age); got != test.want {
 				t.Errorf("a message of %v may be %v old, want %v", test.age, got, test.want)
+			}
+		})
+	}
+}
+
+// What a node has no room for it refuses, which is counted each time and logged once.
+func TestANodeWithoutRoomRefuses(t *testing.T) {
+	tests := []struct {
+		name       string
+		room, size int // messages that a lane has room for, and the bytes of one
+		taken      uint64
+	}{
+		{"by number", 100, 1, 100},
+		{"by size", 100, 1 << 20, maxHeld >> 20},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			n := &Node{started: time.Now(), seed: maphash.MakeSeed(), notes: make(chan note, 10)}
+			n.lanes = []chan job{make(chan job, test.room)}
+			n.life.Store(new(life))
+			n.away.Store(true) // nothing is said
+			p := new(peer)
+			arrive := func(number uint64) outcome {
+				p.window.take(0, number)
+				n.queue(job{peer: p, number: number, first: number, size: test.size}, false)
+				return p.window.verdict(number).outcome
+			}
+			for number := range test.taken {
+				if got := arrive(number + 1); got != underWay {
+					t.Fatalf("number %d: %d", number+1, got)
+				}
+			}
+			for number := test.taken + 1; number <= test.taken+2; number++ {
+				if got := arrive(number); got != overloaded || !p.window.isSettled(number) {
+					t.Errorf("one above the bound: %d, settled: %t", got, p.window.isSettled(number))
+				}
+			}
+			if got := n.counts.dropped[droppedOverloaded].Load(); got != 2 || len(n.notes) != 1 {
+				t.Errorf("of two that were refused %d are counted, %d logged", got, len(n.notes))
+			}
+			first := <-n.lanes[0]
+			n.release(&first)
+			if got := arrive(test.taken + 3); got != underWay || n.hold.Load() != int64(test.taken)*int64(test.size) {
+				t.Errorf("with room again: %d, %d bytes wait", got, n.hold.Load())
 			}
 		})
 	}

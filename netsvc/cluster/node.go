@@ -324,9 +324,9 @@ func (n *Node) SetWait(wait time.Duration) {
 // close.
 func (n *Node) Conn() *nats.Conn { return n.conn }
 
-// Close says goodbye and ends the node, in a second at most. Nothing may be published any
-// more; what peers have sent is worked off and confirmed first. Nothing is called back
-// afterwards.
+// Close says goodbye and ends the node, in a second at most once Deliver has taken what peers
+// have sent: that is worked off and confirmed first. Nothing may be published any more. Nothing
+// is called back afterwards.
 func (n *Node) Close() {
 	n.close.Do(func() {
 		if !n.isConnected() {

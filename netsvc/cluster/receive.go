@@ -180,6 +180,10 @@ func (n *Node) judge(p *peer, number uint64, v verdict) {
 	switch v.outcome {
 	case overloaded:
 		n.counts.dropped[droppedOverloaded].Add(1)
+		n.paces.report(n.now(), "too slow", func() {
+			n.note(slog.LevelWarn, "this node is too slow for the messages of other nodes: some are refused",
+				slog.String("epoch", p.epoch.String()))
+		})
 	case tooLate:
 		n.counts.dropped[droppedLate].Add(1)
 	}

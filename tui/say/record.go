@@ -107,6 +107,7 @@ var recordTexts = map[string]string{
 	"the clock jumped: this node begins anew in the cluster":                                             "node_anew",
 	"something in the cluster's subjects was not sealed with its key: it is dropped":                     "node_forged",
 	"messages of another node did not come in their order: some may be lost":                             "node_missed",
+	"this node is too slow for the messages of other nodes: some are refused":                            "node_too_slow",
 	"a node is refused by this one":                                                                      "node_refused",
 	"this node begins anew in the cluster":                                                               "node_other_life",
 	"node moving":                                                                                        "node_moving",
