@@ -4,9 +4,12 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 var (
@@ -18,7 +21,7 @@ var (
 type chaos struct {
 	t    *testing.T
 	site *site
-	calm sync.RWMutex // held for reading while something happens
+	anew sync.Mutex // held while a node begins with an empty memory, for somebody has to tell it of the others
 
 	mu    sync.Mutex
 	count map[string]int
@@ -26,9 +29,8 @@ type chaos struct {
 
 // mishap is something that happens to a node or to a server, and is over when it returns.
 type mishap struct {
-	name  string
-	alone bool // nothing else happens meanwhile
-	do    func(r *rand.Rand)
+	name string
+	do   func(r *rand.Rand)
 }
 
 // TestChaos kills, stops, cuts off, upgrades and restarts nodes and NATS servers at random, and checks that no message
@@ -80,13 +82,6 @@ func (c *chaos) plague(ctx context.Context, r *rand.Rand, pauses time.Duration, 
 }
 
 func (c *chaos) suffer(one mishap, r *rand.Rand) {
-	if one.alone {
-		c.calm.Lock()
-		defer c.calm.Unlock()
-	} else {
-		c.calm.RLock()
-		defer c.calm.RUnlock()
-	}
 	one.do(r)
 	c.counts(one.name)
 }
@@ -107,50 +102,62 @@ func moment(r *rand.Rand) time.Duration {
 
 func (c *chaos) ofNode(n *node) []mishap {
 	return []mishap{
-		// The next process knows only of nodes that it hears.
-		{"node killed", true, func(r *rand.Rand) {
-			c.site.awaitLive()
+		{"node killed", func(r *rand.Rand) {
+			c.anew.Lock()
+			defer c.anew.Unlock()
 			n.kill()
 			time.Sleep(moment(r))
 			n.run()
-			c.site.awaitLive()
+			c.awaitMet(n)
 		}},
-		{"node stopped", false, func(r *rand.Rand) {
+		{"node stopped", func(r *rand.Rand) {
 			n.halt()
 			time.Sleep(moment(r))
 			n.goOn()
 		}},
-		{"node cut off", false, func(r *rand.Rand) {
+		{"node cut off", func(r *rand.Rand) {
 			n.machine.cut()
 			time.Sleep(moment(r))
 			n.machine.mend()
 		}},
-		{"node upgraded", false, func(*rand.Rand) {
+		{"node upgraded", func(*rand.Rand) {
 			if out, err := n.tryAdmin("upgrade"); err != nil {
 				c.t.Logf("%s was not upgraded: %v: %s", n.name, err, out)
 				c.counts("of these not upgraded")
 			}
 		}},
-		{"node restarted", false, func(*rand.Rand) {
+		{"node restarted", func(*rand.Rand) {
+			c.anew.Lock()
+			defer c.anew.Unlock()
 			n.end()
 			n.run()
+			c.awaitMet(n)
 		}},
 	}
 }
 
+// awaitMet waits until a node has met another one.
+func (c *chaos) awaitMet(n *node) {
+	await(c.t, n.name+" meets another node", func() bool {
+		return slices.ContainsFunc(n.status().Cluster.Nodes, func(other control.Node) bool {
+			return other.Name != n.name && other.State == control.NodeLive
+		})
+	})
+}
+
 func ofServer(s *natsServer) []mishap {
 	return []mishap{
-		{"NATS server killed", false, func(r *rand.Rand) {
+		{"NATS server killed", func(r *rand.Rand) {
 			s.kill()
 			time.Sleep(moment(r))
 			s.run()
 		}},
-		{"NATS server stopped", false, func(r *rand.Rand) {
+		{"NATS server stopped", func(r *rand.Rand) {
 			s.halt()
 			time.Sleep(moment(r))
 			s.goOn()
 		}},
-		{"NATS server cut off", false, func(r *rand.Rand) {
+		{"NATS server cut off", func(r *rand.Rand) {
 			s.cut()
 			time.Sleep(moment(r))
 			s.mend()

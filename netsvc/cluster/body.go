@@ -236,6 +236,7 @@ const (
 	maxNameChars    = 63
 	maxVersionChars = 64
 	maxHeard        = maxPeers
+	maxTold         = 64
 )
 
 // heartbeat is what a node says of itself once a second, and when there is something new.
@@ -252,6 +253,7 @@ type heartbeat struct {
 	sessions    int
 	revision    uint64 // of the apps
 	heard       []heardOf
+	nodes       []toldOf // told when somebody comes in, who does not know them; maxTold at most
 }
 
 // heardOf is what a heartbeat says of a peer. A challenge is drawn when one hears of the
@@ -262,6 +264,13 @@ type heardOf struct {
 	challenge uint64 // for that peer
 	echo      uint64 // of that peer's challenge; 0: not known yet
 	admitted  bool   // its messages are taken
+}
+
+// toldOf is a node that one that comes in may not meet, though it may have sessions.
+type toldOf struct {
+	id   NodeID
+	name string
+	lost time.Duration // for so long; 0: it is not, as far as is known
 }
 
 const (
@@ -298,11 +307,18 @@ func (h *heartbeat) append(dst []byte) []byte {
 		}
 		dst = append(dst, flags)
 	}
+	dst = binary.AppendUvarint(dst, uint64(len(h.nodes)))
+	for _, one := range h.nodes {
+		dst = append(dst, one.id[:]...)
+		dst = appendText(dst, one.name)
+		dst = binary.AppendUvarint(dst, uint64(one.lost))
+	}
 	return dst
 }
 
 // parseHeartbeat reads a heartbeat. Of one in a version that is not spoken here only the
-// versions, the id and the name are read.
+// versions, the id and the name are read. Nodes of earlier releases end before the nodes they
+// could tell of.
 func parseHeartbeat(body []byte) (h heartbeat, err error) {
 	r := reader{rest: body}
 	h.least, h.most = r.byte(), r.byte()
@@ -328,6 +344,17 @@ func parseHeartbeat(body []byte) (h heartbeat, err error) {
 		p.challenge, p.echo = r.uint64(), r.uint64()
 		p.admitted = r.byte()&flagAdmitted != 0
 		h.heard = append(h.heard, p)
+	}
+	told := uint64(0)
+	if len(r.rest) > 0 {
+		told = r.uvarint(maxTold)
+	}
+	for range told {
+		one := toldOf{}
+		copy(one.id[:], r.bytes(len(one.id)))
+		one.name = r.text(maxNameChars)
+		one.lost = time.Duration(r.uvarint(math.MaxInt64))
+		h.nodes = append(h.nodes, one)
 	}
 	if r.failed {
 		return heartbeat{}, errBody

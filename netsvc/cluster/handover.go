@@ -45,6 +45,8 @@ type Moved struct {
 	Ready   bool          `json:"ready"`
 	Peers   []movedPeer   `json:"peers,omitempty"`
 	Absent  []movedAbsent `json:"absent,omitempty"`
+	// Departed are nodes that have left or were forgotten.
+	Departed []movedAbsent `json:"departed,omitempty"`
 	// Former are epochs, its own and those of nodes that have left, whose last messages may be in
 	// the queues.
 	Former [][]byte `json:"former,omitempty"`
@@ -151,6 +153,9 @@ func (n *Node) moved() *Moved {
 	for id, a := range n.absent {
 		m.Absent = append(m.Absent, movedAbsent{id[:], a.name, n.now() - a.since})
 	}
+	for id, since := range n.departed {
+		m.Departed = append(m.Departed, movedAbsent{ID: id[:], For: n.now() - since})
+	}
 	for _, f := range n.former {
 		m.Former = append(m.Former, f.epoch[:])
 	}
@@ -224,6 +229,11 @@ func (n *Node) Adopt(m *Moved) error {
 	n.ready.Store(m.Ready)
 	n.readyAt, n.absent = time.Now(), absent
 	n.hearsSince = longAgo // the process before did, and this one held what came
+	for _, d := range m.Departed {
+		id := NodeID{}
+		copy(id[:], d.ID)
+		n.departed[id] = n.now() - d.For
+	}
 	for _, epoch := range m.Former[:min(len(m.Former), maxPeers)] {
 		former := &life{own: newNumbered()}
 		copy(former.epoch[:], epoch)

@@ -142,6 +142,7 @@ type Node struct {
 	hearsSince  time.Duration // all that was sent since then has come or is asked for
 	peers       map[seal.Epoch]*peer
 	absent      map[NodeID]absentPeer
+	departed    map[NodeID]time.Duration // nodes that left or were forgotten, and when
 	flights     map[uint64]partOf
 	asking      bool // a timer runs that asks
 	company     atomic.Bool
@@ -221,7 +222,7 @@ func start(o Options, t timing) (*Node, error) {
 		places: semaphore.NewWeighted(maxInFlight), bytes: semaphore.NewWeighted(maxInFlightBytes),
 		larges: semaphore.NewWeighted(1),
 		peers:  make(map[seal.Epoch]*peer), absent: make(map[NodeID]absentPeer), flights: make(map[uint64]partOf),
-		gone:  make(map[seal.Epoch]gonePeer),
+		gone: make(map[seal.Epoch]gonePeer), departed: make(map[NodeID]time.Duration),
 		lanes: make([]chan job, min(runtime.GOMAXPROCS(0), 4)), seed: maphash.MakeSeed(),
 		notes: make(chan note, maxNotes), beatNow: make(chan struct{}, 1), lookNow: make(chan struct{}, 1),
 		ending: make(chan struct{}), dialed: make(chan struct{}), cutOffSince: time.Now(),

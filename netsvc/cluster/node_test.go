@@ -382,6 +382,42 @@ func TestAKilledNodeIsNamedUntilItsSuccessorIsThere(t *testing.T) {
 	}
 }
 
+// The next process does not meet a node that is gone at that moment: others tell of that one,
+// whether they have noticed by then or not.
+func TestAKilledNodesSuccessorNamesWhomItDoesNotMeet(t *testing.T) {
+	t.Parallel()
+	for _, noticed := range []bool{true, false} {
+		t.Run(fmt.Sprint("noticed ", noticed), func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			a, b, c := s.start("web1", 1), s.start("web2", 2), s.start("web3", 4)
+			meet(t, a, b, c)
+			c.Kill()
+			if noticed {
+				a.Publish(appID, toAll, []byte("{}")) // only NATS knows by now
+			}
+			b.Kill()
+			b = s.start("web2", 2)
+			eventually(t, "the two to have each other", func() bool { return b.live("web1") })
+			if d := b.Publish(appID, toAll, []byte("{}")); d.Sessions != 3 || !slices.Equal(d.Unconfirmed, []string{"web3"}) {
+				t.Errorf("from the successor: %+v, want 3 sessions without web3", d)
+			}
+			c = s.start("web3", 4)
+			meet(t, a, b, c)
+			if d := b.Publish(appID, toAll, []byte("{}")); d.Sessions != 7 || d.Unconfirmed != nil {
+				t.Errorf("when it is back: %+v", d)
+			}
+		})
+	}
+}
+
+// live reports whether a node of that name is live to this one.
+func (n *node) live(name string) bool {
+	return slices.ContainsFunc(n.Status().Peers, func(p cluster.Peer) bool {
+		return p.Name == name && p.State == cluster.PeerLive
+	})
+}
+
 func TestALostNodeCanBeForgotten(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -153,6 +153,11 @@ func (n *Node) look() {
 			delete(n.absent, id)
 		}
 	}
+	for id, since := range n.departed {
+		if now-since > n.timing.absent { // nobody tells of it for longer
+			delete(n.departed, id)
+		}
+	}
 	n.noteCompany()
 	if away := time.Since(n.cutOffSince); !n.connected && away > time.Second {
 		n.paces.report(now, "cut off", func() {
@@ -281,6 +286,9 @@ func (n *Node) sayHeartbeat() {
 			h.heard = append(h.heard, heardOf{p.epoch, p.challenge, p.echo, p.admitted})
 		}
 	}
+	if n.someComesIn() {
+		h.nodes = n.tellings()
+	}
 	// In the order of their numbers, for mu is held.
 	n.say(n.subject(onHeartbeats), "", seal.KindHeartbeat, h.append(nil), n.soon())
 }
@@ -367,6 +375,7 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		return
 	}
 	p.told, p.number, p.key, p.heard = *h, head.Number, head.Key, now
+	p.told.nodes = nil // they are taken now or not at all
 	n.isBack(p, head.Turn)
 	if !h.spoken() {
 		p.refuse(n, "it speaks other versions of the protocol than this node")
@@ -393,6 +402,9 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 	}
 	if !wasLive && p.live() {
 		p.joined = now
+	}
+	if p.admitted && (!admitted || !n.ready.Load()) {
+		n.takeTellings(h.nodes)
 	}
 	if p.echo != echo || p.admitted != admitted {
 		n.beat() // it waits to hear of this
@@ -451,6 +463,7 @@ func (n *Node) admit(p *peer) {
 		n.beat()
 	}
 	delete(n.absent, p.told.id)
+	delete(n.departed, p.told.id)
 	if !p.admitted {
 		n.tell(p, PeerJoined)
 	}
@@ -510,7 +523,7 @@ func (n *Node) leave(p *peer) {
 		n.settle(of.flight, p, verdict{outcome: queued})
 	}
 	n.forget(p)
-	delete(n.absent, p.told.id)
+	n.depart(p.told.id)
 	n.streams.Lose(p.epoch, ErrNodeLeft)
 	n.note(slog.LevelInfo, "node left", slog.String("node", p.told.name))
 	n.tell(p, PeerLeft)
@@ -572,7 +585,7 @@ func (n *Node) Forget(name string) bool {
 	defer n.mu.Unlock()
 	for id, a := range n.absent {
 		if a.name == name {
-			delete(n.absent, id)
+			n.depart(id)
 			n.noteCompany()
 			return true
 		}

@@ -316,7 +316,8 @@ func TestVerdictsAreReadAsTheyWereWritten(t *testing.T) {
 func someHeartbeat() heartbeat {
 	return heartbeat{least: 1, most: 1, id: NodeID{1, 2}, name: "web1", program: "1.2.3", ready: true,
 		wait: time.Second, sent: time.Hour, last: 1 << 40, sessions: 12_000, revision: 77,
-		heard: []heardOf{{seal.Epoch{1}, 1, 0, false}, {seal.Epoch{2}, math.MaxUint64, 5, true}}}
+		heard: []heardOf{{seal.Epoch{1}, 1, 0, false}, {seal.Epoch{2}, math.MaxUint64, 5, true}},
+		nodes: []toldOf{{NodeID{3}, "web2", time.Minute}, {NodeID{4}, "web3", 0}}}
 }
 
 func TestAHeartbeatIsReadAsItWasWritten(t *testing.T) {
@@ -330,8 +331,13 @@ func TestAHeartbeatIsReadAsItWasWritten(t *testing.T) {
 		!reflect.DeepEqual(got, h) {
 		t.Errorf("with more behind it: %+v (%v)", got, err)
 	}
+	const nodesBytes = 1 + 2*(16+1+4) + 6 + 1
+	earlier := len(body) - nodesBytes
 	for n := range body {
-		if _, err := parseHeartbeat(body[:n]); err == nil {
+		switch got, err := parseHeartbeat(body[:n]); {
+		case n == earlier && (err != nil || len(got.heard) != len(h.heard) || got.nodes != nil):
+			t.Errorf("of an earlier release: %+v (%v)", got, err)
+		case n != earlier && err == nil:
 			t.Errorf("%d of %d bytes are a heartbeat", n, len(body))
 		}
 	}
@@ -345,6 +351,8 @@ func TestAHeartbeatIsReadAsItWasWritten(t *testing.T) {
 		func(h *heartbeat) { h.name = strings.Repeat("n", maxNameChars+1) },
 		func(h *heartbeat) { h.program = strings.Repeat("n", maxVersionChars+1) },
 		func(h *heartbeat) { h.heard = make([]heardOf, maxHeard+1) },
+		func(h *heartbeat) { h.nodes = make([]toldOf, maxTold+1) },
+		func(h *heartbeat) { h.nodes[0].name = strings.Repeat("n", maxNameChars+1) },
 		func(h *heartbeat) { h.sessions = math.MaxInt64 },
 		func(h *heartbeat) { h.least, h.most = 2, 1 },
 	} {
