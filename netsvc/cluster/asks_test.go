@@ -111,6 +111,48 @@ func TestAQuestionIsAskedUntilThePeerIsLost(t *testing.T) {
 	}
 }
 
+// TestAPeerIsNotLostBecauseItConnectsLater: NATS is back, this node too, and nobody listens for the peer yet.
+func TestAPeerIsNotLostBecauseItConnectsLater(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Back = patience
+	way := newProxy(t, s.nats.URL())
+	a := s.start("web1", 0, answering(echo))
+	b := s.start("web2", 0, answering(echo), func(o *cluster.Options) { o.NATS.Servers = []string{way.url()} })
+	meet(t, a, b)
+	s.nats.Stop()
+	way.setCut(true)
+	s.nats.Start()
+	eventually(t, "the first one to be back", func() bool { return a.Status().Reconnects > 0 })
+	peer := b.Status().Epoch
+	for range 3 {
+		a.NoResponder(peer)
+	}
+	if got := a.states(); got != "web2 live" {
+		t.Errorf("before the peer is back: %s", got)
+	}
+	way.setCut(false)
+	if answer, err := a.Ask(t.Context(), peer, []byte("?")); err != nil || string(answer) != "?" {
+		t.Errorf("the peer answers %q, %v", answer, err)
+	}
+}
+
+// TestAPeerThatDoesNotConnectAgainIsLost as soon as it had the time to.
+func TestAPeerThatDoesNotConnectAgainIsLost(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Back = time.Nanosecond
+	a, b := s.start("web1", 0, answering(echo)), s.start("web2", 0, answering(echo))
+	meet(t, a, b)
+	s.nats.Stop()
+	b.Kill()
+	s.nats.Start()
+	eventually(t, "the first one to be back", func() bool { return a.Status().Reconnects > 0 })
+	if _, err := a.Ask(t.Context(), b.Status().Epoch, []byte("?")); !errors.Is(err, moving.ErrLost) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestNobodyConcludesAnythingFromANodeThatCannotAsk: it moves, or has begun anew, or who asked has gone.
 func TestNobodyConcludesAnythingFromANodeThatCannotAsk(t *testing.T) {
 	t.Parallel()

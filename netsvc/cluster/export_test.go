@@ -1,12 +1,16 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
+)
 
 // Impatient has a node be lost after a part of a second.
 var Impatient = Timing{Beat: 50 * time.Millisecond, Lost: 500 * time.Millisecond}
 
 // Timing is what a test may change.
-type Timing struct{ Beat, Lost, Ask, Moving time.Duration }
+type Timing struct{ Beat, Lost, Ask, Moving, Back time.Duration }
 
 // StartTimed is Start with another timing; what is 0 stays as it is.
 func StartTimed(o Options, t Timing) (*Node, error) {
@@ -23,11 +27,17 @@ func StartTimed(o Options, t Timing) (*Node, error) {
 	if t.Moving > 0 {
 		all.moving = t.Moving
 	}
+	if t.Back > 0 {
+		all.back = t.Back
+	}
 	return start(o, all)
 }
 
 // Kill ends the connection without a word, as a killed process does.
 func (n *Node) Kill() { n.conn.Close() }
+
+// NoResponder is what NATS says when it knows nobody who listens to a peer's questions.
+func (n *Node) NoResponder(peer seal.Epoch) { n.noResponder(peer) }
 
 // Deafen ends the subscription to the messages for all.
 func (n *Node) Deafen() error { return n.subscriptions[0].Unsubscribe() }

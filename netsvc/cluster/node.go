@@ -82,10 +82,12 @@ type timing struct {
 	absent time.Duration // lost peers are named for so long
 	jump   time.Duration // a wall clock that jumps further begins a new epoch
 	moving time.Duration // a peer that moves is waited for so long
+	back   time.Duration // peers have so long to connect to NATS again when this node has
 }
 
 var normal = timing{beat: time.Second, lost: 3 * time.Second, ask: 30 * time.Millisecond, forget: 10 * time.Minute,
-	absent: time.Hour, jump: 10 * time.Second, moving: movingWait}
+	absent: time.Hour, jump: 10 * time.Second, moving: movingWait,
+	back: time.Second}
 
 const (
 	// maxInFlight and maxInFlightBytes bound what waits for peers.

@@ -553,13 +553,17 @@ func (n *Node) hasMoreToHear() bool {
 	return err == nil && waiting > 0
 }
 
-// noResponder is told that NATS knows nobody who listens to a peer's questions.
+// noResponder is told that NATS knows nobody who listens to a peer's questions. That says nothing
+// while nodes connect again to a NATS that was away: this node may be the first of them.
 func (n *Node) noResponder(epoch seal.Epoch) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[epoch]
 	now := n.now()
 	if p == nil || p.lost || p.moving > 0 || p.returned > 0 && now-p.returned < n.timing.beat || n.hasMoreToHear() {
+		return
+	}
+	if n.reconnects > 0 && now-n.connectedAt < n.timing.back {
 		return
 	}
 	p.noResponders++
