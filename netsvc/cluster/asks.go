@@ -191,17 +191,18 @@ func (n *Node) unsettled() time.Duration {
 	for _, p := range n.peers {
 		switch {
 		case p.lost:
+			until = max(until, n.goneFrom(p))
 		case p.live():
 			until = max(until, p.joined+max(wait, p.told.wait))
-		default: // it is not waited for longer than one that is silent
-			until = max(until, p.met+n.timing.lost)
+		default:
+			until = max(until, n.strangerFrom(p))
 		}
 	}
 	return until - now
 }
 
 // Ask puts a question to a peer, again and again until that answers. The error wraps moving.ErrLost
-// if the peer is lost; others say that nobody can be asked at present, or that ctx has ended.
+// if the peer is lost for a while, or has left; others say that nobody can be asked at present, or that ctx has ended.
 func (n *Node) Ask(ctx context.Context, peer seal.Epoch, question []byte) ([]byte, error) {
 	if err := n.asks.places.Acquire(ctx, 1); err != nil {
 		return nil, context.Cause(ctx)
@@ -257,10 +258,27 @@ func (n *Node) canAsk(own, peer seal.Epoch) error {
 		return errBeganAnew
 	case p == nil:
 		return fmt.Errorf("asking for a session: %w: it has left", moving.ErrLost)
-	case p.lost:
+	case p.lost && n.now() >= n.goneFrom(p):
 		return fmt.Errorf("asking for a session: %w", moving.ErrLost)
+	case !p.lost && !p.live() && n.now() >= n.strangerFrom(p):
+		return fmt.Errorf("asking for a session: %w: it does not come in", moving.ErrLost)
 	}
 	return nil
+}
+
+// strangerFrom is from when on a peer on its way in is not waited for any more: not longer than one
+// that is silent. The caller holds mu.
+func (n *Node) strangerFrom(p *peer) time.Duration { return p.met + n.timing.lost }
+
+// goneFrom is from when on a lost peer counts as one that has no sessions any more: before that
+// its connection or NATS was away for a moment, perhaps, and what it keeps for a session must not be
+// given up for that. The caller holds mu.
+func (n *Node) goneFrom(p *peer) time.Duration {
+	lost := p.lostAt
+	if n.connected && n.reconnects > 0 {
+		lost = max(lost, n.connectedAt)
+	}
+	return lost + n.timing.back
 }
 
 // fetch asks a peer through a stream.

@@ -137,6 +137,47 @@ func TestAPeerIsNotLostBecauseItConnectsLater(t *testing.T) {
 	}
 }
 
+// TestAPeerMayBeLostForAMoment: NATS ends connections one after the other when it stops, the peer's first. Who is
+// asking goes on to ask, and who comes waits.
+func TestAPeerMayBeLostForAMoment(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.wait, s.time.Back = time.Nanosecond, patience
+	way := newProxy(t, s.nats.URL())
+	asked, goOn := make(chan struct{}, 1000), make(chan struct{})
+	a := s.start("web1", 0, answering(echo))
+	b := s.start("web2", 0, func(o *cluster.Options) { o.NATS.Servers = []string{way.url()} },
+		answering(func(ctx context.Context, question []byte) ([]byte, error) {
+			asked <- struct{}{}
+			select {
+			case <-goOn:
+				return question, nil
+			default:
+				return nil, moving.ErrUnanswered
+			}
+		}))
+	meet(t, a, b)
+	eventually(t, "it to be settled", a.Settled)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := a.Ask(context.Background(), b.Status().Epoch, []byte("?"))
+		answered <- err
+	}()
+	<-asked
+	way.setCut(true)
+	eventually(t, "it to be lost", func() bool { return a.states() == "web2 lost" })
+	if a.Settled() {
+		t.Error("sessions are taken that it may have")
+	}
+	close(goOn)
+	way.setCut(false)
+	if err := <-answered; err != nil {
+		t.Errorf("it does not answer: %v", err)
+	}
+	meet(t, a, b)
+	eventually(t, "it to be settled", a.Settled)
+}
+
 // TestAPeerThatDoesNotConnectAgainIsLost as soon as it had the time to.
 func TestAPeerThatDoesNotConnectAgainIsLost(t *testing.T) {
 	t.Parallel()
@@ -210,7 +251,11 @@ func TestAPeerThatMovesAnswersInItsNextProcess(t *testing.T) {
 		answered <- string(answer)
 	}()
 	<-asked
-	next := s.start("web2", 0, func(o *cluster.Options) { o.Successor = true }, answering(echo))
+	connected := make(chan struct{}, 1)
+	next := s.start("web2", 0, func(o *cluster.Options) {
+		o.Successor, o.Connected = true, func(*nats.Conn) { connected <- struct{}{} }
+	}, answering(echo))
+	<-connected // else it does not hear everything
 	s.move(b, next)
 	if got := <-answered; got != "question" {
 		t.Errorf("answered %q", got)

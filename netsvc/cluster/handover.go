@@ -279,7 +279,7 @@ func (m *movedPeer) peer(n *Node, own seal.Epoch, base time.Duration) (*peer, er
 	p := n.newPeer(seal.Epoch(m.Epoch), own)
 	p.told, p.number, p.turn, p.heard, p.challenge, p.echo = told, m.Number, m.Turn, n.now(), m.Challenge, m.Echo
 	p.proven, p.admitted, p.admits, p.silent, p.lost = m.Proven, m.Admitted, m.Admits, m.Silent, m.Lost
-	p.state, p.met, p.joined = p.stateNow(), longAgo, longAgo
+	p.state, p.met, p.joined, p.lostAt = p.stateNow(), longAgo, longAgo, longAgo
 	for i, w := range m.Words {
 		p.words[i] = few{w[0], w[1]}
 	}

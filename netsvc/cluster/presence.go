@@ -28,12 +28,13 @@ type peer struct {
 	admitted        bool // its messages are taken
 	admits          bool // it takes ours
 	silent, lost    bool
+	lostAt          time.Duration // when it was lost
 	moving          time.Duration // since when it moves; 0: it does not
 	returned        time.Duration // when it had moved
 	noResponders    int           // in a row
 	lastFrame       place
 	lastSession     place
-	met, joined     time.Duration // when it was heard first, and when it became live
+	met, joined     time.Duration // since when it is on its way in, and when it became live
 	asked           time.Duration
 	words           [26]few // numbers of what it said, by kind, but for heartbeats and messages
 	problem         string
@@ -381,7 +382,7 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 		p.refuse(n, "it speaks other versions of the protocol than this node")
 		return
 	}
-	wasLive := p.live()
+	wasLive, wasLost := p.live(), p.lost
 	p.silent, p.noResponders = false, 0
 	own := slices.IndexFunc(h.heard, func(one heardOf) bool { return one.epoch == n.life.Load().epoch })
 	echo, admitted, admits := p.echo, p.admitted, p.admits
@@ -400,8 +401,11 @@ func (n *Node) hear(head seal.Head, h *heartbeat) {
 	if p.proven {
 		n.admit(p)
 	}
-	if !wasLive && p.live() {
+	switch {
+	case !wasLive && p.live():
 		p.joined = now
+	case wasLive && !p.live(), wasLost && !p.lost:
+		p.met = now
 	}
 	if p.admitted && (!admitted || !n.ready.Load()) {
 		n.takeTellings(h.nodes)
@@ -503,7 +507,7 @@ func (n *Node) lose(p *peer, why string) {
 	if p.lost {
 		return
 	}
-	p.lost, p.moving = true, 0
+	p.lost, p.lostAt, p.moving = true, n.now(), 0
 	n.note(slog.LevelDebug, "a node is given up", slog.String("node", p.told.name), slog.String("reason", why))
 	if p.admitted {
 		n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
@@ -563,7 +567,7 @@ func (n *Node) noResponder(epoch seal.Epoch) {
 	if p == nil || p.lost || p.moving > 0 || p.returned > 0 && now-p.returned < n.timing.beat || n.hasMoreToHear() {
 		return
 	}
-	if n.reconnects > 0 && now-n.connectedAt < n.timing.back {
+	if !n.connected || n.reconnects > 0 && now-n.connectedAt < n.timing.back {
 		return
 	}
 	p.noResponders++
