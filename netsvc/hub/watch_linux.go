@@ -119,13 +119,10 @@ func (h *Hub) wakeSession(id uint64) {
 	h.mu.Lock()
 	s := h.sessions[id]
 	h.mu.Unlock()
-	if s == nil || !s.wake() {
-		return
-	}
-	// Looked at after the session was woken: HandOver looks the other way round, so
-	// one of the two sees the other.
-	if h.frozen.Load() {
-		s.rests()
+	// Not while TakeBack goes on with the sessions one by one: with this one, too.
+	h.changing.RLock()
+	defer h.changing.RUnlock()
+	if s == nil || h.frozen.Load() || !s.wake() {
 		return
 	}
 	h.goroutines.Go(func() { h.attend(s, nil) })
