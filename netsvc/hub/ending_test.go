@@ -37,6 +37,17 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	return l.memoryListener.Accept()
 }
 
+// serveOne has a hub serve a single connection, until end is called.
+func serveOne(s *service, conn net.Conn) (end func()) {
+	ln := &oneConn{&memoryListener{closed: make(chan struct{})}, conn}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	return func() {
+		ln.Close()
+		<-served
+	}
+}
+
 // TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered: what is neither delivered nor lost
 // would be missing from the books, and what is said of the session is what they say.
 func TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered(t *testing.T) {
@@ -65,13 +76,7 @@ func TestAFrameThatWasWrittenAsItsSessionEndedIsDelivered(t *testing.T) {
 			return connections == 0
 		})
 	}
-	ln := &oneConn{&memoryListener{closed: make(chan struct{})}, conn}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
-	defer func() {
-		ln.Close()
-		<-served
-	}()
+	defer serveOne(s, conn)()
 	eventually(t, "the session is registered", func() bool { return s.Stats().Sessions == 1 })
 
 	s.Publish(appID, toAll("ib"), topic("the last one"))

@@ -59,13 +59,7 @@ func TestWhatIsToldOfALostConnectionIsWhatWasWritten(t *testing.T) {
 			conn.broken = func() {
 				eventually(t, "whoever reads knows that it broke", func() bool { return s.Stats().Detached == 1 })
 			}
-			ln := &oneConn{&memoryListener{closed: make(chan struct{})}, conn}
-			served := make(chan error, 1)
-			go func() { served <- s.Serve(ln) }()
-			defer func() {
-				ln.Close()
-				<-served
-			}()
+			defer serveOne(s, conn)()
 			eventually(t, "the session is registered", func() bool { return s.Stats().Sessions == 1 })
 			s.send("text")
 			frame := len(s.key.AppendFrame(nil, []byte(`{"topic":"text"}`)))

@@ -57,10 +57,7 @@ func (o *others) knowNothing() {
 // on when the others have nothing.
 func TestASessionThatAnotherNodeAsksForIsHandedOver(t *testing.T) {
 	t.Parallel()
-	first, served := open(t, hub.Options{Limits: lasting})
-	o := newOthers()
-	first.AskElsewhere(o)
-	ann := first.addin("ann")
+	first, served, o, ann := openAmong(t)
 	ann.enters(o)
 	o.knowNothing()
 	first.posts(someone, "1")
@@ -95,10 +92,7 @@ func TestASessionThatAnotherNodeAsksForIsHandedOver(t *testing.T) {
 // TestWhatASessionHasFromAnotherNodeIsHandedOver: it gets none of that a second time.
 func TestWhatASessionHasFromAnotherNodeIsHandedOver(t *testing.T) {
 	t.Parallel()
-	first, served := open(t, hub.Options{Limits: lasting})
-	o := newOthers()
-	first.AskElsewhere(o)
-	ann := first.addin("ann")
+	first, served, o, ann := openAmong(t)
 	ann.turn = 9
 	ann.enters(o)
 	o.answer <- moving.Result{Patience: time.Hour, Memories: []moving.Memory{{
@@ -145,10 +139,7 @@ func TestAProcessWithoutOtherNodesGoesOnWithASessionOfThem(t *testing.T) {
 // TestADocumentOfAnEarlierVersionIsRead: it says nothing of other nodes.
 func TestADocumentOfAnEarlierVersionIsRead(t *testing.T) {
 	t.Parallel()
-	first, served := open(t, hub.Options{Limits: lasting})
-	o := newOthers()
-	first.AskElsewhere(o)
-	ann := first.addin("ann")
+	first, served, o, ann := openAmong(t)
 	ann.enters(o)
 	o.knowNothing()
 	ann.breaks()

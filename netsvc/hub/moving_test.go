@@ -51,6 +51,14 @@ func startAmong(t *testing.T) (*service, *others, *addin) {
 	return s, o, s.addin("ann")
 }
 
+// openAmong is startAmong for a service that is to be handed over, see open.
+func openAmong(t *testing.T) (*service, <-chan error, *others, *addin) {
+	s, served := open(t, hub.Options{Limits: lasting})
+	o := newOthers()
+	s.AskElsewhere(o)
+	return s, served, o, s.addin("ann")
+}
+
 // enters connects and registers, and returns when the other nodes are asked.
 func (a *addin) enters(o *others) moving.Question {
 	a.t.Helper()
@@ -224,10 +232,7 @@ func TestAHubThatEndsDoesNotWaitForOtherNodes(t *testing.T) {
 }
 
 func TestARegistrationThatWaitsForOtherNodesIsHandedOver(t *testing.T) {
-	first, served := open(t, hub.Options{Limits: lasting})
-	o := newOthers()
-	first.AskElsewhere(o)
-	ann := first.addin("ann")
+	first, served, o, ann := openAmong(t)
 	ann.enters(o)
 	first.posts(someone, "1") // of no session yet
 	second, _ := successorWith(t, handOver(t, first, served), lasting, hub.Key{Generation: 1, Secret: first.key})
