@@ -151,6 +151,7 @@ func (u *upgrade) prepare() (err error) {
 		return err
 	}
 	u.record.ToPID = u.next.process.Pid
+	s.http.Leaving(true) // a while before the freeze
 	greeting := word{Say: sayGreeting, Format: documentFormat, Version: s.options.Version, Identity: s.apps.Identity(),
 		Node: s.membership.identity()}
 	files := []syscall.Conn{u.next.turnOut}
@@ -268,6 +269,7 @@ func (u *upgrade) giveUp() {
 	if u.next != nil {
 		u.next.end(u.deadlines.End)
 	}
+	u.server.http.Leaving(false)
 	u.server.shutControl(false)
 	wake(u.server.controlAway)
 	u.server.apps.Resume() // the gate may be shut already

@@ -129,6 +129,32 @@ func TestFinishLetsThoseAskWhoHaveConnected(t *testing.T) {
 	}
 }
 
+func TestLeavingEndsConnectionsWithAnAnswer(t *testing.T) {
+	p := startPausable(t)
+	token := p.token(p.newApp("one"))
+	kept := p.raw()
+	kept.ask(token)
+	kept.read().wantSent(t, 0)
+
+	p.http.Leaving(true)
+	for _, c := range []*rawConn{kept, p.raw()} {
+		c.ask(token)
+		answer := c.read()
+		answer.wantSent(t, 0)
+		if !answer.last {
+			t.Error("the last answer does not say so")
+		}
+		c.wantClosed()
+	}
+
+	p.http.Leaving(false)
+	again := p.raw()
+	for range 2 {
+		again.ask(token)
+		again.read().wantSent(t, 0)
+	}
+}
+
 func TestFinishCutsOffWhatTakesTooLong(t *testing.T) {
 	p := startPausable(t)
 	token := p.token(p.newApp("one"))

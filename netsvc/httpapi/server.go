@@ -93,6 +93,7 @@ type Server struct {
 	timeouts    timeouts
 	patience    time.Duration // with an idle connection that has had no success
 	crowd       crowd
+	leaving     atomic.Bool // see Leaving
 
 	mu       sync.Mutex
 	busy     map[net.Conn]http.ConnState // those new or active
@@ -203,6 +204,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.end(ctx)
 }
 
+// Leaving has each connection end with its next answer, which says so: a sender that asks
+// often has no idle connection by the time Finish closes those, which could be in the moment
+// of its next request. With false they are kept again, as they are after Resume.
+func (s *Server) Leaving(leaving bool) { s.leaving.Store(leaving) }
+
 // Finish is Shutdown with patience for those who have connected, but not asked
 // yet: they are about to. All calls of Serve must have returned. Resume undoes it.
 func (s *Server) Finish(ctx context.Context) error {
@@ -216,7 +222,10 @@ func (s *Server) Finish(ctx context.Context) error {
 }
 
 // Resume has Serve accept again after Finish.
-func (s *Server) Resume() { s.http.Store(s.newHTTP(s.Handler())) }
+func (s *Server) Resume() {
+	s.Leaving(false)
+	s.http.Store(s.newHTTP(s.Handler()))
+}
 
 func (s *Server) end(ctx context.Context) error {
 	server := s.http.Load()
@@ -302,6 +311,9 @@ func (s *Server) routes() http.Handler {
 	// what nobody looks for here.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer begin(r).end()
+		if s.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
 		r = asRouted(r, allowed)
 		var match mux.RouteMatch
 		router.Match(r, &match)

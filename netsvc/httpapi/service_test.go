@@ -197,6 +197,7 @@ type answer struct {
 	header http.Header
 	body   string
 	proto  string
+	last   bool // it says Connection: close
 }
 
 // client does not follow redirects, so that one would be seen.
@@ -231,7 +232,7 @@ func read(t testing.TB, response *http.Response) answer {
 	if err != nil {
 		t.Fatalf("reading the answer: %v", err)
 	}
-	return answer{response.StatusCode, response.Header, string(data), response.Proto}
+	return answer{response.StatusCode, response.Header, string(data), response.Proto, response.Close}
 }
 
 func (s *service) get(target string) answer {
