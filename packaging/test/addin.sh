@@ -98,7 +98,7 @@ fi
 prove() {
 	local what=$1 library=$2 host=$3 codec=$4 runner=$5 old=${6:+${released:+$released/$6}} log=$work/$1.log
 	shift 6
-	PNS4ONES_ADDIN_SANITIZED=${sanitized:-} \
+	PNS4ONES_ADDIN_SANITIZED=${sanitized:-} LSAN_OPTIONS=suppressions=$here/testdata/leaks:print_suppressions=0 \
 		PNS4ONES_ADDIN=$library PNS4ONES_ADDIN_HOST=$host PNS4ONES_ADDIN_CODEC=$codec PNS4ONES_ADDIN_RUNNER=$runner \
 		PNS4ONES_ADDIN_LONG=$long \
 		PNS4ONES_ADDIN_RELEASED=$old PNS4ONES_ADDIN_RELEASED_LIBRARIES=$released \

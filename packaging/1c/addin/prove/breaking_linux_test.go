@@ -200,6 +200,10 @@ func (d *daemon) token() string {
 	return answer.Token
 }
 
+// sender keeps no connection: one that is idle may be closed by an upgrade in the moment of
+// its next request.
+var sender = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+
 // post sends a message to one user, who has one session.
 func (d *daemon) post(token, user, topic string) {
 	d.t.Helper()
@@ -211,7 +215,7 @@ func (d *daemon) post(token, user, topic string) {
 		d.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
+	response, err := sender.Do(request)
 	if err != nil {
 		d.t.Fatalf("%s: %v", topic, err)
 	}
