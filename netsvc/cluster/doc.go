@@ -11,7 +11,9 @@
 // what it has not seen.
 //
 //	conn.go        the connection, and the one goroutine that publishes to it
+//	peer.go        what is known of another node
 //	presence.go    heartbeats: who is there, who is lost
+//	admission.go   who is taken for one of the cluster, and why another is refused
 //	publish.go, flight.go   sending: who is awaited, asked, named
 //	receive.go     receiving: what is dropped, in what order the rest is queued
 //	origins.go     which messages of which nodes are queued for the sessions of this one

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"hash/maphash"
@@ -393,15 +392,4 @@ func (n *Node) subject(after string) string { return "pns4ones." + n.options.Clu
 
 func (n *Node) subjectOf(epoch seal.Epoch, what string) string {
 	return n.subject(onNode + "." + epoch.String() + "." + what)
-}
-
-// challenge is a random number that is not 0.
-func challenge() uint64 {
-	var b [8]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	c := uint64(1)
-	for _, one := range b {
-		c = c<<8 | uint64(one)
-	}
-	return max(c, 1)
 }
