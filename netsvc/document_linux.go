@@ -52,7 +52,7 @@ type document struct {
 	Timeline []byte `json:"timeline,omitempty"`
 	// Cluster is the node of a cluster that the process is; nil: it is none. A version that
 	// knows nothing of it passes this over, and the other nodes lose it.
-	Cluster *cluster.Moved `json:"cluster,omitempty"`
+	Cluster *cluster.HandedOver `json:"cluster,omitempty"`
 
 	hub *hub.State
 }

@@ -4,7 +4,7 @@ import "github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 
 // MoveAndTakeBack is what a hand-over that fails is for the cluster.
 func (s *Server) MoveAndTakeBack(meanwhile func()) {
-	s.membership.move()
+	s.membership.handOver()
 	meanwhile()
 	s.membership.rejoin()
 }

@@ -41,7 +41,7 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 	}
 	// What the node has taken from others is in the queues then.
 	if h.cluster = nil; forGood && !h.ends || h.goesOn {
-		h.cluster = s.membership.move()
+		h.cluster = s.membership.handOver()
 	} else {
 		s.membership.leave()
 	}

@@ -49,9 +49,9 @@ type hander struct {
 	isTaken bool
 
 	// Of the attempt under way; one at a time.
-	goesOn  bool           // the successor will be the same node of the cluster
-	ends    bool           // nobody will be the node: the service is stopped
-	cluster *cluster.Moved // nil: there is no node
+	goesOn  bool                // the successor will be the same node of the cluster
+	ends    bool                // nobody will be the node: the service is stopped
+	cluster *cluster.HandedOver // nil: there is no node
 }
 
 func newHander(s *Server) *hander {
@@ -172,7 +172,7 @@ func (u *upgrade) prepare() (err error) {
 	if err := u.passEarly(hello.Limit); err != nil {
 		return err
 	}
-	s.membership.aboutToMove()
+	s.membership.aboutToHandOver()
 	if err := u.at("U.O.gate"); err != nil {
 		return err
 	}

@@ -99,12 +99,12 @@ type membership struct {
 	entered chan struct{} // closed when the daemon has entered the cluster the first time
 	once    sync.Once     // closes it
 
-	mu     sync.Mutex
-	left   bool  // it is not to be in the cluster
-	stay   *stay // nil: it is not
-	moving *stay // of a hand-over: of the process before, or for the next one; nil: there is none
-	failed error // why it could not join
-	state  nodeState
+	mu      sync.Mutex
+	left    bool  // it is not to be in the cluster
+	stay    *stay // nil: it is not
+	handing *stay // of a hand-over: of the process before, or for the next one; nil: there is none
+	failed  error // why it could not join
+	state   nodeState
 }
 
 // newMembership returns nil for a single node. The error is a *ClusterError.
@@ -174,13 +174,13 @@ func (m *membership) current() *stay {
 // join enters the cluster, unless the daemon has left it.
 func (m *membership) join(ctx context.Context) error {
 	m.mu.Lock()
-	left, moving := m.left, m.moving
+	left, handing := m.left, m.handing
 	m.mu.Unlock()
 	switch {
 	case left:
 		return nil
-	case moving != nil:
-		return m.resume(ctx, moving)
+	case handing != nil:
+		return m.resume(ctx, handing)
 	}
 	id, err := m.nodeID(ctx)
 	if err != nil {
@@ -244,13 +244,13 @@ func (m *membership) takeStay() *stay {
 	defer m.mu.Unlock()
 	st := m.stay
 	if st == nil {
-		st = m.moving // was taken back, and does not keep the apps yet
+		st = m.handing // was taken back, and does not keep the apps yet
 	}
-	m.left, m.stay, m.moving = true, nil, nil
+	m.left, m.stay, m.handing = true, nil, nil
 	return st
 }
 
-// resume goes on to keep the apps of a node that was taken back, unless the node moves again
+// resume goes on to keep the apps of a node that was taken back, unless the node is handed over again
 // meanwhile, or leaves.
 func (m *membership) resume(ctx context.Context, before *stay) error {
 	select {
@@ -260,25 +260,25 @@ func (m *membership) resume(ctx context.Context, before *stay) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.left || m.moving != before {
+	if m.left || m.handing != before {
 		return nil
 	}
 	st := newStay(m, before.ownNode)
 	if err := st.keepApps(); err != nil {
 		return err
 	}
-	m.stay, m.moving, m.failed = st, nil, nil
+	m.stay, m.handing, m.failed = st, nil, nil
 	return nil
 }
 
-// dismiss ends this process's part in a node that has moved.
+// dismiss ends this process's part in a node that was handed over.
 func (m *membership) dismiss() {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
-	st := m.moving
-	m.moving = nil
+	st := m.handing
+	m.handing = nil
 	m.mu.Unlock()
 	if st != nil {
 		st.node.Close() // without a goodbye
@@ -306,7 +306,7 @@ func (m *membership) setWait(wait time.Duration) {
 	}
 }
 
-// inHand is the node of this daemon, also one that moves: it may be taken back; nil: there is
+// inHand is the node of this daemon, also one that is being handed over: it may be taken back; nil: there is
 // none.
 func (m *membership) inHand() *cluster.Node {
 	m.mu.Lock()
@@ -314,8 +314,8 @@ func (m *membership) inHand() *cluster.Node {
 	switch {
 	case m.stay != nil:
 		return m.stay.node
-	case m.moving != nil:
-		return m.moving.node
+	case m.handing != nil:
+		return m.handing.node
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (h *hander) restart(term time.Time) error {
 	record := control.Handover{Way: control.WayRestart, FromVersion: s.options.Version, FromPID: os.Getpid(),
 		At: time.Now()}
 	last := term.Add(d.Term + 3*time.Second)
-	s.membership.aboutToMove()
+	s.membership.aboutToHandOver()
 	h.ends = h.systemd.Stops(time.Now().Add(jobPatience))
 	state := h.freeze("R.O.freeze", true)
 	record.Sessions = state.Registered()

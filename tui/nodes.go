@@ -41,7 +41,7 @@ func (e *env) nodeMark(n control.Node) string { return e.nodeStyle(n).Render(nod
 
 func nodeSign(n control.Node) string {
 	switch n.State {
-	case control.NodeLive, control.NodeMoving:
+	case control.NodeLive, control.NodeHandingOver:
 		return "●"
 	case control.NodeJoining:
 		return "○"
@@ -51,7 +51,7 @@ func nodeSign(n control.Node) string {
 
 func (e *env) nodeStyle(n control.Node) lipgloss.Style {
 	switch n.State {
-	case control.NodeLive, control.NodeMoving:
+	case control.NodeLive, control.NodeHandingOver:
 		return e.style.good
 	case control.NodeJoining, control.NodeSilent:
 		return e.style.warn

@@ -123,7 +123,7 @@ func TestAnUpgradedNodeIsWaitedFor(t *testing.T) {
 			`{"sessions":4995,"closed":{"closed_by_peer":4},` + bothLive + `}`, "now: 4999"},
 		{"the node sees one that is silent", asked, status(5000, control.NodeSilent, control.NodeLive),
 			"live nodes: 1 of 2"},
-		{"the others do not see the node", status(0, control.NodeLive, control.NodeMoving),
+		{"the others do not see the node", status(0, control.NodeLive, control.NodeHandingOver),
 			status(5000, control.NodeLive, control.NodeLive), "live nodes: 1 of 2"},
 		{"the node is alone", asked, `{"sessions":5000}`, "live nodes: 0 of 2"},
 	} {

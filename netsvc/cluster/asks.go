@@ -253,7 +253,7 @@ func (n *Node) canAsk(own, peer seal.Epoch) error {
 	defer n.mu.Unlock()
 	switch p := n.peers[peer]; {
 	case n.away.Load():
-		return errMoved
+		return errHandedOver
 	case n.life.Load().epoch != own:
 		return errBeganAnew
 	case p == nil:

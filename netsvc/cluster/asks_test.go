@@ -194,11 +194,11 @@ func TestAPeerThatDoesNotConnectAgainIsLost(t *testing.T) {
 	}
 }
 
-// TestNobodyConcludesAnythingFromANodeThatCannotAsk: it moves, or has begun anew, or who asked has gone.
+// TestNobodyConcludesAnythingFromANodeThatCannotAsk: it hands over, or has begun anew, or who asked has gone.
 func TestNobodyConcludesAnythingFromANodeThatCannotAsk(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*node, context.CancelFunc){
-		"it moves":          func(n *node, _ context.CancelFunc) { n.Move() },
+		"it hands over":     func(n *node, _ context.CancelFunc) { n.HandOver() },
 		"it begins anew":    func(n *node, _ context.CancelFunc) { n.BeginAnew() },
 		"who asked is gone": func(_ *node, cancel context.CancelFunc) { cancel() },
 	} {
@@ -237,7 +237,7 @@ func TestAPeerThatMovesAnswersInItsNextProcess(t *testing.T) {
 	a := s.start("web1", 0, answering(echo))
 	b := s.start("web2", 0, answering(func(ctx context.Context, _ []byte) ([]byte, error) {
 		asked <- struct{}{}
-		<-ctx.Done() // Move does not wait for it
+		<-ctx.Done() // HandOver does not wait for it
 		return nil, ctx.Err()
 	}))
 	meet(t, a, b)

@@ -10,7 +10,7 @@ import (
 var Impatient = Timing{Beat: 50 * time.Millisecond, Lost: 500 * time.Millisecond}
 
 // Timing is what a test may change.
-type Timing struct{ Beat, Lost, Ask, Moving, Back time.Duration }
+type Timing struct{ Beat, Lost, Ask, HandOver, Back time.Duration }
 
 // StartTimed is Start with another timing; what is 0 stays as it is.
 func StartTimed(o Options, t Timing) (*Node, error) {
@@ -24,8 +24,8 @@ func StartTimed(o Options, t Timing) (*Node, error) {
 	if t.Ask > 0 {
 		all.ask = t.Ask
 	}
-	if t.Moving > 0 {
-		all.moving = t.Moving
+	if t.HandOver > 0 {
+		all.handOver = t.HandOver
 	}
 	if t.Back > 0 {
 		all.back = t.Back

@@ -13,47 +13,47 @@ import (
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
 
-// A node outlives its process. The old one says that it moves (Move), takes nothing more and
+// A node outlives its process. The old one says that it hands over (HandOver), takes nothing more and
 // confirms what it has; the next one, which holds what comes meanwhile, goes on with the same
 // epoch in the next turn (Adopt). What falls between them is asked for: peers wait for a node
-// that moves. If nothing comes of it the old one goes on, in a turn above that (TakeBack).
+// that hands over. If nothing comes of it the old one goes on, in a turn above that (TakeBack).
 
 const (
-	// answerSoon is how long NATS may take to answer a node that is about to move.
+	// answerSoon is how long NATS may take to answer a node that is about to hand over.
 	answerSoon = 300 * time.Millisecond
-	// movingWait is how long peers wait for a node that moves.
-	movingWait = 5 * time.Second
+	// handOverWait is how long peers wait for a node that hands over.
+	handOverWait = 5 * time.Second
 	// maxHeldBack bounds the messages that a successor holds before its turn, and maxCarried
 	// what came in part and goes along. What is more is asked for again, or named.
 	maxHeldBack = 64 << 20
 	maxCarried  = 64 << 20
-	// verdictWait is how long a node that moves waits for what it owes others a word of, for it is
+	// verdictWait is how long a node that hands over waits for what it owes others a word of, for it is
 	// not known yet whether its sessions go on here.
 	verdictWait = 300 * time.Millisecond
 )
 
-// Moved is a node on its way from one process to the next, as JSON in the document of the
+// HandedOver is a node on its way from one process to the next, as JSON in the document of the
 // hand-over. Fields may be added to it.
-type Moved struct {
-	Cluster string        `json:"cluster"`
-	ID      []byte        `json:"id"`
-	Epoch   []byte        `json:"epoch"`
-	Turn    uint16        `json:"turn"`
-	Numbers []uint64      `json:"numbers"` // the last of each kind, a to z
-	Last    uint64        `json:"last"`    // message
-	Began   time.Duration `json:"began"`   // the epoch, by the system's clock that nobody sets
-	Ready   bool          `json:"ready"`
-	Peers   []movedPeer   `json:"peers,omitempty"`
-	Absent  []movedAbsent `json:"absent,omitempty"`
+type HandedOver struct {
+	Cluster string         `json:"cluster"`
+	ID      []byte         `json:"id"`
+	Epoch   []byte         `json:"epoch"`
+	Turn    uint16         `json:"turn"`
+	Numbers []uint64       `json:"numbers"` // the last of each kind, a to z
+	Last    uint64         `json:"last"`    // message
+	Began   time.Duration  `json:"began"`   // the epoch, by the system's clock that nobody sets
+	Ready   bool           `json:"ready"`
+	Peers   []handedPeer   `json:"peers,omitempty"`
+	Absent  []handedAbsent `json:"absent,omitempty"`
 	// Departed are nodes that have left or were forgotten.
-	Departed []movedAbsent `json:"departed,omitempty"`
+	Departed []handedAbsent `json:"departed,omitempty"`
 	// Former are epochs, its own and those of nodes that have left, whose last messages may be in
 	// the queues.
 	Former [][]byte `json:"former,omitempty"`
 }
 
-// movedPeer is what there is to know of a peer.
-type movedPeer struct {
+// handedPeer is what there is to know of a peer.
+type handedPeer struct {
 	Epoch     []byte          `json:"epoch"`
 	Told      []byte          `json:"told"` // its last heartbeat
 	Number    uint64          `json:"number"`
@@ -71,33 +71,33 @@ type movedPeer struct {
 	Verdicts  []byte          `json:"verdicts,omitempty"`
 	Ages      []time.Duration `json:"ages,omitempty"` // by the system's clock
 	Youngest  int             `json:"youngest,omitempty"`
-	Parts     []movedParts    `json:"parts,omitempty"`
+	Parts     []handedParts   `json:"parts,omitempty"`
 }
 
-// movedParts are those of a message that has not come as a whole.
-type movedParts struct {
+// handedParts are those of a message that has not come as a whole.
+type handedParts struct {
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last,omitempty"`
 	Whole []byte `json:"whole"`
 	Has   []bool `json:"has"`
 }
 
-type movedAbsent struct {
+type handedAbsent struct {
 	ID   []byte        `json:"id"`
 	Name string        `json:"name"`
 	For  time.Duration `json:"for"`
 }
 
-// Probe finds out whether NATS answers in a moment. If it does not, the next Move does not wait
+// Probe finds out whether NATS answers in a moment. If it does not, the next HandOver does not wait
 // for it: nobody is served meanwhile.
 func (n *Node) Probe() { n.mute.Store(!n.flush(answerSoon)) }
 
-// Move says that the node moves, and ends what this process does for it: it takes and sends
-// nothing from then on. What it has taken is delivered when Move returns. Until TakeBack the
+// HandOver says that the node hands over, and ends what this process does for it: it takes and sends
+// nothing from then on. What it has taken is delivered when HandOver returns. Until TakeBack the
 // node belongs to whoever adopts it; Close says no goodbye then.
-func (n *Node) Move() *Moved {
+func (n *Node) HandOver() *HandedOver {
 	n.answers.end()
-	n.say(n.subject(onHeartbeats), "", seal.KindMoving, nil, n.soon())
+	n.say(n.subject(onHeartbeats), "", seal.KindHandOver, nil, n.soon())
 	heard := !n.mute.Swap(false) && n.flush(answerSoon) // before NATS can say that nobody listens here
 	n.unsubscribe(false)
 	n.inside.Lock()
@@ -105,14 +105,14 @@ func (n *Node) Move() *Moved {
 	n.inside.Unlock()
 	n.jobs.Wait()
 	n.untold.wait(verdictWait)
-	n.streams.LoseAll(errMoved)
+	n.streams.LoseAll(errHandedOver)
 	n.sending.Lock()
 	n.away.Store(true)
 	n.sending.Unlock()
 	if heard {
 		n.flush(answerSoon)
 	}
-	return n.moved()
+	return n.handedOver()
 }
 
 // flush returns when NATS has what waits for the writer, at the latest after a while, and reports
@@ -136,25 +136,25 @@ func (n *Node) flush(patience time.Duration) bool {
 	return true
 }
 
-// moved writes the node down.
-func (n *Node) moved() *Moved {
+// handedOver writes the node down.
+func (n *Node) handedOver() *HandedOver {
 	l := n.life.Load()
 	base := systemClock() - n.now() // what the node's clock counts from
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	m := &Moved{Cluster: n.options.Cluster, ID: n.options.ID[:], Epoch: l.epoch[:], Turn: l.turn,
+	m := &HandedOver{Cluster: n.options.Cluster, ID: n.options.ID[:], Epoch: l.epoch[:], Turn: l.turn,
 		Numbers: l.sealer.Numbers(), Last: l.last.Load(), Began: base + l.began, Ready: n.ready.Load()}
 	carried := 0
 	for _, p := range n.peers {
 		if p.proven {
-			m.Peers = append(m.Peers, p.moved(base, &carried))
+			m.Peers = append(m.Peers, p.handedOver(base, &carried))
 		}
 	}
 	for id, a := range n.absent {
-		m.Absent = append(m.Absent, movedAbsent{id[:], a.name, n.now() - a.since})
+		m.Absent = append(m.Absent, handedAbsent{id[:], a.name, n.now() - a.since})
 	}
 	for id, since := range n.departed {
-		m.Departed = append(m.Departed, movedAbsent{ID: id[:], For: n.now() - since})
+		m.Departed = append(m.Departed, handedAbsent{ID: id[:], For: n.now() - since})
 	}
 	for _, f := range n.former {
 		m.Former = append(m.Former, f.epoch[:])
@@ -165,11 +165,11 @@ func (n *Node) moved() *Moved {
 	return m
 }
 
-// moved writes a peer down. The caller holds the Node's mu.
-func (p *peer) moved(base time.Duration, carried *int) movedPeer {
+// handedOver writes a peer down. The caller holds the Node's mu.
+func (p *peer) handedOver(base time.Duration, carried *int) handedPeer {
 	told := p.told
 	told.heard = nil
-	m := movedPeer{Epoch: p.epoch[:], Told: told.append(nil), Number: p.number, Turn: p.turn, Challenge: p.challenge,
+	m := handedPeer{Epoch: p.epoch[:], Told: told.append(nil), Number: p.number, Turn: p.turn, Challenge: p.challenge,
 		Echo: p.echo, Proven: p.proven, Admitted: p.admitted, Admits: p.admits, Silent: p.silent, Lost: p.lost}
 	for i, w := range p.words {
 		m.Words[i] = [2]uint64{w.top, w.seen}
@@ -186,7 +186,7 @@ func (p *peer) moved(base time.Duration, carried *int) movedPeer {
 			continue
 		}
 		*carried += len(u.whole)
-		m.Parts = append(m.Parts, movedParts{First: first, Last: u.last, Whole: u.whole, Has: u.has})
+		m.Parts = append(m.Parts, handedParts{First: first, Last: u.last, Whole: u.whole, Has: u.has})
 	}
 	return m
 }
@@ -213,9 +213,9 @@ func (n *Node) newTurn(of *life, turn uint16, numbers []uint64) *life {
 // errNotThisNode: what was written down is another node.
 var errNotThisNode = errors.New("the process before this one was another node")
 
-// Adopt goes on with a node that another process has moved, for a Node that was started as a
+// Adopt goes on with a node that another process has handed over, for a Node that was started as a
 // successor: it works off what it has held. With nil, or after an error, a new life begins.
-func (n *Node) Adopt(m *Moved) error {
+func (n *Node) Adopt(m *HandedOver) error {
 	if m == nil {
 		n.resume(n.newLife(), nil)
 		return nil
@@ -245,8 +245,8 @@ func (n *Node) Adopt(m *Moved) error {
 	return nil
 }
 
-// read reads what moved has written.
-func (n *Node) read(m *Moved) (*life, map[seal.Epoch]*peer, map[NodeID]absentPeer, error) {
+// read reads what handedOver has written.
+func (n *Node) read(m *HandedOver) (*life, map[seal.Epoch]*peer, map[NodeID]absentPeer, error) {
 	if m.Cluster != n.options.Cluster || !bytes.Equal(m.ID, n.options.ID[:]) || len(m.Epoch) != len(seal.Epoch{}) ||
 		m.Turn > math.MaxUint16-3 {
 		return nil, nil, nil, errNotThisNode
@@ -271,7 +271,7 @@ func (n *Node) read(m *Moved) (*life, map[seal.Epoch]*peer, map[NodeID]absentPee
 	return l, peers, absent, nil
 }
 
-func (m *movedPeer) peer(n *Node, own seal.Epoch, base time.Duration) (*peer, error) {
+func (m *handedPeer) peer(n *Node, own seal.Epoch, base time.Duration) (*peer, error) {
 	told, err := parseHeartbeat(m.Told)
 	if err != nil || len(m.Epoch) != len(seal.Epoch{}) {
 		return nil, fmt.Errorf("a node that it knew: %w", errBody)
@@ -352,21 +352,21 @@ func (n *Node) holdBack(envelope []byte) {
 }
 
 // allowed is how old a message of a peer may be: of those that were sent while this node
-// moved it waits longer.
+// handed over it waits longer.
 func (n *Node) allowed(wait, age time.Duration) time.Duration {
 	if resumed := time.Duration(n.resumed.Load()); resumed > 0 && age >= n.now()-resumed {
-		return max(wait, n.timing.moving)
+		return max(wait, n.timing.handOver)
 	}
 	return wait
 }
 
-// hasMoved notes that a peer moves. The caller holds mu.
-func (n *Node) hasMoved(head seal.Head) {
+// handsOver notes that a peer hands over. The caller holds mu.
+func (n *Node) handsOver(head seal.Head) {
 	p := n.peers[head.Epoch]
 	if p == nil || !p.admitted || !p.fresh(head) || head.Turn < p.turn {
 		return
 	}
-	p.moving = n.now()
+	p.handing = n.now()
 	n.noteState(p)
 }
 
@@ -376,21 +376,21 @@ func (n *Node) isBack(p *peer, turn uint16) {
 		return
 	}
 	p.turn = turn
-	if p.moving > 0 {
-		p.moving, p.returned = 0, n.now()
+	if p.handing > 0 {
+		p.handing, p.returned = 0, n.now()
 	}
 }
 
-// awaitMoving is until when the peers of a flight that move, or have just moved, are waited
+// awaitHandOvers is until when the peers of a flight that hand over, or have just done so, are waited
 // for; 0: there are none.
-func (n *Node) awaitMoving(f *flight) (until time.Duration) {
+func (n *Node) awaitHandOvers(f *flight) (until time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range f.awaited {
 		switch a := &f.awaited[i]; {
 		case a.answered:
-		case a.peer.moving > 0:
-			until = max(until, a.peer.moving+n.timing.moving)
+		case a.peer.handing > 0:
+			until = max(until, a.peer.handing+n.timing.handOver)
 		case a.peer.returned > f.begun:
 			until = max(until, a.peer.returned+f.deadline-f.begun)
 		}
@@ -429,7 +429,7 @@ func (w *window) expect(now time.Duration, unfinished func(number uint64) bool) 
 }
 
 // restore takes the parts of a message that came to the process before.
-func (a *assembly) restore(now time.Duration, m movedParts) {
+func (a *assembly) restore(now time.Duration, m handedParts) {
 	if len(m.Has) < 2 || len(m.Whole) > largeBytes || a.bytes+len(m.Whole) > maxUnfinished {
 		return
 	}

@@ -32,16 +32,16 @@ func (n *node) owner() *node {
 // move takes a node to its next process, as the document of a hand-over does.
 func (s *service) move(from, to *node) {
 	s.t.Helper()
-	text, err := json.Marshal(from.Move())
+	text, err := json.Marshal(from.HandOver())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	from.Close()
-	var moved *cluster.Moved
-	if err := json.Unmarshal(text, &moved); err != nil {
+	var handed *cluster.HandedOver
+	if err := json.Unmarshal(text, &handed); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := to.Adopt(moved); err != nil {
+	if err := to.Adopt(handed); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -137,7 +137,7 @@ func TestAMoveIsTakenBack(t *testing.T) {
 	s.move(first, b)
 	for range 5 {
 		next := s.succeed(b)
-		b.Move()
+		b.HandOver()
 		next.Close()
 		b.TakeBack()
 		eventually(t, "it to be back", func() bool { return a.count(cluster.PeerLive) == 1 })
@@ -174,16 +174,16 @@ func TestPartsGoAlong(t *testing.T) {
 	}
 }
 
-// Peers wait for a node that moves, and no longer than that.
+// Peers wait for a node that hands over, and no longer than that.
 func TestANodeThatMovesIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.time.Moving = 300 * time.Millisecond
+	s.time.HandOver = 300 * time.Millisecond
 	a, b := s.start("web1", 1), s.start("web2", 10)
 	meet(t, a, b)
 	a.SetWait(10 * time.Millisecond)
-	b.Move()
-	eventually(t, "the others to know", func() bool { return a.count(cluster.PeerMoving) == 1 })
+	b.HandOver()
+	eventually(t, "the others to know", func() bool { return a.count(cluster.PeerHandingOver) == 1 })
 	if d := a.Publish(appID, toAll, []byte("{}")); !slices.Equal(d.Unconfirmed, []string{"web2"}) {
 		t.Errorf("it never came: %+v", d)
 	}
@@ -194,14 +194,14 @@ func TestANodeThatMovesIsWaitedFor(t *testing.T) {
 func TestAnotherNodeIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	s.time.Moving = 300 * time.Millisecond
+	s.time.HandOver = 300 * time.Millisecond
 	a, b := s.start("web1", 1), s.start("web2", 10)
 	meet(t, a, b)
 	next := s.succeed(b)
-	moved := b.Move()
-	moved.ID = make([]byte, 16)
+	handed := b.HandOver()
+	handed.ID = make([]byte, 16)
 	b.Close()
-	if err := next.Adopt(moved); err == nil {
+	if err := next.Adopt(handed); err == nil {
 		t.Error("it is adopted")
 	}
 	eventually(t, "it to be taken in as another", func() bool {

@@ -218,21 +218,21 @@ func TestOnlyLostPartsAreSentAgain(t *testing.T) {
 	again("one that nothing was heard of for long", 2, 1)
 }
 
-// What was sent while a node moved may be as old as peers wait for it, and nothing else.
+// What was sent while a node handed over may be as old as peers wait for it, and nothing else.
 func TestOnlyWhatWasSentWhileANodeMovedMayBeOlder(t *testing.T) {
 	t.Parallel()
 	const wait = time.Second
 	for name, test := range map[string]struct {
-		back time.Duration // since when the node is back; 0: it never moved
+		back time.Duration // since when the node is back; 0: it never handed over
 		wait time.Duration
 		age  time.Duration
 		want time.Duration
 	}{
-		"it never moved":                         {0, wait, time.Minute, wait},
-		"sent before it was back":                {time.Minute, wait, 2 * time.Minute, movingWait},
-		"sent just before it was back":           {time.Hour, wait, time.Hour + time.Minute, movingWait},
+		"it never handed over":                   {0, wait, time.Minute, wait},
+		"sent before it was back":                {time.Minute, wait, 2 * time.Minute, handOverWait},
+		"sent just before it was back":           {time.Hour, wait, time.Hour + time.Minute, handOverWait},
 		"sent when it was back":                  {time.Hour, wait, time.Minute, wait},
-		"a peer that waits longer than for that": {time.Minute, 2 * movingWait, 2 * time.Minute, 2 * movingWait},
+		"a peer that waits longer than for that": {time.Minute, 2 * handOverWait, 2 * time.Minute, 2 * handOverWait},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -74,18 +74,18 @@ type Reach struct{ Sessions, Waiting int }
 
 // timing is what a test would not wait for.
 type timing struct {
-	beat   time.Duration // from one heartbeat to the next
-	lost   time.Duration // a peer is lost after so long a silence
-	ask    time.Duration // a silent peer is asked after that, and then each time
-	forget time.Duration // windows of peers that are gone are kept for so long
-	absent time.Duration // lost peers are named for so long
-	jump   time.Duration // a wall clock that jumps further begins a new epoch
-	moving time.Duration // a peer that moves is waited for so long
-	back   time.Duration // peers have so long to connect to NATS again when this node has
+	beat     time.Duration // from one heartbeat to the next
+	lost     time.Duration // a peer is lost after so long a silence
+	ask      time.Duration // a silent peer is asked after that, and then each time
+	forget   time.Duration // windows of peers that are gone are kept for so long
+	absent   time.Duration // lost peers are named for so long
+	jump     time.Duration // a wall clock that jumps further begins a new epoch
+	handOver time.Duration // a peer that hands over is waited for so long
+	back     time.Duration // peers have so long to connect to NATS again when this node has
 }
 
 var normal = timing{beat: time.Second, lost: 3 * time.Second, ask: 30 * time.Millisecond, forget: 10 * time.Minute,
-	absent: time.Hour, jump: 10 * time.Second, moving: movingWait,
+	absent: time.Hour, jump: 10 * time.Second, handOver: handOverWait,
 	back: time.Second}
 
 const (
@@ -159,7 +159,7 @@ type Node struct {
 	lanes   []chan job
 	seed    maphash.Seed
 	closed  bool           // guarded by inside
-	deaf    bool           // likewise: the node moves, nothing is taken
+	deaf    bool           // likewise: the node hands over, nothing is taken
 	away    atomic.Bool    // another process is this node: nothing is sent
 	mute    atomic.Bool    // NATS did not answer when the node was about to move
 	resumed atomic.Int64   // when it last came from another process, or was taken back; 0: never

@@ -72,7 +72,7 @@ type service struct {
 func newService(t testing.TB) *service {
 	t.Helper()
 	return &service{t: t, nats: natstest.Start(t), keys: sealtest.Keys(t), wait: patience,
-		time: cluster.Timing{Lost: patience, Moving: patience}}
+		time: cluster.Timing{Lost: patience, HandOver: patience}}
 }
 
 func (s *service) options(n *node) cluster.Options {

@@ -43,7 +43,7 @@ func (n *Node) Patience() time.Duration {
 	return n.patience()
 }
 
-// patience is Patience for a caller that holds mu. After this node has moved, what was sent
+// patience is Patience for a caller that holds mu. After this node has handed over, what was sent
 // meanwhile is older than else.
 func (n *Node) patience() time.Duration {
 	wait := time.Duration(n.wait.Load())
@@ -52,13 +52,13 @@ func (n *Node) patience() time.Duration {
 			wait = max(wait, p.told.wait)
 		}
 	}
-	if resumed := time.Duration(n.resumed.Load()); resumed > 0 && n.now()-resumed < n.timing.moving {
-		wait = max(wait, n.timing.moving)
+	if resumed := time.Duration(n.resumed.Load()); resumed > 0 && n.now()-resumed < n.timing.handOver {
+		wait = max(wait, n.timing.handOver)
 	}
 	return 2 * wait
 }
 
-// forgetFormer forgets those of whom nothing can be in a queue that was not moved. The caller
+// forgetFormer forgets those of whom nothing can be in a queue that was not handed over. The caller
 // holds mu.
 func (n *Node) forgetFormer(now time.Duration) {
 	patience := 2 * n.patience()

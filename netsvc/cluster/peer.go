@@ -3,6 +3,7 @@ package cluster
 import (
 	"crypto/rand"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +26,8 @@ type peer struct {
 	admits          bool // it takes ours
 	silent, lost    bool
 	lostAt          time.Duration // when it was lost
-	moving          time.Duration // since when it moves; 0: it does not
-	returned        time.Duration // when it had moved
+	handing         time.Duration // since when it hands over; 0: it does not
+	returned        time.Duration // when it was back after that
 	noResponders    int           // in a row
 	lastFrame       place
 	lastSession     place
@@ -65,8 +66,8 @@ func (p *peer) stateNow() PeerState {
 		return PeerLost
 	case !p.live():
 		return PeerJoining
-	case p.moving > 0:
-		return PeerMoving
+	case p.handing > 0:
+		return PeerHandingOver
 	case p.silent:
 		return PeerSilent
 	}
@@ -97,7 +98,7 @@ func (n *Node) noteState(p *peer) {
 	if state == PeerLost || state == PeerSilent {
 		level = slog.LevelWarn
 	}
-	n.note(level, "node "+string(state), slog.String("node", p.told.name))
+	n.note(level, "node "+strings.ReplaceAll(string(state), "_", " "), slog.String("node", p.told.name))
 	switch state {
 	case PeerLive, PeerSilent, PeerLost:
 		n.tell(p, PeerChange(state))

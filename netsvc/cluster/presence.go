@@ -71,9 +71,9 @@ func (n *Node) look() {
 		switch {
 		case !p.proven && silence > n.timing.lost, p.lost && silence > n.timing.forget:
 			n.forget(p)
-		case p.moving > 0 && now-p.moving > n.timing.moving:
-			n.lose(p, "it moved and did not come back")
-		case p.moving == 0 && !p.lost && silence > n.timing.lost:
+		case p.handing > 0 && now-p.handing > n.timing.handOver:
+			n.lose(p, "it handed over and did not come back")
+		case p.handing == 0 && !p.lost && silence > n.timing.lost:
 			n.lose(p, "nothing was heard of it")
 		}
 		p.receiving.Lock()
@@ -203,8 +203,8 @@ func (n *Node) receiveHeartbeat(msg *nats.Msg) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch head.Kind {
-	case seal.KindMoving:
-		n.hasMoved(head)
+	case seal.KindHandOver:
+		n.handsOver(head)
 		return
 	case seal.KindHeartbeat:
 	default:
@@ -250,7 +250,7 @@ func (n *Node) lose(p *peer, why string) {
 	if p.lost {
 		return
 	}
-	p.lost, p.lostAt, p.moving = true, n.now(), 0
+	p.lost, p.lostAt, p.handing = true, n.now(), 0
 	n.note(slog.LevelDebug, "a node is given up", slog.String("node", p.told.name), slog.String("reason", why))
 	if p.admitted {
 		n.absent[p.told.id] = absentPeer{p.told.name, n.now()}
@@ -289,7 +289,7 @@ func (n *Node) forget(p *peer) {
 }
 
 // hasMoreToHear reports whether something that was said to all has come and was not heard yet:
-// that a peer moves, perhaps. What comes by one connection is handed out by subscriptions that
+// that a peer hands over, perhaps. What comes by one connection is handed out by subscriptions that
 // do not wait for each other.
 func (n *Node) hasMoreToHear() bool {
 	hearing := n.hearing.Load()
@@ -307,7 +307,7 @@ func (n *Node) noResponder(epoch seal.Epoch) {
 	defer n.mu.Unlock()
 	p := n.peers[epoch]
 	now := n.now()
-	if p == nil || p.lost || p.moving > 0 || p.returned > 0 && now-p.returned < n.timing.beat || n.hasMoreToHear() {
+	if p == nil || p.lost || p.handing > 0 || p.returned > 0 && now-p.returned < n.timing.beat || n.hasMoreToHear() {
 		return
 	}
 	if !n.connected || n.reconnects > 0 && now-n.connectedAt < n.timing.back {

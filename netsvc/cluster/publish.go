@@ -205,7 +205,7 @@ func (n *Node) awaitAll(f *flight) {
 		case <-f.room:
 			n.sendMore(f)
 		case <-timer.C:
-			left := n.awaitMoving(f) - n.now()
+			left := n.awaitHandOvers(f) - n.now()
 			if left <= 0 {
 				return
 			}

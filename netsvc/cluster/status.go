@@ -14,11 +14,11 @@ type PeerState string
 
 // The states of a peer.
 const (
-	PeerJoining PeerState = "joining" // heard, but one of the two does not take the other's messages yet
-	PeerLive    PeerState = "live"
-	PeerSilent  PeerState = "silent" // it has let a message pass without a word; nobody waits for it
-	PeerMoving  PeerState = "moving" // from one process to the next; it is waited for
-	PeerLost    PeerState = "lost"
+	PeerJoining     PeerState = "joining" // heard, but one of the two does not take the other's messages yet
+	PeerLive        PeerState = "live"
+	PeerSilent      PeerState = "silent"       // it has let a message pass without a word; nobody waits for it
+	PeerHandingOver PeerState = "handing_over" // from one process to the next; it is waited for
+	PeerLost        PeerState = "lost"
 )
 
 // PeerChange is what has become of a peer: one of the states live, silent and lost, or one of

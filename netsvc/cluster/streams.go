@@ -17,13 +17,13 @@ import (
 
 // Why Dial cannot reach a node.
 var (
-	ErrNoNode    = errors.New("the cluster has no node of that name")
-	ErrCutOff    = errors.New("this node has no connection to NATS")
-	ErrNodeLost  = errors.New("the node is lost")
-	ErrNodeLeft  = errors.New("the node has left the cluster")
-	ErrNotLive   = errors.New("the node is on its way into the cluster")
-	errMoved     = errors.New("this node goes on in another process")
-	errBeganAnew = errors.New("this node has begun anew in the cluster, for its clock jumped")
+	ErrNoNode     = errors.New("the cluster has no node of that name")
+	ErrCutOff     = errors.New("this node has no connection to NATS")
+	ErrNodeLost   = errors.New("the node is lost")
+	ErrNodeLeft   = errors.New("the node has left the cluster")
+	ErrNotLive    = errors.New("the node is on its way into the cluster")
+	errHandedOver = errors.New("this node goes on in another process")
+	errBeganAnew  = errors.New("this node has begun anew in the cluster, for its clock jumped")
 )
 
 // maxFrameAge is how old a frame of a stream may be: whoever asked has given up, perhaps, and

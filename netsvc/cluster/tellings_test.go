@@ -75,7 +75,7 @@ func TestNobodyBringsBackWhoIsForgottenOrHasLeft(t *testing.T) {
 		t.Errorf("named is %s", got)
 	}
 	next := startUnconnected(t)
-	if err := next.Adopt(n.moved()); err != nil {
+	if err := next.Adopt(n.handedOver()); err != nil {
 		t.Fatal(err)
 	}
 	comesIn(next, "web5", told("web2", time.Minute), told("web3", time.Minute))

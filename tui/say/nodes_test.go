@@ -20,7 +20,7 @@ func TestNodesAreSaidInWords(t *testing.T) {
 			}
 		}
 		for _, state := range []string{control.NodeJoining, control.NodeLive, control.NodeCutOff, control.NodeRefused,
-			control.NodeSilent, control.NodeLost, control.NodeMoving} {
+			control.NodeSilent, control.NodeLost, control.NodeHandingOver} {
 			if text := words.NodeState(control.Node{State: state}); text == "" || lang == locale.Russian && text == state {
 				t.Errorf("%s: %s is said as %q", lang, state, text)
 			}

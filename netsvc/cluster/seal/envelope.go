@@ -40,7 +40,7 @@ const (
 	KindGoodbye         Kind = 'b'
 	KindQuestion        Kind = 'q'
 	KindAnswer          Kind = 'r'
-	KindMoving          Kind = 'v'
+	KindHandOver        Kind = 'v'
 	KindChanged         Kind = 'c'
 	KindApplied         Kind = 'd'
 	KindFrame           Kind = 's' // of a stream

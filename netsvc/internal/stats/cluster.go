@@ -40,7 +40,7 @@ var (
 var (
 	nodeStates = []string{control.NodeJoining, control.NodeLive, control.NodeCutOff, control.NodeRefused}
 	peerStates = []string{control.NodeJoining, control.NodeLive, control.NodeSilent, control.NodeLost,
-		control.NodeMoving}
+		control.NodeHandingOver}
 )
 
 // collect writes the metrics of a node; c is nil on a single one.

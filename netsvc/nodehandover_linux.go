@@ -47,7 +47,7 @@ func (m *membership) prepare(identity string) string {
 		m.notJoined(err)
 		return ""
 	}
-	m.moving = st
+	m.handing = st
 	st.awaitNATS(connectPatience)
 	return identity
 }
@@ -60,9 +60,9 @@ func (st *stay) awaitNATS(patience time.Duration) {
 	}
 }
 
-// aboutToMove is called before the sessions are frozen: then nothing waits for a NATS that does
+// aboutToHandOver is called before the sessions are frozen: then nothing waits for a NATS that does
 // not answer.
-func (m *membership) aboutToMove() {
+func (m *membership) aboutToHandOver() {
 	if m == nil {
 		return
 	}
@@ -71,10 +71,10 @@ func (m *membership) aboutToMove() {
 	}
 }
 
-// move writes the node down for the next process, and ends what this one does for it, until
+// handOver writes the node down for the next process, and ends what this one does for it, until
 // rejoin or dismiss; nil: the daemon is in no cluster. What the node has taken from others is
 // in the queues then.
-func (m *membership) move() *cluster.Moved {
+func (m *membership) handOver() *cluster.HandedOver {
 	if m == nil {
 		return nil
 	}
@@ -83,23 +83,23 @@ func (m *membership) move() *cluster.Moved {
 		return nil
 	}
 	m.mu.Lock()
-	m.moving = st
+	m.handing = st
 	m.mu.Unlock()
 	st.rest()
-	moved := st.node.Move()
+	handed := st.node.HandOver()
 	m.server.node.Store(nil)
-	return moved
+	return handed
 }
 
 // adopt goes on with the node of the process before. Without a database to serve from it
 // cannot: then that is lost to the others, and keep enters the cluster when there is one.
-func (m *membership) adopt(moved *cluster.Moved) {
+func (m *membership) adopt(handed *cluster.HandedOver) {
 	if m == nil {
 		return
 	}
-	st := m.moving
-	m.moving = nil
-	if moved == nil || m.server.apps.Unavailable() != nil {
+	st := m.handing
+	m.handing = nil
+	if handed == nil || m.server.apps.Unavailable() != nil {
 		if st != nil {
 			st.node.Close()
 		}
@@ -108,14 +108,14 @@ func (m *membership) adopt(moved *cluster.Moved) {
 	var err error
 	if st == nil { // of a process that has ended before this one began
 		var id cluster.NodeID
-		copy(id[:], moved.ID)
+		copy(id[:], handed.ID)
 		if st, err = m.start(id, true); err != nil {
 			m.notJoined(err)
 			return
 		}
 		st.awaitNATS(restartPatience)
 	}
-	if err := st.node.Adopt(moved); err != nil {
+	if err := st.node.Adopt(handed); err != nil {
 		m.server.logger.Warn("this node begins anew in the cluster", slog.Any("error", err))
 	}
 	if err := st.keepApps(); err != nil {
@@ -136,7 +136,7 @@ func (m *membership) rejoin() {
 		return
 	}
 	m.mu.Lock()
-	st := m.moving
+	st := m.handing
 	m.mu.Unlock()
 	if st != nil {
 		st.node.TakeBack()
