@@ -244,15 +244,22 @@ func tooFewServers(err error) bool {
 
 // first takes in what is there when a watch begins.
 func (b *Bucket) first(ctx context.Context, w *watch) error {
-	var all []entry
+	var all []reading
+	keys, newest := b.o.Keys(), w.sequence
 	for done := w.empty; !done; {
 		select {
 		case e, ok := <-w.entries:
 			if !ok {
 				return w.why
 			}
-			all = append(all, e)
-			done = e.last
+			done, newest = e.last, max(newest, e.revision)
+			if r := b.read(e, keys); b.concerns(r) {
+				all = append(all, r)
+			} else {
+				b.mu.Lock()
+				b.ignore(r)
+				b.mu.Unlock()
+			}
 		case <-b.o.Clock.After(watchSilence): // somebody took out what was still to come
 			return errLack
 		case <-ctx.Done():
@@ -266,11 +273,9 @@ func (b *Bucket) first(ctx context.Context, w *watch) error {
 	clear(b.later)
 	clear(b.stale)
 	b.meta, b.metaAt, b.metaWhy, b.denied = nil, 0, nil, ""
-	b.highest, b.watched = w.sequence, w.sequence
-	b.readWith = b.o.Keys()
-	for _, e := range all {
-		b.note(e)
-		b.watched = max(b.watched, e.revision)
+	b.highest, b.watched, b.readWith = newest, newest, keys
+	for _, r := range all {
+		b.noteRead(r, keys.ID())
 	}
 	b.announce()
 	b.mu.Unlock()
