@@ -3,7 +3,6 @@ package cluster
 import (
 	"crypto/rand"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -98,7 +97,7 @@ func (n *Node) noteState(p *peer) {
 	if state == PeerLost || state == PeerSilent {
 		level = slog.LevelWarn
 	}
-	n.note(level, "node "+strings.ReplaceAll(string(state), "_", " "), slog.String("node", p.told.name))
+	n.note(level, "node "+string(state), slog.String("node", p.told.name))
 	switch state {
 	case PeerLive, PeerSilent, PeerLost:
 		n.tell(p, PeerChange(state))

@@ -16,8 +16,8 @@ type PeerState string
 const (
 	PeerJoining     PeerState = "joining" // heard, but one of the two does not take the other's messages yet
 	PeerLive        PeerState = "live"
-	PeerSilent      PeerState = "silent"       // it has let a message pass without a word; nobody waits for it
-	PeerHandingOver PeerState = "handing_over" // from one process to the next; it is waited for
+	PeerSilent      PeerState = "silent" // it has let a message pass without a word; nobody waits for it
+	PeerHandingOver PeerState = "moving" // from one process to the next; it is waited for
 	PeerLost        PeerState = "lost"
 )
 

@@ -27,7 +27,7 @@ type Cluster struct {
 }
 
 // The states of nodes. This one is joining, live, cut_off or refused; another one is
-// joining, live, silent or lost, or handing over from one process to the next.
+// joining, live, silent or lost, or moving from one process to the next.
 const (
 	NodeJoining     = "joining"
 	NodeLive        = "live"
@@ -35,7 +35,7 @@ const (
 	NodeRefused     = "refused" // by NATS, or by the others
 	NodeSilent      = "silent"  // it has let a message pass without a word; nobody waits for it
 	NodeLost        = "lost"
-	NodeHandingOver = "handing_over"
+	NodeHandingOver = "moving"
 )
 
 // AppsRolledBack: the bucket has older apps than this node, because NATS has lost what it

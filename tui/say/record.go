@@ -117,12 +117,12 @@ var recordTexts = map[string]string{
 	"a copy of the database is kept, for its apps are replaced by those of the cluster":                  "apps_replaced",
 	"a later version of the program has changed an app in a way that this one does not know":             "apps_later",
 	"what was remembered of a session is not what its client has read from: it begins anew":              "memory_not_that",
-	"node joining":      "node_joining",
-	"node handing over": "node_handing_over",
-	"node live":         "node_live",
-	"node silent":       "node_silent",
-	"node lost":         "node_lost",
-	"node left":         "node_left",
+	"node joining": "node_joining",
+	"node moving":  "node_moving",
+	"node live":    "node_live",
+	"node silent":  "node_silent",
+	"node lost":    "node_lost",
+	"node left":    "node_left",
 }
 
 // Record says a record of the log in a sentence, and what to do about it in another, if
