@@ -30,7 +30,7 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 	}
 	requests, cancel := context.WithTimeout(context.Background(), d.Requests)
 	defer cancel()
-	if err := s.http.Finish(requests); err != nil {
+	if err := h.finishRequests(requests); err != nil {
 		s.logger.Warn("requests were cut off at the hand-over", slog.Any("error", err))
 	}
 	s.hub.FinishMoves(requests)
@@ -46,6 +46,21 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 		s.membership.leave()
 	}
 	return s.hub.HandOver()
+}
+
+// finishRequests waits for the requests under way. Those that wait for other nodes are answered before
+// the time for them is over: better told that a node may lack the message than cut off.
+func (h *hander) finishRequests(ctx context.Context) error {
+	hurried := make(chan struct{})
+	hurry := time.AfterFunc(h.deadlines.Requests*4/5, func() {
+		defer close(hurried)
+		h.server.membership.endWaiting()
+	})
+	err := h.server.http.Finish(ctx)
+	if !hurry.Stop() {
+		<-hurried
+	}
+	return err
 }
 
 // thaw undoes freeze.

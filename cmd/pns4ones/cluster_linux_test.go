@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,6 +139,34 @@ func TestANodeIsTakenBack(t *testing.T) {
 	stop()
 	l.checkConfirmed()
 	here.checkLife("web2", epoch)
+}
+
+// Whoever waits for a node that hangs is answered before the one that was asked is upgraded.
+func TestAnUpgradeDoesNotWaitForNodesThatHang(t *testing.T) {
+	all := nodes(t, 2)
+	hangs, upgraded := all[0], all[1]
+	hanging := hangs.start(exec.Command(hangs.program))
+	upgraded.env = append(upgraded.env, "PNS4ONES_CLUSTER_WAIT=10s")
+	upgraded.start(exec.Command(upgraded.program))
+	knowEachOther(t, all...)
+	l := openLedger(t, upgraded.client, 1)
+	sender := l.newSender(0)
+	l.senders = append(l.senders, sender)
+	hanging.Process.Signal(syscall.SIGSTOP)
+	defer hanging.Process.Signal(syscall.SIGCONT)
+	told := make(chan answer, 1)
+	go func() {
+		answer, err := sender.try("all", 0)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- answer
+	}()
+	await(t, "the message is on its way", func() bool { return upgraded.status().Messages == 1 })
+	upgraded.upgrade()
+	if got := <-told; got != (answer{status: 200, sessions: 1, unconfirmed: 1}) {
+		t.Errorf("the sender was told %+v", got)
+	}
 }
 
 // A successor that will be in another cluster does not go on as the node, which says goodbye.

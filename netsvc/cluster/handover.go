@@ -309,6 +309,9 @@ func (n *Node) resume(l *life, peers map[seal.Epoch]*peer) {
 	for _, p := range n.peers {
 		p.heard = n.now()
 	}
+	if n.hurries() {
+		n.hurry = make(chan struct{})
+	}
 	n.noteCompany()
 	n.mu.Unlock()
 	n.resumed.Store(int64(n.now()))

@@ -151,6 +151,30 @@ func TestAMoveIsTakenBack(t *testing.T) {
 	}
 }
 
+func TestInAHurryNobodyIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	a, b := s.start("web1", 1), s.start("web2", 2)
+	meet(t, a, b)
+	goOn := b.stall()
+	defer goOn()
+	told := make(chan cluster.Delivery, 1)
+	go func() { told <- a.Publish(appID, toAll, []byte("first")) }()
+	eventually(t, "the message is on its way", func() bool { return len(a.received()) == 1 })
+	a.EndWaiting()
+	for _, d := range []cluster.Delivery{<-told, a.Publish(appID, toAll, []byte("second"))} {
+		if d.Sessions != 1 || !slices.Equal(d.Unconfirmed, []string{"web2"}) {
+			t.Errorf("in a hurry: %+v", d)
+		}
+	}
+	goOn()
+	a.HandOver()
+	a.TakeBack()
+	eventually(t, "peers to be waited for again", func() bool {
+		return a.Publish(appID, toAll, []byte("third")).Unconfirmed == nil
+	})
+}
+
 // A message of several parts may come to two processes.
 func TestPartsGoAlong(t *testing.T) {
 	t.Parallel()

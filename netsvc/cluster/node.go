@@ -145,7 +145,8 @@ type Node struct {
 	absent      map[NodeID]absentPeer
 	departed    map[NodeID]time.Duration // nodes that left or were forgotten, and when
 	flights     map[uint64]partOf
-	asking      bool // a timer runs that asks
+	asking      bool          // a timer runs that asks
+	hurry       chan struct{} // is closed when messages wait for no peer any more
 	company     atomic.Bool
 	ready       atomic.Bool // it was live in this epoch; changed under mu
 
@@ -233,6 +234,7 @@ func start(o Options, t timing) (*Node, error) {
 	n.SetWait(o.Wait)
 	n.part.Store(partBytes)
 	n.life.Store(n.newLife())
+	n.hurry = make(chan struct{})
 	n.streams = stream.New(n.sendFrame, n.largestFrame)
 	n.asks.begin()
 	n.answers.begin()

@@ -40,19 +40,42 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 	m := &message{appID, to, plaintext}
 	f, l, number, taken, unconfirmed := n.send(m, begun, deadline)
 	d := Delivery{Unconfirmed: unconfirmed}
+	n.mu.Lock()
+	hurry := n.hurry
+	n.mu.Unlock()
 	own := n.deliverOwn(m, l, number, &d)
 	if f == nil {
 		n.counts.unconfirmed[unconfirmedAway].Add(uint64(len(unconfirmed)))
 	} else {
-		n.awaitAll(f)
+		n.awaitAll(f, hurry)
 		n.land(f, &d)
 		n.leavePlace(taken)
 		n.waits.observe(n.now() - begun)
 	}
 	if own != nil {
-		n.awaitOwn(own, deadline, &d)
+		n.awaitOwn(own, deadline, hurry, &d)
 	}
 	return d
+}
+
+// EndWaiting has messages wait for no peer any more, until TakeBack: senders are told at once which
+// nodes have not confirmed. It is for a process that is about to hand over and can wait no longer.
+func (n *Node) EndWaiting() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.hurries() {
+		close(n.hurry)
+	}
+}
+
+// hurries reports whether no peer is waited for. The caller holds mu.
+func (n *Node) hurries() bool {
+	select {
+	case <-n.hurry:
+		return true
+	default:
+		return false
+	}
 }
 
 // deliverOwn has a message of an own sender queued for the sessions of this node; l and its number
@@ -77,7 +100,7 @@ func (n *Node) deliverOwn(m *message, l *life, number uint64, d *Delivery) (late
 }
 
 // awaitOwn adds whom a message reached here, unless that is not known in time.
-func (n *Node) awaitOwn(later <-chan Reach, deadline time.Duration, d *Delivery) {
+func (n *Node) awaitOwn(later <-chan Reach, deadline time.Duration, hurry <-chan struct{}, d *Delivery) {
 	timer := time.NewTimer(deadline - n.now())
 	defer timer.Stop()
 	select {
@@ -85,10 +108,12 @@ func (n *Node) awaitOwn(later <-chan Reach, deadline time.Duration, d *Delivery)
 		d.Own = reach.Sessions
 		d.Sessions += reach.Sessions
 		d.Waiting += reach.Waiting
+		return
 	case <-timer.C:
-		d.Unconfirmed = append(d.Unconfirmed, n.options.Name)
-		slices.Sort(d.Unconfirmed)
+	case <-hurry:
 	}
+	d.Unconfirmed = append(d.Unconfirmed, n.options.Name)
+	slices.Sort(d.Unconfirmed)
 }
 
 // send puts the message, or the first parts of it, into the queue of the writer. It returns
@@ -189,8 +214,8 @@ func (n *Node) companions(wait bool) (awaited []await, unconfirmed []string) {
 }
 
 // awaitAll returns when all have answered, at the latest at the deadline, or when those that
-// move have had their time. Meanwhile it sends the parts that are left.
-func (n *Node) awaitAll(f *flight) {
+// move have had their time, or when there is a hurry. Meanwhile it sends the parts that are left.
+func (n *Node) awaitAll(f *flight, hurry <-chan struct{}) {
 	select {
 	case <-f.done:
 		return
@@ -201,6 +226,8 @@ func (n *Node) awaitAll(f *flight) {
 	for {
 		select {
 		case <-f.done:
+			return
+		case <-hurry:
 			return
 		case <-f.room:
 			n.sendMore(f)
