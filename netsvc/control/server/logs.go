@@ -28,7 +28,7 @@ func (f *logFilter) keeps(r *logring.Record) bool {
 	if f.text == "" || fold.Contains(r.Message, f.text) {
 		return true
 	}
-	for _, a := range r.Attrs {
+	for a := range r.Attrs() {
 		if fold.Contains(a.Key+"="+a.Value.String(), f.text) {
 			return true
 		}

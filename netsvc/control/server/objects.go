@@ -67,7 +67,7 @@ func sessionOf(s hub.Session) control.Session {
 func (s *Server) logRecordOf(r *logring.Record) control.LogRecord {
 	object := control.LogRecord{Time: r.Time.UTC(), Level: config.LevelOf(r.Level).String(), Message: r.Message}
 	user, ib := s.namesIn(r)
-	for _, a := range r.Attrs {
+	for a := range r.Attrs() {
 		if a.Key == attrUserName || a.Key == attrIbName {
 			continue
 		}
@@ -95,7 +95,7 @@ const (
 // namesIn is what people call those whom a record tells of; empty if there is no name.
 func (s *Server) namesIn(r *logring.Record) (user, ib string) {
 	var appID, userID, ibID, saidUser, saidIb string
-	for _, a := range r.Attrs {
+	for a := range r.Attrs() {
 		switch a.Key {
 		case attrApp:
 			appID = a.Value.String()

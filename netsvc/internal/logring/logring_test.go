@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/slogtest"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/internal/logring"
 )
@@ -70,10 +73,39 @@ func TestKeepsPlainValues(t *testing.T) {
 	logger.With("a", 1).WithGroup("g").With("b", 2).Info("m", "c", slog.GroupValue(slog.Int("d", 3)), "error",
 		errors.New("broken"), "list", reasons)
 	reasons[0] = "changed"
-	got := kept(log)[0].Attrs
+	got := slices.Collect(kept(log)[0].Attrs())
 	const want = "[a=1 g.b=2 g.c.d=3 g.error=broken g.list=[first]]"
 	if fmt.Sprint(got) != want {
 		t.Fatalf("kept %v, want %s", got, want)
+	}
+}
+
+// A value is kept as it was, of whatever kind it is.
+func TestKeepsEveryKindOfValue(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 28, 1, 2, 3, 456, time.FixedZone("", 3*60*60))
+	want := []slog.Attr{
+		slog.String("empty", ""), slog.String("", "no key"), slog.String("text", "Иванов\x00\n"),
+		slog.String("long", strings.Repeat("x", 1000)), slog.Bool("yes", true), slog.Bool("no", false),
+		slog.Int64("least", math.MinInt64), slog.Int64("most", math.MaxInt64), slog.Uint64("all", math.MaxUint64),
+		slog.Float64("part", -0.1), slog.Float64("endless", math.Inf(1)), slog.Duration("age", -time.Second),
+		slog.Time("at", at), slog.Time("never", time.Time{}),
+	}
+	log, logger, _ := newLog(slog.LevelInfo)
+	logger.LogAttrs(t.Context(), slog.LevelInfo, "m", want...)
+	logger.Info("none")
+	got := kept(log)
+	if !slices.EqualFunc(slices.Collect(got[0].Attrs()), want, slog.Attr.Equal) {
+		t.Errorf("kept %v, want %v", slices.Collect(got[0].Attrs()), want)
+	}
+	if n := len(slices.Collect(got[1].Attrs())); n != 0 {
+		t.Errorf("%d attributes are kept of a record that has none", n)
+	}
+	for a := range got[0].Attrs() { // who looks for one need not see all
+		if !a.Equal(want[0]) {
+			t.Errorf("the first is %v, want %v", a, want[0])
+		}
+		break
 	}
 }
 
