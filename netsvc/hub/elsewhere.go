@@ -182,7 +182,7 @@ func (h *Hub) expect(s *session, r *registration, k infobaseKey, key memoryKey, 
 	now := time.Now()
 	away.out.remember(&memory{
 		id: away.id, since: s.since, turn: said.Turn - 1, begun: said.Turn, base: said.Received,
-		written: said.Received, limits: &h.limits, away: &now, line: &line{asking: a},
+		written: said.Received, away: &now, line: &line{asking: a},
 	})
 	away.out.state = outDetached
 	own := hold(away, key)

@@ -242,8 +242,9 @@ func (h *Hub) gather(s *session, buf []byte) []byte {
 // advance accounts for n written bytes of what was gathered. It returns finished,
 // which is room that it may use, empty.
 func (h *Hub) advance(s *session, n int, finished []*delivery) []*delivery {
+	resumeBytes := h.limits.Load().ResumeBytes
 	s.mu.Lock()
-	frames, finished := s.out.advance(max(n, 0), finished)
+	frames, finished := s.out.advance(max(n, 0), resumeBytes, finished)
 	untold := s.out.untold
 	s.out.untold = false
 	var lost *loss

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -25,9 +24,8 @@ type memory struct {
 	again     int
 	againSize int // bytes of these
 
-	limits  *atomic.Pointer[Limits] // the hub's
-	buffer  uint32                  // how many bytes of handed its send buffer may hold
-	resumed uint32                  // times that it went on
+	buffer  uint32 // how many bytes of handed its send buffer may hold
+	resumed uint32 // times that it went on
 
 	turn   uint64     // of the last packet that was taken
 	begun  uint64     // of the packet with which this memory began
@@ -60,8 +58,9 @@ func (at moment) unixNano() int64 {
 	return now.Add(time.Duration(at - momentOf(now))).UnixNano()
 }
 
-// begin gives the frame that is about to leave its number, and keeps it.
-func (m *memory) begin(f *frame, now time.Time) {
+// begin gives the frame that is about to leave its number, and keeps it. Of all that are kept
+// there are to be so many bytes.
+func (m *memory) begin(f *frame, now time.Time, resumeBytes int) {
 	if m.again > 0 {
 		m.again--
 		m.againSize -= len(f.bytes)
@@ -74,22 +73,22 @@ func (m *memory) begin(f *frame, now time.Time) {
 	f.holding().need()
 	m.kept = append(m.kept, keptFrame{frame: f, at: momentOf(now)})
 	m.keptBytes += len(f.bytes)
-	m.cut()
+	m.cut(resumeBytes)
 }
 
 // sent accounts for bytes of the frame that was begun last.
-func (m *memory) sent(n int, whole bool) {
+func (m *memory) sent(n int, whole bool, resumeBytes int) {
 	m.handed += uint64(n)
 	if whole {
 		m.kept[len(m.kept)-1].end = m.handed
-		m.cut()
+		m.cut(resumeBytes)
 	}
 }
 
 // cut keeps the oldest frames no longer as far as they are too many bytes: never the last one,
 // and none of which bytes may still lie in the send buffer.
-func (m *memory) cut() {
-	for m.keptBytes > m.limits.Load().ResumeBytes && len(m.kept) > 1 {
+func (m *memory) cut(resumeBytes int) {
+	for m.keptBytes > resumeBytes && len(m.kept) > 1 {
 		oldest := m.kept[0]
 		if oldest.end == 0 || m.handed-oldest.end < uint64(m.buffer) {
 			return
@@ -111,9 +110,8 @@ func (m *memory) drop(n int) {
 	}
 }
 
-// expire drops what was kept for long enough, but for what is being written.
-func (m *memory) expire(now time.Time) {
-	old := momentOf(now.Add(-m.limits.Load().keptFor()))
+// expire drops what was written before old, but for what is being written.
+func (m *memory) expire(old moment) {
 	n := 0
 	for n < len(m.kept) && m.kept[n].end != 0 && m.kept[n].at <= old {
 		n++

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -219,7 +218,7 @@ func (h *Hub) recall(t *taking) {
 		own := hold(s, key)
 		r.more.holder = own
 		all.holders[key.digest()] = own
-		s.out.memory, s.out.foreign = t.memory(saved, s, stood, &h.limits), saved.Foreign
+		s.out.memory, s.out.foreign = t.memory(saved, s, stood), saved.Foreign
 		if away {
 			since := time.Now() // its connection did not come
 			if saved.Away != 0 {
@@ -290,12 +289,11 @@ func (h *Hub) recalled(t *taking, saved *SavedMemory) (s *session, secret string
 
 // memory is that of a session whose outbox has its queue already. What was delivered before is
 // not delivered again.
-func (t *taking) memory(saved *SavedMemory, s *session, stood time.Duration,
-	limits *atomic.Pointer[Limits]) *memory {
+func (t *taking) memory(saved *SavedMemory, s *session, stood time.Duration) *memory {
 	m := &memory{
 		id: saved.ID, since: saved.Since, turn: saved.Turn, begun: saved.Begun, base: saved.Base, written: saved.Written,
 		again: saved.Again, handed: saved.Handed, buffer: uint32(min(saved.Buffer, math.MaxUint32)),
-		missed: saved.Missed, resumed: uint32(min(saved.Resumed, math.MaxUint32)), limits: limits,
+		missed: saved.Missed, resumed: uint32(min(saved.Resumed, math.MaxUint32)),
 	}
 	places := t.placesOf(saved)
 	first := 0

@@ -163,9 +163,9 @@ func (o *outbox) gather(buf []byte, frozen bool) []byte {
 }
 
 // advance takes n written bytes of what was gathered off the queue and counts
-// the frames completed, those of a session that has ended meanwhile too. It appends the
-// deliveries that ended with them to finished.
-func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*delivery) {
+// the frames completed, those of a session that has ended meanwhile too. Of those of a remembered
+// session so many bytes are kept. It appends the deliveries that ended with them to finished.
+func (o *outbox) advance(n, resumeBytes int, finished []*delivery) (frames int, ended []*delivery) {
 	o.inFlight = 0
 	o.bytes += uint64(n)
 	var now time.Time
@@ -177,9 +177,9 @@ func (o *outbox) advance(n int, finished []*delivery) (frames int, ended []*deli
 		rest := len(f.bytes) - o.written
 		if m := o.memory; m != nil && !o.foreign {
 			if o.written == 0 {
-				m.begin(f, now)
+				m.begin(f, now, resumeBytes)
 			}
-			m.sent(min(n, rest), n >= rest)
+			m.sent(min(n, rest), n >= rest, resumeBytes)
 		}
 		if n < rest {
 			o.written += n

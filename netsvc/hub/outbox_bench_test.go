@@ -2,7 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 )
 
@@ -10,12 +9,10 @@ import (
 // one write takes them, and are counted off. It is for each frame. Of a remembered session they are
 // kept as well, as many as resume_bytes lets it.
 func BenchmarkQueue(b *testing.B) {
-	limits := new(atomic.Pointer[Limits])
-	limits.Store(&Limits{ResumeBytes: 64 << 10})
 	for _, frames := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("frames=%d", frames), func(b *testing.B) { benchmarkQueue(b, frames, nil) })
 		b.Run(fmt.Sprintf("remembered/frames=%d", frames), func(b *testing.B) {
-			benchmarkQueue(b, frames, &memory{limits: limits})
+			benchmarkQueue(b, frames, new(memory))
 		})
 	}
 }
@@ -37,7 +34,7 @@ func benchmarkQueue(b *testing.B, frames int, m *memory) {
 		}
 	}
 	gather := func() { out = s.out.gather(buf, false) }
-	advance := func() { _, finished = s.out.advance(len(out), finished[:0]) }
+	advance := func() { _, finished = s.out.advance(len(out), 64<<10, finished[:0]) }
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		locked(put)

@@ -22,7 +22,7 @@ func TestAQueueThatIsNeverEmptyDoesNotGrow(t *testing.T) {
 	o.begin()
 	for range 10_000 {
 		o.put(f, 1<<20)
-		o.advance(len(o.gather(nil, false)), nil)
+		o.advance(len(o.gather(nil, false)), 0, nil)
 		if o.waiting() != len(f.bytes) {
 			t.Fatalf("%d bytes wait, want those of one frame", o.waiting())
 		}
@@ -41,7 +41,7 @@ func TestWhoWritesAnOutbox(t *testing.T) {
 		outIdle:    func(o *outbox) {},
 		outListed:  func(o *outbox) { o.put(f, full) },
 		outWriting: func(o *outbox) { o.put(f, full); o.begin() },
-		outBlocked: func(o *outbox) { o.put(f, full); o.begin(); o.gather(nil, false); o.advance(1, nil); o.block() },
+		outBlocked: func(o *outbox) { o.put(f, full); o.begin(); o.gather(nil, false); o.advance(1, 0, nil); o.block() },
 		outDropped: func(o *outbox) { o.put(f, full); o.begin(); o.drop() },
 	}
 	put := func(o *outbox) any { return o.put(f, 10*full) }
@@ -49,10 +49,10 @@ func TestWhoWritesAnOutbox(t *testing.T) {
 	begin := func(o *outbox) any { return o.begin() }
 	gather := func(o *outbox) any { return len(o.gather(nil, false)) }
 	gatherFrozen := func(o *outbox) any { return len(o.gather(nil, true)) }
-	gatherAll := func(o *outbox) any { o.advance(len(o.gather(nil, false)), nil); return len(o.gather(nil, false)) }
+	gatherAll := func(o *outbox) any { o.advance(len(o.gather(nil, false)), 0, nil); return len(o.gather(nil, false)) }
 	block := func(o *outbox) any { o.block(); return nil }
 	pass := func(o *outbox) any { return o.pass() }
-	passAll := func(o *outbox) any { o.advance(len(o.gather(nil, false)), nil); return o.pass() }
+	passAll := func(o *outbox) any { o.advance(len(o.gather(nil, false)), 0, nil); return o.pass() }
 	drop := func(o *outbox) any { return o.drop() }
 	for _, c := range []struct {
 		from   outboxState
@@ -142,7 +142,7 @@ func TestWhatIsBeingWrittenAsTheSessionEndsIsCounted(t *testing.T) {
 				t.Errorf("%s: message %d has %d open copies at the end of the session, want %d", c.name, i, open, want)
 			}
 		}
-		delivered, ended := o.advance(c.written, nil)
+		delivered, ended := o.advance(c.written, 0, nil)
 		if delivered != c.delivered || len(ended) != c.ended || o.delivered != uint64(c.delivered) ||
 			tenant.counters.delivered.Load() != uint64(c.delivered) {
 			t.Errorf("%s: %d frames delivered (%d by the app's count), %d messages ended; want %d, %d",

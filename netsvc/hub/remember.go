@@ -174,7 +174,7 @@ func (h *Hub) remember(s *session, r *registration, k infobaseKey, key memoryKey
 	m := &memory{
 		id: s.shownID(), since: s.since, turn: said.Turn, begun: said.Turn, base: said.Received,
 		written: said.Received,
-		limits:  &h.limits, buffer: h.capSendBuffer(s),
+		buffer:  h.capSendBuffer(s),
 	}
 	own := hold(s, key)
 	r.more.holder = own
@@ -521,11 +521,12 @@ func (h *Hub) forgetOld(now time.Time) {
 		now.Sub(all.ended[first.Value.(memoryDigest)].at) >= window; first = all.ends.Front() {
 		delete(all.ended, all.ends.Remove(first).(memoryDigest))
 	}
+	old := momentOf(now.Add(-h.limits.Load().keptFor()))
 	for _, own := range all.holders {
 		s := own.session.Load()
 		s.mu.Lock()
 		if s.out.state != outDetached { // else it all waits to be sent again, and grows no older
-			s.out.memory.expire(now)
+			s.out.memory.expire(old)
 			h.budget.recount(s)
 		}
 		s.mu.Unlock()
