@@ -150,7 +150,7 @@ func (h *Hub) enterHere(s *session, r *registration, k infobaseKey, own *holder,
 			return "", err
 		}
 	} else {
-		h.suspend(own, closedReplaced)
+		h.suspend(own, closedReplaced, "")
 		has := own.session.Load()
 		has.mu.Lock()
 		l := has.out.line()
@@ -161,15 +161,15 @@ func (h *Hub) enterHere(s *session, r *registration, k infobaseKey, own *holder,
 	return "", &waiting{on: a, mine: true, key: key, said: claimOf(said)}
 }
 
-// suspend ends the connection of a remembered session, if it has one, and all writing to it.
-// The caller holds memories.mu.
-func (h *Hub) suspend(own *holder, why closeReason) {
+// suspend ends the connection of a remembered session, if it has one, and all writing to it. node is
+// where it goes on; empty: here. The caller holds memories.mu.
+func (h *Hub) suspend(own *holder, why closeReason, node string) {
 	s := own.session.Load()
 	if own.away == nil {
 		if why == closedReplaced {
 			h.replaced(own, time.Now())
 		}
-		h.detachRemembered(s, why)
+		h.detachTo(s, why, node)
 		hangUp(s.conn, s.raw)
 	}
 	s.until((*outbox).isStill)

@@ -10,6 +10,7 @@ import (
 // the connection had been accounted for, and it is told before whatever became of it since.
 type loss struct {
 	why     closeReason
+	node    string // where the session goes on; empty: it may come back here
 	own     *holder
 	session Session // when it is settled: before that somebody writes still
 	settled bool
@@ -31,8 +32,8 @@ func (s *session) settleLoss() *loss {
 // tellLoss tells of a loss that is settled, unless somebody has, or does: then it waits for him.
 func (h *Hub) tellLoss(l *loss) {
 	l.told.Do(func() {
-		h.logSession("session detached", &l.session, slog.String("reason", string(l.why)))
-		h.observe(SessionDetached, l.session, string(l.why))
+		h.logSession("session detached", &l.session, append(nodeAttr(l.node), slog.String("reason", string(l.why)))...)
+		h.observeMove(SessionDetached, l.session, string(l.why), l.node)
 	})
 	s := l.own.lock()
 	if s == nil {

@@ -416,7 +416,8 @@ func TestWhereASessionComesFromAndGoesOnIsTold(t *testing.T) {
 	s.Drop(session, 2, "web3")
 	got := []hub.Event{resumed, detached, <-told}
 	want := []hub.Event{
-		{Kind: hub.SessionResumed, Node: "web1"}, {Kind: hub.SessionDetached, Reason: "moved"},
+		{Kind: hub.SessionResumed, Node: "web1"},
+		{Kind: hub.SessionDetached, Reason: "moved", Node: "web3"},
 		{Kind: hub.SessionClosed, Reason: "moved", Node: "web3"},
 	}
 	for i, e := range got {

@@ -60,7 +60,7 @@ func (h *Hub) Freeze(q *moving.Question, workedOff moving.Cover) (status moving.
 	}
 	own := all.find(key)
 	if connected := own.away == nil; connected {
-		h.suspend(own, closedMoved)
+		h.suspend(own, closedMoved, q.Asker)
 	}
 	s := own.session.Load()
 	s.until((*outbox).isStill)

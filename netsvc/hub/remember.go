@@ -302,7 +302,10 @@ func (h *Hub) takePlace(r *registration, k infobaseKey, old *session, said *wire
 
 // detachRemembered leaves a remembered session without a connection. It reports false if it is
 // already. The caller holds memories.mu, and sees to the connection.
-func (h *Hub) detachRemembered(s *session, why closeReason) bool {
+func (h *Hub) detachRemembered(s *session, why closeReason) bool { return h.detachTo(s, why, "") }
+
+// detachTo is detachRemembered for a session that goes on at another node, if node is not empty.
+func (h *Hub) detachTo(s *session, why closeReason, node string) bool {
 	s.mu.Lock()
 	m := s.out.memory
 	if m == nil || s.out.state == outDetached {
@@ -318,7 +321,7 @@ func (h *Hub) detachRemembered(s *session, why closeReason) bool {
 	own := r.more.holder
 	var lost *loss
 	if why != closedReplaced {
-		m.loss = &loss{why: why, own: own}
+		m.loss = &loss{why: why, node: node, own: own}
 		lost = s.settleLoss() // or whoever writes does, see advance
 	}
 	s.mu.Unlock()
