@@ -100,10 +100,11 @@ type membership struct {
 	once    sync.Once     // closes it
 
 	mu      sync.Mutex
-	left    bool  // it is not to be in the cluster
-	stay    *stay // nil: it is not
-	handing *stay // of a hand-over: of the process before, or for the next one; nil: there is none
-	failed  error // why it could not join
+	left    bool      // it is not to be in the cluster
+	outside time.Time // since when it is not
+	stay    *stay     // nil: it is not
+	handing *stay     // of a hand-over: of the process before, or for the next one; nil: there is none
+	failed  error     // why it could not join
 	state   nodeState
 }
 
@@ -125,7 +126,8 @@ func newMembership(s *Server, c *config.Config) (*membership, error) {
 		file, _ := errors.AsType[*cluster.FileError](err)
 		return nil, &ClusterError{settingOf(c, file.Path), err}
 	}
-	m := &membership{server: s, name: name, wake: make(chan struct{}, 1), entered: make(chan struct{})}
+	m := &membership{server: s, name: name, wake: make(chan struct{}, 1), entered: make(chan struct{}),
+		outside: time.Now()}
 	m.keys.Store(keys)
 	return m, nil
 }
@@ -246,7 +248,7 @@ func (m *membership) takeStay() *stay {
 	if st == nil {
 		st = m.handing // was taken back, and does not keep the apps yet
 	}
-	m.left, m.stay, m.handing = true, nil, nil
+	m.left, m.stay, m.handing, m.outside = true, nil, nil, time.Now()
 	return st
 }
 

@@ -172,6 +172,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	if s.membership != nil { // what was imported into a new database is this node's own
 		s.apps.AgreeBy(s.membership.agree)
+		s.hub.AskElsewhere(elsewhere{s.membership})
 	}
 	s.http = httpapi.New(httpapi.Options{
 		Apps: s.apps, Publish: s.publish, Certificate: certificate, Logger: s.logger, Limits: senderLimits(c),

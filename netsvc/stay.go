@@ -40,6 +40,9 @@ type stay struct {
 // ownNode is the node of this daemon, with what the node calls back.
 type ownNode struct {
 	node    *cluster.Node
+	mover   *moving.Mover
+	logger  *slog.Logger
+	started chan struct{} // closed when there is a node
 	reached chan struct{} // closed when it is connected the first time; see setConnected
 	once    sync.Once     // closes it
 
@@ -68,7 +71,8 @@ func (m *membership) enter(id cluster.NodeID) (*stay, error) {
 // start makes the node; as a successor it does nothing before it is adopted.
 func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	s, c := m.server, m.server.settings.Load()
-	own := &ownNode{reached: make(chan struct{})}
+	own := &ownNode{logger: s.logger, reached: make(chan struct{}), started: make(chan struct{})}
+	own.mover = own.newMover(s.hub)
 	var err error
 	own.node, err = cluster.Start(cluster.Options{
 		NATS: natsOf(c), Cluster: c.ClusterName, Name: m.name, ID: id, Version: s.options.Version,
@@ -79,6 +83,7 @@ func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 				func(reach hub.Reach) { settled(cluster.Reach(reach)) })
 			return cluster.Reach(reach), held
 		},
+		Answer: own.answer, Confirmed: own.confirmed,
 		Sessions: func() int { return s.hub.Stats().Sessions },
 		Revision: own.revision, Told: own.told,
 		Connected:    func(*nats.Conn) { own.setConnected(true) },
@@ -92,6 +97,7 @@ func (m *membership) start(id cluster.NodeID, successor bool) (*stay, error) {
 	if err != nil {
 		return nil, err
 	}
+	close(own.started)
 	return newStay(m, own), nil
 }
 
