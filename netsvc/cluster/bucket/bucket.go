@@ -141,6 +141,7 @@ type Bucket struct {
 	connected bool
 	since     time.Time        // when connected became so
 	renew     bool             // the connection was made anew
+	giveUp    func()           // what is asked on the one before; nil: nothing is
 	handle    jetstream.Stream // of the last watch; nil: there was none
 	meta      *metaRecord
 	metaAt    uint64                // revision of what is under keyMeta, readable or not
@@ -164,14 +165,6 @@ type Bucket struct {
 	ignored   uint64
 	logged    map[string]uint64
 	watches   uint64
-}
-
-// notice is one that waits for the watch.
-type notice struct {
-	peer     string
-	revision uint64
-	due      time.Time
-	tried    int // how often it was looked for
 }
 
 // New returns a bucket that does nothing until [Bucket.Run].
@@ -215,8 +208,8 @@ func (b *Bucket) subject(key string) string { return "$KV." + b.name() + "." + k
 func (b *Bucket) Connected() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.connected, b.renew, b.since = true, true, b.o.Clock.Now()
-	b.announce()
+	b.connected, b.since = true, b.o.Clock.Now()
+	b.beginAnew()
 }
 
 // Disconnected is to be called when there is no connection any more.
@@ -232,7 +225,15 @@ func (b *Bucket) Disconnected() {
 func (b *Bucket) KeysChanged() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.beginAnew()
+}
+
+// beginAnew has another watch begin at once. The caller holds mu.
+func (b *Bucket) beginAnew() {
 	b.renew = true
+	if b.giveUp != nil {
+		b.giveUp()
+	}
 	b.announce()
 }
 

@@ -448,35 +448,3 @@ func (c *collection) settled() (s Settled) {
 	}
 	return s
 }
-
-// noticed takes in that a peer has put a revision.
-func (b *Bucket) noticed(peer, key string, revision uint64) {
-	id, ok := idOf(key)
-	if !ok {
-		return
-	}
-	b.mu.Lock()
-	n := notice{peer: peer, revision: revision, due: b.o.Clock.Now().Add(noticeTime)}
-	b.told[peer] = max(b.told[peer], revision)
-	r := b.records[key]
-	have := r != nil && r.revision >= revision
-	switch {
-	case have && !r.applied:
-		r.owe(n)
-	case have:
-	case len(b.notices) < maxNotices || b.notices[key].revision > 0:
-		if b.notices[key].revision < revision {
-			b.notices[key] = n
-		}
-		b.announce()
-	default:
-		b.doubted = true // a new watch brings what does not fit
-		b.announce()
-	}
-	// A later record was taken over: it has this one in it.
-	later := have && r.applied && r.revision > revision
-	b.mu.Unlock()
-	if later && b.o.Apps.Version(id) >= r.Version {
-		b.o.Applied(peer, key, revision, 0)
-	}
-}

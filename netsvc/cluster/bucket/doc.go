@@ -11,7 +11,9 @@
 // buckets hide the revision of what was deleted, over which the next record has to be put,
 // and their watch makes its consumer anew unasked, after as much as 18 s. Here a watch has
 // one consumer with a heartbeat each second, and one that is silent, has a gap, or lacks
-// what a peer knows of is replaced by another one.
+// what a peer knows of is replaced by another one. What a peer says that it has put is fetched if
+// the watch does not bring it soon, also while there is none: after servers of NATS were away,
+// changes are made seconds before a watch begins.
 //
 // It is used by the cluster's connection, which tells it about peers by function, and
 // knows the registry of package app. It must not know sessions, subjects of messages, or how

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,6 +17,9 @@ import (
 // that are under way then, and later ones, fail with ErrUnavailable.
 func (b *Bucket) Run(ctx context.Context) {
 	defer b.deleting.Wait()
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
+	fetching.Go(func() { b.fetchNoticed(ctx) })
 	defer func() {
 		close(b.ended)
 		b.answer(&ProblemError{Code: Ended})
@@ -30,16 +34,19 @@ func (b *Bucket) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errReconnected) || b.o.Clock.Now().Sub(began) >= goodWatch {
+		again := errors.Is(err, errReconnected)
+		if again || b.o.Clock.Now().Sub(began) >= goodWatch {
 			pause = firstPause
 		}
-		if errors.Is(err, errReconnected) {
+		if again {
 			continue
 		}
 		b.o.Logger.Debug("the watch of the cluster's apps is made anew", slog.Any("reason", err),
 			slog.Duration("pause", pause))
 		b.rest(ctx, pause)
-		pause = min(2*pause, lastPause)
+		if pause = min(2*pause, lastPause); b.renewed() { // another server may answer at once
+			pause = firstPause
+		}
 	}
 }
 
@@ -70,9 +77,12 @@ func (b *Bucket) waitConnected(ctx context.Context) bool {
 	}
 }
 
-// rest waits for a while, unless the connection was made anew or a command is there.
+// rest waits for a while, unless the connection was made anew or a command is there; and not much
+// longer once a peer tells of something new: JetStream works, then.
 func (b *Bucket) rest(ctx context.Context, pause time.Duration) {
 	over := b.o.Clock.After(pause)
+	before := b.known()
+	var news <-chan time.Time // nil: there are none
 	commands := b.commands
 	if b.pending != nil {
 		commands = nil // one after the other
@@ -86,6 +96,11 @@ func (b *Bucket) rest(ctx context.Context, pause time.Duration) {
 			if b.renewed() {
 				return
 			}
+			if news == nil && pause > lackTime && b.known() > before {
+				news = b.o.Clock.After(lackTime)
+			}
+		case <-news:
+			return
 		case b.pending = <-commands:
 			return
 		case <-ctx.Done():
@@ -115,9 +130,12 @@ func (b *Bucket) isLive() bool {
 
 // once watches the bucket until that has to begin anew; the error says why.
 func (b *Bucket) once(ctx context.Context, patience time.Duration) error {
-	w, err := b.begin(ctx, patience)
-	if ctx.Err() != nil && w == nil {
-		return ctx.Err() // the node leaves: that is no trouble to tell of
+	asking, answered := b.asking(ctx)
+	w, err := b.begin(asking, patience)
+	over := context.Cause(asking)
+	answered()
+	if over != nil && w == nil {
+		return over // the node leaves, or asks another server: that is no trouble to tell of
 	}
 	if err != nil {
 		err = b.why(err)
@@ -131,6 +149,24 @@ func (b *Bucket) once(ctx context.Context, patience time.Duration) error {
 	}
 	b.stand(err)
 	return err
+}
+
+// asking ends with ctx, or with errReconnected when the connection is made anew: what was asked
+// before is not answered any more.
+func (b *Bucket) asking(ctx context.Context) (_ context.Context, answered func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.giveUp = func() { cancel(errReconnected) }
+	if b.renew {
+		b.giveUp()
+	}
+	return ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.giveUp = nil
+		cancel(nil)
+	}
 }
 
 // begin finds the bucket, or makes it, and begins to watch it. What NATS servers are asked
@@ -284,8 +320,8 @@ func (b *Bucket) first(ctx context.Context, w *watch) error {
 
 // follow takes in what comes until the watch cannot be trusted any more.
 func (b *Bucket) follow(ctx context.Context, w *watch) error {
-	f := &follower{b: b, pause: firstPause, fetched: make(chan struct{}, 1), reseals: resealer{pause: firstPause}}
-	defer f.wait()
+	f := &follower{b: b, pause: firstPause, reseals: resealer{pause: firstPause}}
+	defer f.reseals.end()
 	for {
 		if err := f.look(ctx); err != nil {
 			return err
@@ -299,11 +335,6 @@ func (b *Bucket) follow(ctx context.Context, w *watch) error {
 				return err
 			}
 		case <-b.wake:
-		case <-f.noticesDue:
-			f.noticesDue = nil
-			f.fetch(ctx)
-		case <-f.fetched:
-			f.fetching = false
 		case <-f.lackDue:
 			f.lackDue = nil
 			if b.lacks(f.lacking) {
@@ -330,15 +361,12 @@ func (b *Bucket) follow(ctx context.Context, w *watch) error {
 
 // follower is what follow waits for besides the watch.
 type follower struct {
-	b          *Bucket
-	noticesDue <-chan time.Time // nil: no notice waits
-	lackDue    <-chan time.Time // nil: nothing is lacking
-	lacking    uint64           // revision that was, when the clock was set
-	applyDue   <-chan time.Time // nil: there is nothing to be tried again
-	pause      time.Duration    // before it is
-	fetching   bool
-	fetched    chan struct{}
-	reseals    resealer
+	b        *Bucket
+	lackDue  <-chan time.Time // nil: nothing is lacking
+	lacking  uint64           // revision that was, when the clock was set
+	applyDue <-chan time.Time // nil: there is nothing to be tried again
+	pause    time.Duration    // before it is
+	reseals  resealer
 }
 
 // look sets the clocks by what has changed.
@@ -347,7 +375,7 @@ func (f *follower) look(ctx context.Context) error {
 	if b.isLive() && f.applyDue == nil {
 		f.apply(ctx)
 	}
-	live, others := b.o.Live(), b.othersSeal()
+	known, others := b.known(), b.othersSeal()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f.reseals.look(b, b.notePhase(others))
@@ -358,20 +386,25 @@ func (f *follower) look(ctx context.Context) error {
 		b.doubted = false
 		return errLack
 	}
-	known := b.highest
-	for _, peer := range live {
-		known = max(known, b.told[peer])
-	}
 	switch {
 	case known <= b.watched:
 		f.lackDue = nil
 	case f.lackDue == nil:
 		f.lackDue, f.lacking = b.o.Clock.After(lackTime), known
 	}
-	if len(b.notices) > 0 && f.noticesDue == nil && !f.fetching {
-		f.noticesDue = b.o.Clock.After(noticeTime)
-	}
 	return nil
+}
+
+// known is the newest revision that this node or a peer that is live knows of.
+func (b *Bucket) known() uint64 {
+	live := b.o.Live()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known := b.highest
+	for _, peer := range live {
+		known = max(known, b.told[peer])
+	}
+	return known
 }
 
 // lacks reports whether the watch has not brought a revision yet. Under a load of changes
@@ -390,60 +423,6 @@ func (f *follower) apply(ctx context.Context) {
 	}
 	f.applyDue = f.b.o.Clock.After(f.pause)
 	f.pause = min(2*f.pause, lastPause)
-}
-
-// fetch fetches, aside, the keys that the watch should have brought by now.
-func (f *follower) fetch(ctx context.Context) {
-	b := f.b
-	var keys []string
-	now := b.o.Clock.Now()
-	b.mu.Lock()
-	for key, n := range b.notices {
-		if !now.Before(n.due) {
-			n.due = now.Add(lackTime) // and then the watch is made anew
-			b.notices[key] = n
-			keys = append(keys, key)
-		}
-	}
-	b.mu.Unlock()
-	if len(keys) == 0 {
-		return
-	}
-	f.fetching = true
-	go func() {
-		defer func() { f.fetched <- struct{}{} }()
-		for _, key := range keys {
-			if _, err := b.fetch(ctx, key); err != nil {
-				return // the watch is made anew when its revision is missed for longer
-			}
-			b.tried(key)
-		}
-	}()
-}
-
-// tried gives up a notice of what is not there although it was looked for: NATS has lost it,
-// or a replica lags far behind, and then the revision is lacking.
-func (b *Bucket) tried(key string) {
-	const times = 2
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n, waits := b.notices[key]
-	if !waits {
-		return
-	}
-	if n.tried++; n.tried == times {
-		delete(b.notices, key)
-		return
-	}
-	b.notices[key] = n
-}
-
-// wait ends what goes on aside, and waits for it.
-func (f *follower) wait() {
-	f.reseals.end()
-	if f.fetching {
-		<-f.fetched
-	}
 }
 
 // take takes in an entry and those that wait behind it.

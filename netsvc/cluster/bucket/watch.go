@@ -89,7 +89,8 @@ func (b *Bucket) watch(ctx context.Context, stream jetstream.Stream) (*watch, er
 	}
 	if err != nil {
 		sub.Unsubscribe()
-		if errors.Is(err, context.DeadlineExceeded) { // it may be made yet
+		abandoned := errors.Is(err, context.DeadlineExceeded) || errors.Is(context.Cause(ctx), errReconnected)
+		if abandoned { // it may be made yet
 			b.deleteConsumer(ctx, w.consumer)
 		}
 		return nil, fmt.Errorf("watching the bucket: %w", err)
