@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -209,9 +210,9 @@ func (n *Node) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if sub != nil {
 		attrs = append(attrs, slog.String("subject", sub.Subject))
 	}
-	if errors.Is(err, nats.ErrPermissionViolation) || errors.Is(err, nats.ErrAuthorization) {
+	if why := n.whyDenied(err); why != "" {
 		n.mu.Lock()
-		n.denied = err.Error()
+		n.denied = why
 		n.mu.Unlock()
 	}
 	if errors.Is(err, nats.ErrSlowConsumer) {
@@ -220,6 +221,32 @@ func (n *Node) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	n.paces.report(n.now(), "NATS "+err.Error(), func() { n.log.Warn("NATS reports an error", attrs...) })
 	if n.options.AsyncError != nil {
 		n.tellOwner(func() { n.options.AsyncError(err) })
+	}
+}
+
+// whyDenied says what NATS refuses of what the node needs for messages; empty: nothing. What else is
+// kept in NATS by the same connection has rights of its own.
+func (n *Node) whyDenied(err error) string {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return "NATS refuses the user, the password or the credentials of this node: " + err.Error()
+	case errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+n.subject("")):
+		return "the NATS user has no right to something, give it in the configuration of NATS: " + err.Error()
+	}
+	return ""
+}
+
+// lookForRights connects again if NATS has refused something for a while: that it allows it by now it
+// tells nobody, and a subscription that it has refused it does not know any more.
+func (n *Node) lookForRights() {
+	n.mu.Lock()
+	due := n.denied != "" && n.connected && n.now()-n.connectedAt > n.timing.rights
+	n.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := n.conn.ForceReconnect(); err != nil {
+		n.log.Debug("NATS could not be connected to", slog.Any("error", err))
 	}
 }
 

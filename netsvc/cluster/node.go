@@ -82,11 +82,12 @@ type timing struct {
 	jump     time.Duration // a wall clock that jumps further begins a new epoch
 	handOver time.Duration // a peer that hands over is waited for so long
 	back     time.Duration // peers have so long to connect to NATS again when this node has
+	rights   time.Duration // it is looked after that whether NATS allows by now what it refused
 }
 
 var normal = timing{beat: time.Second, lost: 3 * time.Second, ask: 30 * time.Millisecond, forget: 10 * time.Minute,
 	absent: time.Hour, jump: 10 * time.Second, handOver: handOverWait,
-	back: time.Second}
+	back: time.Second, rights: 30 * time.Second}
 
 const (
 	// maxInFlight and maxInFlightBytes bound what waits for peers.

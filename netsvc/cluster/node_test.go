@@ -994,6 +994,61 @@ func TestWhatNATSForbidsIsNamed(t *testing.T) {
 	}
 }
 
+// A right that is given while NATS runs is found without a restart of anything: NATS tells nobody of
+// it, and has forgotten a subscription that it refused.
+func TestARightThatIsGivenLaterIsFound(t *testing.T) {
+	t.Parallel()
+	deny := &server.SubjectPermission{Deny: []string{"pns4ones.main.h"}}
+	for name, lacks := range map[string]*server.Permissions{
+		"to publish": {Publish: deny}, "to subscribe": {Subscribe: deny},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			s.time.Rights = 100 * time.Millisecond
+			with := func(rights *server.Permissions) func(o *server.Options) {
+				return func(o *server.Options) {
+					o.Users = []*server.User{{Username: "pns", Password: "p"}, {Username: "few", Password: "p", Permissions: rights}}
+				}
+			}
+			s.nats = natstest.Start(t, with(lacks))
+			as := func(user string) func(o *cluster.Options) {
+				return func(o *cluster.Options) {
+					o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//"+user+":p@", 1)}
+				}
+			}
+			a, b := s.start("web1", 1, as("few")), s.start("web2", 1, as("pns"))
+			eventually(t, "it to be refused", func() bool { return a.Status().State == cluster.StateRefused })
+			s.nats.Reload(with(nil))
+			meet(t, a, b)
+			eventually(t, "it to be live", func() bool { return a.Status().State == cluster.StateLive })
+		})
+	}
+}
+
+// What the bucket of the apps is not allowed keeps no message from the sessions, and is said there.
+func TestWhatTheBucketMayNotDoesNotConcernMessages(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	deny := &server.SubjectPermission{Deny: []string{"$JS.API.>"}}
+	s.nats = natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "pns", Password: "p", Permissions: &server.Permissions{Publish: deny}}}
+	})
+	told := make(chan struct{})
+	a := s.start("web1", 1, func(o *cluster.Options) {
+		o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//pns:p@", 1)}
+		o.AsyncError = func(error) { close(told) }
+	})
+	eventually(t, "it to be live", func() bool { return a.Status().State == cluster.StateLive })
+	if err := a.Conn().Publish("$JS.API.INFO", nil); err != nil {
+		t.Fatal(err)
+	}
+	<-told
+	if st := a.Status(); st.State != cluster.StateLive {
+		t.Errorf("it is %s: %s", st.State, st.Problem)
+	}
+}
+
 func TestPeersTellEachOtherMore(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -21,6 +21,7 @@ func (n *Node) keepPresence() {
 			return
 		case <-tick.C:
 			n.look()
+			n.lookForRights()
 		case <-n.lookNow:
 			n.look()
 		case <-n.beatNow:

@@ -61,6 +61,17 @@ func (s *Server) Stop() {
 	s.running.WaitForShutdown()
 }
 
+// Reload has the server take other options over while it runs, as it does when its configuration is
+// read again.
+func (s *Server) Reload(change func(*server.Options)) {
+	s.t.Helper()
+	change(&s.Options)
+	options := s.Options
+	if err := s.running.ReloadOptions(&options); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // URL is where the server is to be found, or was.
 func (s *Server) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.Options.Port) }
 
