@@ -346,9 +346,10 @@ func (m *membership) forControl() *server.Membership {
 			}
 			return nil, 0
 		},
-		Merge:   func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Merge) },
-		Take:    func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Take) },
-		Restore: func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Restore) },
+		TakeNames: m.takeNames,
+		Merge:     func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Merge) },
+		Take:      func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Take) },
+		Restore:   func(ctx context.Context) error { return m.decide(ctx, (*bucket.Bucket).Restore) },
 		Forget: func(node string) bool {
 			st := m.current()
 			return st != nil && st.node.Forget(node)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 	namesEach     = time.Minute      // a live node is asked
 	namesAgain    = 5 * time.Second  // it is asked again if it did not answer
 	namesPatience = 30 * time.Second // for all that it answers
+	namesMoment   = 5 * time.Second  // for what the nodes have that are there, before some are changed
 	maxTimesBytes = 16 << 20         // of the list of what it has
 )
 
@@ -72,6 +74,43 @@ func (t *namesTaker) look(peers []cluster.Peer) {
 	}
 	t.busy = make(chan struct{})
 	go t.ask(next.Name, next.Epoch)
+}
+
+// takeNames returns when this node has taken over the names of the nodes that are there, at the latest
+// after a moment: a node that has just come back has an older table, and whatever is changed in that
+// would hold everywhere, in place of what was changed on the others meanwhile.
+func (m *membership) takeNames(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, namesMoment)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if st := m.current(); st != nil && st.names.hasAskedAll() {
+			return
+		}
+		wake(m.wake)
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hasAskedAll reports whether all nodes that are there were asked since they are.
+func (t *namesTaker) hasAskedAll() bool {
+	status := t.st.node.Status()
+	switch status.State {
+	case cluster.StateCutOff, cluster.StateRefused:
+		return true // nobody can be
+	case cluster.StateJoining:
+		return false // there may be others
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !slices.ContainsFunc(status.Peers, func(p cluster.Peer) bool {
+		return p.State == cluster.PeerLive && t.due[p.Epoch].IsZero()
+	})
 }
 
 // ask takes over from a node what it has newer, and notes when it is to be asked again.

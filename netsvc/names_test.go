@@ -75,7 +75,25 @@ func TestANodeThatComesBackTakesTheNewestNames(t *testing.T) {
 			t.Error("old names are back")
 		}
 	}
+	// What is changed on it as soon as it is back is changed in what the others have.
+	if err := third.stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the goodbye", func() bool { return len(one.cluster().Nodes) == 2 && len(two.cluster().Nodes) == 2 })
+	put(one, a, first)
+	put(two, b, second)
+	third = start(t, netsvc.Options{Config: settings})
+	if _, err := third.SetName(t.Context(), a.ID, control.Name{Kind: "user", ID: "3", Name: "Вера"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := third.ImportNames(t.Context(), b.ID, strings.NewReader("user;3;Вера\n"), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*daemon{one, two, third} {
+		eventually(t, "all changes of one app", d.called(a, first+"user;3;Вера\n"))
+		eventually(t, "all changes of the other", d.called(b, second+"user;3;Вера\n"))
+	}
 	// And a node that is new.
 	fourth := start(t, netsvc.Options{Config: nodeSettings(t, nats, key, "web4")})
-	eventually(t, "it to take the names", fourth.called(a, second))
+	eventually(t, "it to take the names", fourth.called(a, first+"user;3;Вера\n"))
 }

@@ -21,6 +21,9 @@ type Membership struct {
 	// changed last about an app. It returns those that have not, by name, and how many
 	// sessions the change closed on the others.
 	Settle func(ctx context.Context, appID string) (pending []string, closed int)
+	// TakeNames returns when this node has taken over the names that the nodes have that are there,
+	// at the latest after a few seconds.
+	TakeNames func(ctx context.Context)
 	// Merge, Take and Restore decide whose apps hold where this node and the cluster differ,
 	// see netsvc/cluster/bucket. Their errors are those that are described there.
 	Merge, Take, Restore func(ctx context.Context) error

@@ -16,8 +16,9 @@ import (
 func agreeing() *server.Membership {
 	do := func(context.Context) error { return nil }
 	return &server.Membership{
-		Settle: func(context.Context, string) ([]string, int) { return nil, 0 },
-		Merge:  do, Take: do, Restore: do,
+		TakeNames: func(context.Context) {},
+		Settle:    func(context.Context, string) ([]string, int) { return nil, 0 },
+		Merge:     do, Take: do, Restore: do,
 		Forget: func(string) bool { return true },
 	}
 }

@@ -54,6 +54,9 @@ func (s *Server) importNames(r *http.Request) (reply, error) {
 	if r.URL.Query().Has("at") {
 		return s.takeNames(r, file.Names)
 	}
+	if merge {
+		s.takeNewestNames(r)
+	}
 	if a, err = s.apps.SetNames(a.ID, file.Names, merge); err != nil {
 		return nil, err
 	}
@@ -83,6 +86,7 @@ func (s *Server) setName(r *http.Request) (reply, error) {
 	case strings.TrimSpace(body.ID) == "":
 		return nil, badRequest("id: is required")
 	}
+	s.takeNewestNames(r)
 	a, err := s.apps.SetName(pathID(r), names.Name{Kind: kind, ID: body.ID, Name: body.Name})
 	if err != nil {
 		return nil, err
@@ -90,6 +94,14 @@ func (s *Server) setName(r *http.Request) (reply, error) {
 	return s.namesChanged(r, "set name", a, names.File{}, slog.String("kind", kind.String()),
 			slog.String("id", body.ID)),
 		nil
+}
+
+// takeNewestNames has this node have the newest names before some of them are changed: what one node
+// has holds as a whole.
+func (s *Server) takeNewestNames(r *http.Request) {
+	if s.membership != nil {
+		s.membership.TakeNames(r.Context())
+	}
 }
 
 // namesChanged answers a change of an app's names, logs it, and has the other nodes take the
