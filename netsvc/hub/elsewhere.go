@@ -235,7 +235,7 @@ func (h *Hub) settle(s *session, r *registration, k infobaseKey, own *holder,
 		lost = h.beginAnew(&has.out, a, said)
 	default:
 		a.from = a.result.Memories[use].Node
-		h.adopt(&has.out, a, &a.result.Memories[use], r.key)
+		h.adopt(&has.out, a, &a.result.Memories[use], has.registration.key) // r's is not in force yet
 	}
 	h.budget.recount(has)
 	has.mu.Unlock()

@@ -94,11 +94,6 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 		return
 	}
 	saved := &SavedMemories{At: h.frozenAt.UnixNano(), Secrets: make(map[int]string), Numbers: v.numbers}
-	reveal := func(k *key) {
-		if k.Secret != nil {
-			saved.Secrets[v.key(k)] = k.Secret.Reveal()
-		}
-	}
 	for _, own := range all.holders {
 		s := own.session.Load()
 		out, r := &s.out, s.registration
@@ -122,12 +117,8 @@ func (h *Hub) saveMemories(v *saving, places map[*session]int) {
 			one.Session, one.Attributes = &session, wire.AppendAttributes(nil, session.Attributes.List())
 			one.Addr, one.Away = s.peer().String(), m.away.UnixNano()
 		}
-		reveal(r.key)
-		for _, f := range out.queue[out.head:] {
-			reveal(f.key)
-		}
+		saved.Secrets[v.key(r.key)] = r.key.Secret.Reveal() // none of its own frames is under another
 		for _, k := range m.kept {
-			reveal(k.key)
 			one.Kept = append(one.Kept, SavedKept{Frame: v.frame(k.frame), At: k.at.unixNano(), End: k.end})
 		}
 		saved.Memories = append(saved.Memories, one)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
+	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
 // What another process of a node goes on with of sessions that move between nodes.
@@ -117,6 +118,42 @@ func TestWhatASessionHasFromAnotherNodeIsHandedOver(t *testing.T) {
 	<-o.confirmed
 	second.posts(moving.Origin{Epoch: epochB, Number: 9}, "9")
 	ann.gets("5", "8", "6, late", "9")
+}
+
+// TestWhatASessionHasFromAnotherNodeIsReadable in the next process, though the connection ended as the answer came, and
+// none of the keys is in force there that the session and that connection have registered under.
+func TestWhatASessionHasFromAnotherNodeIsReadable(t *testing.T) {
+	t.Parallel()
+	first, served, o, ann := openAmong(t)
+	ann.enters(o)
+	o.knowNothing()
+	first.posts(moving.Origin{Epoch: epochB, Number: 6}, "0")
+	ann.gets("0")
+	ann.breaks()
+	renewed := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	first.SetApp(appID, []hub.Key{renewed, {Generation: 1, Secret: first.key}})
+	bob := first.speak(first.registers(wire.Registration{AppID: appID, IbID: "ib", UserID: "bob"}, wire.Attributes{}))
+	ann.key = renewed.Secret
+	ann.turn++ // it has been there
+	if _, err := bob.Write(ann.packet(wire.ModeOpen)); err != nil {
+		t.Fatal(err)
+	}
+	<-o.asked
+	page, _ := first.Sessions(hub.Query{UserID: "bob"})
+	first.CloseSession(page.Sessions[0].ID, page.Sessions[0].Since)
+	o.answer <- moving.Result{Patience: time.Hour, Memories: []moving.Memory{{
+		Line:   moving.Line{Turn: 2, Begun: 1, Written: 1},
+		Unsent: []moving.Frame{{Plaintext: topic("1").AppendJSON(nil)}},
+	}}}
+	first.FinishMoves(t.Context())
+	first.posts(someone, "2")
+
+	next := hub.Key{Generation: 3, Secret: clientKey(t, 3)}
+	second, o := successorAmong(t, handOver(t, first, served), next)
+	ann.s, ann.key = second, next.Secret
+	ann.enters(o)
+	o.knowNothing()
+	ann.gets("1", "2")
 }
 
 // TestAProcessWithoutOtherNodesGoesOnWithASessionOfThem: another node cannot any more.
