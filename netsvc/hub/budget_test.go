@@ -269,6 +269,25 @@ func TestWhatIsKeptForSessionsCountsUntilItIsKeptNoLonger(t *testing.T) {
 	eventually(t, "it is kept no longer", func() bool { return s.Stats().QueueMemory.Bytes == 0 })
 }
 
+// TestWhatIsMadeAnewUnderAnotherKeyCounts as what it was made of did.
+func TestWhatIsMadeAnewUnderAnotherKeyCounts(t *testing.T) {
+	t.Parallel()
+	s := start(t, hub.Options{Limits: sizeBound(1 << 40)})
+	a := s.addin("ann")
+	a.connect()
+	s.Publish(appID, toAll("ib"), filled(10_000))
+	eventually(t, "it is written", func() bool { return s.Stats().Delivered == 1 })
+	kept := s.Stats().QueueMemory.Bytes
+	a.breaks()
+	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	s.SetApp(appID, []hub.Key{next, {Generation: 1, Secret: s.key}})
+	a.key = next.Secret
+	a.connect()
+	if anew := s.Stats().QueueMemory.Bytes; anew < 10_000 || anew > kept+kept/10 {
+		t.Errorf("a message of 10 000 bytes takes %d, and made anew %d", kept, anew)
+	}
+}
+
 // TestWhoIsAwayTakesWhatHeSaysOfHimself, if that is more than an add-in says: packets that were invented for that would
 // else take four times what is counted.
 func TestWhoIsAwayTakesWhatHeSaysOfHimself(t *testing.T) {

@@ -104,7 +104,6 @@ func (h *Hub) resume(s *session, early []byte) {
 	s.mu.Lock()
 	s.next, s.linked, s.resting = nil, false, false
 	if s.out.state == outDetached {
-		s.out.leaving = false
 		s.mu.Unlock()
 		return
 	}

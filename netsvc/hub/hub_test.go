@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -321,6 +322,37 @@ func TestGivesEachSessionFramesUnderItsOwnKey(t *testing.T) {
 	ends(t, late)
 	s.Publish(appID, toAll("ib"), topic("y"))
 	receive(t, newer)
+}
+
+// TestWhoRegistersUnderAnotherKeyGetsNothingMoreUnderTheFormer: the add-in ends with a frame that it cannot decrypt. What
+// was being written then cannot be called back.
+func TestWhoRegistersUnderAnotherKeyGetsNothingMoreUnderTheFormer(t *testing.T) {
+	t.Parallel()
+	s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40)})
+	conn := l.silent(s, "ann")
+	s.send("1", "2")
+	conn.SetReadDeadline(time.Now().Add(patience))
+	begun := make([]byte, 1)
+	if _, err := io.ReadFull(conn, begun); err != nil {
+		t.Fatal(err)
+	}
+	next := hub.Key{Generation: 2, Secret: clientKey(t, 2)}
+	s.SetApp(appID, []hub.Key{next, {Generation: 1, Secret: s.key}})
+	again, err := wire.AppendRegistration(nil, wire.Registration{AppID: appID, IbID: "ib", UserID: "ann"}, next.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&addin{t: t, s: s, conn: conn}).say(again)
+	s.send("3")
+	read := io.MultiReader(bytes.NewReader(begun), conn)
+	for _, want := range []struct {
+		key  *wire.ClientKey
+		text string
+	}{{s.key, `{"topic":"1"}`}, {next.Secret, `{"topic":"3"}`}} {
+		if text, err := wire.ReadFrame(read, want.key, 1<<10); err != nil || string(text) != want.text {
+			t.Fatalf("%s came, not %s: %v", text, want.text, err)
+		}
+	}
 }
 
 func TestRemovingAnAppClosesItsSessions(t *testing.T) {

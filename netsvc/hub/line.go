@@ -166,7 +166,7 @@ func (o *outbox) dropSent() {
 	}
 	o.queue = append([]*frame(nil), o.queue[first:]...)
 	o.head, o.written, o.foreign = 0, 0, false
-	m.kept, m.keptBytes, m.again, m.againSize, m.handed = nil, 0, 0, 0, 0
+	m.kept, m.keptBytes, m.again, m.againSize = nil, 0, 0, 0
 }
 
 // held is a message that was queued for sessions of which it is not known yet whether they go

@@ -20,11 +20,11 @@ type memory struct {
 	written   uint64 // number of the last frame that was begun, on any connection
 	kept      []keptFrame
 	keptBytes int
-	handed    uint64 // bytes that this connection has been sent
+	handed    uint64 // bytes that were sent, on any connection
 	again     int
 	againSize int // bytes of these
 
-	buffer  uint32 // how many bytes of handed its send buffer may hold
+	buffer  uint32 // how many of the last bytes handed its send buffer may hold
 	resumed uint32 // times that it went on
 
 	turn   uint64     // of the last packet that was taken

@@ -326,7 +326,7 @@ func (o *outbox) attach(from *outbox, said *wire.Attributes, k *key) (lost uint6
 	for _, f := range before[:counted] {
 		f.done()
 	}
-	m.kept, m.keptBytes, m.again, m.againSize, m.handed = nil, 0, again-counted, 0, 0
+	m.kept, m.keptBytes, m.again, m.againSize = nil, 0, again-counted, 0
 	before = before[counted:]
 	o.queuedBytes = 0
 	for i, f := range before {

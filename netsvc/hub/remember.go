@@ -376,8 +376,7 @@ func (h *Hub) leave(s *session) {
 			s.conn.SetWriteDeadline(past)
 		}
 		return !o.leaving
-	})
-	s.conn.SetWriteDeadline(time.Time{})
+	}) // whoever waits for the peer next sets a deadline of his own
 	h.memories.mu.Lock()
 	defer h.memories.mu.Unlock()
 	s.mu.Lock()
@@ -482,18 +481,20 @@ func (c goneConn) SetDeadline(time.Time) error      { return nil }
 func (c goneConn) SetReadDeadline(time.Time) error  { return nil }
 func (c goneConn) SetWriteDeadline(time.Time) error { return nil }
 
-// tidyEvery is how often it is looked at whether something is to be forgotten.
-const tidyEvery = time.Second
+// tidyEvery is how often it is looked at whether something is to be forgotten: at least so often that
+// no window is longer by more than an eighth.
+func (l *Limits) tidyEvery() time.Duration {
+	if l.ResumeWindow == 0 {
+		return time.Second
+	}
+	return max(min(time.Second, l.ResumeWindow/8), time.Millisecond)
+}
 
 // tidyMemories forgets what has been remembered for long enough, until the hub stops.
 func (h *Hub) tidyMemories() {
 	for {
-		every := tidyEvery
-		if window := h.limits.Load().ResumeWindow; window > 0 {
-			every = max(min(every, window/8), time.Millisecond)
-		}
 		select {
-		case <-time.After(every):
+		case <-time.After(h.limits.Load().tidyEvery()):
 			h.forgetOld(time.Now())
 			h.relieve()
 			h.sayEnough(time.Now())

@@ -297,6 +297,39 @@ func TestTheEndOfASessionIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestNothingIsForgottenWhileItIsHandedOver: whoever looks what is to be forgotten may do so once more when the hub has
+// frozen. The window stands still, and who comes later goes on with what is remembered.
+func TestNothingIsForgottenWhileItIsHandedOver(t *testing.T) {
+	t.Parallel()
+	p := newPacketless(t)
+	s, _ := p.connection()
+	if err := p.enterRemembered(s, "ann", 1); err != nil {
+		t.Fatal(err)
+	}
+	p.closeSession(s, closedByPeer)
+	p.HandOver()
+	p.forgetOld(time.Now().Add(2 * p.limits.Load().ResumeWindow))
+	p.TakeBack()
+	if n := p.Stats().Detached; n != 1 {
+		t.Errorf("%d are away", n)
+	}
+}
+
+// TestHowOftenItIsLookedWhatIsToBeForgotten: a window ends an eighth of it late at most, or a second.
+func TestHowOftenItIsLookedWhatIsToBeForgotten(t *testing.T) {
+	t.Parallel()
+	for window, want := range map[time.Duration]time.Duration{
+		0:                     time.Second, // nobody is remembered, but memory may be taken
+		time.Microsecond:      time.Millisecond,
+		80 * time.Millisecond: 10 * time.Millisecond,
+		2 * time.Minute:       time.Second,
+	} {
+		if got := (&Limits{ResumeWindow: window}).tidyEvery(); got != want {
+			t.Errorf("with a window of %v it is looked each %v, not each %v", window, got, want)
+		}
+	}
+}
+
 // TestTheLastTurnsAreBounded: of each session one is known, and of as many as may be away; which of
 // them ended last stays known longest.
 func TestTheLastTurnsAreBounded(t *testing.T) {
