@@ -229,7 +229,7 @@ type sender struct {
 	padding int // bytes that its messages are longer
 
 	next        map[string]int
-	unconfirmed int                       // answers that named nodes which may lack the message, but for those of a hurry
+	unconfirmed int                       // answers that named nodes which may lack the message
 	longest     time.Duration             // that it waited for an answer
 	single      time.Duration             // the same, of messages that were not for all
 	accepted    map[string]int            // by addressee
@@ -330,20 +330,15 @@ func (s *sender) post(body string) (answer, error) {
 		return answer{}, err
 	}
 	request.Header.Set("Authorization", "Bearer "+s.token)
-	began := time.Now()
 	response, err := s.http.Do(request)
 	if err != nil {
 		return answer{}, err
 	}
-	took := time.Since(began)
 	defer response.Body.Close()
 	told := answer{status: response.StatusCode}
 	told.sessions, _ = strconv.Atoi(response.Header.Get("X-Delivered-Sessions"))
 	told.unconfirmed, _ = strconv.Atoi(response.Header.Get("X-Unconfirmed-Nodes"))
-	// A node that hands over waits for others for most of half a second, and they may have no processor:
-	// what is missed is told at once, or after cluster_wait.
-	hurried := took > 350*time.Millisecond && took < 900*time.Millisecond
-	if told.unconfirmed > 0 && !hurried {
+	if told.unconfirmed > 0 {
 		s.unconfirmed++
 	}
 	io.Copy(io.Discard, response.Body)

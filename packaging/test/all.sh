@@ -8,9 +8,31 @@
 #                      over restarts and upgrades
 . "$(dirname "$0")/lib.sh"
 cd "$project"
-need xz-utils zip unzip python3 nsis jq
-work=$(mktemp -d) reproducible=''
-trap '[ -z "$reproducible" ] || kill "$reproducible" 2>/dev/null || true; rm -rf "$work"' EXIT
+# All that the proofs need, for two of them cannot install at once.
+need xz-utils zip unzip python3 nsis jq lintian man-db groff-base runc python3-jsonschema rpm rpmlint dnf createrepo-c \
+	apt-utils gnupg systemd-container util-linux
+work=$(mktemp -d) beside=()
+trap 'kill "${beside[@]%%:*}" 2>/dev/null || true; rm -rf "$work"' EXIT
+
+# prove runs a proof, and says how long it took.
+prove() {
+	local began=$SECONDS
+	"$here/$1.sh" "${@:2}"
+	proven "$1: $((SECONDS - began)) s"
+}
+# beside runs one beside the others, until join, which says what it has said.
+beside() {
+	prove "$@" >"$work/$1.said" 2>&1 &
+	beside+=("$!:$1")
+}
+join() {
+	local one
+	for one in "${beside[@]}"; do
+		wait "${one%%:*}" || fail "${one#*:}: $(cat "$work/${one#*:}.said")"
+		cat "$work/${one#*:}.said"
+	done
+	beside=()
+}
 
 new=$work/new old=$work/old
 packaging/1c/addin/toolchain.sh install
@@ -27,20 +49,18 @@ if [ "${1:-}" != short ]; then
 fi
 
 base_root
-packaging/test/links.sh
-packaging/test/check.sh
-packaging/test/reproducible.sh "$new" >"$work/reproducible" 2>&1 & # it needs a processor, and little else does
-reproducible=$!
-packaging/test/examples.sh
-packaging/test/parts.sh "$new"
-packaging/test/oci.sh "$new"/*-oci-amd64.tar "$new"/*-oci-arm64.tar
-packaging/test/deb.sh "$new"/*_amd64.deb "$old"/*_amd64.deb
-packaging/test/rpm.sh "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
-packaging/test/repository.sh "$new"/*_amd64.deb "$old"/*_amd64.deb "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
-packaging/test/tar.sh "$new"/*-linux-amd64.tar.gz "$old"/*-linux-amd64.tar.gz
-packaging/test/booted.sh "$new"/*_amd64.deb "$old"/*_amd64.deb "$new"/*-linux-amd64.tar.gz
-wait "$reproducible" || fail "another build: $(cat "$work/reproducible")"
-reproducible=''
-cat "$work/reproducible"
+prove links
+prove check
+prove examples install # likewise
+beside reproducible "$new" # it needs a processor, and little else does
+beside examples
+prove parts "$new"
+prove oci "$new"/*-oci-amd64.tar "$new"/*-oci-arm64.tar
+prove deb "$new"/*_amd64.deb "$old"/*_amd64.deb
+prove rpm "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
+prove repository "$new"/*_amd64.deb "$old"/*_amd64.deb "$new"/*.x86_64.rpm "$old"/*.x86_64.rpm
+prove tar "$new"/*-linux-amd64.tar.gz "$old"/*-linux-amd64.tar.gz
+prove booted "$new"/*_amd64.deb "$old"/*_amd64.deb "$new"/*-linux-amd64.tar.gz
+join
 [ "${1:-}" != short ] || exit 0
-packaging/test/windows.sh "$new"
+prove windows "$new"

@@ -3,14 +3,15 @@
 # runs them against a daemon of its own on free ports, and checks that a session
 # receives what they send. Also: links, both languages, settings, commands, messages.
 #
-#   packaging/test/examples.sh [cluster]     cluster: only what cluster.md says
+#   packaging/test/examples.sh [cluster | install]     cluster: only what cluster.md says
+#                                                      install: nothing but what it needs
 #
 # Needs go, openssl, curl, jq, python3; php, nginx, HAProxy and Apache are installed with apt
 # if they are missing, without starting them. Nothing is left running.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD doc=$PWD/packaging/doc part=${1:-all}
-case $part in all | cluster) ;; *) echo "examples.sh: there is no part $part" >&2; exit 2 ;; esac
+case $part in all | cluster | install) ;; *) echo "examples.sh: there is no part $part" >&2; exit 2 ;; esac
 for v in $(compgen -v PNS4ONES_ || true); do unset "$v"; done
 export LC_ALL=C.UTF-8 TZ=UTC PATH=$PATH:/usr/sbin
 
@@ -532,6 +533,7 @@ trusted() { # LANG
 
 # ---------------------------------------------------------------- the run
 
+[ "$part" != install ] || { install_missing; exit 0; }
 mkdir -p "$work/bin"
 timeout 300 go build -o "$work/bin/" ./cmd/pns4ones ./cmd/pns4onesadmin
 install_missing
