@@ -140,9 +140,10 @@ func TestOnlyWhoHadTheTimeIsSilent(t *testing.T) {
 func TestAFrameIsTakenOnceByWhomItIsFor(t *testing.T) {
 	t.Parallel()
 	n := startUnconnected(t)
+	const challenge, turn = 77, 1
+	n.life.Load().turn = turn
 	epoch := n.life.Load().epoch
-	const challenge = 77
-	fresh := frameHead{epoch: epoch, challenge: challenge, sent: time.Second}
+	fresh := frameHead{epoch: epoch, turn: turn, challenge: challenge, sent: time.Second}
 	for _, c := range []struct {
 		name   string
 		change func(h *frameHead, head *seal.Head)
@@ -156,6 +157,7 @@ func TestAFrameIsTakenOnceByWhomItIsFor(t *testing.T) {
 		{"held back", func(_ *frameHead, head *seal.Head) { head.Number = 9 }, droppedSeen, false},
 		{"for another node", func(h *frameHead, _ *seal.Head) { h.epoch[0]++ }, droppedForged, false},
 		{"for another turn", func(h *frameHead, _ *seal.Head) { h.turn++ }, droppedForged, false},
+		{"for the process before", func(h *frameHead, _ *seal.Head) { h.turn-- }, droppedLate, false},
 		{"from before this node forgot", func(h *frameHead, _ *seal.Head) { h.challenge++ }, droppedForged, false},
 		{"too late", func(h *frameHead, _ *seal.Head) { h.sent -= maxFrameAge + time.Second }, droppedLate, false},
 	} {

@@ -188,6 +188,9 @@ func (n *Node) openFrame(envelope []byte, kind seal.Kind) (from *peer, frame []b
 	}
 	if reason, ok := n.admitFrame(p, head, &h); !ok {
 		n.counts.dropped[reason].Add(1)
+		if reason == droppedLate { // who has asked hears that nothing comes
+			return nil, nil
+		}
 		n.paces.report(n.now(), "frame "+dropWords[reason], func() {
 			n.log.Warn("a part of a control request of another node was refused",
 				slog.String("epoch", p.epoch.String()), slog.String("reason", dropWords[reason]))
@@ -211,6 +214,9 @@ func (n *Node) admitFrame(p *peer, head seal.Head, h *frameHead) (reason dropRea
 	case n.jumped(l):
 		n.mu.Unlock()
 		n.lookSoon()
+		return droppedLate, false
+	case h.epoch == l.epoch && h.turn < l.turn && h.challenge == p.challenge: // for the process before this one
+		n.mu.Unlock()
 		return droppedLate, false
 	case h.epoch != l.epoch || h.turn != l.turn || h.challenge != p.challenge:
 		n.mu.Unlock()
