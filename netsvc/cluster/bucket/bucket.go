@@ -68,7 +68,7 @@ const (
 	firstPause     = 50 * time.Millisecond // before something is tried again, doubling
 	lastPause      = 30 * time.Second      // when it doubles no more
 	goodWatch      = 30 * time.Second      // a watch that lasts as long begins with the first pause again
-	maxIgnored     = 1000                  // keys of which it is remembered what was logged
+	maxStrange     = 20                    // entries of which nothing concerns a node that are logged
 	maxNotices     = 10_000                // that wait for the watch; a new watch brings what does not fit
 	patiencePauses = 5                     // so many times the last pause is a request for a watch given
 	maxBatch       = 1000                  // entries that are stored in one transaction
@@ -163,8 +163,11 @@ type Bucket struct {
 	changes   map[string][]*collection
 	unsettled []*collection // that were put, in that order
 	ignored   uint64
-	logged    map[string]uint64
+	logged    map[string]uint64 // revisions, by key
+	strange   uint64            // entries under keys of which no node knows
 	watches   uint64
+	// strangeUpTo is the revision of the last of them that was counted.
+	strangeUpTo uint64
 }
 
 // New returns a bucket that does nothing until [Bucket.Run].

@@ -137,16 +137,25 @@ func (b *Bucket) noteMeta(r reading) {
 	b.meta = r.meta
 }
 
-// ignore counts something that is not taken in, and logs it once. The caller holds mu.
+// ignore counts something that is not taken in, and logs it once. Strangers can make as many keys as
+// they like: of those only a few are logged. The caller holds mu.
 func (b *Bucket) ignore(r reading) {
 	if b.logged[r.key] == r.revision {
 		return
 	}
-	b.ignored++
-	if _, known := b.logged[r.key]; known || len(b.logged) < maxIgnored {
+	if b.concerns(r) {
 		b.logged[r.key] = r.revision
-		b.o.Logger.Warn("what is in the cluster's bucket is not from a node, and is ignored", slog.String("subject", shorten(r.key)),
-			slog.Uint64("revision", r.revision), slog.Any("error", r.err))
+	} else {
+		if r.revision <= b.strangeUpTo { // it was counted, of an earlier watch
+			return
+		}
+		b.strangeUpTo = r.revision
+		b.strange++
+	}
+	b.ignored++
+	if b.strange <= maxStrange || b.concerns(r) {
+		b.o.Logger.Warn("what is in the cluster's bucket is not from a node, and is ignored",
+			slog.String("subject", shorten(r.key)), slog.Uint64("revision", r.revision), slog.Any("error", r.err))
 	}
 }
 

@@ -282,6 +282,9 @@ func tooFewServers(err error) bool {
 func (b *Bucket) first(ctx context.Context, w *watch) error {
 	var all []reading
 	keys, newest := b.o.Keys(), w.sequence
+	b.mu.Lock()
+	b.strangeUpTo = min(b.strangeUpTo, w.sequence) // the bucket may have been made anew
+	b.mu.Unlock()
 	for done := w.empty; !done; {
 		select {
 		case e, ok := <-w.entries:
