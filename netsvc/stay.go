@@ -258,8 +258,9 @@ func (st *stay) look() {
 }
 
 // enterPatience is how long a change waits for a daemon that has just been started to enter
-// the cluster.
-const enterPatience = 5 * time.Second
+// the cluster. With the 10 s that the bucket may take, and the 2 s for the other nodes, the answer
+// comes before the clients of the control channel give up, after 15 s.
+const enterPatience = 2 * time.Second
 
 // agree is app.Registry.AgreeBy's.
 func (m *membership) agree(ctx context.Context, c app.Change) error {

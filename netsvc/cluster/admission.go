@@ -30,13 +30,22 @@ func (n *Node) problem() string {
 		}
 		some = true
 		if p.told.spoken() && n.same(p) && n.yieldsTo(p) {
-			return "another node has the same id or name: " + p.told.name
+			return n.double(p)
 		}
 	}
 	if !some && n.strangerKey != "" && n.now()-n.strangerAt < 2*n.timing.lost {
 		return "others use another cluster key: " + n.strangerKey
 	}
 	return ""
+}
+
+// double says how there can be another node that is this one, and the way out.
+func (n *Node) double(p *peer) string {
+	if p.told.id == n.options.ID {
+		return "node " + p.told.name + " has the same id, for the database of one of them is a copy of the other's: " +
+			"begin here with an empty database, it gets the apps of the others"
+	}
+	return "another node has the same name, " + p.told.name + ": set another cluster_node here"
 }
 
 // same reports whether a peer claims to be this node.

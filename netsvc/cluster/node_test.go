@@ -852,11 +852,11 @@ func TestTwoClustersOnOneNATS(t *testing.T) {
 
 func TestASecondNodeOfTheSameNameOrIDIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*cluster.Options){
-		"id":   func(o *cluster.Options) { o.Name = "web9" },
-		"name": func(o *cluster.Options) { o.ID[15] = 1 },
+	for what, change := range map[string]func(*cluster.Options){
+		"web2 has the same id":    func(o *cluster.Options) { o.Name = "web9" },
+		"has the same name, web2": func(o *cluster.Options) { o.ID[15] = 1 },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			s := newService(t)
 			a, b := s.start("web1", 1), s.start("web2", 2)
@@ -866,7 +866,7 @@ func TestASecondNodeOfTheSameNameOrIDIsRefused(t *testing.T) {
 			}
 			clone := s.start("web2", 4, change)
 			eventually(t, "it to be refused", func() bool { return clone.Status().State == cluster.StateRefused })
-			if problem := clone.Status().Problem; !strings.Contains(problem, "same id or name: web2") {
+			if problem := clone.Status().Problem; !strings.Contains(problem, what) {
 				t.Errorf("it says %q", problem)
 			}
 			if d := a.Publish(appID, toAll, []byte("{}")); d.Sessions != 3 {
