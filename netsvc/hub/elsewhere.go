@@ -283,11 +283,24 @@ func (h *Hub) beginAnew(o *outbox, a *asking, said *wire.Attributes) (lost int) 
 
 // adopt has an outbox hold what another node remembers, and behind it what has come here and
 // not there. The caller holds the outbox's lock.
+//
+// This node may have waited for the session, too, while the nodes did not hear each other. What it has
+// from a life of a node of which the other one knows nothing any more may be older than what the
+// client has got there: it would come out of its order.
 func (h *Hub) adopt(o *outbox, a *asking, from *moving.Memory, k *key) {
+	lost := uint64(0)
 	o.keepUnsent(h, false, func(at int, one unsent) bool {
-		return (!a.wasFrozen || at >= a.before) && !from.Has.Has(one.origin)
+		switch waited := at < a.before; {
+		case waited && a.wasFrozen || from.Has.Has(one.origin):
+			return false
+		case waited && !from.Has.Knows(one.origin.Epoch):
+			lost++
+			return false
+		}
+		return true
 	})
 	o.dropSent()
+	h.counters.missed.Add(lost)
 	m := o.memory
 	var queue []*frame
 	var origins []unsent
@@ -307,7 +320,7 @@ func (h *Hub) adopt(o *outbox, a *asking, from *moving.Memory, k *key) {
 	o.queue = append(queue, o.queue...)
 	m.line.unsent = append(origins, m.line.unsent...)
 	m.turn, m.begun, m.base, m.written = from.Turn, from.Begun, from.Base, from.Written
-	m.since, m.missed, m.resumed = from.Since, from.Missed, uint32(from.Resumed)
+	m.since, m.missed, m.resumed = from.Since, from.Missed+lost, uint32(from.Resumed)
 	m.line.cover, m.line.lapse = from.Has, time.Now().Add(a.result.Patience)
 }
 

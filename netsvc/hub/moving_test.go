@@ -396,6 +396,30 @@ func TestASessionGoesOnAtAnotherNode(t *testing.T) {
 	})
 }
 
+// TestWhatWaitedWhereASessionWasBeforeComesNotLate: it was at a node that this one did not hear, and goes on here with
+// what that has. Of what waited here it gets what cannot be older than what it has read there.
+func TestWhatWaitedWhereASessionWasBeforeComesNotLate(t *testing.T) {
+	t.Parallel()
+	s, o, ann := startAmong(t)
+	ann.enters(o)
+	o.knowNothing()
+	ann.breaks()
+	s.posts(moving.Origin{Epoch: seal.Epoch{9}, Number: 3}, "of a life that is over")
+	s.posts(someone, "that the other node has worked off")
+	s.posts(moving.Origin{Epoch: epochB, Number: 8}, "that the other node has not")
+	ann.turn, ann.from = 5, 5
+	ann.enters(o)
+	s.posts(moving.Origin{Epoch: seal.Epoch{8}, Number: 1}, "of a life that has begun")
+	o.answer <- moving.Result{Patience: time.Hour, Memories: []moving.Memory{{
+		Line: moving.Line{Turn: 5, Begun: 4}, Has: moving.Cover{epochB: {Top: 7}},
+	}}}
+	<-o.confirmed
+	ann.gets("that the other node has not", "of a life that has begun")
+	if st := s.Stats(); st.Missed != 1 {
+		t.Errorf("%d are missed", st.Missed)
+	}
+}
+
 // TestWhereASessionComesFromAndGoesOnIsTold by the name of the node.
 func TestWhereASessionComesFromAndGoesOnIsTold(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,12 @@ type Cover map[seal.Epoch]Numbers
 // Has reports whether a message is one of them.
 func (c Cover) Has(o Origin) bool { return o.Number > 0 && c[o.Epoch].Has(o.Number) }
 
+// Knows reports whether it says anything of the messages of a life of a node.
+func (c Cover) Knows(epoch seal.Epoch) bool {
+	_, known := c[epoch]
+	return known
+}
+
 // With are the messages of both. Neither is changed.
 func (c Cover) With(o Cover) Cover {
 	both := maps.Clone(c)
