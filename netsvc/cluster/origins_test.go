@@ -152,3 +152,43 @@ func verdictComesLater(t *testing.T, own bool) {
 	}
 	(<-tell)(cluster.Reach{})
 }
+
+// TestAConfirmationDoesNotWaitForALaterVerdict: of the message behind it in the lane it is not known yet whom it reaches,
+// and none comes after that. Nor does a hand-over wait.
+func TestAConfirmationDoesNotWaitForALaterVerdict(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	later := make(chan func(cluster.Reach), 1)
+	a, b := s.start("web1", 0), s.start("web2", 0, func(o *cluster.Options) {
+		o.Deliver = func(_ moving.Origin, _ string, _ wire.Recipient, plaintext []byte,
+			settled func(cluster.Reach)) (cluster.Reach, bool) {
+			if string(plaintext) == "2" {
+				later <- settled
+				return cluster.Reach{}, true
+			}
+			close(begun)
+			<-goOn
+			return cluster.Reach{Sessions: 1}, false
+		}
+	})
+	meet(t, a, b)
+	first, second := make(chan cluster.Delivery, 1), make(chan cluster.Delivery, 1)
+	go func() { first <- a.Publish(appID, toAll, []byte("1")) }()
+	<-begun
+	go func() { second <- a.Publish(appID, toAll, []byte("2")) }()
+	epoch, _ := a.Last()
+	eventually(t, "the second one to wait in the lane", func() bool {
+		return b.Seen().Has(moving.Origin{Epoch: epoch, Number: 2})
+	})
+	close(goOn)
+	settled := <-later
+	if d := <-first; d.Sessions != 1 || d.Unconfirmed != nil {
+		t.Errorf("the first one: %+v", d)
+	}
+	settled(cluster.Reach{Sessions: 1})
+	if d := <-second; d.Sessions != 1 || d.Unconfirmed != nil {
+		t.Errorf("the second one: %+v", d)
+	}
+	b.HandOver() // which waits for all that is not confirmed
+}

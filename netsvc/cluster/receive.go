@@ -222,15 +222,16 @@ func (n *Node) workOff(lane <-chan job) {
 	for j := range lane {
 		v, held := n.deliver(&j)
 		n.release(&j)
-		if held {
+		switch {
+		case held:
 			n.jobs.Done() // it is in the queues
-			continue
-		}
-		if c.count == 0 {
+		case c.count == 0:
 			c.since = n.now()
+			fallthrough
+		default:
+			c.bodies[j.peer] = appendVerdict(c.bodies[j.peer], j.number, v)
+			c.count++
 		}
-		c.bodies[j.peer] = appendVerdict(c.bodies[j.peer], j.number, v)
-		c.count++
 		if len(lane) > 0 && c.count < maxConfirmed && n.now()-c.since < confirmWithin {
 			continue
 		}
