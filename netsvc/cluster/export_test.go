@@ -53,3 +53,6 @@ func (n *Node) BeginAnew() { n.beginAnew() }
 
 // Subscriptions is the number of them that NATS has of this node.
 func (n *Node) Subscriptions() int { return n.conn.NumSubscriptions() }
+
+// Mute reports whether NATS did not answer Probe.
+func (n *Node) Mute() bool { return n.mute.Load() }

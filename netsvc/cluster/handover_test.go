@@ -151,6 +151,29 @@ func TestAMoveIsTakenBack(t *testing.T) {
 	}
 }
 
+// Of a NATS that hangs it is known before the sessions are frozen: then nothing waits for it, once.
+func TestANATSThatHangsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	way := newProxy(t, s.nats.URL())
+	a := s.start("web1", 1)
+	b := s.start("web2", 2, func(o *cluster.Options) { o.NATS.Servers = []string{way.url()} })
+	meet(t, a, b)
+	eventually(t, "NATS to answer", func() bool { b.Probe(); return !b.Mute() })
+	way.swallows.Store(true)
+	b.Probe()
+	if !b.Mute() {
+		t.Error("NATS does not answer, and is waited for")
+	}
+	b.HandOver()
+	if b.Mute() {
+		t.Error("it is not asked again at the next hand-over")
+	}
+	way.swallows.Store(false)
+	b.TakeBack()
+	eventually(t, "it to be back", func() bool { return a.count(cluster.PeerLive) == 1 })
+}
+
 func TestInAHurryNobodyIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

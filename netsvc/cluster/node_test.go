@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"runtime"
@@ -547,9 +546,10 @@ func TestWithoutNATSANodeServesItsOwn(t *testing.T) {
 	}
 }
 
-// proxy is a way to NATS that can be cut.
+// proxy is a way to NATS that can be cut, or swallow what comes.
 type proxy struct {
 	listener net.Listener
+	swallows atomic.Bool
 	to       string
 	hold     chan struct{} // connections wait until it is closed; nil: they do not
 	accepted atomic.Int64
@@ -593,17 +593,26 @@ func (p *proxy) accept() {
 			from.Close()
 		} else {
 			p.conns = append(p.conns, from, to)
-			go copyAndClose(to, from)
-			go copyAndClose(from, to)
+			go p.copyAndClose(to, from)
+			go p.copyAndClose(from, to)
 		}
 		p.mu.Unlock()
 	}
 }
 
-func copyAndClose(to, from net.Conn) {
-	io.Copy(to, from)
-	to.Close()
-	from.Close()
+func (p *proxy) copyAndClose(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if !p.swallows.Load() {
+			to.Write(buffer[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 // setCut cuts all connections and lets no other be made, or lets them be made again.
