@@ -246,6 +246,35 @@ var scenes = []struct {
 		d.write("с 12:00")
 		d.press("ctrl+s")
 	}},
+	{"send_unconfirmed", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		daemon.unconfirmed = []string{"web2", "web3"}
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+		d.press("3", "w")
+		d.write("Обед")
+		d.press("ctrl+s")
+	}},
+	{"send_waits", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+		d.press("3", "w")
+		d.write("Обед")
+		d.slow = true
+		d.press("ctrl+s")
+		d.passed.Add(int64(2 * time.Second))
+	}},
+	{"apps_create_waits", func(d *driver, daemon *fakeDaemon) {
+		daemon.joinCluster()
+		daemon.events <- daemon.tick(5, 0)
+		d.send(<-d.inbox)
+		d.press("2", "n")
+		d.write("one")
+		d.slow = true
+		d.press("enter")
+		d.passed.Add(int64(3 * time.Second))
+	}},
 	{"help", func(d *driver, _ *fakeDaemon) { d.press("2", "?") }},
 	{"gone", func(d *driver, daemon *fakeDaemon) {
 		d.press("3")
