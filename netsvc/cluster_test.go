@@ -302,8 +302,9 @@ func TestTheKeyOfTheClusterIsReadAgain(t *testing.T) {
 	if err := os.WriteFile(path, other, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Client.Reload(t.Context()); err != nil {
-		t.Fatal(err)
+	report, err := r.Client.Reload(t.Context())
+	if err != nil || fmt.Sprint(report.Applied) != "[cluster_key]" {
+		t.Fatalf("%+v, %v", report, err)
 	}
 	eventually(t, "the node to be live", r.isState(control.NodeLive))
 
@@ -317,7 +318,7 @@ func TestTheKeyOfTheClusterIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(t, common+fmt.Sprintf("cluster_nats = [%q]\ncluster_wait = \"2s\"\ncluster_name = \"other\"\n", nats.URL()))
-	report, err := r.Client.Reload(t.Context())
+	report, err = r.Client.Reload(t.Context())
 	if err != nil || fmt.Sprint(report.Applied, report.RestartNeeded) != "[cluster_wait] [cluster_name]" {
 		t.Errorf("%+v, %v", report, err)
 	}

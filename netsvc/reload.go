@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pns4ones/pns4ones/config"
@@ -80,6 +81,7 @@ func (s *Server) readSettings(lang locale.Lang) (control.ReloadReport, error) {
 		}
 	}
 
+	otherKeys := s.membership != nil && !slices.Equal(next.clusterKeys.IDs(), s.membership.keys.Load().IDs())
 	s.applyChanges(changes, next)
 	report := control.ReloadReport{Applied: []string{}, RestartNeeded: []string{}, Warnings: []string{}}
 	for _, c := range changes {
@@ -88,6 +90,9 @@ func (s *Server) readSettings(lang locale.Lang) (control.ReloadReport, error) {
 		} else {
 			report.RestartNeeded = append(report.RestartNeeded, c.Setting)
 		}
+	}
+	if otherKeys && !slices.Contains(report.Applied, "cluster_key") { // the same file has others
+		report.Applied = append(report.Applied, "cluster_key")
 	}
 	s.restartNeeded.Store(&report.RestartNeeded)
 	s.notRead.Store(&result.NotRead)
