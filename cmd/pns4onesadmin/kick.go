@@ -100,6 +100,11 @@ func (p *program) kick(ctx context.Context, client *control.Client, k kicking) e
 		}
 	}
 	var err error
+	if len(k.ids) == 1 && !k.yes && p.onTerminal() { // what the question is depends on it
+		if chosen[0], err = findSession(ctx, client, k.ids[0]); err != nil {
+			return err
+		}
+	}
 	switch {
 	case len(chosen) == 1 && chosen[0].State == control.SessionDetached:
 		err = p.agree(k.yes, "admin.confirm_forget", "session", locale.Clean(chosen[0].ID),

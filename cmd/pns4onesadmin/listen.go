@@ -287,7 +287,7 @@ func (p *program) printMessages(count int, unconfirmed bool, messages <-chan []b
 			case errors.Is(err, io.EOF):
 				return failure("admin.session_ended")
 			}
-			return failure("admin.session_broken", "error", err)
+			return failure("admin.session_broken", "error", networkError(err))
 		}
 	}
 	return nil

@@ -30,6 +30,7 @@ type sending struct {
 	insecure      bool
 	require       bool     // a session for every recipient
 	unconfirmed   []string // nodes that may or may not have got it
+	waiting       int      // of the sessions that it was sent to, those that are away and may come back
 	unnamed       int      // how many such there are at most, where the sender's way does not name them
 }
 
@@ -141,6 +142,9 @@ func (p *program) reportSent(s *sending, results []sentTo, sessions int) error {
 	if sessions > 0 {
 		p.say("admin.sent", "N", sessions)
 	}
+	if s.waiting > 0 {
+		p.say("admin.sent_waiting", "waiting", s.waiting)
+	}
 	slices.Sort(s.unconfirmed)
 	unconfirmed := slices.Compact(s.unconfirmed)
 	p.unconfirmed(unconfirmed)
@@ -154,11 +158,12 @@ func (p *program) reportSent(s *sending, results []sentTo, sessions int) error {
 	if p.json {
 		object := struct {
 			Sessions         int      `json:"sessions"`
+			Waiting          int      `json:"waiting,omitempty"` // of these, those that are away and may come back
 			UnconfirmedNodes []string `json:"unconfirmed_nodes,omitempty"`
 			Unconfirmed      int      `json:"unconfirmed,omitempty"` // how many nodes, with --http
 			Recipients       []sentTo `json:"recipients,omitempty"`
 			UnusableKeys     []string `json:"unusable_keys,omitempty"`
-		}{sessions, unconfirmed, s.unnamed, nil, unusable}
+		}{sessions, s.waiting, unconfirmed, s.unnamed, nil, unusable}
 		if len(results) > 1 {
 			object.Recipients = results
 		}
@@ -322,6 +327,7 @@ func (p *program) throughControl(ctx context.Context, s *sending) (way deliver, 
 	}
 	return func(ctx context.Context, to wire.Recipient) (int, error) {
 		sent, err := client.SendCounting(ctx, a.ID, to, s.message)
+		s.waiting += sent.Waiting
 		s.unconfirmed = append(s.unconfirmed, sent.UnconfirmedNodes...)
 		return sent.Sessions, err
 	}, client.Close, nil

@@ -73,6 +73,9 @@ func sendOverHTTP(ctx context.Context, s *sending) (int, error) {
 		return 0, failure("admin.http_not_ours", "url", base)
 	}
 	// No node is named there, and the same ones may be meant at each recipient.
+	if waiting, err := strconv.Atoi(response.header.Get("X-Waiting-Sessions")); err == nil {
+		s.waiting += waiting
+	}
 	if nodes, err := strconv.Atoi(response.header.Get("X-Unconfirmed-Nodes")); err == nil {
 		s.unnamed = max(s.unnamed, nodes)
 	}

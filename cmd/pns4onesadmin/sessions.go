@@ -139,11 +139,30 @@ func allSessions(
 	}
 }
 
+// findSession finds the session of a number.
+func findSession(ctx context.Context, client *control.Client, id string) (control.Session, error) {
+	var query control.SessionQuery
+	for {
+		page, err := client.Sessions(ctx, query)
+		if err != nil {
+			return control.Session{}, err
+		}
+		at := slices.IndexFunc(page.Sessions, func(s control.Session) bool { return s.ID == id })
+		switch {
+		case at >= 0:
+			return page.Sessions[at], nil
+		case page.Next == "":
+			return control.Session{}, &control.Error{Code: control.CodeSessionNotFound}
+		}
+		query.After = page.Next
+	}
+}
+
 // sessionColumn is a column of the table of sessions.
 type sessionColumn struct {
-	title         string // in the catalogue
-	number, spare bool   // see column
-	cell          func(control.Session) string
+	title                string // in the catalogue
+	number, whole, spare bool   // see column
+	cell                 func(control.Session) string
 }
 
 // sessionColumns are the columns of a table: what only newer add-ins say has one if one
@@ -155,22 +174,32 @@ func (p *program) sessionColumns(sessions []control.Session, apps []control.App)
 		titles[a.ID] = p.shortTitle(a.Title)
 	}
 	columns := []sessionColumn{
-		{"admin.column_id", true, false, func(s control.Session) string { return s.ID }},
-		{"admin.column_app", false, false, func(s control.Session) string { return titles[s.AppID] }},
-		{"admin.column_ib", false, false, func(s control.Session) string { return p.named(s.IbID, s.IbName) }},
-		{"admin.column_user", false, false, func(s control.Session) string { return p.named(s.UserID, s.UserName) }},
-		{"admin.column_group", false, true, func(s control.Session) string {
+		{"admin.column_id", true, false, false, func(s control.Session) string { return s.ID }},
+		{"admin.column_app", false, false, false, func(s control.Session) string { return titles[s.AppID] }},
+		{"admin.column_ib", false, false, false, func(s control.Session) string { return p.named(s.IbID, s.IbName) }},
+		{"admin.column_user", false, false, false, func(s control.Session) string { return p.named(s.UserID, s.UserName) }},
+		{"admin.column_group", false, false, true, func(s control.Session) string {
 			return p.shortID(strings.Join(s.InGroups(), ", "))
 		}},
-		{"admin.column_addr", false, true, func(s control.Session) string { return s.Addr }},
-		{"admin.column_age", true, false, func(s control.Session) string { return words.Age(time.Since(s.Since)) }},
-		{"admin.column_delivered", true, false, func(s control.Session) string { return count(p, s.Delivered) }},
-		{"admin.column_queued", true, true, func(s control.Session) string { return count(p, s.Queued) }},
+		{"admin.column_addr", false, false, true, func(s control.Session) string { return s.Addr }},
+		{"admin.column_age", true, false, false, func(s control.Session) string {
+			if s.DetachedAt != nil {
+				return ""
+			}
+			return words.Age(time.Since(s.Since))
+		}},
+		{"admin.column_delivered", true, false, false, func(s control.Session) string { return count(p, s.Delivered) }},
+		{"admin.column_queued", true, false, true, func(s control.Session) string { return count(p, s.Queued) }},
 	}
 	for _, said := range []sessionColumn{
-		{"admin.column_host", false, true, func(s control.Session) string { return p.shortID(s.Host) }},
-		{"admin.column_agent", false, true, func(s control.Session) string { return p.shortID(s.Agent) }},
-		{"admin.column_state", false, false, p.away},
+		{"admin.column_host", false, false, true, func(s control.Session) string { return p.shortID(s.Host) }},
+		{"admin.column_agent", false, false, true, func(s control.Session) string { return p.shortID(s.Agent) }},
+		{"admin.column_state", false, true, false, func(s control.Session) string {
+			if s.DetachedAt == nil {
+				return ""
+			}
+			return p.text.T("admin.away_for", "age", words.Age(time.Since(*s.DetachedAt)))
+		}},
 	} {
 		if slices.ContainsFunc(sessions, func(s control.Session) bool { return said.cell(s) != "" }) {
 			columns = append(columns, said)
@@ -179,20 +208,12 @@ func (p *program) sessionColumns(sessions []control.Session, apps []control.App)
 	return columns
 }
 
-// away says since when a session has no connection; nothing of one that has.
-func (p *program) away(s control.Session) string {
-	if s.DetachedAt == nil {
-		return ""
-	}
-	return p.text.T("admin.away_since", "time", s.DetachedAt.Local().Format(time.TimeOnly))
-}
-
 // printSessions prints the table of sessions.
 func (p *program) printSessions(sessions []control.Session, apps []control.App) {
 	of := p.sessionColumns(sessions, apps)
 	columns := make([]column, len(of))
 	for i, c := range of {
-		columns[i] = column{title: p.text.T(c.title), number: c.number, spare: c.spare}
+		columns[i] = column{title: p.text.T(c.title), number: c.number, whole: c.whole, spare: c.spare}
 	}
 	var rows [][]string
 	for _, s := range sessions {
