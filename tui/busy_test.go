@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/pns4ones/pns4ones/netsvc/control"
 )
 
 func TestWhatTakesLongSaysWhatItWaitsFor(t *testing.T) {
@@ -66,4 +68,23 @@ func TestNodesThatDidNotConfirmAreNamed(t *testing.T) {
 	d.write("text")
 	d.press("ctrl+s", "down", "enter")
 	d.sees("Неизвестно, дошло ли до узлов: web3.")
+}
+
+func TestWhoGetsAMessageLaterIsCounted(t *testing.T) {
+	t.Parallel()
+	daemon := aDaemon()
+	at := moment.Add(-time.Minute)
+	for i := range daemon.sessions {
+		daemon.sessions[i].State, daemon.sessions[i].DetachedAt = control.SessionDetached, &at
+	}
+	d := open(t, daemon, usual)
+	d.await("на связи")
+	d.press("3", "w")
+	d.write("text")
+	d.press("ctrl+s")
+	d.sees("Отправлено", "Без связи 1: сообщение дойдёт, когда связь вернётся.")
+	d.press("esc", "3", "space", "space", "w")
+	d.write("text")
+	d.press("ctrl+s", "down", "enter")
+	d.sees("Без связи 2: сообщение дойдёт, когда связь вернётся.")
 }

@@ -115,7 +115,7 @@ func (e *env) sessionFields(one control.Session) []field {
 	}
 	if at := one.DetachedAt; at != nil {
 		fields = append(fields, field{e.t("tui.away_since"), say.Time(*at)},
-			field{e.t("tui.waiting_messages"), number(one.Waiting)})
+			field{e.t("tui.waiting_messages"), atMost(one.Waiting)})
 	}
 	if one.Resumed > 0 {
 		fields = append(fields, field{e.t("tui.resumed"), number(one.Resumed)})

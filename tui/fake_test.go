@@ -441,6 +441,9 @@ func (d *fakeDaemon) SendCounting(_ context.Context, appID string, to wire.Recip
 		for _, s := range d.sessions {
 			if s.AppID == appID && s.IbID == to.IbID && (to.Type == wire.ToAll || s.UserID == to.UserID) {
 				sent.Sessions++
+				if s.State == control.SessionDetached {
+					sent.Waiting++
+				}
 			}
 		}
 		sent.UnconfirmedNodes = d.unconfirmed

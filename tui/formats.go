@@ -13,6 +13,14 @@ import (
 // number writes a count with its thousands apart.
 func number[T int | int64 | uint64](n T) string { return locale.Thousands(fmt.Sprint(n)) }
 
+// atMost is a count that may be smaller.
+func atMost(n int) string {
+	if n == 0 {
+		return number(n)
+	}
+	return "≤ " + number(n)
+}
+
 // shortAge is a duration in its largest unit.
 func (e *env) shortAge(d time.Duration) string {
 	switch d = max(d, 0); {

@@ -33,6 +33,7 @@ func (s *sendScreen) manyNames(width int) string {
 type sentToManyMsg struct {
 	users, sessions int // that it was sent to
 	of              int // users
+	waiting         int // of the sessions
 	unconfirmed     []string
 	at              time.Time
 	err             error // that ended it before its time
@@ -60,6 +61,7 @@ func (s *sendScreen) submitToMany() tea.Cmd {
 				}
 				sent.users++
 				sent.sessions += one.Sessions
+				sent.waiting += one.Waiting
 				sent.unconfirmed = append(sent.unconfirmed, one.UnconfirmedNodes...)
 			}
 			slices.Sort(sent.unconfirmed)
@@ -82,6 +84,7 @@ func (s *sendScreen) showManyResult(msg sentToManyMsg) {
 		text += " " + s.t("tui.sent_part", "n", msg.users, "of", msg.of)
 	}
 	s.result = []string{text}
+	s.addWaiting(msg.waiting)
 	s.addUnconfirmed(msg.unconfirmed)
 	if msg.err != nil {
 		s.result = append(s.result, s.problem(msg.err))

@@ -138,10 +138,18 @@ func (s *sendScreen) showResult(msg sentMsg) {
 	default:
 		s.result = []string{at + s.t("tui.sent_to_nobody")}
 	}
+	s.addWaiting(msg.sent.Waiting)
 	s.addUnconfirmed(msg.sent.UnconfirmedNodes)
 	if msg.err == nil && len(msg.unusable) > 0 {
 		s.result = append(s.result, s.t("tui.unusable_keys", "keys",
 			cells.Plain(`"`+strings.Join(msg.unusable, `", "`)+`"`)))
+	}
+}
+
+// addWaiting adds to what became of a message how many sessions get it when they are back.
+func (s *sendScreen) addWaiting(sessions int) {
+	if sessions > 0 {
+		s.result = append(s.result, s.t("tui.sent_waiting", "n", sessions))
 	}
 }
 

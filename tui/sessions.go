@@ -433,6 +433,10 @@ func (s *sessionsScreen) cellsOf(one control.Session) []string {
 	if one.Queued > 0 {
 		queued = s.words.Bytes(uint64(one.Queued))
 	}
+	since := one.Since
+	if one.DetachedAt != nil {
+		since = *one.DetachedAt
+	}
 	return []string{
 		s.userName(userOf(one)),
 		ibOf(one).plain(),
@@ -440,7 +444,7 @@ func (s *sessionsScreen) cellsOf(one control.Session) []string {
 		cells.Plain(strings.Join(one.InGroups(), ", ")),
 		s.whence(one),
 		cells.Plain(one.Node),
-		s.shortAge(s.now().Sub(one.Since)),
+		s.shortAge(s.now().Sub(since)),
 		number(one.Delivered),
 		queued,
 		cells.Plain(strings.TrimSuffix(one.ID, "@"+one.Node)),

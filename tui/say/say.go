@@ -256,7 +256,7 @@ func (w Words) Explanation(e control.Explanation, now time.Time) []string {
 			say("empty_group")
 		}
 	}
-	if e.InfobaseSessions == 0 {
+	if e.InfobaseSessions == 0 && len(e.Detached) == 0 {
 		if len(e.Infobases) == 0 {
 			say("no_infobases")
 		} else {
@@ -331,7 +331,11 @@ func (w Words) refusedRequest(r control.RefusedRequest) string {
 
 // session describes an open session in a line.
 func (w Words) session(s control.Session, now time.Time) string {
-	return w.Text.T("live.session",
+	id := "live.session"
+	if s.DetachedAt != nil {
+		id = "live.session_before"
+	}
+	return w.Text.T(id,
 		"session", s.ID,
 		"addr", s.Addr,
 		"age", w.Age(now.Sub(s.Since)),

@@ -129,6 +129,8 @@ func TestExplains(t *testing.T) {
 	}
 	elsewhere := s
 	elsewhere.IbID, elsewhere.UserGroup = "ib2", "g"
+	away := s
+	away.State, away.DetachedAt, away.Waiting = control.SessionDetached, &last, 2
 	for _, tt := range []struct {
 		name        string
 		explanation control.Explanation
@@ -153,7 +155,10 @@ func TestExplains(t *testing.T) {
 			InfobaseSessions: 5,
 			IbID:             "ib",
 		}, "5 other sessions of the infobase ib", "Nobody is connected"},
-		{"no sessions at all", control.Explanation{UserID: "u"}, "The app has no sessions at all", ""},
+		{"no sessions at all", control.Explanation{UserID: "u"}, "No session of the app is connected now", ""},
+		{"away", control.Explanation{UserID: "u", Detached: []control.Session{away}, Infobases: map[string]int{"ib2": 1}},
+			", at most 2 messages wait.\n  No. 7, was at 10.0.0.7:1, first connected 2 h 0 min ago, key generation 2",
+			"Nobody is connected"},
 		{"closed", control.Explanation{
 			UserID:     "u",
 			LastClosed: &control.Event{Time: now, Reason: "key_revoked", Session: &s},

@@ -15,6 +15,7 @@ import (
 	"github.com/pns4ones/pns4ones/config"
 	"github.com/pns4ones/pns4ones/config/locale"
 	"github.com/pns4ones/pns4ones/netsvc/control"
+	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -206,6 +207,29 @@ func TestExplainsWhatHappenedBefore(t *testing.T) {
 		t.Errorf("refused elsewhere: %+v", got.RefusedElsewhere)
 	}
 	if got.ConnectedTotal != 0 || len(got.Nameless) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestSessionsWithoutAConnectionAreNotTakenForConnected: an infobase is no advice where nobody is connected.
+func TestSessionsWithoutAConnectionAreNotTakenForConnected(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil)
+	d.hub.SetLimits(hub.Limits{ResumeWindow: time.Hour, ResumeBytes: 1 << 16, QueueBytes: 1 << 20,
+		QueueMemory: 1 << 30, MaxUnregistered: 10, RegistrationTimeout: time.Minute})
+	a := d.newApp("one")
+	said := wire.Attributes{Session: wire.NewSessionID(), Turn: 1}
+	d.connect(a, "ib2", "petrov", "")
+	d.connect(a, "ib", "ivanov", "", said.List()...).Close()
+	var got control.Explanation
+	eventually(t, "the session is away", func() bool {
+		var err error
+		if got, err = d.Explain(t.Context(), a.ID, "ib", "ivanov", ""); err != nil {
+			t.Fatal(err)
+		}
+		return len(got.Detached) == 1
+	})
+	if !cmp.Equal(got.Infobases, map[string]int{"ib2": 1}) || got.ConnectedTotal != 0 || got.InfobaseSessions != 0 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -176,11 +176,11 @@ func (d *daemon) newApp(title string) control.App {
 }
 
 // connect opens a 1C session and waits until the hub has it.
-func (d *daemon) connect(a control.App, ib, user, group string) *wire.Client {
+func (d *daemon) connect(a control.App, ib, user, group string, said ...wire.Attribute) *wire.Client {
 	d.t.Helper()
 	before, _ := d.hub.AppSessions(a.ID)
 	who := wire.Registration{AppID: a.ID, IbID: ib, UserID: user, UserGroup: group}
-	c, err := wire.Dial(d.t.Context(), d.sessions, who, parseKey(d.t, a.ClientKey))
+	c, err := wire.Dial(d.t.Context(), d.sessions, who, parseKey(d.t, a.ClientKey), said...)
 	if err != nil {
 		d.t.Fatalf("connecting a session: %v", err)
 	}

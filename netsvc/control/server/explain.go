@@ -96,7 +96,9 @@ func (about *explanation) lookAtSessions(h *hub.Hub) {
 			}
 		}
 		if s.AppID == about.AppID {
-			count(infobases, s.IbID)
+			if s.Away.IsZero() {
+				count(infobases, s.IbID)
+			}
 			if _, name := about.server.nameOf(s); name != "" {
 				names[s.IbID] = name
 			}
