@@ -2,7 +2,9 @@ package hub_test
 
 import (
 	"io"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,14 +106,14 @@ func TestThatASessionIsAwayIsToldBeforeItIsBack(t *testing.T) {
 			a := s.addin("ann")
 			a.connect()
 			a.breaks()
-			c.then(s, a)
-			eventually(t, "it is no longer away", func() bool { return s.Stats().Detached == 0 })
-			close(done)
 			all := func() []hub.Event {
 				mu.Lock()
 				defer mu.Unlock()
 				return slices.Clone(told)
 			}
+			c.then(s, a)
+			eventually(t, "who tells of that waits", func() bool { return telling() > 1 || len(all()) > 1 })
+			close(done)
 			eventually(t, "all is told", func() bool { return len(all()) == len(c.want) })
 			for n, e := range all() {
 				if e.Kind != c.want[n] || e.Session.ID != 1 {
@@ -119,6 +121,45 @@ func TestThatASessionIsAwayIsToldBeforeItIsBack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// telling is how many tell that a session is away, or wait for who does.
+func telling() int {
+	var stacks strings.Builder
+	pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+	return strings.Count(stacks.String(), "netsvc/hub.(*Hub).tellLoss(")
+}
+
+// TestASessionThatEndsWhileItIsWrittenIsNotToldToBeAway: what it was when it lost its connection is known when whoever
+// writes to it has counted what he wrote, and then it has ended.
+func TestASessionThatEndsWhileItIsWrittenIsNotToldToBeAway(t *testing.T) {
+	t.Parallel()
+	var seen events
+	s, served := open(t, hub.Options{Limits: lasting, Observe: seen.observe})
+	said := wire.Attributes{Session: wire.NewSessionID(), Turn: 1}
+	packet := s.registers(wire.Registration{AppID: appID, IbID: "ib", UserID: "ann"}, said)
+	conn := &breakingConn{takes: -1, memoryConn: &memoryConn{packet: packet, closed: make(chan struct{}),
+		written: new(atomic.Int64)}}
+	ended := make(chan struct{})
+	conn.broken = func() {
+		eventually(t, "whoever reads knows that it broke", func() bool { return s.Stats().Detached == 1 })
+		s.CloseSession(1, time.Time{})
+		close(ended)
+	}
+	end := serveOne(s, conn)
+	eventually(t, "the session is registered", func() bool { return s.Stats().Sessions == 1 })
+	s.send("text")
+	<-ended
+	end()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if got, want := seen.lines(), []string{"session_opened ib/ann/", "session_closed ib/ann/ closed_by_admin"}; !slices.Equal(got, want) {
+		t.Errorf("it is told %q, want %q", got, want)
 	}
 }
 

@@ -90,7 +90,7 @@ func (m *memory) sent(n int, whole bool, resumeBytes int) {
 func (m *memory) cut(resumeBytes int) {
 	for m.keptBytes > resumeBytes && len(m.kept) > 1 {
 		oldest := m.kept[0]
-		if oldest.end == 0 || m.handed-oldest.end < uint64(m.buffer) {
+		if m.handed-oldest.end < uint64(m.buffer) {
 			return
 		}
 		m.drop(1)

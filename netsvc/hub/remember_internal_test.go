@@ -336,16 +336,20 @@ func TestTheLastTurnsAreBounded(t *testing.T) {
 	t.Parallel()
 	all := newMemories()
 	key := func(n int) memoryDigest { return memoryKey{user: "ann", session: strconv.Itoa(n)}.digest() }
-	for n := range maxDetached + 1 {
+	for n := range maxDetached + 2 {
 		all.bury(key(n), 1, time.Now())
 		all.bury(key(n), 2, time.Now())
-		all.bury(key(1), 2, time.Now())
+		if n == 2 { // the second one has come back, and ends again
+			all.bury(key(1), 3, time.Now())
+		}
 	}
 	if len(all.ended) != maxDetached || all.ends.Len() != maxDetached {
 		t.Errorf("%d are known, of %d", len(all.ended), all.ends.Len())
 	}
-	if oldest, newest := all.ended[key(0)].turn, all.ended[key(1)].turn; oldest != 0 || newest != 2 {
-		t.Errorf("the turns are %d of the oldest, and %d of the newest", oldest, newest)
+	for n, want := range map[int]uint64{0: 0, 1: 3, 2: 0, 3: 2, maxDetached + 1: 2} {
+		if turn := all.ended[key(n)].turn; turn != want {
+			t.Errorf("the last turn of number %d is %d, want %d", n, turn, want)
+		}
 	}
 }
 
