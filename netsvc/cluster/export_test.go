@@ -51,6 +51,19 @@ func (n *Node) Jump(by time.Duration) { n.life.Load().ahead.Add(int64(-by)) }
 // BeginAnew is what a jump of the clock brings about.
 func (n *Node) BeginAnew() { n.beginAnew() }
 
+// Missed is how many messages nats.go has dropped because this node did not read them in time.
+func (n *Node) Missed() (count uint64) {
+	n.subscribing.Lock()
+	defer n.subscribing.Unlock()
+	for _, sub := range n.subscriptions {
+		dropped, err := sub.Dropped()
+		if err == nil {
+			count += uint64(dropped)
+		}
+	}
+	return count
+}
+
 // Subscriptions is the number of them that NATS has of this node.
 func (n *Node) Subscriptions() int { return n.conn.NumSubscriptions() }
 
