@@ -173,6 +173,9 @@ func (n *Node) onConnect(conn *nats.Conn) {
 	n.mu.Lock()
 	away := time.Since(n.cutOffSince).Round(time.Millisecond)
 	first := n.connectedAt == 0
+	if !n.connected {
+		close(n.reconnected)
+	}
 	n.connected, n.connectedAt, n.server, n.denied = true, n.now(), server, ""
 	n.hearsSince = n.connectedAt
 	if !first {
@@ -195,6 +198,9 @@ func (n *Node) onDisconnect(_ *nats.Conn, err error) {
 	n.mu.Lock()
 	before := n.connected
 	n.connected, n.cutOffSince = false, time.Now()
+	if before {
+		n.reconnected = make(chan struct{})
+	}
 	n.mu.Unlock()
 	if before {
 		n.log.Info("disconnected from NATS", slog.Any("error", err))

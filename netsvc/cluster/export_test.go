@@ -10,7 +10,7 @@ import (
 var Impatient = Timing{Beat: 50 * time.Millisecond, Lost: 500 * time.Millisecond}
 
 // Timing is what a test may change.
-type Timing struct{ Beat, Lost, Ask, HandOver, Back, Rights time.Duration }
+type Timing struct{ Beat, Lost, Ask, HandOver, Back, Rights, Gap time.Duration }
 
 // StartTimed is Start with another timing; what is 0 stays as it is.
 func StartTimed(o Options, t Timing) (*Node, error) {
@@ -32,6 +32,9 @@ func StartTimed(o Options, t Timing) (*Node, error) {
 	}
 	if t.Rights > 0 {
 		all.rights = t.Rights
+	}
+	if t.Gap > 0 {
+		all.gap = t.Gap
 	}
 	return start(o, all)
 }

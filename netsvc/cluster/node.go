@@ -83,11 +83,12 @@ type timing struct {
 	handOver time.Duration // a peer that hands over is waited for so long
 	back     time.Duration // peers have so long to connect to NATS again when this node has
 	rights   time.Duration // it is looked after that whether NATS allows by now what it refused
+	gap      time.Duration // messages wait for so long from when the connection was lost
 }
 
 var normal = timing{beat: time.Second, lost: 3 * time.Second, ask: 30 * time.Millisecond, forget: 10 * time.Minute,
 	absent: time.Hour, jump: 10 * time.Second, handOver: handOverWait,
-	back: time.Second, rights: 30 * time.Second}
+	back: time.Second, rights: 30 * time.Second, gap: 100 * time.Millisecond}
 
 const (
 	// maxInFlight and maxInFlightBytes bound what waits for peers.
@@ -134,6 +135,7 @@ type Node struct {
 	connected   bool
 	connectedAt time.Duration
 	cutOffSince time.Time
+	reconnected chan struct{} // is closed when there is a connection
 	reconnects  uint64
 	server      string // that is or was connected to, without what is secret
 	denied      string // a right that NATS refuses; empty: none
@@ -236,6 +238,7 @@ func start(o Options, t timing) (*Node, error) {
 	n.part.Store(partBytes)
 	n.life.Store(n.newLife())
 	n.hurry = make(chan struct{})
+	n.reconnected = make(chan struct{})
 	n.streams = stream.New(n.sendFrame, n.largestFrame)
 	n.asks.begin()
 	n.answers.begin()

@@ -498,6 +498,23 @@ func TestNATSMayRestart(t *testing.T) {
 	}
 }
 
+// A message that is sent just after the connection was lost waits for another one, and reaches all.
+func TestAMessageWaitsForAnotherConnection(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.time.Gap = patience
+	a, b := s.start("web1", 1), s.start("web2", 2)
+	meet(t, a, b)
+	s.nats.Stop()
+	eventually(t, "web1 to notice", func() bool { return a.Status().State == cluster.StateCutOff })
+	told := make(chan cluster.Delivery)
+	go func() { told <- a.Publish(appID, toAll, []byte("in the gap")) }()
+	s.nats.Start()
+	if d := <-told; d.Sessions != 3 || d.Unconfirmed != nil {
+		t.Errorf("its sender was told %+v", d)
+	}
+}
+
 // The owner is told of the connection as it comes and goes, and of nothing after Close.
 func TestTheOwnerIsToldOfTheConnection(t *testing.T) {
 	t.Parallel()

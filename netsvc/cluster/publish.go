@@ -38,6 +38,7 @@ func (n *Node) Publish(appID string, to wire.Recipient, plaintext []byte) Delive
 	begun := n.now()
 	deadline := begun + time.Duration(n.wait.Load())
 	m := &message{appID, to, plaintext}
+	n.bridgeGap(deadline)
 	f, l, number, taken, unconfirmed := n.send(m, begun, deadline)
 	d := Delivery{Unconfirmed: unconfirmed}
 	n.mu.Lock()
@@ -114,6 +115,26 @@ func (n *Node) awaitOwn(later <-chan Reach, deadline time.Duration, hurry <-chan
 	}
 	d.Unconfirmed = append(d.Unconfirmed, n.options.Name)
 	slices.Sort(d.Unconfirmed)
+}
+
+// bridgeGap waits a moment for a connection that was lost just now: if a NATS server was killed,
+// another one has the node back in a few milliseconds, and then the message reaches all. After that
+// moment nobody waits.
+func (n *Node) bridgeGap(deadline time.Duration) {
+	n.mu.Lock()
+	connected, back, hurry := n.connected, n.reconnected, n.hurry
+	left := min(n.timing.gap-time.Since(n.cutOffSince), deadline-n.now())
+	n.mu.Unlock()
+	if connected || left <= 0 || n.Alone() {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-back:
+	case <-hurry:
+	case <-timer.C:
+	}
 }
 
 // send puts the message, or the first parts of it, into the queue of the writer. It returns
