@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"hash/maphash"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ const (
 	// Confirmations leave together: so many at most, and none waits longer.
 	maxConfirmed  = 64
 	confirmWithin = time.Millisecond
+	// fewSessions are written to in no time.
+	fewSessions = 16
 )
 
 // job is a message of a peer on its way to the sessions of this node.
@@ -234,6 +237,9 @@ func (n *Node) workOff(lane <-chan job) {
 		}
 		if len(lane) > 0 && c.count < maxConfirmed && n.now()-c.since < confirmWithin {
 			continue
+		}
+		if 0 < v.sessions && v.sessions <= fewSessions {
+			runtime.Gosched() // what writes to these sessions goes first: the sender alone waits for the confirmation
 		}
 		for p, body := range c.bodies {
 			n.confirm(p, body)
