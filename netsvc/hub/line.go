@@ -90,10 +90,15 @@ func (l *line) takes(origin moving.Origin) bool {
 	if l.frozen {
 		return false
 	}
+	l.expire()
+	return !l.cover.Has(origin)
+}
+
+// expire forgets the cover if none of its messages can come any more.
+func (l *line) expire() {
 	if l.cover != nil && !l.lapse.IsZero() && time.Now().After(l.lapse) {
 		l.cover = nil
 	}
-	return !l.cover.Has(origin)
 }
 
 // queued notes a frame that was queued, and returns the verdict on it: who is to be told waits

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -222,4 +223,19 @@ func TestMovesAreFinishedBeforeAHandOver(t *testing.T) {
 	o.knowNothing()
 	<-finished
 	ann.gets("1")
+}
+
+// TestAMemoryAccountsForNothingThatItHadToLeaveOutOnce: when the session began here another node was lost, of which it
+// took nothing for a while. That is over.
+func TestAMemoryAccountsForNothingThatItHadToLeaveOutOnce(t *testing.T) {
+	t.Parallel()
+	s, o, ann := startAmong(t)
+	ann.enters(o)
+	o.answer <- moving.Result{Before: moving.Cover{epochB: {Top: math.MaxUint64}}}
+	<-o.confirmed
+	ann.breaks()
+	has := s.frees(ann, moving.Cover{epochB: {Top: 7}}).Has
+	if later := (moving.Origin{Epoch: epochB, Number: 8}); has.Has(later) || !has.Has(someone) {
+		t.Errorf("it accounts for %v", has)
+	}
 }

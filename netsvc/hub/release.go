@@ -68,6 +68,7 @@ func (h *Hub) Freeze(q *moving.Question, workedOff moving.Cover) (status moving.
 	defer s.mu.Unlock()
 	l := s.out.line()
 	if !l.frozen {
+		l.expire() // of a node that was lost it is all, of which more has come since, perhaps
 		l.frozen, l.cover = true, l.cover.With(workedOff)
 		l.lapse = noLapse
 	}
