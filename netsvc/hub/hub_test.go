@@ -396,6 +396,9 @@ func TestRegisteringAgainReplacesTheIdentity(t *testing.T) {
 	if got := s.Stats().Sessions; got != 1 {
 		t.Fatalf("%d sessions, want 1", got)
 	}
+	if got, _ := s.AppSessions(appID); got != 1 {
+		t.Errorf("the app has %d sessions, want 1", got)
+	}
 }
 
 func TestABadSecondRegistrationEndsTheSession(t *testing.T) {

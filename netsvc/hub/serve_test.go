@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,6 +148,56 @@ func TestARegisteredSessionMayBeSilent(t *testing.T) {
 		t.Fatalf("queued for %d sessions, want 1", n)
 	}
 	receive(t, c)
+}
+
+// timedConn knows until when it may be read; 0: for ever.
+type timedConn struct {
+	net.Conn
+	until atomic.Int64
+}
+
+func (c *timedConn) SetReadDeadline(at time.Time) error {
+	if at.IsZero() {
+		c.until.Store(0)
+	} else {
+		c.until.Store(at.UnixNano())
+	}
+	return c.Conn.SetReadDeadline(at)
+}
+
+// TestTheTimeToRegisterEndsWithTheRegistration: else the session would end when it speaks again.
+func TestTheTimeToRegisterEndsWithTheRegistration(t *testing.T) {
+	t.Parallel()
+	s, l := startPiped(t, hub.Options{Limits: hub.Limits{RegistrationTimeout: time.Hour}})
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	conn := &timedConn{Conn: theirs}
+	l.conns <- conn
+	ours.SetWriteDeadline(time.Now().Add(patience))
+	for _, user := range []string{"first", "again"} {
+		registration := packet(32, fields(appID, "ib", user, ""))
+		ours.Write(registration[:10])
+		eventually(t, "it has some time", func() bool { return conn.until.Load() != 0 })
+		ours.Write(registration[10:])
+		eventually(t, "it has any time", func() bool { return conn.until.Load() == 0 })
+		if n := s.Publish(appID, toUser(user), topic("x")); n != 1 {
+			t.Errorf("a message for %s reached %d sessions", user, n)
+		}
+	}
+}
+
+// TestWhatComesBehindARefusedRegistrationIsRead: to close a connection with bytes unread would reset it.
+func TestWhatComesBehindARefusedRegistrationIsRead(t *testing.T) {
+	t.Parallel()
+	_, l := startPiped(t, hub.Options{})
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	l.conns <- theirs
+	ours.SetWriteDeadline(time.Now().Add(patience))
+	refused := append(packet(31, fields(appID, "ib", "u", "")), make([]byte, 10_000)...)
+	if n, err := ours.Write(refused); err != nil {
+		t.Errorf("%d bytes of %d were read: %v", n, len(refused), err)
+	}
 }
 
 func TestEvictsTheUnregisteredConnectionSilentLongest(t *testing.T) {
