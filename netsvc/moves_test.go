@@ -143,6 +143,23 @@ func (d *daemon) stats() control.Status {
 	return status
 }
 
+// tells is what the daemon has told of sessions of an app: what, why, and the other node.
+func (d *daemon) tells(a control.App) string {
+	d.t.Helper()
+	var told []string
+	query := control.EventQuery{Tail: 100, AppID: a.ID,
+		Kinds: []string{control.EventSessionOpened, control.EventSessionDetached, control.EventSessionResumed,
+			control.EventSessionClosed}}
+	err := d.Events(context.Background(), query, false, func(e control.Event) error {
+		told = append(told, strings.Join(strings.Fields(e.Event+" "+e.Reason+" "+e.PeerNode), " "))
+		return nil
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return strings.Join(told, ", ")
+}
+
 func TestASessionGoesOnAtAnotherNode(t *testing.T) {
 	t.Parallel()
 	nodes, a, tokens := moveNodes(t, natstest.Start(t, natstest.JetStream(t)), 3, func(c *config.Config) {
@@ -181,6 +198,15 @@ func TestASessionGoesOnAtAnotherNode(t *testing.T) {
 	eventually(t, "it is there", func() bool { return nodes[2].stats().Sessions == 1 })
 	posts(0, "5", "1", "")
 	s.gets("5")
+
+	// Who administers sees where it came from and where it went.
+	for i, want := range []string{
+		"session_opened, session_detached closed_by_peer, session_closed moved web2",
+		"session_resumed web1, session_detached moved web3, session_closed moved web3",
+		"session_resumed web2",
+	} {
+		eventually(t, fmt.Sprintf("node %d to tell: %s", i+1, want), func() bool { return nodes[i].tells(a) == want })
+	}
 
 	// An older packet is stale, wherever it comes.
 	turn := s.said.Turn

@@ -21,6 +21,7 @@ var (
 type chaos struct {
 	t    *testing.T
 	site *site
+	away *roamers   // sessions that go from node to node
 	anew sync.Mutex // held while a node begins with an empty memory, for somebody has to tell it of the others
 
 	mu    sync.Mutex
@@ -34,7 +35,8 @@ type mishap struct {
 }
 
 // TestChaos kills, stops, cuts off, upgrades and restarts nodes and NATS servers at random, and checks that no message
-// is lost of which somebody was told that it is delivered, and none comes twice.
+// is lost of which somebody was told that it is delivered, and none comes twice; nor one for sessions that go from node
+// to node, but for what only a node had that is gone.
 func TestChaos(t *testing.T) {
 	switch {
 	case testing.Short():
@@ -54,7 +56,15 @@ func TestChaos(t *testing.T) {
 	defer stop()
 	tr.awaitSure()
 
-	c := &chaos{t: t, site: s, count: make(map[string]int)}
+	r := newRoamers(t, placesAt(s), *fireRoamers)
+	stopSending := r.send(2, 10*time.Millisecond)
+	defer stopSending()
+	r.awaitFirst()
+	roaming, rest := context.WithCancel(context.Background())
+	defer rest()
+	awaitRest := r.roam(roaming, seed)
+
+	c := &chaos{t: t, site: s, away: r, count: make(map[string]int)}
 	ctx, cancel := context.WithTimeout(context.Background(), *fireChaos)
 	defer cancel()
 	var happening sync.WaitGroup
@@ -68,6 +78,13 @@ func TestChaos(t *testing.T) {
 	}
 	happening.Wait()
 	t.Log(c.count, "load", loadOfMachine())
+	s.awaitLive()
+	rest()
+	awaitRest()
+	stopSending()
+	r.settle()
+	r.check()
+	r.quit()
 	tr.check(stop)
 	tr.quit()
 	s.checkSize(before)
@@ -105,6 +122,7 @@ func (c *chaos) ofNode(n *node) []mishap {
 		{"node killed", func(r *rand.Rand) {
 			c.anew.Lock()
 			defer c.anew.Unlock()
+			c.away.killed(n.name)
 			n.kill()
 			time.Sleep(moment(r))
 			n.run()

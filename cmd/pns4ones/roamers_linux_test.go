@@ -24,6 +24,7 @@ type roamers struct {
 	all     []*roamer
 	posters []*roamersPoster
 
+	mu    sync.Mutex
 	kills []kill
 }
 
@@ -36,14 +37,13 @@ type place struct {
 
 // kill is when a node was killed.
 type kill struct {
-	node *place
+	node string
 	at   time.Time
 }
 
 // roamersPoster is a sender of theirs. What it was told is by the message's number.
 type roamersPoster struct {
 	*sender
-	mu     sync.Mutex
 	posted []posted
 }
 
@@ -98,12 +98,15 @@ func newRoamers(t *testing.T, nodes []*place, sessions int) *roamers {
 		r.all = append(r.all, &roamer{of: r, said: wire.Attributes{Session: wire.NewSessionID()},
 			ann: wire.Registration{AppID: r.app.ID, IbID: infobase, UserID: fmt.Sprint("roamer", i)}})
 	}
-	t.Cleanup(func() {
-		for _, one := range r.all {
-			one.leave()
-		}
-	})
+	t.Cleanup(r.quit)
 	return r
+}
+
+// killed notes that a node is being killed.
+func (r *roamers) killed(node string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kills = append(r.kills, kill{node, time.Now()})
 }
 
 // send has senders post until the returned function is called.
@@ -121,9 +124,7 @@ func (r *roamers) send(senders int, every time.Duration) (stop func()) {
 				told, err := p.try("all", len(p.posted))
 				one.answered = time.Now()
 				one.sure = err == nil && told.status == 200 && told.unconfirmed == 0
-				p.mu.Lock()
 				p.posted = append(p.posted, one)
-				p.mu.Unlock()
 			}
 		})
 	}
@@ -140,6 +141,13 @@ func (r *roamers) roam(ctx context.Context, seed uint64) (wait func()) {
 		going.Go(func() { one.roam(ctx, rand.New(rand.NewPCG(seed, uint64(1000+i)))) })
 	}
 	return going.Wait
+}
+
+// quit ends the connections.
+func (r *roamers) quit() {
+	for _, one := range r.all {
+		one.leave()
+	}
 }
 
 // breakPause is how long a client waits after a break that it did not make itself.
@@ -162,6 +170,9 @@ func (s *roamer) roam(ctx context.Context, random *rand.Rand) {
 		}
 		if s.next(ctx, patience) && s.reads(ctx, stay) {
 			continue
+		}
+		if !s.broken && ctx.Err() == nil {
+			s.of.t.Errorf("%s has heard nothing for %v; %s", s.ann.UserID, patience, s.around(time.Now()))
 		}
 		s.leave()
 		pause(ctx, breakPause)
@@ -194,9 +205,10 @@ func (s *roamer) comes(ctx context.Context, to *place) bool {
 
 // next reads a message; it reports false if none comes within that time, when the connection breaks, or ctx ends.
 func (s *roamer) next(ctx context.Context, within time.Duration) bool {
-	s.conn.SetReadDeadline(time.Now().Add(within))
-	defer context.AfterFunc(ctx, func() { s.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	text, err := s.conn.Receive()
+	conn := s.conn
+	conn.SetReadDeadline(time.Now().Add(within))
+	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
+	text, err := conn.Receive()
 	if err != nil {
 		s.broken = !errors.Is(err, os.ErrDeadlineExceeded)
 		return false
@@ -287,6 +299,15 @@ func placesOf(all ...*installation) (places []*place) {
 		status := one.status()
 		places = append(places, &place{installation: one, name: fmt.Sprint("web", i+1), listen: status.Listen,
 			service: status.Service})
+	}
+	return slices.Clip(places)
+}
+
+// placesAt are the nodes of a site so.
+func placesAt(s *site) (places []*place) {
+	for _, n := range s.nodes {
+		places = append(places, &place{installation: n.installation, name: n.name, listen: n.listens(),
+			service: n.service()})
 	}
 	return slices.Clip(places)
 }

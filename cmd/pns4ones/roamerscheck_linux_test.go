@@ -84,7 +84,7 @@ func (r *roamers) check() (s roamersSums) {
 	for _, problem := range s.problems[:min(20, len(s.problems))] {
 		r.t.Error(problem)
 	}
-	if s.came == 0 {
+	if s.came == 0 && len(r.all) > 0 {
 		r.t.Error("nothing was received")
 	}
 	return s
@@ -110,7 +110,8 @@ func (r *roamers) checkOne(s *roamersSums, one *roamer, away absences) {
 		case has[got.sender][got.number]:
 			complain("message %d of sender %d came again", got.number, got.sender)
 		case got.number < latest[got.sender] && p.posted[got.number].sure:
-			complain("message %d of sender %d came after %d", got.number, got.sender, latest[got.sender])
+			complain("message %d of sender %d came after %d, at %v; %s", got.number, got.sender, latest[got.sender],
+				got.at.Format(time.StampMicro), one.around(got.at))
 		}
 		has[got.sender][got.number] = true
 		latest[got.sender] = max(latest[got.sender], got.number)
@@ -157,7 +158,7 @@ func (r *roamers) whyGone(visits []visit, away absences) string {
 	last := visits[len(visits)-1]
 	for _, v := range visits {
 		for _, k := range r.kills {
-			if k.node == v.to && k.at.After(visits[0].dialed) && k.at.Before(last.first) {
+			if k.node == v.to.name && k.at.After(visits[0].dialed) && k.at.Before(last.first) {
 				return v.to.name + " was killed"
 			}
 		}
