@@ -166,6 +166,13 @@ func (m *membership) notJoined(err error) {
 		slog.Any("error", err))
 }
 
+// cannotJoin reports whether the cluster could not be joined when that was tried last.
+func (m *membership) cannotJoin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failed != nil
+}
+
 // current is what there is of the cluster at present; nil: the daemon is not in it.
 func (m *membership) current() *stay {
 	m.mu.Lock()

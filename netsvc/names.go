@@ -3,6 +3,7 @@ package netsvc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,11 +25,12 @@ import (
 // is live and then now and then, and takes over what is newer.
 
 const (
-	namesEach     = time.Minute      // a live node is asked
-	namesAgain    = 5 * time.Second  // it is asked again if it did not answer
-	namesPatience = 30 * time.Second // for all that it answers
-	namesMoment   = 5 * time.Second  // for what the nodes have that are there, before some are changed
-	maxTimesBytes = 16 << 20         // of the list of what it has
+	namesEach     = time.Minute            // a live node is asked
+	namesAgain    = 5 * time.Second        // it is asked again if it did not answer
+	namesSoon     = 500 * time.Millisecond // likewise, if it never has
+	namesPatience = 30 * time.Second       // for all that it answers
+	namesMoment   = 5 * time.Second        // for what the nodes have that are there, before some are changed
+	maxTimesBytes = 16 << 20               // of the list of what it has
 )
 
 // namesTaker takes over names from the other nodes, from one after the other.
@@ -38,13 +40,19 @@ type namesTaker struct {
 	stop context.CancelFunc
 
 	mu    sync.Mutex
-	due   map[seal.Epoch]time.Time // when a live peer is to be asked
-	busy  chan struct{}            // closed when nobody is asked any more; nil: nobody is
+	asked map[seal.Epoch]namesAsked // live peers
+	busy  chan struct{}             // closed when nobody is asked any more; nil: nobody is
 	ended bool
 }
 
+// namesAsked is when a live peer is to be asked, the zero time is at once, and whether it has answered.
+type namesAsked struct {
+	due      time.Time
+	answered bool
+}
+
 func newNamesTaker(st *stay) *namesTaker {
-	t := &namesTaker{st: st, due: make(map[seal.Epoch]time.Time)}
+	t := &namesTaker{st: st, asked: make(map[seal.Epoch]namesAsked)}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t
 }
@@ -57,48 +65,52 @@ func (t *namesTaker) look(peers []cluster.Peer) {
 		return
 	}
 	now := time.Now()
-	live := make(map[seal.Epoch]time.Time)
+	live := make(map[seal.Epoch]namesAsked)
 	var next *cluster.Peer
 	for i, p := range peers {
 		if p.State != cluster.PeerLive {
 			continue
 		}
-		live[p.Epoch] = t.due[p.Epoch] // at once if it was not known
-		if next == nil || live[p.Epoch].Before(live[next.Epoch]) {
+		live[p.Epoch] = t.asked[p.Epoch]
+		if next == nil || live[p.Epoch].due.Before(live[next.Epoch].due) {
 			next = &peers[i]
 		}
 	}
-	t.due = live
-	if next == nil || now.Before(live[next.Epoch]) {
+	t.asked = live
+	if next == nil || now.Before(live[next.Epoch].due) {
 		return
 	}
 	t.busy = make(chan struct{})
 	go t.ask(next.Name, next.Epoch)
 }
 
-// takeNames returns when this node has taken over the names of the nodes that are there, at the latest
-// after a moment: a node that has just come back has an older table, and whatever is changed in that
-// would hold everywhere, in place of what was changed on the others meanwhile.
-func (m *membership) takeNames(ctx context.Context) {
+// errOlderNames: this node cannot tell yet whether it has the newest names.
+var errOlderNames = errors.New("this node came back a moment ago and has not got the names that the others have: try again")
+
+// takeNames returns when this node has taken over the names of the nodes that are there, with an error if
+// that takes longer than a moment: a node that has just come back has an older table, and whatever is
+// changed in that would hold everywhere, in place of what was changed on the others meanwhile.
+func (m *membership) takeNames(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, namesMoment)
 	defer cancel()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	for {
-		if st := m.current(); st != nil && st.names.hasAskedAll() {
-			return
+		switch st := m.current(); {
+		case st != nil && st.names.haveAllAnswered(), st == nil && m.cannotJoin():
+			return nil
 		}
 		wake(m.wake)
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return
+			return errOlderNames
 		}
 	}
 }
 
-// hasAskedAll reports whether all nodes that are there were asked since they are.
-func (t *namesTaker) hasAskedAll() bool {
+// haveAllAnswered reports whether all nodes that are there have answered since they are.
+func (t *namesTaker) haveAllAnswered() bool {
 	status := t.st.node.Status()
 	switch status.State {
 	case cluster.StateCutOff, cluster.StateRefused:
@@ -109,7 +121,7 @@ func (t *namesTaker) hasAskedAll() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !slices.ContainsFunc(status.Peers, func(p cluster.Peer) bool {
-		return p.State == cluster.PeerLive && t.due[p.Epoch].IsZero()
+		return p.State == cluster.PeerLive && !t.asked[p.Epoch].answered
 	})
 }
 
@@ -117,15 +129,23 @@ func (t *namesTaker) hasAskedAll() bool {
 func (t *namesTaker) ask(node string, epoch seal.Epoch) {
 	ctx, cancel := context.WithTimeout(t.ctx, namesPatience)
 	defer cancel()
-	pause := namesEach
-	if err := t.take(ctx, node); err != nil {
+	err := t.take(ctx, node)
+	if err != nil {
 		t.st.m.server.logger.Debug("names could not be taken over from a node", slog.String("node", node),
 			slog.Any("error", err))
-		pause = namesAgain
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due[epoch] = time.Now().Add(pause)
+	asked := namesAsked{answered: err == nil || t.asked[epoch].answered}
+	pause := namesSoon
+	switch {
+	case err == nil:
+		pause = namesEach
+	case asked.answered:
+		pause = namesAgain
+	}
+	asked.due = time.Now().Add(pause)
+	t.asked[epoch] = asked
 	close(t.busy)
 	t.busy = nil
 }
@@ -148,7 +168,10 @@ func (t *namesTaker) take(ctx context.Context, node string) error {
 	err := t.get(ctx, node, "/v1/names", func(answer io.Reader) error {
 		return json.NewDecoder(io.LimitReader(answer, maxTimesBytes)).Decode(&times)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotThere): // its version knows nothing of this
+		return nil
+	case err != nil:
 		return fmt.Errorf("asking what names it has: %w", err)
 	}
 	for _, there := range times {
@@ -186,6 +209,9 @@ func (t *namesTaker) takeOf(ctx context.Context, node string, there control.Name
 	return err
 }
 
+// errNotThere: a node does not have what it was asked for.
+var errNotThere = errors.New("it has no such thing")
+
 // get has a node answer a request of this one, and not of a person.
 func (t *namesTaker) get(ctx context.Context, node, path string, read func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pns"+path+"?node="+url.QueryEscape(node), nil)
@@ -197,8 +223,11 @@ func (t *namesTaker) get(ctx context.Context, node, path string, read func(io.Re
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answered %s", response.Status)
+	switch response.StatusCode {
+	case http.StatusOK:
+		return read(response.Body)
+	case http.StatusNotFound:
+		return errNotThere
 	}
-	return read(response.Body)
+	return fmt.Errorf("it answered %s", response.Status)
 }

@@ -75,7 +75,7 @@ func TestANodeThatComesBackTakesTheNewestNames(t *testing.T) {
 			t.Error("old names are back")
 		}
 	}
-	// What is changed on it as soon as it is back is changed in what the others have.
+	// What is changed on it as soon as it has met the others is changed in what they have.
 	if err := third.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,12 +83,15 @@ func TestANodeThatComesBackTakesTheNewestNames(t *testing.T) {
 	put(one, a, first)
 	put(two, b, second)
 	third = start(t, netsvc.Options{Config: settings})
-	if _, err := third.SetName(t.Context(), a.ID, control.Name{Kind: "user", ID: "3", Name: "Вера"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := third.ImportNames(t.Context(), b.ID, strings.NewReader("user;3;Вера\n"), true); err != nil {
-		t.Fatal(err)
-	}
+	knowThree()
+	eventually(t, "it to take a change of one app", func() bool {
+		_, err := third.SetName(t.Context(), a.ID, control.Name{Kind: "user", ID: "3", Name: "Вера"})
+		return err == nil
+	})
+	eventually(t, "it to take a change of the other", func() bool {
+		_, err := third.ImportNames(t.Context(), b.ID, strings.NewReader("user;3;Вера\n"), true)
+		return err == nil
+	})
 	for _, d := range []*daemon{one, two, third} {
 		eventually(t, "all changes of one app", d.called(a, first+"user;3;Вера\n"))
 		eventually(t, "all changes of the other", d.called(b, second+"user;3;Вера\n"))

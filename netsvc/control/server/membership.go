@@ -22,8 +22,8 @@ type Membership struct {
 	// sessions the change closed on the others.
 	Settle func(ctx context.Context, appID string) (pending []string, closed int)
 	// TakeNames returns when this node has taken over the names that the nodes have that are there,
-	// at the latest after a few seconds.
-	TakeNames func(ctx context.Context)
+	// with an error if it has not within a few seconds.
+	TakeNames func(ctx context.Context) error
 	// Merge, Take and Restore decide whose apps hold where this node and the cluster differ,
 	// see netsvc/cluster/bucket. Their errors are those that are described there.
 	Merge, Take, Restore func(ctx context.Context) error

@@ -16,7 +16,7 @@ import (
 func agreeing() *server.Membership {
 	do := func(context.Context) error { return nil }
 	return &server.Membership{
-		TakeNames: func(context.Context) {},
+		TakeNames: func(context.Context) error { return nil },
 		Settle:    func(context.Context, string) ([]string, int) { return nil, 0 },
 		Merge:     do, Take: do, Restore: do,
 		Forget: func(string) bool { return true },

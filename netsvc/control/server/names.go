@@ -55,7 +55,9 @@ func (s *Server) importNames(r *http.Request) (reply, error) {
 		return s.takeNames(r, file.Names)
 	}
 	if merge {
-		s.takeNewestNames(r)
+		if err := s.takeNewestNames(r); err != nil {
+			return nil, err
+		}
 	}
 	if a, err = s.apps.SetNames(a.ID, file.Names, merge); err != nil {
 		return nil, err
@@ -86,7 +88,9 @@ func (s *Server) setName(r *http.Request) (reply, error) {
 	case strings.TrimSpace(body.ID) == "":
 		return nil, badRequest("id: is required")
 	}
-	s.takeNewestNames(r)
+	if err := s.takeNewestNames(r); err != nil {
+		return nil, err
+	}
 	a, err := s.apps.SetName(pathID(r), names.Name{Kind: kind, ID: body.ID, Name: body.Name})
 	if err != nil {
 		return nil, err
@@ -97,11 +101,15 @@ func (s *Server) setName(r *http.Request) (reply, error) {
 }
 
 // takeNewestNames has this node have the newest names before some of them are changed: what one node
-// has holds as a whole.
-func (s *Server) takeNewestNames(r *http.Request) {
-	if s.membership != nil {
-		s.membership.TakeNames(r.Context())
+// has holds as a whole. If it cannot have them soon, nothing may be changed.
+func (s *Server) takeNewestNames(r *http.Request) error {
+	if s.membership == nil {
+		return nil
 	}
+	if err := s.membership.TakeNames(r.Context()); err != nil {
+		return refuse(http.StatusServiceUnavailable, control.CodeClusterUnavailable, err.Error())
+	}
+	return nil
 }
 
 // namesChanged answers a change of an app's names, logs it, and has the other nodes take the
