@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"time"
 
@@ -277,7 +278,10 @@ func (h *Hub) beginAnew(o *outbox, a *asking, said *wire.Attributes) (lost int) 
 	m.turn, m.begun, m.base, m.written = said.Turn-1, said.Turn, said.Received, said.Received
 	m.missed += uint64(lost)
 	h.counters.missed.Add(uint64(lost))
-	m.line.cover, m.line.lapse = a.result.Before, time.Now().Add(a.result.Patience)
+	m.line.cover, m.line.lapse = maps.Clone(a.result.Before), time.Now().Add(a.result.Patience)
+	for _, epoch := range a.result.Past {
+		delete(m.line.cover, epoch)
+	}
 	return lost
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/hub"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
@@ -238,4 +239,18 @@ func TestAMemoryAccountsForNothingThatItHadToLeaveOutOnce(t *testing.T) {
 	if later := (moving.Origin{Epoch: epochB, Number: 8}); has.Has(later) || !has.Has(someone) {
 		t.Errorf("it accounts for %v", has)
 	}
+}
+
+// TestASessionThatBeginsGetsWhatALostNodeSendsWhenItIsBack: what that sent before cannot come any more, and what of it
+// came meanwhile the session may have had there.
+func TestASessionThatBeginsGetsWhatALostNodeSendsWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	s, o, ann := startAmong(t)
+	ann.enters(o)
+	s.posts(someone, "meanwhile")
+	o.answer <- moving.Result{Before: moving.Cover{epochB: {Top: math.MaxUint64}}, Past: []seal.Epoch{epochB},
+		Patience: time.Hour}
+	<-o.confirmed
+	s.posts(moving.Origin{Epoch: epochB, Number: 8}, "then")
+	ann.gets("then")
 }

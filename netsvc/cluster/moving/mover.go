@@ -74,13 +74,16 @@ type Result struct {
 	// Before is what was sent before the session was entered here: one that begins does not get
 	// that. Of a peer that is lost it is all.
 	Before Cover
-	// Patience is how long messages may still come that were sent before.
+	// Past are lives of which nothing can come any more that was sent before.
+	Past []seal.Epoch
+	// Patience is how long messages of others may still come that were sent before.
 	Patience time.Duration
 }
 
 // Ask asks all live peers for a session that was entered here, and returns when each has
 // answered or is lost. It fails if this node cannot ask any more, or ctx ends.
 func (m *Mover) Ask(ctx context.Context, q Question) (Result, error) {
+	entered := time.Now()
 	q.Seen = m.options.Seen()
 	result := Result{Before: maps.Clone(q.Seen), Patience: m.options.Patience()}
 	for epoch := range result.Before { // of peers that are lost
@@ -117,6 +120,13 @@ func (m *Mover) Ask(ctx context.Context, q Question) (Result, error) {
 		})
 	}
 	asked.Wait()
+	if time.Since(entered) >= result.Patience { // it was waited until a peer was lost
+		for epoch, before := range result.Before {
+			if before.Top == math.MaxUint64 {
+				result.Past = append(result.Past, epoch)
+			}
+		}
+	}
 	return result, failed
 }
 

@@ -201,6 +201,32 @@ func TestAsksAllPeers(t *testing.T) {
 	}
 }
 
+// TestWhatALostPeerHasSentIsPastOneDay: when it was waited for longer than a message is under way.
+func TestWhatALostPeerHasSentIsPastOneDay(t *testing.T) {
+	t.Parallel()
+	for waits, want := range map[time.Duration][]seal.Epoch{0: nil, time.Second: {epochB}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := moving.New(moving.Options{
+				Peers:    func() []seal.Epoch { return []seal.Epoch{epochB, epochC} },
+				Last:     func() (seal.Epoch, uint64) { return epochA, 9 },
+				Seen:     func() moving.Cover { return moving.Cover{epochB: {Top: 4}} },
+				Patience: func() time.Duration { return time.Second },
+				Ask: func(_ context.Context, peer seal.Epoch, _ []byte) ([]byte, error) {
+					if peer == epochC {
+						return (&moving.Answer{Last: 6}).Append(nil), nil
+					}
+					time.Sleep(waits)
+					return nil, moving.ErrLost
+				},
+			})
+			result, err := m.Ask(t.Context(), aQuestion)
+			if err != nil || !reflect.DeepEqual(result.Past, want) {
+				t.Errorf("after %v: %v %v, want %v", waits, result.Past, err, want)
+			}
+		})
+	}
+}
+
 // TestWhoCannotAskFails: nothing can be concluded from that. What cannot be read is of no use.
 func TestWhoCannotAskFails(t *testing.T) {
 	t.Parallel()
