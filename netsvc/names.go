@@ -136,7 +136,7 @@ func (t *namesTaker) ask(node string, epoch seal.Epoch) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	asked := namesAsked{answered: err == nil || t.asked[epoch].answered}
+	asked := namesAsked{answered: err == nil || errors.Is(err, errAppNotHere) || t.asked[epoch].answered}
 	pause := namesSoon
 	switch {
 	case err == nil:
@@ -162,6 +162,10 @@ func (t *namesTaker) end() {
 	}
 }
 
+// errAppNotHere: there is nobody whose names could be changed here. The app comes in a moment, or when an
+// administrator has decided whose apps hold.
+var errAppNotHere = errors.New("it is not here yet")
+
 // take takes over from a node what it has newer.
 func (t *namesTaker) take(ctx context.Context, node string) error {
 	var times []control.NamesTime
@@ -178,7 +182,7 @@ func (t *namesTaker) take(ctx context.Context, node string) error {
 		here, known := t.st.m.server.apps.Get(there.AppID)
 		switch {
 		case !known:
-			err = fmt.Errorf("app %s is not here yet", there.AppID) // it will be
+			err = fmt.Errorf("app %s: %w", there.AppID, errAppNotHere)
 		case there.At > here.NamesAt():
 			if err := t.takeOf(ctx, node, there); err != nil {
 				return fmt.Errorf("app %s: %w", there.AppID, err)
