@@ -428,16 +428,27 @@ func (c *clock) advance(d time.Duration) {
 	})
 }
 
+// waits reports whether somebody waits for that time.
+func (c *clock) waits(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.timers, func(t timer) bool { return t.after == d })
+}
+
+// nextAsked is closed when somebody else waits.
+func (c *clock) nextAsked() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
 // awaited waits until somebody waits for that time.
 func (c *clock) awaited(t *testing.T, d time.Duration) {
 	t.Helper()
 	over := time.After(patience)
 	for {
-		c.mu.Lock()
-		waits := slices.ContainsFunc(c.timers, func(t timer) bool { return t.after == d })
-		asked := c.asked
-		c.mu.Unlock()
-		if waits {
+		asked := c.nextAsked()
+		if c.waits(d) {
 			return
 		}
 		select {

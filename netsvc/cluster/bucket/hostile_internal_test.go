@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -33,8 +34,9 @@ func TestABucketFullOfWhatStrangersPut(t *testing.T) {
 	defer conn.Close()
 	keys := sealtest.Keys(t)
 	logger, log := testlog.New()
+	never := Clock{Now: time.Now, After: func(time.Duration) <-chan time.Time { return nil }} // nobody loses his patience
 	b, err := New(Options{Cluster: "main", Node: "web1", Keys: func() *seal.Keys { return keys }, Apps: apps, Conn: conn,
-		Logger: logger})
+		Clock: never, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

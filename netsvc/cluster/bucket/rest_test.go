@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pns4ones/pns4ones/app"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/bucket"
 )
 
@@ -28,16 +29,41 @@ func restless(t *testing.T, pause time.Duration, o options) (s *natsServer, m *m
 	return s, m, one, two, c
 }
 
+// untilFetched waits until a node has an app that a peer has told of. Its clock goes on when it looks for
+// that, and again, each time later, if NATS did not answer in time.
+func (n *node) untilFetched(c *clock, a *app.App) {
+	n.t.Helper()
+	has := func() bool {
+		got, _ := n.apps.Get(a.ID)
+		return got != nil && got.Title == a.Title
+	}
+	over := time.After(patience)
+	for pause := 50 * time.Millisecond; ; pause *= 2 {
+		c.awaited(n.t, pause)
+		c.advance(pause)
+		for !c.waits(2 * pause) {
+			moved, asked := n.bucket.Moved(), c.nextAsked()
+			if has() {
+				return
+			}
+			select {
+			case <-moved:
+			case <-asked:
+			case <-over:
+				n.t.Fatalf("%s does not get the app; it is %+v", n.name, n.bucket.Status())
+			}
+		}
+	}
+}
+
 // While a node has no watch, what peers put is there in no time all the same.
 func TestANoticeIsEnoughWithoutAWatch(t *testing.T) {
-	s, _, one, two, c := restless(t, 1600*time.Millisecond, options{})
+	s, _, one, two, c := restless(t, 1600*time.Millisecond, options{requestTime: patience})
 	before := two.bucket.Status().Watches
 	two.endWatch(s)
 	c.awaited(t, 1600*time.Millisecond)
 	a := one.create("a")
-	c.awaited(t, 50*time.Millisecond)
-	c.advance(50 * time.Millisecond)
-	two.untilTitled(a.ID, "a")
+	two.untilFetched(c, a)
 	one.untilAnswered(a, 1)
 	if got := two.bucket.Status().Watches; got != before {
 		t.Errorf("%d watches, there were %d: it did not rest", got, before)
@@ -46,7 +72,7 @@ func TestANoticeIsEnoughWithoutAWatch(t *testing.T) {
 
 // A peer has put something, and its notice was lost: a long rest is not waited for.
 func TestARestEndsWhenThereIsSomethingNew(t *testing.T) {
-	s, m, one, two, c := restless(t, 6400*time.Millisecond, options{})
+	s, m, one, two, c := restless(t, 6400*time.Millisecond, options{requestTime: patience})
 	m.mu.Lock()
 	m.deaf["web2"] = true
 	m.mu.Unlock()

@@ -80,8 +80,8 @@ func (b *Bucket) waitConnected(ctx context.Context) bool {
 // rest waits for a while, unless the connection was made anew or a command is there; and not much
 // longer once a peer tells of something new: JetStream works, then.
 func (b *Bucket) rest(ctx context.Context, pause time.Duration) {
-	over := b.o.Clock.After(pause)
 	before := b.known()
+	over := b.o.Clock.After(pause)
 	var news <-chan time.Time // nil: there are none
 	commands := b.commands
 	if b.pending != nil {

@@ -222,9 +222,7 @@ func TestANoticeIsEnough(t *testing.T) {
 	two.untilState(bucket.Live)
 	two.deafenWatch(s)
 	a := one.create("a")
-	c.awaited(t, 50*time.Millisecond)
-	c.advance(50 * time.Millisecond)
-	two.untilTitled(a.ID, "a")
+	two.untilFetched(c, a)
 	one.untilAnswered(a, 1)
 	if got := one.bucket.Settle(t.Context(), a.ID); len(got.Pending) != 0 || got.Closed != 1 {
 		t.Errorf("settled: %+v", got)
