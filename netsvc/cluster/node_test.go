@@ -1061,9 +1061,10 @@ func TestWhatTheBucketMayNotDoesNotConcernMessages(t *testing.T) {
 		o.Users = []*server.User{{Username: "pns", Password: "p", Permissions: &server.Permissions{Publish: deny}}}
 	})
 	told := make(chan struct{})
+	once := sync.OnceFunc(func() { close(told) })
 	a := s.start("web1", 1, func(o *cluster.Options) {
 		o.NATS.Servers = []string{strings.Replace(s.nats.URL(), "//", "//pns:p@", 1)}
-		o.AsyncError = func(error) { close(told) }
+		o.AsyncError = func(error) { once() }
 	})
 	eventually(t, "it to be live", func() bool { return a.Status().State == cluster.StateLive })
 	if err := a.Conn().Publish("$JS.API.INFO", nil); err != nil {
