@@ -48,11 +48,11 @@ func (h *hander) freeze(step string, forGood bool) *hub.State {
 	return s.hub.HandOver()
 }
 
-// finishRequests waits for the requests under way. Those that wait for other nodes are answered before
-// the time for them is over: better told that a node may lack the message than cut off.
+// finishRequests waits for the requests under way. Those that wait for other nodes are answered when half
+// of the time for them is over: better told that a node may lack the message than cut off on a busy machine.
 func (h *hander) finishRequests(ctx context.Context) error {
 	hurried := make(chan struct{})
-	hurry := time.AfterFunc(h.deadlines.Requests*4/5, func() {
+	hurry := time.AfterFunc(h.deadlines.Requests/2, func() {
 		defer close(hurried)
 		h.server.membership.endWaiting()
 	})
