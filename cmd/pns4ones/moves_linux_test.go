@@ -12,12 +12,13 @@ import (
 
 var fireRoamers = flag.Int("fire.roamers", 12, "how many remembered sessions go from node to node")
 
-// TestAKilledNodeTakesWhatItAloneHad, and no more: three sessions of which it has one, had one, and has one whose client
-// is away.
+// TestAKilledNodeTakesWhatItAloneHad, and no more: three sessions of which it has one, had one, and has one whose
+// client is away.
 func TestAKilledNodeTakesWhatItAloneHad(t *testing.T) {
 	t.Parallel()
 	all := nodes(t, 3)
 	for _, one := range all {
+		one.env = append(one.env, "PNS4ONES_CLUSTER_WAIT=3s") // so that a machine that is busy makes no node silent
 		one.start(exec.Command(one.program))
 	}
 	knowEachOther(t, all...)
@@ -37,7 +38,7 @@ func TestAKilledNodeTakesWhatItAloneHad(t *testing.T) {
 	}
 	comes := func(s *roamer, to *place) {
 		t.Helper()
-		if !s.comes(context.Background(), to) {
+		if !s.comes(context.Background(), to, patience) {
 			t.Fatalf("%s does not get to %s", s.ann.UserID, to.name)
 		}
 	}

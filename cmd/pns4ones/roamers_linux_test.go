@@ -159,7 +159,7 @@ func (s *roamer) roam(ctx context.Context, random *rand.Rand) {
 		if random.IntN(2) == 0 { // else the former connection is there yet
 			s.leave()
 		}
-		if !s.comes(ctx, to) {
+		if !s.comes(ctx, to, time.Second) {
 			pause(ctx, breakPause)
 			continue
 		}
@@ -187,11 +187,12 @@ func (s *roamer) leave() {
 	}
 }
 
-// comes has the session go on at a node. The connection before is of no use from then on.
-func (s *roamer) comes(ctx context.Context, to *place) bool {
+// comes has the session go on at a node, if that can be connected to within that time. The connection before is of
+// no use from then on.
+func (s *roamer) comes(ctx context.Context, to *place, within time.Duration) bool {
 	before := s.conn
 	s.said.Turn++
-	dialling, cancel := context.WithTimeout(ctx, time.Second)
+	dialling, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	now := visit{to: to, dialed: time.Now()}
 	conn, err := wire.Dial(dialling, to.service, s.ann, s.of.key, s.said.List()...)
@@ -235,7 +236,8 @@ func (s *roamer) enter(text string) {
 	s.said.From = s.said.Turn
 	one := gotten{at: now, visit: at}
 	var to string
-	if n, _ := fmt.Sscan(strings.Trim(strings.TrimPrefix(text, `{"topic":`), `"}`), &one.sender, &to, &one.number); n != 3 {
+	topic := strings.Trim(strings.TrimPrefix(text, `{"topic":`), `"}`)
+	if n, _ := fmt.Sscan(topic, &one.sender, &to, &one.number); n != 3 {
 		s.of.t.Errorf("%s received %q", s.ann.UserID, text)
 	}
 	if one.sender == settler {
@@ -252,7 +254,7 @@ func (r *roamers) settle() {
 	for i, one := range r.all {
 		coming.Go(func() {
 			one.leave()
-			if !one.comes(context.Background(), r.nodes[i%len(r.nodes)]) {
+			if !one.comes(context.Background(), r.nodes[i%len(r.nodes)], patience) {
 				r.t.Errorf("%s does not get to %s", one.ann.UserID, r.nodes[i%len(r.nodes)].name)
 			}
 		})
@@ -282,7 +284,7 @@ func (r *roamers) settle() {
 func (r *roamers) awaitFirst() {
 	r.t.Helper()
 	for i, one := range r.all {
-		if !one.comes(context.Background(), r.nodes[i%len(r.nodes)]) {
+		if !one.comes(context.Background(), r.nodes[i%len(r.nodes)], patience) {
 			r.t.Fatalf("%s does not get to %s", one.ann.UserID, r.nodes[i%len(r.nodes)].name)
 		}
 	}
