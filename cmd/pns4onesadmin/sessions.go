@@ -139,9 +139,20 @@ func allSessions(
 	}
 }
 
-// findSession finds the session of a number.
+// findSession finds the session of a number, which is one of the asked node if it names none. Of a
+// session of a node that does not answer it returns nothing but the number.
 func findSession(ctx context.Context, client *control.Client, id string) (control.Session, error) {
-	var query control.SessionQuery
+	if !strings.Contains(id, "@") {
+		status, err := client.Status(ctx)
+		if err != nil {
+			return control.Session{}, err
+		}
+		if status.Cluster != nil {
+			id += "@" + status.Cluster.Node
+		}
+	}
+	_, node, _ := strings.Cut(id, "@")
+	query := control.SessionQuery{Limit: maxOfPage}
 	for {
 		page, err := client.Sessions(ctx, query)
 		if err != nil {
@@ -151,6 +162,8 @@ func findSession(ctx context.Context, client *control.Client, id string) (contro
 		switch {
 		case at >= 0:
 			return page.Sessions[at], nil
+		case slices.Contains(page.MissingNodes, node):
+			return control.Session{ID: id}, nil
 		case page.Next == "":
 			return control.Session{}, &control.Error{Code: control.CodeSessionNotFound}
 		}
