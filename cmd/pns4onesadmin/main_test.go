@@ -49,7 +49,10 @@ var buildDaemon = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	testscript.Main(cleanUp{m}, map[string]func(){
-		commandName: func() { os.Exit(mainStatus()) },
+		commandName: func() {
+			settled = 10 * time.Second
+			os.Exit(mainStatus())
+		},
 	})
 }
 

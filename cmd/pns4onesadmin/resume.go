@@ -15,8 +15,9 @@ const (
 )
 
 // settled is how long a connection has lasted when the service has accepted the session: it
-// says nothing of that, and closes at once what it refuses.
-const settled = time.Second
+// says nothing of that, and closes at once what it refuses. It is longer in tests, for a busy
+// machine may take a second to refuse.
+var settled = time.Second
 
 // mostRefusals is after how many such connections, one after the other, a person is to know.
 const mostRefusals = 3
