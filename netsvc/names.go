@@ -85,7 +85,7 @@ func (t *namesTaker) look(peers []cluster.Peer) {
 }
 
 // errOlderNames: this node cannot tell yet whether it has the newest names.
-var errOlderNames = errors.New("this node came back a moment ago and has not got the names that the others have: try again")
+var errOlderNames = errors.New("this node does not know yet whether another one has newer names: try again in a moment")
 
 // takeNames returns when this node has taken over the names of the nodes that are there, with an error if
 // that takes longer than a moment: a node that has just come back has an older table, and whatever is

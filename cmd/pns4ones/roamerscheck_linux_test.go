@@ -17,8 +17,9 @@ type roamersSums struct {
 }
 
 func (s *roamersSums) String() string {
-	return fmt.Sprintf("%d messages, %d that a node may not have; %d deliveries, %d gone with a node that alone had them; "+
-		"%d visits, %d sessions went on at another node", s.posts, s.unsure, s.came, s.gone, s.visits, s.changes)
+	return fmt.Sprintf("%d messages, %d that a node may not have; "+
+		"%d deliveries, %d gone with a node that alone had them; %d visits, %d sessions went on at another node",
+		s.posts, s.unsure, s.came, s.gone, s.visits, s.changes)
 }
 
 // absence is a time in which a node was lost to another one.

@@ -153,8 +153,8 @@ func verdictComesLater(t *testing.T, own bool) {
 	(<-tell)(cluster.Reach{})
 }
 
-// TestAConfirmationDoesNotWaitForALaterVerdict: of the message behind it in the lane it is not known yet whom it reaches,
-// and none comes after that. Nor does a hand-over wait.
+// TestAConfirmationDoesNotWaitForALaterVerdict: of the message behind it in the lane it is not known yet whom it
+// reaches, and none comes after that. Nor does a hand-over wait.
 func TestAConfirmationDoesNotWaitForALaterVerdict(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -324,8 +324,8 @@ func TestGivesEachSessionFramesUnderItsOwnKey(t *testing.T) {
 	receive(t, newer)
 }
 
-// TestWhoRegistersUnderAnotherKeyGetsNothingMoreUnderTheFormer: the add-in ends with a frame that it cannot decrypt. What
-// was being written then cannot be called back.
+// TestWhoRegistersUnderAnotherKeyGetsNothingMoreUnderTheFormer: the add-in ends with a frame that it cannot decrypt.
+// What was being written then cannot be called back.
 func TestWhoRegistersUnderAnotherKeyGetsNothingMoreUnderTheFormer(t *testing.T) {
 	t.Parallel()
 	s, l := startPiped(t, hub.Options{Limits: sizeBound(1 << 40)})

@@ -158,7 +158,8 @@ func TestASessionThatEndsWhileItIsWrittenIsNotToldToBeAway(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if got, want := seen.lines(), []string{"session_opened ib/ann/", "session_closed ib/ann/ closed_by_admin"}; !slices.Equal(got, want) {
+	want := []string{"session_opened ib/ann/", "session_closed ib/ann/ closed_by_admin"}
+	if got := seen.lines(); !slices.Equal(got, want) {
 		t.Errorf("it is told %q, want %q", got, want)
 	}
 }
