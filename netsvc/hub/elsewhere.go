@@ -3,8 +3,9 @@ package hub
 import (
 	"context"
 	"log/slog"
-	"maps"
+	"math"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
@@ -278,9 +279,15 @@ func (h *Hub) beginAnew(o *outbox, a *asking, said *wire.Attributes) (lost int) 
 	m.turn, m.begun, m.base, m.written = said.Turn-1, said.Turn, said.Received, said.Received
 	m.missed += uint64(lost)
 	h.counters.missed.Add(uint64(lost))
-	m.line.cover, m.line.lapse = maps.Clone(a.result.Before), time.Now().Add(a.result.Patience)
-	for _, epoch := range a.result.Past {
-		delete(m.line.cover, epoch)
+	l, until := m.line, time.Now().Add(a.result.Patience)
+	l.cover, l.lapse, l.lost, l.back = make(moving.Cover), until, moving.Lost{}, until
+	for epoch, before := range a.result.Before {
+		switch {
+		case before.Top < math.MaxUint64:
+			l.cover[epoch] = before
+		case !slices.Contains(a.result.Past, epoch):
+			l.lost.Lives = append(l.lost.Lives, epoch)
+		}
 	}
 	return lost
 }
@@ -295,7 +302,7 @@ func (h *Hub) adopt(o *outbox, a *asking, from *moving.Memory, k *key) {
 	lost := uint64(0)
 	o.keepUnsent(h, false, func(at int, one unsent) bool {
 		switch waited := at < a.before; {
-		case waited && a.wasFrozen || from.Has.Has(one.origin):
+		case waited && a.wasFrozen || from.Has.Has(one.origin) || from.Lost.Has(one.origin):
 			return false
 		case waited && !from.Has.Knows(one.origin.Epoch):
 			lost++
@@ -325,7 +332,8 @@ func (h *Hub) adopt(o *outbox, a *asking, from *moving.Memory, k *key) {
 	m.line.unsent = append(origins, m.line.unsent...)
 	m.turn, m.begun, m.base, m.written = from.Turn, from.Begun, from.Base, from.Written
 	m.since, m.missed, m.resumed = from.Since, from.Missed+lost, uint32(from.Resumed)
-	m.line.cover, m.line.lapse = from.Has, time.Now().Add(a.result.Patience)
+	l, now := m.line, time.Now()
+	l.cover, l.lapse, l.lost, l.back = from.Has, now.Add(a.result.Patience), from.Lost, now.Add(from.Lost.For)
 }
 
 // frameFor makes a frame of one session. One that was delivered before is not delivered again.

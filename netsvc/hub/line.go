@@ -14,6 +14,8 @@ type line struct {
 	unsent []unsent     // one for each frame of the outbox that was never sent, in their order
 	cover  moving.Cover // messages that it accounts for, though this node did not queue them
 	lapse  time.Time    // since then none of these can come any more; noLapse: not known yet
+	lost   moving.Lost  // nor does it take anything of these
+	back   time.Time    // until then
 	frozen bool         // another node goes on with it, perhaps: it takes nothing
 	asking *asking      // nil: nobody is asked for it; guarded by memories.mu too
 }
@@ -91,13 +93,18 @@ func (l *line) takes(origin moving.Origin) bool {
 		return false
 	}
 	l.expire()
-	return !l.cover.Has(origin)
+	return !l.cover.Has(origin) && !l.lost.Has(origin)
 }
 
-// expire forgets the cover if none of its messages can come any more.
+// expire forgets the cover if none of its messages can come any more, and the lost nodes if none can that they had
+// sent before the session began.
 func (l *line) expire() {
-	if l.cover != nil && !l.lapse.IsZero() && time.Now().After(l.lapse) {
+	now := time.Now()
+	if l.cover != nil && !l.lapse.IsZero() && now.After(l.lapse) {
 		l.cover = nil
+	}
+	if l.lost.Lives != nil && now.After(l.back) {
+		l.lost = moving.Lost{}
 	}
 }
 
@@ -230,6 +237,9 @@ func (l *line) saved() *SavedLine {
 	if !l.lapse.IsZero() {
 		saved.Lapse = l.lapse.UnixNano()
 	}
+	if l.lost.Lives != nil {
+		saved.Lost, saved.Back = l.lost.Lives, l.back.UnixNano()
+	}
 	for _, one := range l.unsent {
 		saved.Origins = one.origin.Append(saved.Origins)
 	}
@@ -277,6 +287,9 @@ func (saved *SavedLine) restored(stood time.Duration, o *outbox) *line {
 	l := &line{frozen: saved.Frozen, cover: cover, unsent: origins}
 	if saved.Lapse != 0 {
 		l.lapse = time.Unix(0, saved.Lapse).Add(stood)
+	}
+	if len(saved.Lost) > 0 {
+		l.lost.Lives, l.back = saved.Lost, time.Unix(0, saved.Back).Add(stood)
 	}
 	return l
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
 )
 
@@ -53,10 +54,13 @@ type SavedMemory struct {
 
 // SavedLine is what a remembered session has in a cluster.
 type SavedLine struct {
-	Frozen  bool   `json:"frozen,omitempty"`  // another node goes on with it, perhaps
-	Cover   []byte `json:"cover,omitempty"`   // moving.Cover: what it has, though it was not queued here
-	Lapse   int64  `json:"lapse,omitempty"`   // Unix nanoseconds; until then the cover matters; 0: as long as it is frozen
-	Origins []byte `json:"origins,omitempty"` // moving.Origin of each frame of the queue that was never sent
+	Frozen bool   `json:"frozen,omitempty"` // another node goes on with it, perhaps
+	Cover  []byte `json:"cover,omitempty"`  // moving.Cover: what it has, though it was not queued here
+	Lapse  int64  `json:"lapse,omitempty"`  // Unix nanoseconds; until then the cover matters; 0: as long as it is frozen
+	// Lost are lives of nodes of which it takes nothing until Back, Unix nanoseconds: moving.Lost.
+	Lost    []seal.Epoch `json:"lost,omitempty"`
+	Back    int64        `json:"back,omitempty"`
+	Origins []byte       `json:"origins,omitempty"` // moving.Origin of each frame of the queue that was never sent
 }
 
 // SavedKept is a frame that is kept.

@@ -241,6 +241,43 @@ func TestAMemoryAccountsForNothingThatItHadToLeaveOutOnce(t *testing.T) {
 	}
 }
 
+// TestWhatALostNodeHadSentIsLeftOutNoLongerWhereASessionGoes: for as long as it may come, wherever the session goes on
+// meanwhile, and in another process too.
+func TestWhatALostNodeHadSentIsLeftOutNoLongerWhereASessionGoes(t *testing.T) {
+	t.Parallel()
+	first, served, o, ann := openAmong(t)
+	ann.enters(o)
+	o.answer <- moving.Result{Before: moving.Cover{epochB: {Top: math.MaxUint64}}, Patience: time.Hour}
+	<-o.confirmed
+	first.posts(someone, "had been sent")
+	ann.breaks()
+	s, _ := successorAmong(t, handOver(t, first, served), hub.Key{Generation: 1, Secret: first.key})
+	from := s.frees(ann, moving.Cover{epochB: {Top: 7}})
+	if !slices.Equal(from.Lost.Lives, []seal.Epoch{epochB}) || from.Lost.For <= 59*time.Minute || from.Lost.For > time.Hour {
+		t.Fatalf("%+v goes along", from.Lost)
+	}
+	for name, c := range map[string]struct {
+		left time.Duration
+		want []string
+	}{
+		"it may come":      {from.Lost.For, []string{"of another"}},
+		"it comes no more": {0, []string{"sent when it was back", "of another"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, o, ann := startAmong(t)
+			ann.turn = 5
+			ann.enters(o)
+			m := moving.Memory{Line: moving.Line{Turn: 5, Begun: 1}, Has: from.Has,
+				Lost: moving.Lost{Lives: from.Lost.Lives, For: c.left}}
+			o.answer <- moving.Result{Memories: []moving.Memory{m}, Patience: time.Hour}
+			<-o.confirmed
+			s.posts(moving.Origin{Epoch: epochB, Number: 8}, "sent when it was back")
+			s.posts(moving.Origin{Epoch: seal.Epoch{3}, Number: 1}, "of another")
+			ann.gets(c.want...)
+		})
+	}
+}
+
 // TestASessionThatBeginsGetsWhatALostNodeSendsWhenItIsBack: what that sent before cannot come any more, and what of it
 // came meanwhile the session may have had there.
 func TestASessionThatBeginsGetsWhatALostNodeSendsWhenItIsBack(t *testing.T) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/wire"
@@ -67,8 +68,8 @@ func (h *Hub) Freeze(q *moving.Question, workedOff moving.Cover) (status moving.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.out.line()
+	l.expire()
 	if !l.frozen {
-		l.expire() // of a node that was lost it is all, of which more has come since, perhaps
 		l.frozen, l.cover = true, l.cover.With(workedOff)
 		l.lapse = noLapse
 	}
@@ -83,6 +84,7 @@ func (h *Hub) release(s *session, said moving.Claim) (open func() moving.Memory)
 	has := moving.Memory{
 		Line: moving.Line{Turn: m.turn, Begun: m.begun, Written: m.written}, Base: m.base,
 		Since: m.since, Missed: m.missed, Resumed: uint64(m.resumed), Has: m.line.cover,
+		Lost: moving.Lost{Lives: m.line.lost.Lives, For: max(time.Until(m.line.back), 0)},
 	}
 	queue := o.queue[o.head:]
 	if o.written > 0 { // the rest of one that is kept, or of no concern

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
 )
@@ -54,8 +55,19 @@ type Memory struct {
 	Cut             bool     // the last of them has never been sent whole
 	Unsent          []Frame
 	Has             Cover  // what it accounts for
+	Lost            Lost   // what of others it has left out, for it was not known what they had sent before it began
 	Node            string // whose it is, for people; it is not said: who is answered knows it
 }
+
+// Lost are lives of nodes that were lost when a session began. For so long messages of theirs may come that they had
+// sent before: the session takes none.
+type Lost struct {
+	Lives []seal.Epoch
+	For   time.Duration
+}
+
+// Has reports whether a message is one of theirs.
+func (l Lost) Has(o Origin) bool { return slices.Contains(l.Lives, o.Epoch) }
 
 // Frame is one that was never sent.
 type Frame struct {
@@ -120,7 +132,16 @@ func (a *Answer) Append(b []byte) []byte {
 		b = f.Origin.Append(b)
 		b = appendText(b, f.Plaintext)
 	}
-	return m.Has.Append(b)
+	return m.Lost.append(m.Has.Append(b))
+}
+
+func (l Lost) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(max(l.For, 0)))
+	b = binary.AppendUvarint(b, uint64(len(l.Lives)))
+	for _, epoch := range l.Lives {
+		b = append(b, epoch[:]...)
+	}
+	return b
 }
 
 // ParseAnswer reads what Answer.Append wrote. The plaintexts share memory with b.
@@ -146,7 +167,7 @@ func ParseAnswer(b []byte) (a Answer, err error) {
 	for i := range m.Unsent {
 		m.Unsent[i] = Frame{r.origin(), r.bytes()}
 	}
-	m.Has = r.cover()
+	m.Has, m.Lost = r.cover(), r.lost()
 	if uint64(len(m.Sent)) > m.Written {
 		r.failed = true
 	}
@@ -272,6 +293,17 @@ func (r *reader) session() Session { return Session{r.text(), r.text(), r.text()
 func (r *reader) epoch() (epoch seal.Epoch) {
 	copy(epoch[:], r.take(epochBytes))
 	return epoch
+}
+
+func (r *reader) lost() (l Lost) {
+	l.For = time.Duration(min(r.number(), math.MaxInt64))
+	if n := r.count(epochBytes); n > 0 {
+		l.Lives = make([]seal.Epoch, n)
+	}
+	for i := range l.Lives {
+		l.Lives[i] = r.epoch()
+	}
+	return l
 }
 
 func (r *reader) origin() Origin { return Origin{r.epoch(), r.number()} }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/pns4ones/pns4ones/netsvc/cluster/moving"
 	"github.com/pns4ones/pns4ones/netsvc/cluster/seal"
@@ -21,6 +22,7 @@ var (
 			Unsent: []moving.Frame{
 				{moving.Origin{Epoch: seal.Epoch{3}, Number: 8}, []byte(`{"b":2}`)}, {moving.Origin{}, []byte("{}")},
 			},
+			Lost: moving.Lost{Lives: []seal.Epoch{{5}, {6}}, For: 1900 * time.Millisecond},
 		}},
 	}
 )
