@@ -49,6 +49,7 @@ type roamersPoster struct {
 
 // posted is a message.
 type posted struct {
+	node            string
 	begun, answered time.Time
 	sure            bool // it was accepted, and no node was named that may not have it
 }
@@ -119,8 +120,9 @@ func (r *roamers) send(senders int, every time.Duration) (stop func()) {
 		r.posters = append(r.posters, p)
 		sending.Go(func() {
 			for pause(ctx, every) {
-				p.listen = r.nodes[rand.N(len(r.nodes))].listen
-				one := posted{begun: time.Now()}
+				node := r.nodes[rand.N(len(r.nodes))]
+				p.listen = node.listen
+				one := posted{node: node.name, begun: time.Now()}
 				told, err := p.try("all", len(p.posted))
 				one.answered = time.Now()
 				one.sure = err == nil && told.status == 200 && told.unconfirmed == 0

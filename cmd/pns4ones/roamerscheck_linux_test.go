@@ -129,7 +129,7 @@ func (r *roamers) checkOne(s *roamersSums, one *roamer, away absences) {
 			if !message.sure || message.begun.Before(since) || has[id][number] {
 				continue
 			}
-			if way := r.goneIn(one, passages, &message); way != nil && way.why != "" {
+			if way := r.goneIn(one, passages, &message); way != nil && way.why != "" || one.leavesOut(&message, away) {
 				s.gone++
 				continue
 			}
@@ -192,6 +192,28 @@ func (r *roamers) goneIn(one *roamer, passages []passage, message *posted) *pass
 		}
 	}
 	return nil
+}
+
+// leavesOut reports whether a session may take nothing of the node that a message was posted to: the session began
+// anew at a node to which that one was lost. What it may have had there already comes for a while, if the node
+// is back.
+func (s *roamer) leavesOut(message *posted, away absences) bool {
+	const while = 2 * time.Second // twice cluster_wait
+	for _, v := range s.visits {
+		entered := v.first // at the latest
+		if entered.IsZero() {
+			entered = v.dialed.Add(while)
+		}
+		if message.begun.Before(v.dialed) || message.begun.After(entered.Add(while)) {
+			continue
+		}
+		for _, one := range away[[2]string{v.to.name, message.node}] {
+			if one.from.Before(entered) && one.to.After(v.dialed) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func later(a, b time.Time) time.Time {
