@@ -97,22 +97,39 @@ func (m *membership) adopt(handed *cluster.HandedOver) {
 	if m == nil {
 		return
 	}
+	m.mu.Lock()
 	st := m.handing
-	m.handing = nil
+	m.outside = time.Now() // the process before was in the cluster until now
+	m.mu.Unlock()
+	st = m.goOnWith(st, handed)
+	m.mu.Lock()
+	m.stay, m.handing = st, nil // at once, for the sessions are served already
+	m.mu.Unlock()
+	if st != nil {
+		m.server.node.Store(st.node)
+	}
+}
+
+// goOnWith goes on with the node of the process before, for which prepare made st perhaps; nil: it
+// cannot.
+func (m *membership) goOnWith(st *stay, handed *cluster.HandedOver) *stay {
 	if handed == nil || m.server.apps.Unavailable() != nil {
 		if st != nil {
 			st.node.Close()
 		}
-		return
+		return nil
 	}
-	var err error
 	if st == nil { // of a process that has ended before this one began
 		var id cluster.NodeID
 		copy(id[:], handed.ID)
+		var err error
 		if st, err = m.start(id, true); err != nil {
 			m.notJoined(err)
-			return
+			return nil
 		}
+		m.mu.Lock()
+		m.handing = st
+		m.mu.Unlock()
 		st.awaitNATS(restartPatience)
 	}
 	if err := st.node.Adopt(handed); err != nil {
@@ -121,12 +138,9 @@ func (m *membership) adopt(handed *cluster.HandedOver) {
 	if err := st.keepApps(); err != nil {
 		st.node.Close()
 		m.notJoined(err)
-		return
+		return nil
 	}
-	m.mu.Lock()
-	m.stay = st
-	m.mu.Unlock()
-	m.server.node.Store(st.node)
+	return st
 }
 
 // rejoin goes on with the node after a hand-over that failed, with messages at once; keep
