@@ -213,9 +213,9 @@ func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
 		c := stranger.cluster()
 		return c.State == control.NodeRefused && strings.Contains(c.Problem, "another cluster key: ")
 	})
-	if c := stranger.cluster(); c.AppsProblemCode != "other_key" {
-		t.Errorf("the apps: %s", c.AppsProblem)
-	}
+	eventually(t, "its apps to be those of another key", func() bool {
+		return stranger.cluster().AppsProblemCode == "other_key"
+	})
 }
 
 // A node that was started may not know yet which others there are, and does not claim that they
