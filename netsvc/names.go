@@ -136,7 +136,8 @@ func (t *namesTaker) ask(node string, epoch seal.Epoch) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	asked := namesAsked{answered: err == nil || errors.Is(err, errAppNotHere) || t.asked[epoch].answered}
+	answered := err == nil || errors.Is(err, errAppNotHere) || errors.Is(err, errNothingNow)
+	asked := namesAsked{answered: answered || t.asked[epoch].answered}
 	pause := namesSoon
 	switch {
 	case err == nil:
@@ -213,6 +214,10 @@ func (t *namesTaker) takeOf(ctx context.Context, node string, there control.Name
 	return err
 }
 
+// errNothingNow: a node is there and cannot give its names, for its database is away, perhaps. That keeps nobody
+// from changing them here.
+var errNothingNow = errors.New("it cannot give them now")
+
 // errNotThere: a node does not have what it was asked for.
 var errNotThere = errors.New("it has no such thing")
 
@@ -232,6 +237,8 @@ func (t *namesTaker) get(ctx context.Context, node, path string, read func(io.Re
 		return read(response.Body)
 	case http.StatusNotFound:
 		return errNotThere
+	case http.StatusServiceUnavailable:
+		return errNothingNow
 	}
 	return fmt.Errorf("it answered %s", response.Status)
 }
