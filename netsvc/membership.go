@@ -315,17 +315,6 @@ func (m *membership) setWait(wait time.Duration) {
 	}
 }
 
-// endWaiting has senders wait for no other node any more; those who do are answered. It holds until the
-// node is taken back.
-func (m *membership) endWaiting() {
-	if m == nil {
-		return
-	}
-	if node := m.inHand(); node != nil {
-		node.EndWaiting()
-	}
-}
-
 // inHand is the node of this daemon, also one that is being handed over: it may be taken back; nil: there is
 // none.
 func (m *membership) inHand() *cluster.Node {

@@ -161,3 +161,14 @@ func (m *membership) rejoin() {
 	m.mu.Unlock()
 	wake(m.wake)
 }
+
+// endWaiting has senders wait for no other node any more; those who do are answered. It holds until the
+// node is taken back.
+func (m *membership) endWaiting() {
+	if m == nil {
+		return
+	}
+	if node := m.inHand(); node != nil {
+		node.EndWaiting()
+	}
+}
