@@ -13,8 +13,6 @@ need systemd-container util-linux
 fire=${FIRE:-$(mktemp -d)/fire} # holds sessions and sends
 export FIRE=$fire
 [ -e "$fire" ] || (cd "$project" && CGO_ENABLED=0 go test -c -o "$fire" ./cmd/pns4ones)
-export NATS=${NATS:-$(dirname "$fire")/nats-server}
-[ -e "$NATS" ] || (cd "$project" && CGO_ENABLED=0 go build -o "$NATS" github.com/nats-io/nats-server/v2)
 own_namespaces "$new" "$old" "$tar"
 
 # boot starts the root and waits until it is up.
@@ -252,29 +250,6 @@ inside systemctl stop pns4ones
 install new.deb
 active && fail "an upgrade started a service that was stopped"
 inside systemctl start pns4ones
-
-### three nodes on one machine, as cluster.md has them: the others know a stop from a restart
-on_page() { awk -v marker="<!-- test: $1 -->" '
-	$0 == marker { found = 1; next }
-	found && /^```/ { if (inside) exit; inside = 1; next }
-	found && inside' "$project/packaging/doc/en/cluster.md"; }
-cp "$NATS" "$root/usr/local/bin/nats-server"
-on_page try-unit | sed '/^User=/i Environment=PNS4ONES_LOG_LEVEL=Information' >"$root/etc/systemd/system/pns4ones-try@.service"
-on_page try | sed 's/^sudo //; s/&& sudo /\&\& /g' >"$work/try"
-sh_inside "$(cat "$work/try")" >"$work/nodes" 2>&1 || fail "three nodes on one machine: $(cat "$work/nodes")"
-try_sees() { sh_inside "pns4onesadmin --control /run/pns4ones-try1/control.sock nodes --json" | jq -e "$1"; }
-eventually "three nodes" try_sees '[.[].state] == ["live", "live", "live"]'
-inside systemctl restart pns4ones-try@2
-inside systemctl stop pns4ones-try@3
-of_try1() { inside journalctl -u pns4ones-try@1 --no-pager >"$work/journal" && grep -q "$1" "$work/journal"; }
-eventually "the third has gone" of_try1 "node left.*try3"
-eventually "the others go on" try_sees 'map(select(.state == "live")) | length == 2'
-grep -q "node moving.*try2" "$work/journal" && ! grep -q "node left.*try2" "$work/journal" ||
-	fail "the first node, of the second that was restarted: $(cat "$work/journal")"
-grep -q "node left.*try3" "$work/journal" && ! grep -q "node moving.*try3" "$work/journal" ||
-	fail "the first node, of the third that was stopped: $(cat "$work/journal")"
-inside systemctl stop pns4ones-try@1 pns4ones-try@2 nats-try
-proven "three nodes on one machine by cluster.md; they know a stop from a restart"
 
 ### a port below 1024
 sh_inside 'echo "listen = \"localhost:443\"" >>/etc/pns4ones/pns4ones.toml; systemctl restart pns4ones'
